@@ -1,0 +1,76 @@
+"""What a channel is: one method, a closed set of outcomes. Imports nothing of the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """A rendered message, ready to be handed over.
+
+    ``idempotency_key`` is the same for every attempt at the same message, and for no other message; the Message-ID is
+    made of it. ``let_go_at`` is the instant at which policy let the message go (aware, UTC), and the ``Date`` of it.
+    """
+
+    idempotency_key: str
+    recipient: str
+    let_go_at: datetime
+    journey: str
+    step: str
+    contact: str
+    locale: str
+    subject: str = ""
+    text: str = ""
+    html: str | None = None
+    sender_name: str | None = None
+    sender_address: str | None = None
+    reply_to: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The message was taken over. ``provider_id`` is what the other side calls it."""
+
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RetryLater:
+    """Nothing was taken over; another attempt may succeed. ``after`` obeys a ``Retry-After``."""
+
+    reason: str
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The other side refused this message for good."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The message may or may not have been taken over; nobody can tell."""
+
+    reason: str
+
+
+Result = Sent | RetryLater | Rejected | Unknown
+
+
+class Channel(Protocol):
+    """Carries messages. ``send`` never raises for what the other side does: each outcome is a ``Result``."""
+
+    def send(self, message: Message) -> Result:
+        """Hand ``message`` over once. May be called from one thread at a time."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections; the channel is not used afterwards."""
+        ...

@@ -1,0 +1,166 @@
+"""Column types and SQL constructs that mean the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Dialect, Text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(instant: datetime) -> int:
+    """Microseconds since 1970 of an aware instant. Raises ValueError for a naive one."""
+    if instant.tzinfo is None:
+        raise ValueError("an instant must carry its time zone")
+    return (instant - EPOCH) // _MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """The aware UTC instant that is ``microseconds`` after 1970."""
+    return EPOCH + microseconds * _MICROSECOND
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC instant: ``timestamptz`` on PostgreSQL, integer microseconds since 1970 on SQLite."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(BigInteger())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        microseconds = to_microseconds(value)
+        return value.astimezone(UTC) if dialect.name == "postgresql" else microseconds
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if isinstance(value, datetime) else from_microseconds(value)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON: ``jsonb`` on PostgreSQL, text on SQLite. ``None`` is SQL NULL, never the JSON null."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(JSONB(none_as_null=True))
+        return dialect.type_descriptor(JSON(none_as_null=True))
+
+
+class ByCodePoint(TypeDecorator[str]):
+    """Text compared by code point: SQLite's own order, the "C" collation on PostgreSQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(Text(collation="C"))
+        return dialect.type_descriptor(Text())
+
+
+class microseconds_of(FunctionElement[int]):  # noqa: N801 (reads as a SQL function)
+    """Microseconds since 1970 of an instant column, as a 64-bit integer."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(microseconds_of, "sqlite")
+def _sqlite_microseconds_of(element: microseconds_of, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses.clauses[0], **kw)
+
+
+@compiles(microseconds_of, "postgresql")
+def _postgresql_microseconds_of(element: microseconds_of, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(extract(epoch FROM {compiler.process(element.clauses.clauses[0], **kw)}) * 1000000)::bigint"
+
+
+class instant_of(FunctionElement[datetime]):  # noqa: N801
+    """The instant that is so many microseconds after 1970: the inverse of ``microseconds_of``.
+
+    Exact for all instants whose microseconds fit a double's 53 bits (years 1684 to 2255).
+    """
+
+    type = Instant()
+    inherit_cache = True
+
+
+@compiles(instant_of, "sqlite")
+def _sqlite_instant_of(element: instant_of, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses.clauses[0], **kw)
+
+
+@compiles(instant_of, "postgresql")
+def _postgresql_instant_of(element: instant_of, compiler: SQLCompiler, **kw: Any) -> str:
+    inner = compiler.process(element.clauses.clauses[0], **kw)
+    return f"(timestamptz 'epoch' + ({inner}) * interval '1 microsecond')"
+
+
+class shifted(FunctionElement[datetime]):  # noqa: N801
+    """``shifted(instant, microseconds)``: the instant so many microseconds later (earlier where negative)."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+def _shift_parts(element: shifted, compiler: SQLCompiler, **kw: Any) -> tuple[str, str]:
+    instant, microseconds = element.clauses.clauses
+    return compiler.process(instant, **kw), compiler.process(microseconds, **kw)
+
+
+@compiles(shifted, "sqlite")
+def _sqlite_shifted(element: shifted, compiler: SQLCompiler, **kw: Any) -> str:
+    instant, microseconds = _shift_parts(element, compiler, **kw)
+    return f"({instant} + {microseconds})"
+
+
+@compiles(shifted, "postgresql")
+def _postgresql_shifted(element: shifted, compiler: SQLCompiler, **kw: Any) -> str:
+    instant, microseconds = _shift_parts(element, compiler, **kw)
+    return f"({instant} + ({microseconds}) * interval '1 microsecond')"
+
+
+class earliest(FunctionElement[datetime]):  # noqa: N801
+    """The earlier of two instants, of which either may be NULL; NULL where both are."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+@compiles(earliest, "postgresql")
+def _postgresql_earliest(element: earliest, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"least({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(earliest, "sqlite")
+def _sqlite_earliest(element: earliest, compiler: SQLCompiler, **kw: Any) -> str:
+    one, other = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"min(coalesce({one}, {other}), coalesce({other}, {one}))"
+
+
+def constant(value: str | int) -> ColumnElement[Any]:
+    """A literal in the SQL text itself, so that partial indexes and generic plans can see it. Never for users' data."""
+    from sqlalchemy import literal_column
+
+    if isinstance(value, int):
+        return literal_column(str(value), BigInteger())
+    if not value.replace("_", "").replace("-", "").isalnum():
+        raise ValueError(f"not a constant of ours: {value!r}")
+    return literal_column(f"'{value}'", Text())
