@@ -41,7 +41,12 @@ class Problem:
 
 
 class JourneysError(Exception):
-    """An error that the user can mend. The text says what, where, why and how; never shown with a traceback."""
+    """An error that the user can mend. The text says what, where, why and how; never shown with a traceback.
+
+    ``exit_code`` is what the command line ends with; a subclass says so where another code is documented.
+    """
+
+    exit_code = 1
 
 
 class ProblemsFound(JourneysError):
