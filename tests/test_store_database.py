@@ -1,0 +1,90 @@
+"""Databases open, commit, roll back and keep the order of joins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, insert, select, text, update
+
+from runner.problem import JourneysError
+from runner.store import tables
+from runner.store.database import Database
+from runner.store.types import EPOCH
+
+SHARD = tables.shard
+
+
+def test_a_block_commits_and_one_that_raises_leaves_nothing(database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(insert(tables.audit).values(at=EPOCH, who="a", what="b"))
+    with pytest.raises(RuntimeError), database.begin() as connection:
+        connection.execute(insert(tables.audit).values(at=EPOCH, who="c", what="d"))
+        raise RuntimeError
+    with database.read() as connection:
+        assert connection.execute(select(tables.audit.c.who)).scalars().all() == ["a"]
+
+
+def test_every_partition_has_its_shard(database: Database) -> None:
+    with database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(SHARD)) == database.deployment.partitions
+
+
+def test_inner_joins_keep_their_order_on_sqlite(sqlite_database: Database) -> None:
+    joined = (
+        select(tables.run.c.id)
+        .select_from(tables.event)
+        .join(tables.run, tables.run.c.contact == tables.event.c.contact)
+        .outerjoin(tables.contact, tables.contact.c.id == tables.run.c.contact)
+    )
+    sql = str(joined.compile(sqlite_database.engine))
+    assert "event CROSS JOIN run ON" in sql
+    assert "LEFT OUTER JOIN contact" in sql
+    with sqlite_database.read() as connection:
+        assert connection.execute(joined).all() == []
+
+
+def test_update_from_a_join_runs(database: Database) -> None:
+    inner = (
+        select(tables.event.c.contact)
+        .join(tables.run, tables.run.c.contact == tables.event.c.contact)
+        .subquery()
+    )
+    with database.begin() as connection:
+        changed = connection.execute(
+            update(tables.contact).values(locale="en").where(tables.contact.c.id == inner.c.contact)
+        )
+        assert changed.rowcount == 0
+
+
+def test_sessions_are_set_up(postgres_database: Database) -> None:
+    with postgres_database.read() as connection:
+        shown = [connection.scalar(text(f"SHOW {name}")) for name in ("jit", "timezone", "application_name")]
+    assert shown == ["off", "UTC", "journeys"]
+
+
+def test_a_file_is_made_with_its_folder_and_kept(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new/journeys.db"
+    first = Database.open(url)
+    first.close()
+    second = Database.open(url)
+    assert second.deployment == first.deployment
+    assert second.deployment.partitions == 1
+    with second.read() as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+    second.close()
+
+
+def test_partitions_are_fixed_when_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/journeys.db"
+    Database.open(url, partitions=3).close()
+    with pytest.raises(JourneysError, match="made with 3 partitions"):
+        Database.open(url, partitions=4)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://x/y", "nonsense", "sqlite:////dev/null/x.db", "postgresql://127.0.0.1:1/x"]
+)
+def test_what_cannot_be_opened_is_said(url: str) -> None:
+    with pytest.raises(JourneysError):
+        Database.open(url)
