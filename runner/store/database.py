@@ -1,5 +1,6 @@
-"""A database: how it is reached, made and spoken to. SQLite in a file or in memory, PostgreSQL by URL; nothing else in the
-project knows which driver is underneath.
+"""A database: how it is reached, made and spoken to. SQLite in a file or in memory, PostgreSQL by URL.
+
+Nothing else in the project knows which driver is underneath.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ try:
     from runner.store import functions
 except ImportError:  # not there yet
 
-    class functions:  # type: ignore[no-redef]  # noqa: N801
+    class functions:  # type: ignore[no-redef]
         POSTGRESQL_DDL: tuple[str, ...] = ()
 
         @staticmethod
@@ -53,14 +54,14 @@ PARTITIONS = {"sqlite": 1, "postgresql": 64}
 BUSY_MILLISECONDS = 90_000
 """How long SQLite waits for another writer: somebody may hold the file for a minute."""
 IDLE_MILLISECONDS = 60_000
-"""After so long without a statement inside a transaction PostgreSQL ends the session, so that a stopped process frees
-its partitions."""
+"""After so long without a statement inside a transaction PostgreSQL ends the session, so that a stopped
+process frees its partitions."""
 CUT_OFF_MILLISECONDS = 30_000
 """After so long without an answer over TCP either side takes the other for gone."""
 
 
 class OrderedJoins(SQLiteCompiler):
-    """Compiles an inner join as ``CROSS JOIN … ON``, by which SQLite keeps the order in which tables are written.
+    """Compiles an inner join as ``CROSS JOIN … ON``, by which SQLite keeps the order of the tables as written.
 
     Left to itself, SQLite's planner drives a join of a small batch with a large table from the large one.
     """
@@ -88,7 +89,10 @@ class Deployment:
 
 
 class Database:
-    """An open database. Make one with ``open`` or ``scratch``; ``close`` it when done. Transactions do not nest."""
+    """An open database. Make one with ``open`` or ``scratch``; ``close`` it when done.
+
+    Transactions do not nest: in memory there is but one connection.
+    """
 
     def __init__(self, engine: Engine, deployment: Deployment) -> None:
         self.engine = engine
@@ -99,19 +103,22 @@ class Database:
     def open(cls, url: str, *, partitions: int | None = None) -> Database:
         """The database at ``url``, made if it does not exist and migrated to this version of the software.
 
-        ``url`` is ``sqlite:////path/journeys.db`` or ``postgresql://user@host/name``. ``partitions`` counts only when
-        the database is made. Raises JourneysError where the database cannot be reached, was migrated by a newer version,
-        or was made with another number of partitions than the one asked for.
+        ``url`` is ``sqlite:////path/journeys.db`` or ``postgresql://user@host/name``. ``partitions`` counts only
+        when the database is made. Raises JourneysError where the database cannot be reached, was migrated by a
+        newer version, or was made with another number of partitions than the one asked for.
         """
-        engine = _engine(_parsed(url))
+        parsed = _parsed(url)
+        engine = _engine(parsed)
         try:
+            _make_folder(parsed)
             with engine.begin() as connection:
                 migrations.migrate(connection)
                 deployment = _deployment(connection) or _found(connection, partitions, secrets.token_hex(16))
-        except DBAPIError as error:
+        except (DBAPIError, OSError) as error:
             engine.dispose()
+            cause = error.orig if isinstance(error, DBAPIError) else error
             raise JourneysError(
-                f"the database {_parsed(url).render_as_string()} cannot be opened: {str(error.orig).strip()}"
+                f"the database {parsed.render_as_string()} cannot be opened: {str(cause).strip()}"
             ) from error
         except BaseException:
             engine.dispose()
@@ -119,7 +126,8 @@ class Database:
         if partitions is not None and partitions != deployment.partitions:
             engine.dispose()
             raise JourneysError(
-                f"the database was made with {deployment.partitions} partitions; that cannot be changed to {partitions}"
+                f"the database was made with {deployment.partitions} partitions;"
+                f" that cannot be changed to {partitions}"
             )
         return cls(engine, deployment)
 
@@ -128,7 +136,7 @@ class Database:
     def scratch(
         cls, url: str | None = None, *, partitions: int | None = None, key: str = "scratch"
     ) -> Iterator[Database]:
-        """A database that lives as long as the ``with`` block: SQLite in memory, or a schema of its own at ``url``.
+        """A database that lives as long as the ``with`` block: in memory, or a schema of its own at ``url``.
 
         ``key`` is the deployment's key: give the same one for idempotency keys that are the same every time.
         """
@@ -199,10 +207,18 @@ def write_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    in_memory = url.database in (None, "", ":memory:")
-    if not in_memory:
+def _in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:")
+
+
+def _make_folder(url: URL) -> None:
+    """Make the folder in which a SQLite file is to lie. Raises OSError where that cannot be done."""
+    if url.drivername == "sqlite" and not _in_memory(url):
         Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    in_memory = _in_memory(url)
     options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
     engine = create_engine(
         url,

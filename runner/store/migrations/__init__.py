@@ -1,5 +1,6 @@
-"""The history of the schema, forward only. Alembic's environment and its revisions lie inside the package, so that an
-installed copy can migrate without a configuration file.
+"""The history of the schema, forward only.
+
+Alembic's environment and its revisions lie inside the package: an installed copy needs no settings to migrate.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, text
 from runner.problem import JourneysError
 
 _MIGRATION_LOCK = 0x6A6F75726E657973
-"""PostgreSQL advisory lock held while migrating ("journeys" in ASCII), so that two starting runners take turns."""
+"""The PostgreSQL advisory lock ("journeys" in ASCII) held while migrating: starting runners take turns."""
 
 
 def configuration(connection: Connection | None = None) -> Config:
@@ -31,7 +32,7 @@ def configuration(connection: Connection | None = None) -> Config:
 def migrate(connection: Connection) -> None:
     """Bring the schema to the newest revision, inside the caller's transaction.
 
-    Raises JourneysError where the database already is at a revision that this version of the software does not know.
+    Raises JourneysError where the database is at a revision that this version of the software does not know.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
@@ -42,6 +43,7 @@ def migrate(connection: Connection) -> None:
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise JourneysError(
-            f"the database is at schema revision {current}, which a newer version of journeys wrote; update this one"
+            f"the database is at schema revision {current}, which a newer version of journeys wrote;"
+            " update this one"
         )
     command.upgrade(config, "head")
