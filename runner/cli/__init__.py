@@ -1,8 +1,8 @@
 """The command line: arguments in, exit code out. Nothing is decided here.
 
-Exit codes: 0 fine, 1 findings or an error that the user can mend, 2 wrong usage, 3 a bug of ours, 4 nothing to check,
-130 interrupted. A command is imported when it is called, so that ``journeys --help`` stays quick; each module of
-``COMMANDS`` has a click command named ``command``, which returns its exit code (None is 0).
+Exit codes: 0 fine, 1 findings or an error that the user can mend, 2 wrong usage, 3 a bug of ours, 4 nothing
+to check, 130 interrupted. A command is imported when it is called, so that ``journeys --help`` stays quick;
+each module of ``COMMANDS`` has a click command named ``command``, which returns its exit code (None is 0).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ BUG = 3
 class LazyGroup(click.Group):
     """A group that imports the module of a command only to call it."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(COMMANDS[cmd_name][0]).command
@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
             ctx.fail(f"No such command {args[0]!r}.{meant}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -74,7 +74,8 @@ def main() -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Call the command that ``arguments`` name and answer its exit code. The one error boundary of the program."""
+    """Call the command that ``arguments`` name; answer its exit code. The one error boundary of the
+    program."""
     debug = False
     try:
         context = journeys.make_context("journeys", list(arguments))
@@ -105,8 +106,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _reader_left() -> int:
-    """Whoever read our output (``| head``) is gone: end without a word. Python would complain when it flushes at exit,
-    so standard output is pointed at nothing."""
+    """Whoever read our output (``| head``) is gone: end without a word. Python would complain when it
+    flushes at exit, so standard output is pointed at nothing."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -127,8 +128,8 @@ def _report_bug(bug: Exception, debug: bool) -> int:
     ) as file:
         file.write(text)
     click.echo(
-        f"This is a bug in journeys, not in your files: {type(bug).__name__}. What happened is in {file.name}; "
-        "please report it.",
+        f"This is a bug in journeys, not in your files: {type(bug).__name__}. "
+        f"What happened is in {file.name}; please report it.",
         err=True,
     )
     return BUG
