@@ -1,4 +1,4 @@
-"""Databases for the tests: SQLite in memory and a real PostgreSQL, started once a session, its data in a new folder.
+"""Databases for the tests: SQLite in memory and a real PostgreSQL, started once a session in a new folder.
 
 ``JOURNEYS_TEST_POSTGRES`` names a server to be used instead. A PostgreSQL that cannot be had fails the run.
 """

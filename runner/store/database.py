@@ -61,7 +61,7 @@ CUT_OFF_MILLISECONDS = 30_000
 
 
 class OrderedJoins(SQLiteCompiler):
-    """Compiles an inner join as ``CROSS JOIN … ON``, by which SQLite keeps the order of the tables as written.
+    """Compiles an inner join as ``CROSS JOIN … ON``, by which SQLite keeps the tables' order as written.
 
     Left to itself, SQLite's planner drives a join of a small batch with a large table from the large one.
     """
@@ -103,9 +103,9 @@ class Database:
     def open(cls, url: str, *, partitions: int | None = None) -> Database:
         """The database at ``url``, made if it does not exist and migrated to this version of the software.
 
-        ``url`` is ``sqlite:////path/journeys.db`` or ``postgresql://user@host/name``. ``partitions`` counts only
-        when the database is made. Raises JourneysError where the database cannot be reached, was migrated by a
-        newer version, or was made with another number of partitions than the one asked for.
+        ``url`` is ``sqlite:////path/journeys.db`` or ``postgresql://user@host/name``. ``partitions`` counts
+        only when the database is made. Raises JourneysError where the database cannot be reached, was
+        migrated by a newer version, or was made with another number of partitions than the one asked for.
         """
         parsed = _parsed(url)
         engine = _engine(parsed)

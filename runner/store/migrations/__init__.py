@@ -1,6 +1,6 @@
 """The history of the schema, forward only.
 
-Alembic's environment and its revisions lie inside the package: an installed copy needs no settings to migrate.
+Alembic's environment and its revisions lie inside the package: an installed copy migrates by itself.
 """
 
 from __future__ import annotations
