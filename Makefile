@@ -1,0 +1,57 @@
+# Every target makes its own virtual environment from requirements.lock: Python 3.11 or newer, make and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.made-from-lock
+DEMO := .demo
+JOURNEYS = $(BIN)/journeys
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo    a year of a grocery chain through three journeys, in virtual time"
+	@echo "make test    lint, types, layering and every test, on SQLite and PostgreSQL"
+	@echo "make lint    the same without the tests"
+	@echo "make bench   how fast it is, beside hand-written SQL in the same run"
+	@echo "make clean   remove what these made"
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "journeys needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -n 2
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/advance.py
+
+# The demo works on a copy of journeys/ in a folder of its own, so that it never touches the database of the project.
+demo: $(STAMP)
+	@rm -rf $(DEMO) && mkdir $(DEMO) && cp -R journeys $(DEMO)/journeys
+	@echo "A year (2017) of 207 households of a grocery chain, simulated; see examples/complete-journey/README.md."
+	@echo
+	$(JOURNEYS) check --project $(DEMO)
+	$(JOURNEYS) apply --project $(DEMO)
+	@echo
+	@echo "The data holds no consent, so everybody is granted the topic offers here; a shop would import real consents."
+	$(JOURNEYS) contacts import examples/complete-journey/identify.ndjson.gz --grant offers \
+		--source "granted to everybody by make demo: the data holds no consent" --project $(DEMO)
+	$(JOURNEYS) events import examples/complete-journey/track.ndjson.gz --live --project $(DEMO)
+	$(JOURNEYS) run --virtual 2016-11-14T00:00:00Z..2018-01-01T05:00:00Z --project $(DEMO)
+	@echo
+	$(JOURNEYS) status --project $(DEMO)
+	@echo
+	@echo "$$(find $(DEMO)/outbox -name "*.eml" | wc -l) messages lie in $(DEMO)/outbox; open one with any mail program."
+	@echo "One household's story:  $(JOURNEYS) contacts show hh-1000 --project $(DEMO)"
+
+clean:
+	rm -rf .venv $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
