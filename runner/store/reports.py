@@ -1,0 +1,300 @@
+"""What happened to all contacts together: counts a journey and step, and every message as a line.
+
+Each query groups in the database, so that its answer has a row per journey, step and reason, however many
+contacts there are. Contacts are counted once each; ids of contacts count within their partition, so both go
+into the grouping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, case, func, select
+
+from runner.journey.values import MILLIONTHS
+from runner.store.tables import (
+    LET_GO,
+    MessageStatus,
+    RunStatus,
+    contact,
+    conversion,
+    event,
+    message,
+    run,
+)
+from runner.store.types import constant
+
+ROWS_AT_ONCE = 5_000
+"""How many rows of a long answer are held in memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCount:
+    """Runs of ``journey`` that share a status, a reason and (while active) the step that they stand on."""
+
+    journey: str
+    status: RunStatus
+    reason: str | None
+    step: str | None
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryCount:
+    """Runs of ``journey``, and how many contacts they belong to."""
+
+    journey: str
+    runs: int
+    contacts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageCount:
+    journey: str
+    step: str
+    channel: str
+    status: MessageStatus
+    reason: str | None
+    messages: int
+    contacts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionCount:
+    """Goals reached within their window. ``value`` is a sum in millionths; None where no goal had a value."""
+
+    journey: str
+    conversions: int
+    contacts: int
+    value: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """``first`` and ``last`` are the instants of the earliest and the latest event; None without any."""
+
+    contacts: int
+    events: int
+    pending: int
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageLine:
+    """One message. ``at`` is the instant at which policy let it go or blocked it (aware, UTC)."""
+
+    contact: str
+    journey: str
+    step: str
+    channel: str
+    at: datetime
+    status: MessageStatus
+    reason: str | None
+
+    @property
+    def let_go(self) -> bool:
+        """Whether policy let it go, whatever became of it afterwards."""
+        return self.status in LET_GO
+
+
+def run_counts(connection: Connection) -> list[RunCount]:
+    """How many runs of each journey stand on each step, or ended for each reason."""
+    counted = (
+        select(run.c.journey, run.c.status, run.c.reason, run.c.step, func.count().label("runs"))
+        .group_by(run.c.journey, run.c.status, run.c.reason, run.c.step)
+        .order_by(run.c.journey, run.c.status, run.c.reason, run.c.step)
+    )
+    return [
+        RunCount(
+            journey=row.journey,
+            status=RunStatus(row.status),
+            reason=row.reason,
+            step=row.step,
+            runs=row.runs,
+        )
+        for row in connection.execute(counted)
+    ]
+
+
+def entry_counts(connection: Connection) -> list[EntryCount]:
+    """How many times each journey was entered, and by how many contacts."""
+    one_contact = (
+        select(run.c.journey, func.count().label("runs"))
+        .group_by(run.c.journey, run.c.partition, run.c.contact)
+        .subquery()
+    )
+    counted = (
+        select(
+            one_contact.c.journey, func.sum(one_contact.c.runs).label("runs"), func.count().label("contacts")
+        )
+        .group_by(one_contact.c.journey)
+        .order_by(one_contact.c.journey)
+    )
+    return [
+        EntryCount(journey=row.journey, runs=int(row.runs), contacts=row.contacts)
+        for row in connection.execute(counted)
+    ]
+
+
+def message_counts(connection: Connection) -> list[MessageCount]:
+    """How many messages of each step are in each state, for each reason, and to how many contacts."""
+    kind = (message.c.journey, message.c.step, message.c.channel, message.c.status, message.c.reason)
+    one_contact = (
+        select(*kind, func.count().label("messages"))
+        .group_by(*kind, message.c.partition, message.c.contact)
+        .subquery()
+    )
+    grouped = [one_contact.c[column.name] for column in kind]
+    counted = (
+        select(*grouped, func.sum(one_contact.c.messages).label("messages"), func.count().label("contacts"))
+        .group_by(*grouped)
+        .order_by(*grouped)
+    )
+    return [
+        MessageCount(
+            journey=row.journey,
+            step=row.step,
+            channel=row.channel,
+            status=MessageStatus(row.status),
+            reason=row.reason,
+            messages=int(row.messages),
+            contacts=row.contacts,
+        )
+        for row in connection.execute(counted)
+    ]
+
+
+def recipient_counts(connection: Connection) -> dict[tuple[str, str, str], int]:
+    """How many contacts were let go at least one message, by (journey, step, channel)."""
+    kind = (message.c.journey, message.c.step, message.c.channel)
+    one_contact = (
+        select(*kind)
+        .where(message.c.status.in_(LET_GO))
+        .group_by(*kind, message.c.partition, message.c.contact)
+        .subquery()
+    )
+    grouped = [one_contact.c[column.name] for column in kind]
+    counted = select(*grouped, func.count().label("contacts")).group_by(*grouped)
+    return {(row.journey, row.step, row.channel): row.contacts for row in connection.execute(counted)}
+
+
+def conversion_counts(connection: Connection) -> list[ConversionCount]:
+    """How often each journey's goal was reached, by how many contacts, and the sum of its values.
+
+    Whole units and the rest are added apart: the sum of many values near the largest number would not fit an
+    integer of 64 bits, in which SQLite adds.
+    """
+    million = constant(MILLIONTHS)
+    whole = func.sum(conversion.c.value // million)
+    rest = func.sum(conversion.c.value % million)
+    one_contact = (
+        select(
+            conversion.c.journey,
+            func.count().label("conversions"),
+            func.count(conversion.c.value).label("valued"),
+            whole.label("whole"),
+            rest.label("rest"),
+        )
+        .group_by(conversion.c.journey, conversion.c.partition, conversion.c.contact)
+        .subquery()
+    )
+    counted = (
+        select(
+            one_contact.c.journey,
+            func.sum(one_contact.c.conversions).label("conversions"),
+            func.count().label("contacts"),
+            func.sum(one_contact.c.valued).label("valued"),
+            func.sum(one_contact.c.whole).label("whole"),
+            func.sum(one_contact.c.rest).label("rest"),
+        )
+        .group_by(one_contact.c.journey)
+        .order_by(one_contact.c.journey)
+    )
+    return [
+        ConversionCount(
+            journey=row.journey,
+            conversions=int(row.conversions),
+            contacts=row.contacts,
+            value=int(row.whole) * MILLIONTHS + int(row.rest) if row.valued else None,
+        )
+        for row in connection.execute(counted)
+    ]
+
+
+def totals(connection: Connection) -> Totals:
+    """How much the database holds, and the time that its events span."""
+    people = connection.execute(select(func.count()).select_from(contact)).scalar_one()
+    row = connection.execute(
+        select(
+            func.count().label("events"),
+            func.coalesce(func.sum(case((event.c.pending, 1), else_=0)), 0).label("pending"),
+            func.min(event.c.at, type_=event.c.at.type).label("first"),
+            func.max(event.c.at, type_=event.c.at.type).label("last"),
+        )
+    ).one()
+    return Totals(
+        contacts=people, events=row.events, pending=int(row.pending), first=row.first, last=row.last
+    )
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """The earliest instant at which a run is due; None while no run waits for time. Served by
+    ``ix_run_due``.
+    """
+    return _earliest(connection, run.c.next_at, run.c.status == RunStatus.ACTIVE)
+
+
+def next_pending(connection: Connection) -> datetime | None:
+    """The instant of the earliest event that has not been handled. Served by ``ix_event_pending``."""
+    return _earliest(connection, event.c.at, event.c.pending)
+
+
+def message_lines(connection: Connection) -> Iterator[MessageLine]:
+    """Every message, by instant, contact, journey and step; held in memory a few thousand at a time."""
+    lines = (
+        select(
+            contact.c.key,
+            message.c.journey,
+            message.c.step,
+            message.c.channel,
+            message.c.let_go_at,
+            message.c.status,
+            message.c.reason,
+        )
+        .join(contact, (contact.c.partition == message.c.partition) & (contact.c.id == message.c.contact))
+        .order_by(
+            message.c.let_go_at,
+            contact.c.key,
+            message.c.journey,
+            message.c.step,
+            message.c.run,
+            message.c.visit,
+        )
+    )
+    for row in _streamed(connection, lines):
+        yield MessageLine(
+            contact=row.key,
+            journey=row.journey,
+            step=row.step,
+            channel=row.channel,
+            at=row.let_go_at,
+            status=MessageStatus(row.status),
+            reason=row.reason,
+        )
+
+
+def _earliest(
+    connection: Connection, instant: Column[datetime], among: ColumnElement[bool]
+) -> datetime | None:
+    return connection.execute(select(func.min(instant, type_=instant.type)).where(among)).scalar_one()
+
+
+def _streamed(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
+    """The rows of a long answer, fetched in portions."""
+    options = {"stream_results": True, "yield_per": ROWS_AT_ONCE}
+    with connection.execute(query, execution_options=options) as rows:
+        yield from rows
