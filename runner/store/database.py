@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.sql.selectable import Join
+from sqlalchemy.sql.selectable import GenerativeSelect, Join
 
 from runner.problem import JourneysError
 from runner.store import migrations, tables
@@ -60,24 +61,29 @@ CUT_OFF_MILLISECONDS = 30_000
 """After so long without an answer over TCP either side takes the other for gone."""
 
 
-class OrderedJoins(SQLiteCompiler):
-    """Compiles an inner join as ``CROSS JOIN … ON``, by which SQLite keeps the tables' order as written.
+class BatchFirst(SQLiteCompiler):
+    """SQLite's SQL as its planner needs it.
 
-    Left to itself, SQLite's planner drives a join of a small batch with a large table from the large one.
+    An inner join is written ``CROSS JOIN … ON``, by which SQLite keeps the order of the tables: left to itself, its
+    planner drives a join of a small batch with a large table from the large one.
     """
 
     def visit_join(self, join: Join, asfrom: bool = False, from_linter: Any = None, **kwargs: Any) -> str:
         if join.isouter or join.full:
             return super().visit_join(join, asfrom=asfrom, from_linter=from_linter, **kwargs)  # type: ignore[no-untyped-call, no-any-return]
         if from_linter:
-            from_linter.edges.update(
-                (a, b) for a in join.left._from_objects for b in join.right._from_objects
-            )
+            from_linter.edges.update(product(join.left._from_objects, join.right._from_objects))
         left = join.left._compiler_dispatch(self, asfrom=True, from_linter=from_linter, **kwargs)
         right = join.right._compiler_dispatch(self, asfrom=True, from_linter=from_linter, **kwargs)
         assert join.onclause is not None
         condition = join.onclause._compiler_dispatch(self, from_linter=from_linter, **kwargs)
         return f"{left} CROSS JOIN {right} ON {condition}"
+
+    def limit_clause(self, select: GenerativeSelect, **kwargs: Any) -> str:
+        if select._offset_clause is not None or select._limit_clause is None:
+            return super().limit_clause(select, **kwargs)  # type: ignore[no-untyped-call, no-any-return]
+        # SQLAlchemy would add an OFFSET with a parameter of its own to each of thousands of look-ups.
+        return f"\n LIMIT {self.process(select._limit_clause, **kwargs)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +236,7 @@ def _sqlite_engine(url: URL) -> Engine:
         },
         **options,
     )
-    engine.dialect.statement_compiler = OrderedJoins
+    engine.dialect.statement_compiler = BatchFirst
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _record: object) -> None:

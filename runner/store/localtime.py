@@ -1,0 +1,185 @@
+"""The wall clock in SQL: from UTC to local time and back, and when a wait ends.
+
+Everything is in whole microseconds since 1970, of UTC or of the wall clock, as 64-bit integers. ``zone`` is
+the name of a zone that ``zones.ensure_zones`` has written; for another one the answer is NULL. Each look-up
+is one correlated scalar subquery, served by the primary key of its table.
+
+A local time that occurs twice is the first of the two; one that does not exist is the next valid instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import time
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import BigInteger, ColumnElement, FromClause, case, func, or_, select
+
+from runner.journey.duration import DAY, MICROSECONDS, Duration
+from runner.store import tables
+from runner.store.types import constant
+
+if TYPE_CHECKING:
+    from runner.journey.model import LocalTimes
+
+EVERY_DAY = frozenset(range(7))
+
+_SHIFT_DAYS = 7 * 200_000
+"""Added to day numbers before dividing: integer division truncates on both databases, and days before 1970
+are negative. A multiple of seven, so that weekdays stay; enough for every instant since 2000 BC."""
+_SHIFT = _SHIFT_DAYS * DAY
+_THURSDAY = 3
+"""The weekday of 1 January 1970, where 0 is Monday."""
+
+Microseconds = ColumnElement[int]
+Zone = ColumnElement[str]
+T = TypeVar("T")
+
+
+def local_microseconds(utc: Microseconds, zone: Zone) -> Microseconds:
+    """What the wall clock shows at an instant."""
+    return _at_instant(utc, zone, lambda row: utc + row.c.offset)
+
+
+def utc_microseconds(local: Microseconds, zone: Zone) -> Microseconds:
+    """The instant at which the wall clock shows ``local`` (the first, or the next valid one)."""
+    row = tables.zone_local.alias()
+    return _latest(func.coalesce(local - row.c.offset, row.c.instant), row, zone, local)
+
+
+def midnight(local: Microseconds) -> Microseconds:
+    """00:00 of the local day in which ``local`` lies, on the wall clock."""
+    return _start_of(_day(local))
+
+
+def due_after(
+    utc: Microseconds, zone: Zone, duration: Duration, local: LocalTimes | None = None
+) -> Microseconds:
+    """When a wait of ``duration`` that begins at ``utc`` ends.
+
+    Calendar days are added on the wall clock, then elapsed time, then the next allowed time of ``local`` at
+    or after that instant is taken. ``local.timezone`` is for the caller: it says which ``zone`` to give.
+    """
+    ends = utc
+    if duration.days:
+        ends = utc_microseconds(local_microseconds(utc, zone) + constant(duration.days * DAY), zone)
+    if duration.microseconds:
+        ends = ends + constant(duration.microseconds)
+    if local is None or (local.at is None and local.days == EVERY_DAY):
+        return ends
+    if local.at is not None:
+        at, days = _since_midnight(local.at), local.days
+        return utc_microseconds(
+            _at_instant(ends, zone, lambda row: _next_time(_first_unread(ends, row), at, days)), zone
+        )
+    return _on_allowed_day(ends, zone, local.days)
+
+
+def due_on(
+    local_midnight: Microseconds,
+    zone: Zone,
+    offset: Duration = Duration(),  # noqa: B008 (frozen)
+    at: time | None = None,
+    days: frozenset[int] = EVERY_DAY,
+) -> Microseconds:
+    """When a wait until a date ends.
+
+    At ``at`` (00:00 unless said) of the day that is ``offset.days`` from the day beginning at
+    ``local_midnight`` (wall clock), moved to the next of the allowed ``days``; then moved by the elapsed
+    part of ``offset``, and once more to an allowed day.
+    """
+    first_day = _allowed(_day(local_midnight + constant(offset.days * DAY)), days)
+    ends = utc_microseconds(_start_of(first_day) + constant(_since_midnight(at) if at else 0), zone)
+    if not offset.microseconds:
+        return ends
+    ends = ends + constant(offset.microseconds)
+    return ends if days == EVERY_DAY else _on_allowed_day(ends, zone, days)
+
+
+def _on_allowed_day(utc: Microseconds, zone: Zone, days: frozenset[int]) -> Microseconds:
+    """The instant itself where its local day is one of ``days``, else the beginning of the next such day."""
+    is_allowed = _at_instant(utc, zone, lambda row: _weekday(_day(utc + row.c.offset)).in_(_listed(days)))
+
+    def beginning(row: FromClause) -> Microseconds:
+        unread = _first_unread(utc, row)
+        started = _start_of(_allowed(_day(unread), days))
+        return case((started < unread, unread), else_=started)
+
+    return case((is_allowed, utc), else_=utc_microseconds(_at_instant(utc, zone, beginning), zone))
+
+
+def _first_unread(utc: Microseconds, row: FromClause) -> Microseconds:
+    """The earliest local time that is read as ``utc`` or a later instant, ``row`` being the offset in force.
+
+    It is what the wall clock shows, with two exceptions: while it shows times for the second time, all of
+    them are read as earlier instants; and at the end of a gap, the times of the gap are read as this very
+    instant.
+    """
+    shown = utc + row.c.offset
+    return case((or_(row.c.begins == utc, shown < row.c.earliest), row.c.earliest), else_=shown)
+
+
+def _next_time(local: Microseconds, at: int, days: frozenset[int]) -> Microseconds:
+    """The first local time at or after ``local`` that is ``at`` µs after midnight on one of ``days``."""
+    return _start_of(_allowed(_day(local + constant(DAY - 1 - at)), days)) + constant(at)
+
+
+def _day(local: Microseconds) -> Microseconds:
+    """The number of a local day, counted from ``_SHIFT_DAYS`` before 1970."""
+    return _divided(local + constant(_SHIFT), DAY)
+
+
+def _start_of(day: Microseconds) -> Microseconds:
+    return day * constant(DAY) - constant(_SHIFT)
+
+
+def _weekday(day: Microseconds) -> Microseconds:
+    return (day + constant(_THURSDAY)) % constant(7)
+
+
+def _allowed(day: Microseconds, days: frozenset[int]) -> Microseconds:
+    """The first day at or after ``day`` whose weekday is in ``days``."""
+    if days == EVERY_DAY:
+        return day
+    to_go = {today: min((allowed - today) % 7 for allowed in days) for today in range(7)}
+    return day + case(
+        {constant(today): constant(count) for today, count in to_go.items()}, value=_weekday(day)
+    )
+
+
+def _listed(days: frozenset[int]) -> list[Microseconds]:
+    return [constant(day) for day in sorted(days)]
+
+
+def _divided(dividend: Microseconds, divisor: int) -> Microseconds:
+    """Integer division of a dividend that is not negative."""
+    return dividend.op("/", precedence=8, return_type=BigInteger())(constant(divisor))
+
+
+def _since_midnight(at: time) -> int:
+    return (
+        at.hour * MICROSECONDS["h"]
+        + at.minute * MICROSECONDS["m"]
+        + at.second * MICROSECONDS["s"]
+        + at.microsecond
+    )
+
+
+def _at_instant(
+    utc: Microseconds, zone: Zone, answer: Callable[[FromClause], ColumnElement[T]]
+) -> ColumnElement[T]:
+    """``answer`` over the row of ``zone_offset`` that is in force at ``utc``."""
+    row = tables.zone_offset.alias()
+    return _latest(answer(row), row, zone, utc)
+
+
+def _latest(answer: ColumnElement[T], row: FromClause, zone: Zone, instant: Microseconds) -> ColumnElement[T]:
+    found = (
+        select(answer)
+        .select_from(row)
+        .where(row.c.zone == zone, row.c.begins <= instant)
+        .order_by(row.c.begins.desc())
+        .limit(constant(1))
+        .correlate_except(row)
+    )
+    return found.scalar_subquery()

@@ -1,0 +1,145 @@
+"""Time zones as tables, so that SQL can go from UTC to the wall clock and back."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from itertools import pairwise
+
+from sqlalchemy import Connection, select
+
+from runner.store import tables
+from runner.store.insert import insert_new
+from runner.store.types import to_microseconds
+
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = datetime(2101, 1, 1, tzinfo=UTC)
+"""Changes of offset are known from ``FIRST`` to ``LAST``; before and after, the nearest known offset is
+used."""
+
+SINCE_EVER = -(10**17)
+"""Where the first row of a zone begins: µs since 1970, before the year 1."""
+
+_STEP = timedelta(days=6)
+"""No zone has gone to another offset and back within so short a time."""
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Period:
+    """From ``begins`` (µs, UTC) local time is UTC plus ``offset`` (µs); ``earliest`` is ``begins`` on the
+    wall clock of the period before."""
+
+    begins: int
+    offset: int
+    earliest: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """From local time ``begins`` (µs) on, UTC is local time less ``offset``; in a gap it is ``instant``."""
+
+    begins: int
+    offset: int | None
+    instant: int | None
+
+
+def known_zone(name: str) -> bool:
+    """Whether ``name`` is a zone of the IANA database, in its exact spelling."""
+    return name in _names()
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+@lru_cache(maxsize=1024)
+def periods(name: str) -> tuple[Period, ...]:
+    """The offsets of a known zone, in order of time."""
+    zone = zoneinfo.ZoneInfo(name)
+    offset = _offset(FIRST, zone)
+    found = [Period(SINCE_EVER, offset, SINCE_EVER + offset)]
+    instant = FIRST
+    while instant < LAST:
+        following = instant + _STEP
+        if _offset(following, zone) != offset:
+            change = _change(instant, following, zone)
+            begins = to_microseconds(change)
+            previous, offset = offset, _offset(change, zone)
+            found.append(Period(begins, offset, begins + previous))
+            following = change
+        instant = following
+    return tuple(found)
+
+
+def _offset(instant: datetime, zone: zoneinfo.ZoneInfo) -> int:
+    offset = instant.astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset // timedelta(microseconds=1)
+
+
+def _change(before: datetime, after: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
+    """The first whole second after ``before`` whose offset is another one."""
+    offset = _offset(before, zone)
+    while after - before > _SECOND:
+        middle = before + timedelta(seconds=(after - before) // _SECOND // 2)
+        if _offset(middle, zone) == offset:
+            before = middle
+        else:
+            after = middle
+    return after
+
+
+@lru_cache(maxsize=1024)
+def readings(name: str) -> tuple[Reading, ...]:
+    """How local times of a known zone are read: the first occurrence of what occurs twice, the next valid
+    instant for what does not exist."""
+    all_periods = periods(name)
+    found = [Reading(SINCE_EVER + all_periods[0].offset, all_periods[0].offset, None)]
+    for before, after in pairwise(all_periods):
+        if after.offset > before.offset:
+            found.append(Reading(after.earliest, None, after.begins))
+            found.append(Reading(after.begins + after.offset, after.offset, None))
+        else:
+            found.append(Reading(after.earliest, after.offset, None))
+    return tuple(found)
+
+
+def ensure_zones(connection: Connection, names: Iterable[str]) -> None:
+    """Write the zones that the database does not have yet. Raises KeyError for an unknown one.
+
+    Two sessions may write the same zone at once; the second finds the rows there.
+    """
+    wanted = set(names)
+    if not wanted:
+        return
+    zone = tables.zone_offset.c.zone
+    # Every zone has its first row, so this finds each by one look into the primary key.
+    present = connection.execute(
+        select(zone).where(zone.in_(sorted(wanted)), tables.zone_offset.c.begins == SINCE_EVER)
+    ).scalars()
+    missing = sorted(wanted - set(present))
+    for name in missing:
+        if not known_zone(name):
+            raise KeyError(name)
+    if missing:
+        connection.execute(
+            insert_new(connection, tables.zone_local),
+            [
+                {"zone": name, "begins": row.begins, "offset": row.offset, "instant": row.instant}
+                for name in missing
+                for row in readings(name)
+            ],
+        )
+        connection.execute(
+            insert_new(connection, tables.zone_offset),
+            [
+                {"zone": name, "begins": row.begins, "offset": row.offset, "earliest": row.earliest}
+                for name in missing
+                for row in periods(name)
+            ],
+        )
