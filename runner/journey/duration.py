@@ -9,7 +9,9 @@ MICROSECONDS = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 DAY = 86_400_000_000
 """Microseconds in a day of 24 hours."""
 
-_SHORT = re.compile(r"(?P<sign>-?)(?:(?P<w>\d{1,6})w)?(?:(?P<d>\d{1,6})d)?(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m)?(?:(?P<s>\d{1,9})s)?")
+_SHORT = re.compile(
+    r"(?P<sign>-?)(?:(?P<w>\d{1,6})w)?(?:(?P<d>\d{1,6})d)?(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m)?(?:(?P<s>\d{1,9})s)?"
+)
 _ISO = re.compile(
     r"(?P<sign>-?)P(?:(?P<w>\d{1,6})W)?(?:(?P<d>\d{1,6})D)?(?:T(?:(?P<h>\d{1,6})H)?(?:(?P<m>\d{1,6})M)?(?:(?P<s>\d{1,9})S)?)?"
 )
@@ -33,7 +35,7 @@ class Duration:
 
 
 def parse_duration(text: str) -> Duration | None:
-    """The duration that ``text`` writes, or None where it writes none (bare numbers, months and years write none)."""
+    """The duration that ``text`` writes, or None (bare numbers, months and years are no durations)."""
     for pattern in (_SHORT, _ISO):
         match = pattern.fullmatch(text)
         if match and any(match[unit] for unit in "wdhms"):
@@ -42,3 +44,31 @@ def parse_duration(text: str) -> Duration | None:
             elapsed = sum(int(match[unit] or 0) * size for unit, size in MICROSECONDS.items())
             return Duration(sign * days, sign * elapsed)
     return None
+
+
+_WORDS = {"s": "s", "sec": "s", "m": "m", "min": "m", "minute": "m", "h": "h", "hr": "h", "hour": "h"}
+_WORDS |= {"second": "s", "d": "d", "day": "d", "w": "w", "wk": "w", "week": "w"}
+_ENDLESS = re.compile(r"-?\d+\s*(?:mo|mon|month|months|y|yr|yrs|year|years)|-?P\d+[MY].*", re.IGNORECASE)
+_SPELT = re.compile(r"(?P<count>-?\d{1,6})\s*(?P<unit>[A-Za-z]+?)s?")
+_PIECES = re.compile(r"\d{1,6}[wdhms]")
+
+
+def duration_trouble(text: str) -> tuple[str, str]:
+    """Why ``text`` is no duration, and what to write instead."""
+    text = text.strip()
+    shown = text if len(text) <= 40 else text[:40] + "…"
+    if re.fullmatch(r"-?\d{1,9}", text):
+        units = f"{text}m (minutes), {text}h (hours) or {text}d (days)"
+        return f"The duration `{shown}` has no unit.", f"Write {units}."
+    if _ENDLESS.fullmatch(text):
+        return f"`{shown}` has no fixed length: months and years differ.", "Write days or weeks: 30d, 52w."
+    if re.search(r"\d[.,]\d", text):
+        return f"The duration `{shown}` is not in whole numbers.", "Use a smaller unit as well: 1h30m."
+    spelt = _SPELT.fullmatch(text)
+    if spelt and spelt["unit"].lower() in _WORDS:
+        return f"`{shown}` is no duration.", f"Write {spelt['count']}{_WORDS[spelt['unit'].lower()]}."
+    pieces = _PIECES.findall(text)
+    if len(pieces) > 1 and "".join(pieces) == text.lstrip("-"):
+        right = "".join(sorted(pieces, key=lambda piece: "wdhms".index(piece[-1])))
+        return f"`{shown}` is no duration: each unit stands once, the larger first.", f"Write {right}?"
+    return f"`{shown}` is no duration.", "Write 90s, 15m, 2h, 3d, 1w, 1h30m, or ISO 8601 (PT2H)."

@@ -1,0 +1,212 @@
+"""Read a file and hold it against its JSON Schema; every error becomes a problem at its place, in words.
+
+The schemas are the ones that editors use. Where a schema gives a choice (``anyOf``), the keys and the type
+of the value decide which alternative was meant, and only that one is looked into: an author who misspells
+an option of ``send`` hears of that option, not of seven other verbs. Two keywords are our own: ``x-kind``
+names a kind of text that has a message of its own, ``x-later`` lists keys of the language that this version
+does not support.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft7Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from runner.journey.schema_words import Finding, explain
+from runner.journey.yaml import Broken, Fields, Items, Scalar, Value, load_yaml
+from runner.problem import Problem
+from schema import read_schema
+
+BROKEN = object()
+"""Stands in the plain data where a problem has been reported already."""
+
+_GROUPS = ("definitions", "$defs")
+
+
+def load_document(
+    path: str, text: str, schema_name: str, first_line: int = 1
+) -> tuple[Value | None, tuple[Problem, ...]]:
+    """The value tree of ``text`` and every problem of its YAML and its schema.
+
+    The tree is None where the text is no YAML. With problems, the tree is there but need not fit the schema.
+    ``schema_name`` is the name of a file of ``schema/``: journey, catalog, tests, template, journeys.
+    """
+    value, problems = load_yaml(path, text, first_line)
+    if value is None:
+        return None, problems
+    return value, (*problems, *validate(value, schema_name))
+
+
+def validate(value: Value, schema_name: str) -> tuple[Problem, ...]:
+    """Everything about ``value`` that the schema does not allow, in file order."""
+    found: dict[Problem, None] = {}
+    for error in _validator(schema_name).iter_errors(plain(value)):
+        for problem in _problems(value, error):
+            found[problem] = None
+    return tuple(sorted(found, key=lambda problem: problem.span))
+
+
+def plain(value: Value) -> Any:
+    """``value`` as dicts, lists, texts, numbers (int or Decimal), booleans and None."""
+    if isinstance(value, Scalar):
+        return value.value
+    if isinstance(value, Fields):
+        return {field.key: plain(field.value) for field in value.fields}
+    if isinstance(value, Items):
+        return [plain(item) for item in value.items]
+    return BROKEN
+
+
+def _problems(root: Value, error: ValidationError) -> Iterator[Problem]:
+    if error.instance is BROKEN:
+        return
+    place, key = _find(root, list(error.absolute_path))
+    if isinstance(place, Broken):
+        return
+    schema_path = list(error.absolute_schema_path)
+    finding = Finding(
+        keyword=str(error.validator),
+        argument=error.validator_value,
+        instance=error.instance,
+        schema=error.schema if isinstance(error.schema, Mapping) else {},
+        key=key,
+        place=place,
+        of_key="propertyNames" in schema_path[-2:-1],
+    )
+    yield from explain(finding)
+
+
+def _find(root: Value, path: list[str | int]) -> tuple[Value, str | None]:
+    """The value at ``path``, and the nearest key above it."""
+    place, key = root, None
+    for part in path:
+        if isinstance(part, int) and isinstance(place, Items):
+            place = place.items[part]
+        elif isinstance(part, str) and isinstance(place, Fields):
+            inner = place.get(part)
+            if inner is None:
+                break
+            place, key = inner, part
+    return place, key
+
+
+@cache
+def _validator(schema_name: str) -> Any:
+    schema = deepcopy(read_schema(schema_name))
+    schema.pop("$id", None)
+    schema.pop("$schema", None)
+    return _Validator(_linked(schema))
+
+
+def _linked(schema: dict[str, Any]) -> dict[str, Any]:
+    """``schema`` with each reference replaced by what it refers to: the validator then looks nothing up.
+
+    A reference with a description of its own (in draft 7 an ``allOf`` with one member) is merged.
+    """
+    definitions = {
+        f"#/{group}/{name}": body for group in _GROUPS for name, body in schema.get(group, {}).items()
+    }
+
+    def link(node: Any) -> Any:
+        if isinstance(node, list):
+            return [link(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            base = definitions[node.pop("$ref")]
+            if not node:
+                return base
+            node["allOf"] = [base]
+            return node
+        for key, inner in node.items():
+            node[key] = link(inner)
+        return node
+
+    merged: set[int] = set()
+
+    def merge(node: Any) -> None:
+        if isinstance(node, list):
+            for item in node:
+                merge(item)
+        if not isinstance(node, dict) or id(node) in merged:
+            return
+        merged.add(id(node))
+        if len(node.get("allOf", ())) == 1:
+            (base,) = node.pop("allOf")
+            merge(base)
+            for key, inner in base.items():
+                node.setdefault(key, inner)
+        for inner in list(node.values()):
+            merge(inner)
+
+    linked: dict[str, Any] = link(schema)
+    merge(linked)
+    return linked
+
+
+def _choose(
+    validator: Any, alternatives: list[dict[str, Any]], instance: Any, _: dict[str, Any]
+) -> Iterator[ValidationError]:
+    """``anyOf`` and ``oneOf``: look only into the alternative that was meant."""
+    fitting = [each for each in alternatives if _type_fits(validator, each, instance)]
+    if isinstance(instance, dict) and len(fitting) > 1:
+        keys = _deciding_keys(fitting)
+        meant = [each for each, key in zip(fitting, keys, strict=True) if key in instance]
+        if len(meant) != 1:
+            yield ValidationError("choice", validator="choice", validator_value=keys)
+            return
+        fitting = meant
+    elif len(fitting) > 1:
+        passing = [each for each in fitting if validator.evolve(schema=each).is_valid(instance)]
+        if passing:
+            return
+        open_ones = [each for each in fitting if "enum" not in each]
+        fitting = (open_ones or fitting)[:1]
+    if not fitting:
+        yield ValidationError("alternatives", validator="alternatives", validator_value=alternatives)
+        return
+    yield from validator.descend(instance, fitting[0])
+
+
+def _type_fits(validator: Any, schema: dict[str, Any], instance: Any) -> bool:
+    if "anyOf" in schema or "oneOf" in schema:
+        inner = schema.get("anyOf") or schema["oneOf"]
+        return any(_type_fits(validator, each, instance) for each in inner)
+    types = schema.get("type")
+    if types is None:
+        return isinstance(instance, str) if "enum" in schema else True
+    return any(validator.is_type(instance, each) for each in ([types] if isinstance(types, str) else types))
+
+
+def _deciding_keys(alternatives: list[dict[str, Any]]) -> list[str]:
+    """Of each alternative the first required key that no other alternative knows."""
+    keys = []
+    for mine in alternatives:
+        others = [each.get("properties", {}) for each in alternatives if each is not mine]
+        required = mine.get("required", [])
+        own = (key for key in required if not any(key in properties for properties in others))
+        keys.append(next(own, required[0] if required else ""))
+    return keys
+
+
+def _pattern(_: Any, pattern: str, instance: Any, __: dict[str, Any]) -> Iterator[ValidationError]:
+    """As in JavaScript: ``$`` is the very end, ``\\d`` is 0 to 9."""
+    if isinstance(instance, str) and not _compiled(pattern).search(instance):
+        yield ValidationError("pattern")
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"(?<!\\)\$", r"\\Z", pattern), re.ASCII)
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft7Validator, {"anyOf": _choose, "oneOf": _choose, "pattern": _pattern}
+)
