@@ -11,7 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class Statement:
-    """A SQLAlchemy construct compiled for one dialect at its first use.
+    """A SQLAlchemy construct compiled at its first use, once a dialect.
 
     SQLAlchemy's own cache still walks the whole construct at every execution to find its key; the engine runs
     thousands of statements a second on small batches, where that walk would cost more than the statement.
@@ -20,15 +20,16 @@ class Statement:
 
     def __init__(self, construct: Executable) -> None:
         self._construct = construct
-        self._compiled: SQLCompiler | None = None
+        self._compiled: dict[str, SQLCompiler] = {}
 
     def compiled(self, dialect: Dialect) -> SQLCompiler:
         """The SQL text and its parameters, for tests that read plans as well as for running."""
-        if self._compiled is None or self._compiled.dialect is not dialect:
-            compiled = self._construct.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
-            assert isinstance(compiled, SQLCompiler)
-            self._compiled = compiled
-        return self._compiled
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            made = self._construct.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+            assert isinstance(made, SQLCompiler)
+            compiled = self._compiled[dialect.name] = made
+        return compiled
 
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
         """Execute with ``parameters``; names that the statement does not use are ignored."""

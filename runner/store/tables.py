@@ -93,7 +93,9 @@ LET_GO = (
 
 
 def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(v.value) for v in values)})", name=f"{column}_is_known")
+    return CheckConstraint(
+        f"{column} IN ({', '.join(repr(v.value) for v in values)})", name=f"{column}_is_known"
+    )
 
 
 metadata = MetaData(
@@ -144,7 +146,9 @@ journey = Table(
     metadata,
     Column("name", ByCodePoint, primary_key=True),
     Column("version", Integer, ForeignKey("journey_version.id"), nullable=False),
-    Column("since", Instant, nullable=False, comment="only what is received from then on enters this version"),
+    Column(
+        "since", Instant, nullable=False, comment="only what is received from then on enters this version"
+    ),
     Column("state", ByCodePoint, nullable=False),
     _one_of("state", JourneyState),
     comment="The version of each journey that contacts enter.",
@@ -166,6 +170,7 @@ zone_offset = Table(
     Column("zone", ByCodePoint, primary_key=True),
     Column("begins", BigInteger, primary_key=True, autoincrement=False, comment="µs since 1970, UTC"),
     Column("offset", BigInteger, nullable=False, comment="µs: local = UTC + offset"),
+    Column("earliest", BigInteger, nullable=False, comment="`begins` on the wall clock of before, local µs"),
     comment="From `begins` until the next row's, the zone's local time is UTC plus `offset`.",
 )
 
@@ -273,6 +278,7 @@ run = Table(
     Column("status", ByCodePoint, nullable=False),
     Column("reason", ByCodePoint, comment="why it ended"),
     Column("step", ByCodePoint, comment="where it stands"),
+    Column("node", SmallInteger, comment="the step's place in its program"),
     Column("arrived_at", Instant, nullable=False, comment="since when it stands there"),
     Column("due_at", Instant, comment="when its wait ends by itself"),
     Column("review_at", Instant, comment="when time alone may turn one of its exit conditions"),
@@ -319,7 +325,13 @@ step_log = Table(
     Column("partition", SmallInteger, primary_key=True, autoincrement=False),
     Column("contact", BigInteger, primary_key=True, autoincrement=False),
     Column("run", BigInteger, primary_key=True, autoincrement=False),
-    Column("node", SmallInteger, primary_key=True, autoincrement=False, comment="place of the step in its program"),
+    Column(
+        "node",
+        SmallInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="place of the step in its program",
+    ),
     Column("visit", SmallInteger, primary_key=True, autoincrement=False),
     Column("step", ByCodePoint, nullable=False),
     Column("outcome", ByCodePoint, nullable=False, comment="how the run left the step"),
@@ -360,7 +372,9 @@ message = Table(
     Column("provider_id", ByCodePoint),
     _one_of("status", MessageStatus),
     CheckConstraint("(status = 'ready') = (available_at IS NOT NULL)", name="available_when_ready"),
-    CheckConstraint("(status IN ('claimed', 'sending')) = (lease_until IS NOT NULL)", name="leased_when_held"),
+    CheckConstraint(
+        "(status IN ('claimed', 'sending')) = (lease_until IS NOT NULL)", name="leased_when_held"
+    ),
     CheckConstraint("(status = 'sent') = (sent_at IS NOT NULL)", name="sent_at_when_sent"),
     comment="The outbox and the send ledger: one row a (run, step, visit), written before anything is sent.",
 )
@@ -376,6 +390,8 @@ Index(
     postgresql_where=text("lease_until IS NOT NULL"),
     sqlite_where=text("lease_until IS NOT NULL"),
 )
+
+Index("ix_message_let_go", message.c.partition, message.c.contact, message.c.let_go_at)
 
 conversion = Table(
     "conversion",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Dialect, Text
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Dialect, Text, literal_column
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -75,7 +75,7 @@ class ByCodePoint(TypeDecorator[str]):
         return dialect.type_descriptor(Text())
 
 
-class microseconds_of(FunctionElement[int]):  # noqa: N801 (reads as a SQL function)
+class microseconds_of(FunctionElement[int]):
     """Microseconds since 1970 of an instant column, as a 64-bit integer."""
 
     type = BigInteger()
@@ -92,7 +92,7 @@ def _postgresql_microseconds_of(element: microseconds_of, compiler: SQLCompiler,
     return f"(extract(epoch FROM {compiler.process(element.clauses.clauses[0], **kw)}) * 1000000)::bigint"
 
 
-class instant_of(FunctionElement[datetime]):  # noqa: N801
+class instant_of(FunctionElement[datetime]):
     """The instant that is so many microseconds after 1970: the inverse of ``microseconds_of``.
 
     Exact for all instants whose microseconds fit a double's 53 bits (years 1684 to 2255).
@@ -113,7 +113,7 @@ def _postgresql_instant_of(element: instant_of, compiler: SQLCompiler, **kw: Any
     return f"(timestamptz 'epoch' + ({inner}) * interval '1 microsecond')"
 
 
-class shifted(FunctionElement[datetime]):  # noqa: N801
+class shifted(FunctionElement[datetime]):
     """``shifted(instant, microseconds)``: the instant so many microseconds later (earlier where negative)."""
 
     type = Instant()
@@ -137,7 +137,7 @@ def _postgresql_shifted(element: shifted, compiler: SQLCompiler, **kw: Any) -> s
     return f"({instant} + ({microseconds}) * interval '1 microsecond')"
 
 
-class earliest(FunctionElement[datetime]):  # noqa: N801
+class earliest(FunctionElement[datetime]):
     """The earlier of two instants, of which either may be NULL; NULL where both are."""
 
     type = Instant()
@@ -155,10 +155,150 @@ def _sqlite_earliest(element: earliest, compiler: SQLCompiler, **kw: Any) -> str
     return f"min(coalesce({one}, {other}), coalesce({other}, {one}))"
 
 
+class json_text(FunctionElement[str]):
+    """``json_text(column, constant(key))``: the member as text; NULL where it is missing or null."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(json_text, "sqlite")
+def _sqlite_json_text(element: json_text, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"json_extract({column}, '$.' || {key})"
+
+
+@compiles(json_text, "postgresql")
+def _postgresql_json_text(element: json_text, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"({column} ->> {key})"
+
+
+class json_has(FunctionElement[bool]):
+    """``json_has(column, constant(key))``: whether the object has the member, be it null."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(json_has, "sqlite")
+def _sqlite_json_has(element: json_has, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"(json_type({column}, '$.' || {key}) IS NOT NULL)"
+
+
+@compiles(json_has, "postgresql")
+def _postgresql_json_has(element: json_has, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"({column} ? {key})"
+
+
+class json_merged(FunctionElement[Any]):
+    """``json_merged(column, changes)``: the object with the members of ``changes`` set, those that are null removed."""
+
+    type = Json()
+    inherit_cache = True
+
+
+@compiles(json_merged, "sqlite")
+def _sqlite_json_merged(element: json_merged, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_patch({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(json_merged, "postgresql")
+def _postgresql_json_merged(element: json_merged, compiler: SQLCompiler, **kw: Any) -> str:
+    column, changes = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"jsonb_strip_nulls({column} || ({changes}))"
+
+
+class json_without(FunctionElement[Any]):
+    """``json_without(column, constant(key), …)``: the object without those members."""
+
+    type = Json()
+    inherit_cache = True
+
+
+@compiles(json_without, "sqlite")
+def _sqlite_json_without(element: json_without, compiler: SQLCompiler, **kw: Any) -> str:
+    column, *keys = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    paths = ", ".join(f"'$.' || {key}" for key in keys)
+    return f"json_remove({column}, {paths})"
+
+
+@compiles(json_without, "postgresql")
+def _postgresql_json_without(element: json_without, compiler: SQLCompiler, **kw: Any) -> str:
+    column, *keys = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"({column} - ARRAY[{', '.join(keys)}]::text[])"
+
+
+class tags_changed(FunctionElement[Any]):
+    """``tags_changed(tags, added, removed)``: three JSON arrays; the sorted array of the tags that result, each once.
+
+    Sorted by code point. A tag both added and removed is removed.
+    """
+
+    type = Json()
+    inherit_cache = True
+
+
+@compiles(tags_changed, "sqlite")
+def _sqlite_tags_changed(element: tags_changed, compiler: SQLCompiler, **kw: Any) -> str:
+    tags, added, removed = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return (
+        "(SELECT json_group_array(value) FROM (SELECT DISTINCT value FROM (SELECT value FROM json_each("
+        f"{tags}) UNION SELECT value FROM json_each({added})) WHERE value NOT IN (SELECT value FROM json_each({removed}))"
+        " ORDER BY value))"
+    )
+
+
+@compiles(tags_changed, "postgresql")
+def _postgresql_tags_changed(element: tags_changed, compiler: SQLCompiler, **kw: Any) -> str:
+    tags, added, removed = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return (
+        "(SELECT coalesce(jsonb_agg(to_jsonb(tag) ORDER BY tag COLLATE \"C\"), '[]'::jsonb) FROM (SELECT "
+        f"jsonb_array_elements_text({tags}) AS tag UNION SELECT jsonb_array_elements_text(({added})::jsonb)) AS found "
+        f"WHERE NOT ({removed})::jsonb ? tag)"
+    )
+
+
+class json_member(FunctionElement[Any]):
+    """``json_member(column, constant(key))``: the array or object that is the member, as JSON; NULL where missing or null."""
+
+    type = Json()
+    inherit_cache = True
+
+
+@compiles(json_member, "sqlite")
+def _sqlite_json_member(element: json_member, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"json_extract({column}, '$.' || {key})"
+
+
+@compiles(json_member, "postgresql")
+def _postgresql_json_member(element: json_member, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"nullif({column} -> {key}, 'null'::jsonb)"
+
+
+class json_object(FunctionElement[Any]):
+    """``json_object(key, value, …)``: a new object; each value is JSON already."""
+
+    type = Json()
+    inherit_cache = True
+
+
+@compiles(json_object, "sqlite")
+def _sqlite_json_object(element: json_object, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_object({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(json_object, "postgresql")
+def _postgresql_json_object(element: json_object, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"jsonb_build_object({compiler.process(element.clauses, **kw)})"
+
+
 def constant(value: str | int) -> ColumnElement[Any]:
     """A literal in the SQL text itself, so that partial indexes and generic plans can see it. Never for users' data."""
-    from sqlalchemy import literal_column
-
     if isinstance(value, int):
         return literal_column(str(value), BigInteger())
     if not value.replace("_", "").replace("-", "").isalnum():

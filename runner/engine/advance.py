@@ -1,0 +1,98 @@
+"""Runs go on: through the nodes of their program in order, to a wait, a send, or their end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+
+from runner.engine.versions import Version, Versions
+from runner.journey.graph import Node
+from runner.journey.model import (
+    Branch,
+    Condition,
+    Exit,
+    Goto,
+    Send,
+    Split,
+    Update,
+    WaitEvent,
+    WaitFor,
+    WaitUntil,
+)
+from runner.store.advance import decide, end_runs, leave_at_once, log_steps, rest
+from runner.store.exits import end_leaving_runs, exit_on_condition, plan_reviews, reads_time
+from runner.store.sends import decide_sends
+from runner.store.splits import split
+from runner.store.timeline import occupied_nodes
+from runner.store.updates import update_values
+from runner.store.working import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """What all passes of one tick share. ``event_floor``: events from before it start and wake nothing.
+    ``exact``: virtual time, where a message is handed over at the instant that lets it go."""
+
+    connection: Connection
+    versions: Versions
+    exact: bool
+    event_floor: datetime
+    stages: count[int] = field(default_factory=count)
+
+    def end(self, stage: int, found: int) -> None:
+        """End the runs that a rule has put into ``stage``, if it found any."""
+        if found:
+            end_leaving_runs(self.connection, stage, cancel_messages=not self.exact)
+
+
+def advance(passes: Passes, n: int) -> None:
+    """Let everybody who was woken, has entered, or whose time has come in pass ``n`` go on."""
+    occupied: dict[int, set[int | None]] = {}
+    for version, node in occupied_nodes(passes.connection, n):
+        occupied.setdefault(version, set()).add(node)
+    for version in passes.versions:
+        if version.id in occupied:
+            _advance_version(passes, n, version, occupied[version.id])
+    if occupied:
+        log_steps(passes.connection, n)
+
+
+def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int | None]) -> None:
+    sql, connection = version.sql, passes.connection
+    may_exit = any(rule.when is not None for rule in version.journey.exits)
+
+    def read_exits(behind: int | None = None) -> None:
+        if may_exit:
+            stage = next(passes.stages)
+            passes.end(stage, exit_on_condition(sql, connection, n, stage, behind=behind))
+
+    read_exits()
+    if None in occupied and reads_time(sql):
+        plan_reviews(sql, connection, n, after_event=False)
+    reached = {node for node in occupied if node is not None}
+    for node in version.program.nodes:
+        if node.index in reached:
+            _visit(passes, n, version, node)
+            reached.update(edge.target for edge in node.edges)
+            if isinstance(node.verb, Send | Update):
+                read_exits(behind=node.index)
+    if version.program.end in reached:
+        end_runs(sql, connection, n)
+
+
+def _visit(passes: Passes, n: int, version: Version, node: Node) -> None:
+    sql, connection = version.sql, passes.connection
+    match node.verb:
+        case WaitFor() | WaitUntil() | WaitEvent():
+            rest(sql, node, connection, n)
+        case Condition() | Branch():
+            decide(sql, node, connection, n)
+        case Split():
+            split(sql, node, connection, n)
+        case Send(topic=topic):
+            decide_sends(sql, node, connection, n, transactional=version.catalog.topics[topic].transactional)
+        case Update():
+            update_values(sql, node, connection, n)
+        case Goto() | Exit():
+            leave_at_once(sql, node, connection, n)

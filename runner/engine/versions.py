@@ -1,0 +1,122 @@
+"""The journey versions that the engine runs: what was applied, compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from runner.journey.catalog import Catalog
+from runner.journey.graph import Program, compile_program
+from runner.journey.model import Journey, WaitFor, WaitUntil
+from runner.journey.project import load_project
+from runner.journey.template import Template
+from runner.problem import JourneysError
+from runner.store.database import Database
+from runner.store.program import ProgramSql
+from runner.store.tables import JourneyState
+from runner.store.versions import versions_in_use
+from runner.store.working import NodeRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """An applied version. ``current`` versions are entered; others are only finished by the runs that are in them."""
+
+    id: int
+    program: Program
+    catalog: Catalog
+    templates: tuple[Template, ...]
+    files: Mapping[str, str]
+    since: datetime
+    state: JourneyState
+    current: bool
+    sql: ProgramSql
+
+    @property
+    def journey(self) -> Journey:
+        return self.program.journey
+
+
+class Versions:
+    """The versions in use: those that contacts enter, and those that somebody is still in."""
+
+    def __init__(self, versions: tuple[Version, ...]) -> None:
+        # The order in which versions act within a pass.
+        self._ordered = tuple(sorted(versions, key=lambda version: (version.journey.name, version.id)))
+        self.by_id: Mapping[int, Version] = {version.id: version for version in self._ordered}
+        self.current: Mapping[str, Version] = {
+            version.journey.name: version for version in self._ordered if version.current
+        }
+        self.nodes: Mapping[int, tuple[NodeRow, ...]] = {
+            version.id: _node_rows(version.program) for version in self._ordered
+        }
+        self.zones = frozenset(zone for version in self._ordered for zone in _zones(version))
+
+    def __iter__(self) -> Iterator[Version]:
+        return iter(self._ordered)
+
+
+def load_versions(database: Database, previous: Versions | None = None) -> Versions:
+    """The versions in use in ``database``. Those that ``previous`` holds are not compiled anew.
+
+    Raises JourneysError where a stored version cannot be read by this release of the software.
+    """
+    with database.read() as connection:
+        rows = versions_in_use(connection)
+    loaded = []
+    for row in rows:
+        known = previous.by_id.get(row.id) if previous else None
+        if known is not None:
+            program, catalog, templates, sql = known.program, known.catalog, known.templates, known.sql
+        else:
+            project = load_project(row.files)
+            journey = project.journeys.get(row.journey)
+            if journey is None:
+                raise JourneysError(
+                    f"version {row.id} of journey `{row.journey}` was applied by a release that reads journeys "
+                    "differently; run `journeys apply` again"
+                )
+            program, catalog = compile_program(journey), project.catalog
+            templates = tuple(project.templates.get(row.journey, ()))
+            sql = ProgramSql(row.id, program, catalog.timezone, database.dialect)
+        loaded.append(
+            Version(
+                id=row.id,
+                program=program,
+                catalog=catalog,
+                templates=templates,
+                files=row.files,
+                since=row.since,
+                state=JourneyState(row.state),
+                current=row.current,
+                sql=sql,
+            )
+        )
+    return Versions(tuple(loaded))
+
+
+def _node_rows(program: Program) -> tuple[NodeRow, ...]:
+    return tuple(
+        NodeRow(
+            node=node.index,
+            step=node.step.id,
+            timer_outcome=node.timer_outcome,
+            timer_target=node.edge(node.timer_outcome).target if node.timer_outcome else None,
+        )
+        for node in program.nodes
+    )
+
+
+ANY_ZONE = "*"
+"""Stands for every zone: the zone of a wait may come from data."""
+
+
+def _zones(version: Version) -> Iterator[str]:
+    yield version.catalog.timezone
+    for node in version.program.nodes:
+        match node.verb:
+            case WaitFor(local=local) | WaitUntil(local=local) if (
+                local is not None and local.timezone is not None
+            ):
+                yield ANY_ZONE

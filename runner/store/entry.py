@@ -1,0 +1,285 @@
+"""Who enters a journey: triggers, the run that may be on already, and the time since the last entry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from runner.journey.duration import Duration
+from runner.journey.model import Again, Reentry
+from runner.store.exits import into_leaving
+from runner.store.predicates import predicate, text_value
+from runner.store.program import PASS, WAVE_CONTACT, WAVE_EVENT, ProgramSql
+from runner.store.statement import Statement
+from runner.store.tables import RunStatus, contact, event, run
+from runner.store.timeline import ACTIVE
+from runner.store.types import Instant, Json, constant, shifted
+from runner.store.working import entering, moving, wave
+
+_EVENT_FLOOR = bindparam("event_floor", type_=Instant())
+_SINCE = bindparam("since", type_=Instant())
+_STAGE = bindparam("stage", type_=Integer())
+
+
+def trigger(
+    sql: ProgramSql, connection: Connection, n: int, *, since: datetime, event_floor: datetime
+) -> int:
+    """Collect the contacts whose event of pass ``n`` triggers this version, each with the run that is on, if any.
+
+    What was received before ``since`` (when the version was applied) or happened before ``event_floor`` starts
+    nothing. Returns how many there are.
+    """
+
+    def build() -> Statement:
+        journey = sql.program.journey
+        row = sql.row(wave, with_run=False, with_event=True)
+        # The event that may start a run is what `trigger` will be in it: `entry.per` reads it so.
+        per_row = replace(row, trigger=event.c.properties)
+        per = (
+            text_value(journey.entry.per, per_row, sql.dialect) if journey.entry.per else literal_column("''")
+        )
+        fires = or_(
+            *(
+                and_(
+                    wave.c.name == literal(found.event),
+                    *([predicate(found.where, row, sql.dialect)] if found.where else []),
+                )
+                for found in journey.triggers
+            )
+        )
+        fired = (
+            select(wave.c.partition, wave.c.contact, wave.c.event, wave.c.at, per.label("per"))
+            .select_from(wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT))
+            .where(
+                wave.c.n == PASS,
+                wave.c.event.is_not(None),
+                event.c.received_at >= _SINCE,
+                wave.c.at >= _EVENT_FLOOR,
+                fires,
+            )
+            .subquery()
+        )
+        return Statement(
+            insert(entering).from_select(
+                ["n", "version", "partition", "contact", "event", "at", "per", "active"],
+                select(PASS, constant(sql.version), *fired.c, run.c.id).select_from(
+                    fired.outerjoin(
+                        run,
+                        and_(
+                            run.c.partition == fired.c.partition,
+                            run.c.contact == fired.c.contact,
+                            run.c.journey == literal(journey.name),
+                            run.c.per == fired.c.per,
+                            ACTIVE,
+                        ),
+                    )
+                ),
+            )
+        )
+
+    return sql.once("trigger", build).run(connection, n=n, since=since, event_floor=event_floor).rowcount
+
+
+def _entering(sql: ProgramSql) -> Any:
+    return and_(entering.c.n == PASS, entering.c.version == constant(sql.version))
+
+
+_RUN_ON = and_(
+    run.c.partition == entering.c.partition,
+    run.c.contact == entering.c.contact,
+    run.c.id == entering.c.active,
+)
+
+
+def end_for_restart(sql: ProgramSql, connection: Connection, n: int, stage: int) -> int:
+    """Put the runs that are on, and that the trigger restarts, into ``leaving``. Returns how many."""
+
+    def build() -> Statement:
+        return into_leaving(
+            sql.dialect,
+            select(
+                _STAGE,
+                entering.c.partition,
+                entering.c.contact,
+                entering.c.active,
+                entering.c.at,
+                constant("restarted"),
+            ).where(_entering(sql), entering.c.active.is_not(None)),
+        )
+
+    return sql.once("end for restart", build).run(connection, n=n, stage=stage).rowcount
+
+
+def refresh(sql: ProgramSql, connection: Connection, n: int) -> int:
+    """Give the runs that are on the properties of the new trigger, and take them up again where they stand, since a
+    wait may hang on a trigger date. Returns how many."""
+
+    def build_values() -> Statement:
+        return Statement(
+            update(run)
+            .values(trigger=event.c.properties)
+            .where(
+                _entering(sql),
+                entering.c.active.is_not(None),
+                event.c.partition == entering.c.partition,
+                event.c.contact == entering.c.contact,
+                event.c.id == entering.c.event,
+                _RUN_ON,
+            )
+        )
+
+    def build_arrival() -> Statement:
+        return Statement(
+            insert(moving).from_select(
+                ["n", "version", "node", "partition", "contact", "run", "at"],
+                select(
+                    PASS, run.c.version, run.c.node, run.c.partition, run.c.contact, run.c.id, entering.c.at
+                )
+                .select_from(entering.join(run, _RUN_ON))
+                .where(_entering(sql), entering.c.active.is_not(None)),
+            )
+        )
+
+    refreshed = sql.once("refresh values", build_values).run(connection, n=n).rowcount
+    if refreshed:
+        sql.once("refresh arrival", build_arrival).run(connection, n=n)
+    return refreshed
+
+
+def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
+    """Begin the runs of those in ``entering`` that may enter, at the first node. Returns how many.
+
+    The entry key (one entry a cause) makes the same event enter a contact once, however often it is handled.
+    """
+
+    def build() -> Statement:
+        journey = sql.program.journey
+        first = sql.program.nodes[0]
+        earlier = run.alias("earlier")
+        same = and_(
+            earlier.c.partition == entering.c.partition,
+            earlier.c.contact == entering.c.contact,
+            earlier.c.journey == literal(journey.name),
+            earlier.c.per == entering.c.per,
+        )
+        may_enter: list[Any] = []
+        match journey.entry.reentry:
+            case Reentry.NEVER:
+                may_enter = [~exists(select(literal_column("1")).select_from(earlier).where(same))]
+            case Duration() as apart:
+                may_enter = [
+                    ~exists(
+                        select(literal_column("1"))
+                        .select_from(earlier)
+                        .where(same, shifted(earlier.c.entered_at, constant(apart.elapsed)) > entering.c.at)
+                    )
+                ]
+        if journey.entry.again is Again.RESTART and may_enter:
+            may_enter = [or_(entering.c.active.is_not(None), *may_enter)]
+        elif journey.entry.again is not Again.RESTART:
+            may_enter.append(entering.c.active.is_(None))
+        last = (
+            select(func.coalesce(func.max(run.c.id), 0))
+            .where(run.c.partition == entering.c.partition, run.c.contact == entering.c.contact)
+            .scalar_subquery()
+        )
+        return Statement(
+            insert(run).from_select(
+                [
+                    "partition",
+                    "contact",
+                    "id",
+                    "journey",
+                    "version",
+                    "per",
+                    "entry_key",
+                    "status",
+                    "step",
+                    "node",
+                    "arrived_at",
+                    "entered_at",
+                    "trigger",
+                    "data",
+                ],
+                select(
+                    entering.c.partition,
+                    entering.c.contact,
+                    last + 1,
+                    literal(journey.name),
+                    entering.c.version,
+                    entering.c.per,
+                    literal_column("'event:'") + cast(entering.c.event, Text()),
+                    constant(RunStatus.ACTIVE.value),
+                    literal(first.step.id),
+                    null(),
+                    entering.c.at,
+                    entering.c.at,
+                    event.c.properties,
+                    literal({}, Json()),
+                )
+                .select_from(
+                    entering.join(
+                        event,
+                        and_(
+                            event.c.partition == entering.c.partition,
+                            event.c.contact == entering.c.contact,
+                            event.c.id == entering.c.event,
+                        ),
+                    )
+                )
+                .where(_entering(sql), *may_enter),
+            )
+        )
+
+    def build_arrival() -> Statement:
+        return Statement(
+            insert(moving).from_select(
+                ["n", "version", "node", "partition", "contact", "run", "at"],
+                select(
+                    PASS,
+                    run.c.version,
+                    literal_column("0"),
+                    run.c.partition,
+                    run.c.contact,
+                    run.c.id,
+                    entering.c.at,
+                )
+                .select_from(
+                    entering.join(
+                        run,
+                        and_(
+                            run.c.partition == entering.c.partition,
+                            run.c.contact == entering.c.contact,
+                            run.c.journey == literal(sql.program.journey.name),
+                            run.c.per == entering.c.per,
+                            ACTIVE,
+                        ),
+                    )
+                )
+                .where(_entering(sql), run.c.node.is_(None)),
+            )
+        )
+
+    entered = sql.once("enter", build).run(connection, n=n).rowcount
+    if entered:
+        sql.once("enter arrival", build_arrival).run(connection, n=n)
+    return entered

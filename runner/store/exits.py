@@ -1,0 +1,267 @@
+"""Runs that a rule ends: by an event, by a condition that has come true, by a goal, by a restart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    and_,
+    bindparam,
+    case,
+    literal,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from runner.store.predicates import next_turn, predicate
+from runner.store.program import (
+    MOVING_CONTACT,
+    MOVING_RUN,
+    PASS,
+    WAVE_CONTACT,
+    WAVE_EVENT,
+    WAVE_RUN,
+    ProgramSql,
+    of_run,
+)
+from runner.store.statement import Statement
+from runner.store.tables import MessageStatus, RunStatus, contact, conversion, event, message, run
+from runner.store.timeline import ACTIVE
+from runner.store.types import constant, earliest
+from runner.store.working import leaving, moving, wave
+
+_STAGE = bindparam("stage", type_=Integer())
+_COLUMNS = ["stage", "partition", "contact", "run", "at", "reason"]
+
+
+def into_leaving(dialect: str, query: Any) -> Statement:
+    """A statement that adds rows of ``_COLUMNS`` to ``leaving``; the first reason given to a run stays."""
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert
+    return Statement(insert(leaving).from_select(_COLUMNS, query).on_conflict_do_nothing())
+
+
+def exit_on_event(sql: ProgramSql, connection: Connection, n: int, stage: int) -> int:
+    """Ends runs of this version whose ``exit`` names the event of pass ``n``. Returns how many."""
+
+    def build() -> Statement:
+        row = sql.row(wave, with_event=True)
+        rules = [rule for rule in sql.program.journey.exits if rule.event is not None]
+        reason = case(
+            *(
+                (
+                    and_(
+                        wave.c.name == literal(rule.event),
+                        *([predicate(rule.where, row, sql.dialect)] if rule.where else []),
+                    ),
+                    literal(rule.reason, String()),
+                )
+                for rule in rules
+            ),
+            else_=null(),
+        )
+        found = (
+            select(wave.c.partition, wave.c.contact, run.c.id.label("run"), wave.c.at, reason.label("reason"))
+            .select_from(
+                wave.join(event, WAVE_EVENT)
+                .join(contact, WAVE_CONTACT)
+                .join(run, and_(WAVE_RUN, run.c.version == constant(sql.version)))
+            )
+            .where(wave.c.n == PASS, wave.c.event.is_not(None))
+            .subquery()
+        )
+        return into_leaving(sql.dialect, select(_STAGE, *found.c).where(found.c.reason.is_not(None)))
+
+    return sql.once("exit on event", build).run(connection, n=n, stage=stage).rowcount
+
+
+def _reason_by_condition(sql: ProgramSql, source: Any) -> ColumnElement[Any]:
+    row = sql.row(source)
+    return case(
+        *(
+            (predicate(rule.when, row, sql.dialect), literal(rule.reason, String()))
+            for rule in sql.program.journey.exits
+            if rule.when is not None
+        ),
+        else_=null(),
+    )
+
+
+def exit_on_condition_after_event(sql: ProgramSql, connection: Connection, n: int, stage: int) -> int:
+    """Ends those active runs of the contacts of pass ``n`` for which a ``when`` holds, now that the event is past."""
+
+    def build() -> Statement:
+        found = (
+            select(
+                wave.c.partition,
+                wave.c.contact,
+                run.c.id.label("run"),
+                wave.c.at,
+                _reason_by_condition(sql, wave).label("reason"),
+            )
+            .select_from(
+                wave.join(contact, WAVE_CONTACT).join(
+                    run, and_(WAVE_RUN, run.c.version == constant(sql.version))
+                )
+            )
+            .where(wave.c.n == PASS, wave.c.event.is_not(None))
+            .subquery()
+        )
+        return into_leaving(sql.dialect, select(_STAGE, *found.c).where(found.c.reason.is_not(None)))
+
+    return sql.once("exit on condition after event", build).run(connection, n=n, stage=stage).rowcount
+
+
+def exit_on_condition(
+    sql: ProgramSql, connection: Connection, n: int, stage: int, *, behind: int | None = None
+) -> int:
+    """Ends those runs that move in pass ``n`` for which a ``when`` holds; only those that have just left node
+    ``behind``, where it is given."""
+
+    def build() -> Statement:
+        found = (
+            select(
+                moving.c.partition,
+                moving.c.contact,
+                moving.c.run,
+                moving.c.at,
+                _reason_by_condition(sql, moving).label("reason"),
+            )
+            .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
+            .where(
+                moving.c.n == PASS,
+                moving.c.version == constant(sql.version),
+                *([moving.c.from_node == constant(behind)] if behind is not None else []),
+            )
+            .subquery()
+        )
+        return into_leaving(sql.dialect, select(_STAGE, *found.c).where(found.c.reason.is_not(None)))
+
+    return sql.once(("exit on condition", behind), build).run(connection, n=n, stage=stage).rowcount
+
+
+def exit_on_goal(sql: ProgramSql, connection: Connection, n: int, stage: int) -> int:
+    """Ends the runs of the journey whose goal was counted at the event of pass ``n``."""
+
+    def build() -> Statement:
+        return into_leaving(
+            sql.dialect,
+            select(_STAGE, wave.c.partition, wave.c.contact, conversion.c.run, wave.c.at, constant("goal"))
+            .select_from(
+                wave.join(
+                    run,
+                    and_(WAVE_RUN, run.c.journey == literal(sql.program.journey.name)),
+                ).join(conversion, and_(of_run_and_event))
+            )
+            .where(wave.c.n == PASS, wave.c.event.is_not(None)),
+        )
+
+    of_run_and_event = and_(
+        conversion.c.partition == run.c.partition,
+        conversion.c.contact == run.c.contact,
+        conversion.c.run == run.c.id,
+        conversion.c.event == wave.c.event,
+    )
+    return sql.once("exit on goal", build).run(connection, n=n, stage=stage).rowcount
+
+
+_END = Statement(
+    update(run)
+    .values(
+        status=constant(RunStatus.EXITED.value),
+        reason=leaving.c.reason,
+        ended_at=leaving.c.at,
+        step=None,
+        node=None,
+        due_at=None,
+        review_at=None,
+        next_at=None,
+    )
+    .where(leaving.c.stage == _STAGE, of_run(leaving), ACTIVE)
+)
+_CANCEL = Statement(
+    update(message)
+    .values(
+        status=constant(MessageStatus.CANCELLED.value),
+        reason=leaving.c.reason,
+        available_at=None,
+        lease_until=None,
+    )
+    .where(
+        leaving.c.stage == _STAGE,
+        message.c.partition == leaving.c.partition,
+        message.c.contact == leaving.c.contact,
+        message.c.run == leaving.c.run,
+        message.c.status.in_([constant(MessageStatus.READY.value), constant(MessageStatus.CLAIMED.value)]),
+    )
+)
+
+
+def end_leaving_runs(connection: Connection, stage: int, *, cancel_messages: bool) -> None:
+    """End the runs of a stage of ``leaving``, and cancel those of their messages that have not been handed over.
+
+    Virtual time hands a message over at the instant that lets it go, so there is nothing to cancel there.
+    """
+    _END.run(connection, stage=stage)
+    if cancel_messages:
+        _CANCEL.run(connection, stage=stage)
+
+
+def turn(sql: ProgramSql, source: Any) -> ColumnElement[Any] | None:
+    """The next instant at which time alone may turn an exit condition of this version; None where none can."""
+    row = sql.row(source)
+    turns = [
+        found
+        for rule in sql.program.journey.exits
+        if rule.when is not None and (found := next_turn(rule.when, row, sql.dialect)) is not None
+    ]
+    if not turns:
+        return None
+    result = turns[0]
+    for other in turns[1:]:
+        result = earliest(result, other)
+    return result
+
+
+def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event: bool) -> None:
+    """Compute anew when time may next turn an exit condition: for all runs of the contacts that had an event in pass
+    ``n``, or for the runs whose review was due in it."""
+
+    def build() -> Statement | None:
+        if after_event:
+            source: Any = wave
+            rows = wave.join(contact, WAVE_CONTACT).join(
+                run, and_(WAVE_RUN, run.c.version == constant(sql.version))
+            )
+            wanted = and_(wave.c.n == PASS, wave.c.event.is_not(None))
+        else:
+            source = moving
+            rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
+            wanted = and_(
+                moving.c.n == PASS, moving.c.version == constant(sql.version), moving.c.node.is_(None)
+            )
+        when = turn(sql, source)
+        assert when is not None
+        found = (
+            select(run.c.partition, run.c.contact, run.c.id.label("run"), run.c.due_at, when.label("turn"))
+            .select_from(rows)
+            .where(wanted)
+            .subquery()
+        )
+        return Statement(
+            update(run)
+            .values(review_at=found.c.turn, next_at=earliest(found.c.due_at, found.c.turn))
+            .where(of_run(found), ACTIVE)
+        )
+
+    sql.once(("plan reviews", after_event), build).run(connection, n=n)  # type: ignore[arg-type]
+
+
+def reads_time(sql: ProgramSql) -> bool:
+    """Whether time alone can turn one of the version's exit conditions."""
+    return any(rule.when is not None and rule.when.reads.time for rule in sql.program.journey.exits)

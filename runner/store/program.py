@@ -1,0 +1,95 @@
+"""What the statements of one journey version share: where an expression finds its values, and the cache of statements.
+
+A version's statements are built and compiled once and used for as long as the process runs the version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, and_, bindparam, func, literal
+from sqlalchemy.sql.selectable import CTE, Subquery
+
+from runner.journey.expression import Expression
+from runner.journey.graph import Program
+from runner.store.predicates import Row
+from runner.store.statement import Statement
+from runner.store.tables import contact, event, run
+from runner.store.timeline import ACTIVE
+from runner.store.types import ByCodePoint
+from runner.store.working import moving, wave
+
+PASS = bindparam("n", type_=Integer())
+
+WAVE_EVENT = and_(
+    event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
+)
+"""Joins the event that a pass handles to its wave row."""
+
+WAVE_CONTACT = and_(contact.c.partition == wave.c.partition, contact.c.id == wave.c.contact)
+WAVE_RUN = and_(run.c.partition == wave.c.partition, run.c.contact == wave.c.contact, ACTIVE)
+"""Joins the runs that are on for a wave row's contact."""
+
+MOVING_RUN = and_(
+    run.c.partition == moving.c.partition, run.c.contact == moving.c.contact, run.c.id == moving.c.run, ACTIVE
+)
+MOVING_CONTACT = and_(contact.c.partition == moving.c.partition, contact.c.id == moving.c.contact)
+
+
+def of_run(rows: FromClause | type, other: Any = run) -> ColumnElement[bool]:
+    """``rows`` carry the key of a run as partition, contact and run: joins them to it."""
+    return and_(
+        other.c.partition == rows.c.partition,  # type: ignore[union-attr]
+        other.c.contact == rows.c.contact,  # type: ignore[union-attr]
+        other.c.id == rows.c.run,  # type: ignore[union-attr]
+    )
+
+
+class ProgramSql:
+    """One version's way into SQL: its number, its program, the zone that stands in for a missing one, the dialect."""
+
+    def __init__(self, version: int, program: Program, timezone: str, dialect: str) -> None:
+        self.version = version
+        self.program = program
+        self.dialect = dialect
+        self._timezone = timezone
+        self._statements: dict[Hashable, Statement] = {}
+
+    def once(self, key: Hashable, build: Callable[[], Statement]) -> Statement:
+        """The statement of ``key``, built at its first use."""
+        statement = self._statements.get(key)
+        if statement is None:
+            statement = self._statements[key] = build()
+        return statement
+
+    @property
+    def zone(self) -> ColumnElement[str]:
+        """The zone of the joined contact."""
+        return func.coalesce(contact.c.timezone, literal(self._timezone, ByCodePoint()))
+
+    def row(self, source: Any, *, with_run: bool = True, with_event: bool = False) -> Row:
+        """Where an expression finds its values, read for a row of ``source`` (wave or moving) with contact joined."""
+        return Row(
+            partition=source.c.partition,
+            contact=source.c.contact,
+            contact_table=contact,
+            zone=self.zone,
+            instant=source.c.at,
+            trigger=run.c.trigger if with_run else None,
+            data=run.c.data if with_run else None,
+            event=event.c.properties if with_event else None,
+            run=run.c.id if with_run else None,
+            entered_at=run.c.entered_at if with_run else None,
+        )
+
+
+def evaluated_once(query: Select[Any], *expressions: Expression | None) -> CTE | Subquery:
+    """``query`` as something to select from, whose columns are not computed anew at each mention.
+
+    Both databases fold a subquery into its surroundings and then repeat its columns. That is the fastest for what
+    reads the row itself, and ruinous for what reads history.
+    """
+    if any(expression is not None and expression.reads.events for expression in expressions):
+        return query.cte().prefix_with("MATERIALIZED")
+    return query.subquery()

@@ -1,0 +1,199 @@
+"""What an event does to its contact, to goals, and to runs that it ends or wakes.
+
+One event a contact and pass, so that no statement meets the same contact twice.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED
+from runner.store.statement import Statement
+from runner.store.tables import ConsentState, consent, consent_log, contact, event, zone_offset
+from runner.store.types import Json, constant, json_has, json_member, json_merged, json_text, json_without
+from runner.store.working import wave
+from runner.store.zones import ensure_zones, known_zone
+
+_n = bindparam("n", type_=Integer())
+_wave_event = and_(
+    event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
+)
+
+_HANDLED = Statement(
+    update(event).values(pending=False).where(wave.c.n == _n, wave.c.event.is_not(None), _wave_event)
+)
+
+
+def mark_handled(connection: Connection, n: int) -> None:
+    """The events of pass ``n`` belong to the past from here on: history functions see them."""
+    _HANDLED.run(connection, n=n)
+
+
+_OWN_FIELDS = ("email", "phone", "timezone", "locale")
+
+
+def _trait(column: Column[str]) -> ColumnElement[str]:
+    key = constant(column.name)
+    return case((json_has(event.c.properties, key), json_text(event.c.properties, key)), else_=column)
+
+
+_IDENTIFY = Statement(
+    update(contact)
+    .values(
+        {contact.c[name]: _trait(contact.c[name]) for name in _OWN_FIELDS}
+        | {
+            contact.c.attributes: json_merged(
+                contact.c.attributes, json_without(event.c.properties, *map(constant, (*_OWN_FIELDS, "tags")))
+            ),
+            contact.c.tags: case(
+                (
+                    json_has(event.c.properties, constant("tags")),
+                    func.coalesce(
+                        json_member(event.c.properties, constant("tags")), literal_column("'[]'", Json())
+                    ),
+                ),
+                else_=contact.c.tags,
+            ),
+        }
+    )
+    .where(
+        wave.c.n == _n,
+        wave.c.name == literal_column(f"'{IDENTIFIED}'"),
+        _wave_event,
+        contact.c.partition == wave.c.partition,
+        contact.c.id == wave.c.contact,
+    )
+)
+
+
+def apply_traits(connection: Connection, n: int) -> None:
+    """Write the traits of the identify events of pass ``n`` to their contacts; an explicit null clears a trait."""
+    _IDENTIFY.run(connection, n=n)
+
+
+_topic = json_text(event.c.properties, constant("topic"))
+_channel = func.coalesce(
+    json_text(event.c.properties, constant("channel")), literal_column(f"'{EVERY_CHANNEL}'")
+)
+_state = case(
+    (wave.c.name == literal_column(f"'{CONSENT_GRANTED}'"), constant(ConsentState.GIVEN.value)),
+    else_=constant(ConsentState.WITHDRAWN.value),
+)
+_is_consent = and_(
+    wave.c.n == _n,
+    wave.c.name.in_([literal_column(f"'{CONSENT_GRANTED}'"), literal_column(f"'{CONSENT_WITHDRAWN}'")]),
+    _topic.is_not(None),
+)
+_CONSENT_ALL = Statement(
+    update(consent)
+    .values(state=_state, since=wave.c.at)
+    .where(
+        _is_consent,
+        _wave_event,
+        _channel == literal_column(f"'{EVERY_CHANNEL}'"),
+        consent.c.partition == wave.c.partition,
+        consent.c.contact == wave.c.contact,
+        consent.c.topic == _topic,
+    )
+)
+_consent_rows = (
+    select(wave.c.partition, wave.c.contact, _topic, _channel, _state, wave.c.at)
+    .select_from(wave.join(event, _wave_event))
+    .where(_is_consent)
+)
+_CONSENT_COLUMNS = ["partition", "contact", "topic", "channel", "state", "since"]
+
+
+def _upsert(dialect: object) -> Statement:
+    statement = dialect.insert(consent).from_select(_CONSENT_COLUMNS, _consent_rows)  # type: ignore[attr-defined]
+    return Statement(
+        statement.on_conflict_do_update(
+            index_elements=["partition", "contact", "topic", "channel"],
+            set_={"state": statement.excluded.state, "since": statement.excluded.since},
+        )
+    )
+
+
+_CONSENT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+_last_proof = (
+    select(func.coalesce(func.max(consent_log.c.id), 0))
+    .where(consent_log.c.partition == wave.c.partition, consent_log.c.contact == wave.c.contact)
+    .scalar_subquery()
+)
+_PROOF = Statement(
+    insert(consent_log).from_select(
+        ["partition", "contact", "id", "topic", "channel", "state", "at", "source", "wording"],
+        select(
+            wave.c.partition,
+            wave.c.contact,
+            _last_proof + 1,
+            _topic,
+            _channel,
+            _state,
+            wave.c.at,
+            json_text(event.c.properties, constant("source")),
+            json_text(event.c.properties, constant("wording")),
+        )
+        .select_from(wave.join(event, _wave_event))
+        .where(_is_consent),
+    )
+)
+
+
+def record_consent(connection: Connection, n: int) -> None:
+    """Write the consent events of pass ``n``: the state, and the proof. One without topic changes nothing."""
+    _CONSENT_ALL.run(connection, n=n)
+    _CONSENT[connection.dialect.name].run(connection, n=n)
+    _PROOF.run(connection, n=n)
+
+
+_ZONES = Statement(
+    select(contact.c.timezone)
+    .select_from(
+        wave.join(contact, and_(contact.c.partition == wave.c.partition, contact.c.id == wave.c.contact))
+    )
+    .where(
+        wave.c.n == _n,
+        contact.c.timezone.is_not(None),
+        ~exists(select(literal_column("1")).where(zone_offset.c.zone == contact.c.timezone)),
+    )
+    .distinct()
+)
+_FORGET_ZONE = Statement(
+    update(contact)
+    .values(timezone=None)
+    .where(
+        wave.c.n == _n,
+        contact.c.partition == wave.c.partition,
+        contact.c.id == wave.c.contact,
+        contact.c.timezone == bindparam("zone", type_=Text()),
+    )
+)
+
+
+def load_zones_of_pass(connection: Connection, n: int) -> None:
+    """Have the offsets of every zone in which a contact of pass ``n`` lives.
+
+    A name that is no zone is taken from the contact: it would leave waits without an end.
+    """
+    missing = set(_ZONES.run(connection, n=n).scalars())
+    ensure_zones(connection, {zone for zone in missing if known_zone(zone)})
+    for zone in missing:
+        if not known_zone(zone):
+            _FORGET_ZONE.run(connection, n=n, zone=zone)

@@ -1,0 +1,163 @@
+"""What ``update`` writes: to the contact, to its tags, to the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
+
+from runner.journey.catalog import CONTACT_UPDATED
+from runner.journey.graph import Node
+from runner.journey.model import Update
+from runner.store.advance import at_node, leave_at_once
+from runner.store.predicates import json_value, value
+from runner.store.program import MOVING_CONTACT, MOVING_RUN, ProgramSql, of_run
+from runner.store.statement import Statement
+from runner.store.tables import contact, event, event_id_sequence, run
+from runner.store.types import ByCodePoint, Json, json_merged, json_object, tags_changed
+from runner.store.working import moving
+
+_RANK = bindparam("rank", type_=Integer())
+OWN_FIELDS = ("email", "phone", "timezone", "locale")
+
+
+def update_values(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
+    """Write what the ``update`` at ``node`` says, and let the runs go on.
+
+    Runs of one contact that are here together write one after the other, in order of their ids, so that each sees
+    what the one before it wrote.
+    """
+    verb = node.verb
+    assert isinstance(verb, Update)
+    writes_contact = bool(verb.attributes or verb.add_tags or verb.remove_tags)
+
+    def ranked() -> Any:
+        rank = func.row_number().over(
+            partition_by=(moving.c.partition, moving.c.contact), order_by=moving.c.run
+        )
+        return (
+            select(moving.c.partition, moving.c.contact, moving.c.run, moving.c.at, rank.label("rank"))
+            .select_from(moving.join(run, MOVING_RUN))
+            .where(at_node(sql, node))
+            .subquery("ranked")
+        )
+
+    def build_most() -> Statement:
+        return Statement(select(func.max(ranked().c.rank)))
+
+    def build_write() -> Statement:
+        these = ranked()
+        row = sql.row(these)
+        own = [(name, found) for name, found in verb.attributes if name in OWN_FIELDS]
+        attributes = [(name, found) for name, found in verb.attributes if name not in OWN_FIELDS]
+
+        def as_object(pairs: list[Any]) -> Any:
+            parts: list[Any] = []
+            for name, found in pairs:
+                parts += [literal(name, Text()), json_value(found, row, sql.dialect)]
+            return json_object(*parts)
+
+        written = {contact.c[name].name: value(found, row, sql.dialect).label(name) for name, found in own}
+        if attributes:
+            written["attributes"] = json_merged(contact.c.attributes, as_object(attributes)).label(
+                "attributes"
+            )
+        if verb.add_tags or verb.remove_tags:
+            written["tags"] = tags_changed(
+                contact.c.tags,
+                literal(list(verb.add_tags), Json()),
+                literal(list(verb.remove_tags), Json()),
+            ).label("tags")
+        if verb.values:
+            written["data"] = json_merged(run.c.data, as_object(list(verb.values))).label("data")
+        found = (
+            select(these.c.partition, these.c.contact, these.c.run, *written.values())
+            .select_from(
+                these.join(run, of_run(these)).join(
+                    contact,
+                    (contact.c.partition == these.c.partition) & (contact.c.id == these.c.contact),
+                )
+            )
+            .where(these.c.rank == _RANK)
+            .subquery()
+        )
+        if target == "contact":
+            return Statement(
+                update(contact)
+                .values({name: found.c[name] for name in written if name != "data"})
+                .where(contact.c.partition == found.c.partition, contact.c.id == found.c.contact)
+            )
+        return Statement(update(run).values(data=found.c.data).where(of_run(found)))
+
+    most = sql.once(("most runs", node.index), build_most).run(connection, n=n).scalar() or 0
+    for rank in range(1, most + 1):
+        # What the run remembers is computed before the contact changes: both read the values from before the step.
+        for target in (["data"] if verb.values else []) + (["contact"] if writes_contact else []):
+            sql.once((target, node.index), build_write).run(connection, n=n, rank=rank)
+    if writes_contact and most:
+        _announce(sql, node, connection, n)
+    leave_at_once(sql, node, connection, n)
+
+
+def _announce(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
+    """An internal event at the run's instant, for the exits and waits of this contact that read what has changed."""
+
+    def build() -> Statement:
+        last = (
+            select(func.coalesce(func.max(event.c.id), 0))
+            .where(event.c.partition == moving.c.partition, event.c.contact == moving.c.contact)
+            .scalar_subquery()
+        )
+        order = func.row_number().over(
+            partition_by=(moving.c.partition, moving.c.contact), order_by=moving.c.run
+        )
+        identity: Any = (
+            event_id_sequence.next_value()
+            if sql.dialect == "postgresql"
+            else last + cast(order, BigInteger())
+        )
+        return Statement(
+            insert(event).from_select(
+                [
+                    "partition",
+                    "contact",
+                    "id",
+                    "name",
+                    "at",
+                    "received_at",
+                    "properties",
+                    "dedup_key",
+                    "pending",
+                ],
+                select(
+                    moving.c.partition,
+                    moving.c.contact,
+                    identity,
+                    literal_column(f"'{CONTACT_UPDATED}'"),
+                    moving.c.at,
+                    moving.c.at,
+                    literal({}, Json()),
+                    literal_column("'run:'")
+                    + cast(moving.c.run, Text())
+                    + literal(f":{node.step.id}", ByCodePoint()),
+                    literal_column("true" if sql.dialect == "postgresql" else "1"),
+                )
+                .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
+                .where(at_node(sql, node)),
+            )
+        )
+
+    sql.once(("announce", node.index), build).run(connection, n=n)

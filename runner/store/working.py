@@ -1,0 +1,179 @@
+"""The working tables of a tick: temporary, of one connection, emptied when its transaction ends.
+
+Rows are only ever added. Each belongs to a *pass*, numbered from 0 within the tick, so that nothing has to be deleted
+or updated while the tick goes on: on PostgreSQL dead rows would make every later pass slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    delete,
+    insert,
+)
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from runner.store.types import ByCodePoint, Instant
+
+working = MetaData()
+
+wave = Table(
+    "wave",
+    working,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant),
+    Column("late", Integer, comment="1 where the timers of a runner that was away are handled, at now"),
+    Column("event", BigInteger, comment="NULL where the instant is that of timers"),
+    Column("name", ByCodePoint, comment="of the event"),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+    comment="The instant of each contact that a pass handles.",
+)
+
+moving = Table(
+    "moving",
+    working,
+    Column("n", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("node", SmallInteger, comment="where the run has come; NULL for a run that is only looked at"),
+    Column("partition", SmallInteger, nullable=False),
+    Column("contact", BigInteger, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("from_node", SmallInteger, comment="the node that it left; NULL where it has just been taken up"),
+    Column("outcome", ByCodePoint, comment="how it left"),
+    Column("reason", ByCodePoint, comment="of an exit; NULL otherwise"),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+    comment="Each arrival of a run at a node in a pass.",
+)
+Index("ix_moving_node", moving.c.n, moving.c.version, moving.c.node)
+
+entering = Table(
+    "entering",
+    working,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("event", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("per", ByCodePoint, nullable=False),
+    Column("active", BigInteger, comment="the run that is on for this contact and value, if any"),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+    comment="Triggers that fired in a pass.",
+)
+
+leaving = Table(
+    "leaving",
+    working,
+    Column("stage", Integer, primary_key=True, autoincrement=False),
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("reason", ByCodePoint, nullable=False),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+    comment="Runs that a rule ends; a pass has several stages of it.",
+)
+
+node_step = Table(
+    "node_step",
+    working,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("node", SmallInteger, primary_key=True, autoincrement=False),
+    Column("step", ByCodePoint, nullable=False),
+    Column("timer_outcome", ByCodePoint, comment="how a run leaves the node when its timer fires"),
+    Column("timer_target", SmallInteger),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="PRESERVE ROWS",
+    comment="The nodes of the versions in use, for statements that serve all versions at once.",
+)
+
+
+_STEADY = "; ".join(
+    f"SET LOCAL {name} = {value}"
+    for name, value in {
+        # The batch leads: joins run in the order they are written, row by row through indexes. The planner knows
+        # nothing of a temporary table that was filled a moment ago, and guesses badly.
+        "join_collapse_limit": "1",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "enable_seqscan": "off",
+        # Planning costs more than running, for statements that are run on a few rows thousands of times.
+        "plan_cache_mode": "force_generic_plan",
+    }.items()
+)
+
+
+def steady_plans(connection: Connection) -> None:
+    """Make PostgreSQL follow the order of joins for this transaction; SQLite's joins are compiled so already."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_STEADY)
+
+
+_SESSION = "working tables for"
+
+
+def prepare_session(connection: Connection, nodes: Mapping[int, Sequence[NodeRow]]) -> None:
+    """Give this connection its working tables, and the nodes of the versions in use. Does nothing where it has them."""
+    key = tuple(sorted(nodes))
+    if connection.info.get(_SESSION) == key:
+        return
+    create_working_tables(connection)
+    connection.execute(delete(node_step))
+    rows = [{"version": version, **asdict(row)} for version, found in nodes.items() for row in found]
+    if rows:
+        connection.execute(insert(node_step), rows)
+    connection.info[_SESSION] = key
+
+
+def forget_session(connection: Connection) -> None:
+    """The transaction that prepared the session may have been rolled back: prepare anew next time."""
+    connection.info.pop(_SESSION, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRow:
+    """A row of ``node_step``."""
+
+    node: int
+    step: str
+    timer_outcome: str | None
+    timer_target: int | None
+
+
+def create_working_tables(connection: Connection) -> None:
+    """Make the working tables of this connection, if it has none yet."""
+    exists = (
+        "SELECT to_regclass('pg_temp.wave') IS NOT NULL"
+        if connection.dialect.name == "postgresql"
+        else "SELECT count(*) FROM sqlite_temp_master WHERE name = 'wave'"
+    )
+    if connection.exec_driver_sql(exists).scalar():
+        return
+    for table in working.sorted_tables:
+        connection.execute(CreateTable(table))
+        for index in table.indexes:
+            connection.execute(CreateIndex(index))
+
+
+def empty_working_tables(connection: Connection) -> None:
+    """Forget the passes of an earlier tick. PostgreSQL does so by itself at commit."""
+    if connection.dialect.name != "postgresql":
+        for table in (wave, moving, entering, leaving):
+            connection.exec_driver_sql(f"DELETE FROM {table.name}")
