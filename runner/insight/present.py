@@ -1,0 +1,158 @@
+"""The numbers of journeys for people (tables) and for programs (JSON values with a fixed order of keys)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from runner.insight.report import Ended, JourneyNumbers, Messages
+from runner.store.tables import MessageStatus
+
+INDENT = "  "
+
+
+def instant_text(instant: datetime) -> str:
+    """ISO 8601 in UTC; parts of a second only where there are any."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def decimal_text(value: Decimal) -> str:
+    """Without an exponent and without trailing zeros: ``1234.5``, ``0``."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def journey_json(numbers: JourneyNumbers) -> dict[str, object]:
+    """One journey. ``value`` is a string, because sums of money are exact and a JSON number need not be."""
+    goals = numbers.goals
+    return {
+        "journey": numbers.journey,
+        "title": numbers.title,
+        "entered": numbers.entered,
+        "contacts": numbers.contacts,
+        "active": numbers.active,
+        "standing": [{"step": item.step, "people": item.people} for item in numbers.standing],
+        "completed": numbers.completed,
+        "exits": [{"reason": item.reason, "runs": item.runs} for item in numbers.exits],
+        "set_aside": [{"reason": item.reason, "runs": item.runs} for item in numbers.set_aside],
+        "messages": [_messages_json(item) for item in numbers.messages],
+        "goal": None
+        if goals is None
+        else {
+            "conversions": goals.conversions,
+            "contacts": goals.contacts,
+            "value": None if goals.value is None else decimal_text(goals.value),
+        },
+    }
+
+
+def _messages_json(messages: Messages) -> dict[str, object]:
+    return {
+        "step": messages.step,
+        "channel": messages.channel,
+        "sent": messages.let_go,
+        "contacts": messages.contacts,
+        "blocked": [
+            {"reason": item.reason, "messages": item.messages, "contacts": item.contacts}
+            for item in messages.blocked
+        ],
+        "states": {status.value: count for status, count in messages.states.items()},
+    }
+
+
+def journey_text(numbers: JourneyNumbers, *, states: bool) -> str:
+    """One journey as a paragraph and a table of its messages.
+
+    With ``states`` the table has a column for each state that a message is in; otherwise one for what policy
+    let go.
+    """
+    facts = [("entered", _entered(numbers))]
+    if numbers.active:
+        standing = ", ".join(f"{item.step} {item.people:,}" for item in numbers.standing)
+        facts.append(("in flight", f"{numbers.active:,} on: {standing}"))
+    facts.append(("completed", f"{numbers.completed:,}"))
+    facts.append(("exited", _ended(numbers.exits)))
+    if numbers.set_aside:
+        facts.append(("set aside", _ended(numbers.set_aside)))
+    if numbers.goals is not None:
+        facts.append(("goal", _goal(numbers)))
+    width = max(len(name) for name, _ in facts)
+    lines = [f"{numbers.journey} · {numbers.title}" if numbers.title != numbers.journey else numbers.journey]
+    lines += [f"{INDENT}{name.ljust(width)}  {text}" for name, text in facts]
+    if numbers.messages:
+        lines += ["", *(INDENT + line for line in _message_table(numbers.messages, states))]
+    return "\n".join(lines)
+
+
+def _entered(numbers: JourneyNumbers) -> str:
+    if not numbers.entered:
+        return "0"
+    return f"{numbers.entered:,} by {count_text(numbers.contacts, 'contact')}"
+
+
+def _ended(ended: Sequence[Ended]) -> str:
+    total = sum(item.runs for item in ended)
+    return f"{total:,}: " + ", ".join(f"{item.reason} {item.runs:,}" for item in ended) if ended else "0"
+
+
+def _goal(numbers: JourneyNumbers) -> str:
+    goals = numbers.goals
+    assert goals is not None
+    if not goals.conversions:
+        return "0"
+    text = f"{goals.conversions:,} by {count_text(goals.contacts, 'contact')}"
+    return text if goals.value is None else f"{text}, value {Decimal(decimal_text(goals.value)):,}"
+
+
+def _message_table(messages: Sequence[Messages], states: bool) -> list[str]:
+    if states:
+        seen = [status for status in MessageStatus if any(status in item.states for item in messages)]
+        header = ["message", "channel", *(status.value for status in seen)]
+        rows = [
+            [item.step, item.channel, *(f"{item.states.get(status, 0):,}" for status in seen)]
+            for item in messages
+        ]
+    else:
+        header = ["message", "channel", "sent", "contacts", "blocked"]
+        rows = [
+            [
+                item.step,
+                item.channel,
+                f"{item.let_go:,}",
+                f"{item.contacts:,}",
+                f"{item.states.get(MessageStatus.BLOCKED, 0):,}",
+            ]
+            for item in messages
+        ]
+    notes = [
+        ", ".join(
+            f"{blocked.reason} {blocked.messages:,} ({count_text(blocked.contacts, 'contact')})"
+            for blocked in item.blocked
+        )
+        for item in messages
+    ]
+    if any(notes):
+        header.append("why blocked")
+        rows = [[*row, note] for row, note in zip(rows, notes, strict=True)]
+    return _table(header, rows, left={0, 1, len(header) - 1 if any(notes) else 0})
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
+    """Lines of columns, each as wide as its widest cell; columns in ``left`` begin at the left, numbers end
+    at the right.
+    """
+    table = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+
+
+def count_text(number: int, noun: str) -> str:
+    """``1 contact``, ``1,238 contacts``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

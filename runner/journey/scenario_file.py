@@ -1,0 +1,389 @@
+"""Reads a ``tests.yaml``: scenarios with every mistake in them as a problem at its place.
+
+Names are looked up: a scenario that speaks of an event, attribute, topic, step or arm that does not exist
+would pass or fail for the wrong reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from runner.journey.catalog import (
+    CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
+    CONTACT_FIELDS,
+    EVERY_CHANNEL,
+    IDENTIFIED,
+    Catalog,
+)
+from runner.journey.duration import parse_duration
+from runner.journey.fit import fit
+from runner.journey.graph import walk
+from runner.journey.model import Journey, Send, Split
+from runner.journey.scenario import (
+    Consent,
+    Expected,
+    ExpectedCompletion,
+    ExpectedExit,
+    ExpectedSend,
+    Never,
+    Person,
+    Received,
+    Scenario,
+)
+from runner.journey.schema import load_document, plain
+from runner.journey.values import ValueType
+from runner.journey.words import did_you_mean, listed
+from runner.journey.yaml import Field, Fields, Items, Scalar, Value
+from runner.problem import Problem, Span
+
+SCHEMA = "tests"
+FILE = "tests.yaml"
+UNNAMED = "contact"
+"""The id of a contact that the author gives none."""
+TAKEN = frozenset({"at", "event", "properties"})
+
+
+def scenario_path(journey: str) -> str:
+    """Where the scenarios of a journey stand, relative to the project."""
+    return f"journeys/{journey}/{FILE}"
+
+
+def load_scenarios(
+    path: str, text: str, folder: str, catalog: Catalog, journeys: Mapping[str, Journey]
+) -> tuple[tuple[Scenario, ...], tuple[Problem, ...]]:
+    """The scenarios that ``text`` writes, in file order, and everything that is wrong with them.
+
+    ``folder`` is the name of the journey's folder; ``journeys`` are those of the project that are in order.
+    Where there are problems the scenarios are those that could be read nevertheless.
+    """
+    document, problems = load_document(path, text, SCHEMA)
+    if document is None or problems:
+        return (), problems
+    reader = _File(path, folder, catalog, journeys)
+    scenarios = tuple(reader.scenarios(document))
+    return scenarios, tuple(reader.problems)
+
+
+class _Mistake(Exception):
+    """A value that nothing can be made of; the problem has been noted."""
+
+
+@dataclass
+class _File:
+    """What is known while one file is read. ``problems`` grows."""
+
+    path: str
+    folder: str
+    catalog: Catalog
+    journeys: Mapping[str, Journey]
+    problems: list[Problem] = field(default_factory=list)
+
+    def scenarios(self, document: Value) -> Iterator[Scenario]:
+        file = _fields(document)
+        name = _scalar(file, "journey")
+        if name.text != self.folder:
+            self.note(
+                "tests/journey",
+                f"The scenarios are of `{name.text}`, but the folder is `{self.folder}`.",
+                name.span,
+                f"Write `journey: {self.folder}`.",
+            )
+            return
+        journey = self.journeys.get(self.folder)
+        if journey is None:
+            return
+        seen: dict[str, Span] = {}
+        for test in _items(file.get("tests")):
+            try:
+                scenario = _Test(self, journey, _fields(test)).scenario()
+            except _Mistake:
+                continue
+            if scenario.name in seen:
+                message = f"A scenario of this name stands on line {seen[scenario.name].line} already."
+                self.note("tests/duplicate", message, scenario.span, "Give each a name of its own.")
+                continue
+            seen[scenario.name] = scenario.span
+            yield scenario
+
+    def note(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
+        self.problems.append(Problem(code=code, message=message, span=span, hint=hint))
+
+    def unknown(self, what: str, name: str, among: Iterable[str], span: Span) -> None:
+        """Note that there is no ``what`` of this name."""
+        known = sorted(among)
+        hint = did_you_mean(name, known) or (f"There is {listed(known, 'and')}." if known else None)
+        self.note("tests/unknown", f"There is no {what} `{name}`.", span, hint)
+
+
+class _Test:
+    """Reads one scenario."""
+
+    def __init__(self, file: _File, journey: Journey, fields: Fields) -> None:
+        self.file = file
+        self.catalog = file.catalog
+        self.journey = journey
+        self.fields = fields
+        self.steps = {step.id: step.verb for step in walk(journey.steps)}
+        contact = fields.get("contact")
+        self.contact = contact if isinstance(contact, Fields) else Fields((), fields.span)
+        self.zone = self.contact_zone()
+        self.start = self.instant(_scalar(fields, "start"), None)
+
+    def scenario(self) -> Scenario:
+        name = _scalar(self.fields, "name")
+        until = self.fields.get("until")
+        expected, never = self.expectations()
+        return Scenario(
+            journey=self.journey.name,
+            name=name.text,
+            span=name.span,
+            person=self.person(),
+            start=self.start,
+            zone=self.zone,
+            journeys=(self.journey.name, *self.others()),
+            received=tuple(self.received()),
+            expected=expected,
+            never=never,
+            until=self.instant(until, self.start) if isinstance(until, Scalar) else None,
+            arms=dict(self.arms()),
+        )
+
+    # When ----------------------------------------------------------------------------------------
+
+    def contact_zone(self) -> tzinfo:
+        named = self.contact.get("timezone")
+        if not isinstance(named, Scalar) or named.value is None:
+            return ZoneInfo(self.catalog.timezone)
+        try:
+            return ZoneInfo(named.text)
+        except (ValueError, OSError, LookupError):
+            self.file.note(
+                "tests/timezone",
+                f"`{named.text}` is no time zone.",
+                named.span,
+                "Write an IANA name, for example Asia/Tbilisi.",
+            )
+            raise _Mistake from None
+
+    def instant(self, value: Scalar, start: datetime | None) -> datetime:
+        """The instant that ``value`` writes; a duration counts from ``start``, where there is one."""
+        duration = parse_duration(value.text) if start is not None else None
+        if start is not None and duration is not None:
+            try:
+                return start + timedelta(microseconds=duration.elapsed)
+            except OverflowError:
+                raise self.mistake("tests/instant", f"`{value.text}` is too far away.", value) from None
+        try:
+            written = datetime.fromisoformat(value.text)
+        except ValueError:
+            accepted = "an ISO 8601 instant (2026-03-01T10:00:00+04:00)"
+            also = "a time after the start (90m, 2d) or " if start is not None else ""
+            raise self.mistake("tests/instant", f"`{value.text}` is not {also}{accepted}.", value) from None
+        if written.tzinfo is None:
+            local = written.replace(tzinfo=self.zone)
+            instant = local.astimezone(UTC)
+            if instant.astimezone(self.zone).replace(tzinfo=None) != written:
+                message = f"The clocks of {self.zone} never show `{value.text}`."
+                raise self.mistake("tests/instant", message, value)
+            return instant
+        return written.astimezone(UTC)
+
+    def at(self, fields: Fields) -> datetime | None:
+        value = fields.get("at")
+        return self.instant(value, self.start) if isinstance(value, Scalar) else None
+
+    # Who -----------------------------------------------------------------------------------------
+
+    def person(self) -> Person:
+        key = self.contact.get("id")
+        name = key.text if isinstance(key, Scalar) else UNNAMED
+        given = Fields(
+            tuple(item for item in self.contact.fields if item.key not in ("id", "consents")),
+            self.contact.span,
+        )
+        traits = self.values(given, "attribute", self.attribute_types())
+        if "email" not in given:
+            traits["email"] = f"{name}@example.com"
+        return Person(id=name, traits=traits, consents=tuple(self.consents()))
+
+    def consents(self) -> Iterator[Consent]:
+        for item in _items(self.contact.get("consents")):
+            assert isinstance(item, Scalar)
+            topic, colon, channel = item.text.partition(":")
+            if topic not in self.catalog.topics:
+                self.file.unknown("topic", topic, self.catalog.topics, item.span)
+            elif colon and channel not in self.catalog.channels:
+                self.file.unknown("channel", channel, self.catalog.channels, item.span)
+            else:
+                yield Consent(topic, channel if colon else EVERY_CHANNEL)
+
+    def attribute_types(self) -> Mapping[str, ValueType]:
+        declared = {name: attribute.type for name, attribute in self.catalog.attributes.items()}
+        return {name: kind for name, kind in {**CONTACT_FIELDS, **declared}.items() if name != "id"}
+
+    def others(self) -> Iterator[str]:
+        for item in _items(self.fields.get("with")):
+            assert isinstance(item, Scalar)
+            if item.text not in self.file.journeys:
+                self.file.unknown("journey", item.text, self.file.journeys, item.span)
+            elif item.text != self.journey.name:
+                yield item.text
+
+    def arms(self) -> Iterator[tuple[str, str]]:
+        given = self.fields.get("given")
+        chosen = given.get("arm") if isinstance(given, Fields) else None
+        for item in chosen.fields if isinstance(chosen, Fields) else ():
+            verb = self.steps.get(item.key)
+            if not isinstance(verb, Split):
+                splits = [step for step, verb in self.steps.items() if isinstance(verb, Split)]
+                self.file.unknown("split", item.key, splits, item.key_span)
+                continue
+            assert isinstance(item.value, Scalar)
+            names = [arm.name for arm in verb.arms]
+            if item.value.text not in names:
+                self.file.unknown("arm", item.value.text, names, item.value.span)
+                continue
+            yield item.key, item.value.text
+
+    # What arrives --------------------------------------------------------------------------------
+
+    def received(self) -> Iterator[Received]:
+        for item in _items(self.fields.get("events")):
+            fields = _fields(item)
+            at = self.at(fields)
+            assert at is not None
+            if "identify" in fields:
+                traits = self.values(_fields(fields.get("identify")), "attribute", self.attribute_types())
+                yield Received(at=at, name=IDENTIFIED, properties=traits, span=fields.key_span("identify"))
+            elif "consent" in fields:
+                yield self.consent(at, fields)
+            else:
+                yield from self.event(at, fields)
+
+    def consent(self, at: datetime, fields: Fields) -> Received:
+        topic = _scalar(fields, "consent")
+        if topic.text not in self.catalog.topics:
+            self.file.unknown("topic", topic.text, self.catalog.topics, topic.span)
+        channel = fields.get("channel")
+        properties: dict[str, object] = {"topic": topic.text, "source": "scenario"}
+        if isinstance(channel, Scalar):
+            if channel.text not in self.catalog.channels:
+                self.file.unknown("channel", channel.text, self.catalog.channels, channel.span)
+            properties["channel"] = channel.text
+        given = _scalar(fields, "change").text == "given"
+        name = CONSENT_GRANTED if given else CONSENT_WITHDRAWN
+        return Received(at=at, name=name, properties=properties, span=fields.key_span("consent"))
+
+    def event(self, at: datetime, fields: Fields) -> Iterator[Received]:
+        name = _scalar(fields, "event")
+        declared = self.catalog.events.get(name.text)
+        if declared is None:
+            self.file.unknown("event", name.text, self.catalog.events, name.span)
+            return
+        further = fields.get("properties")
+        beside = tuple(item for item in fields.fields if item.key not in TAKEN)
+        inside = further.fields if isinstance(further, Fields) else ()
+        what = f"property of {name.text}"
+        properties = self.values(Fields((*beside, *inside), fields.span), what, declared.properties)
+        yield Received(at=at, name=name.text, properties=properties, span=name.span)
+
+    def values(self, fields: Fields, what: str, types: Mapping[str, ValueType]) -> dict[str, object]:
+        """The raw values of declared names; what is not declared, or does not fit, is a problem."""
+        made: dict[str, object] = {}
+        for item in fields.fields:
+            kind = types.get(item.key)
+            if kind is None:
+                self.file.unknown(what, item.key, types, item.key_span)
+                continue
+            raw = plain(item.value)
+            if raw is not None and fit(raw, kind) is None:
+                self.misfit(item, kind)
+                continue
+            made[item.key] = raw
+        return made
+
+    def misfit(self, item: Field, kind: ValueType) -> None:
+        accepted = f"one of {', '.join(kind.one_of)}" if kind.one_of else f"a {kind.kind.value}"
+        self.file.note("tests/value", f"`{item.key}` takes {accepted}.", item.value.span)
+
+    # What is expected ----------------------------------------------------------------------------
+
+    def expectations(self) -> tuple[tuple[Expected, ...], tuple[Never, ...]]:
+        expected: list[Expected] = []
+        never: list[Never] = []
+        latest: datetime | None = None
+        for item in _items(self.fields.get("expect")):
+            fields = _fields(item)
+            if "never" in fields:
+                step = _scalar(fields, "never")
+                self.known_step(step, self.steps, "step")
+                never.append(Never(step=step.text, span=step.span))
+                continue
+            one = self.expectation(fields)
+            if one.at is not None and latest is not None and one.at < latest:
+                self.file.note(
+                    "tests/order",
+                    "This is expected before what stands above it.",
+                    fields.key_span("at"),
+                    "List expectations in order of time.",
+                )
+            latest = one.at or latest
+            expected.append(one)
+        return tuple(expected), tuple(never)
+
+    def expectation(self, fields: Fields) -> Expected:
+        at = self.at(fields)
+        if "completed" in fields:
+            return ExpectedCompletion(at=at, span=fields.key_span("completed"))
+        if "exit" in fields:
+            reason = _scalar(fields, "exit")
+            return ExpectedExit(at=at, reason=reason.text, span=reason.span)
+        step = _scalar(fields, "send")
+        sends = [name for name, verb in self.steps.items() if isinstance(verb, Send)]
+        self.known_step(step, sends, "send step")
+        channel, blocked = fields.get("channel"), fields.get("blocked")
+        return ExpectedSend(
+            at=at,
+            step=step.text,
+            span=step.span,
+            channel=channel.text if isinstance(channel, Scalar) else None,
+            blocked=blocked.text if isinstance(blocked, Scalar) else None,
+            subject_contains=_texts(fields.get("subject_contains")),
+            text_contains=_texts(fields.get("text_contains")),
+        )
+
+    def known_step(self, name: Scalar, among: Iterable[str], what: str) -> None:
+        known = set(among)
+        if name.text not in known:
+            self.file.unknown(what, name.text, known, name.span)
+
+    def mistake(self, code: str, message: str, value: Scalar) -> _Mistake:
+        self.file.note(code, message, value.span)
+        return _Mistake()
+
+
+def _fields(value: Value | None) -> Fields:
+    """A mapping that the schema has made sure of."""
+    assert isinstance(value, Fields)
+    return value
+
+
+def _items(value: Value | None) -> tuple[Value, ...]:
+    return value.items if isinstance(value, Items) else ()
+
+
+def _scalar(fields: Fields, key: str) -> Scalar:
+    """A value that the schema has made sure of."""
+    value = fields.get(key)
+    assert isinstance(value, Scalar)
+    return value
+
+
+def _texts(value: Value | None) -> tuple[str, ...]:
+    if isinstance(value, Scalar):
+        return (value.text,)
+    return tuple(item.text for item in _items(value) if isinstance(item, Scalar))
