@@ -64,8 +64,8 @@ CUT_OFF_MILLISECONDS = 30_000
 class BatchFirst(SQLiteCompiler):
     """SQLite's SQL as its planner needs it.
 
-    An inner join is written ``CROSS JOIN … ON``, by which SQLite keeps the order of the tables: left to itself, its
-    planner drives a join of a small batch with a large table from the large one.
+    An inner join is written ``CROSS JOIN … ON``, by which SQLite keeps the order of the tables: left to
+    itself, its planner drives a join of a small batch with a large table from the large one.
     """
 
     def visit_join(self, join: Join, asfrom: bool = False, from_linter: Any = None, **kwargs: Any) -> str:
