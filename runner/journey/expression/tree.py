@@ -1,0 +1,332 @@
+"""The typed tree of an expression: frozen nodes, without positions, equal where they mean the same.
+
+Every node answers ``type``. Literals hold values in their stored form (see ``runner.journey.values``): a number is
+whole millionths, a date or datetime is ISO text. A node of type boolean is never missing, unless it is a ``Name``, a
+``Literal``, a ``Last`` or a ``Conditional``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import get_args
+
+from runner.journey.values import BOOLEAN, DATE, DATETIME, NUMBER, STRING, ValueType
+
+Stored = str | int | bool | None
+"""A single value in its stored form."""
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A value that the author wrote. Its type keeps ``True`` and ``1`` apart."""
+
+    value: Stored
+    type: ValueType = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Members:
+    """A list that the author wrote, or a list of the catalog: at least one member, all of one kind."""
+
+    values: tuple[str | int | bool, ...]
+    type: ValueType = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A value read from ``source``: ``contact``, ``trigger``, ``event`` or ``run``.
+
+    ``path`` leads through objects. Where it ends at a list of objects, ``inside`` leads on within each of them, and the
+    value is the list of what is found there.
+    """
+
+    source: str
+    path: tuple[str, ...]
+    type: ValueType = field(hash=False)
+    inside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Clock:
+    """``now`` (UTC), or ``today`` (a date) or ``weekday`` ("mon" to "sun") in the contact's zone."""
+
+    reading: str
+
+    @property
+    def type(self) -> ValueType:
+        return {"now": DATETIME, "today": DATE}.get(self.reading, STRING)
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """What is true or false, never missing."""
+
+    @property
+    def type(self) -> ValueType:
+        return BOOLEAN
+
+
+@dataclass(frozen=True)
+class Logic(_Condition):
+    """``and`` or ``or`` over two or more conditions; a missing boolean counts as false."""
+
+    operator: str
+    operands: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Not(_Condition):
+    operand: Node
+
+
+@dataclass(frozen=True)
+class Comparison(_Condition):
+    """``== != < <= > >=`` between values of one kind; false where either is missing."""
+
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True)
+class Membership(_Condition):
+    """``item in container``, or ``not in`` where ``negated``; false where either is missing.
+
+    The container is ``Members``, a ``Name`` or ``Last`` of a list type, or a string (is ``item`` a part of it?).
+    """
+
+    item: Node
+    container: Node
+    negated: bool
+
+
+@dataclass(frozen=True)
+class IsNone(_Condition):
+    operand: Node
+    negated: bool
+
+
+@dataclass(frozen=True)
+class TextTest(_Condition):
+    """``startswith`` or ``endswith``; false where either is missing."""
+
+    operator: str
+    text: Node
+    affix: Node
+
+
+@dataclass(frozen=True)
+class Matches(_Condition):
+    """Whether ``pattern`` is found anywhere in ``text``; false where it is missing."""
+
+    text: Node
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Lower:
+    text: Node
+
+    @property
+    def type(self) -> ValueType:
+        return STRING
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    left: Node
+    right: Node
+
+    @property
+    def type(self) -> ValueType:
+        return STRING
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """``+ - * /`` of numbers, rounded to six places, half away from zero; None on overflow and division by zero."""
+
+    operator: str
+    left: Node
+    right: Node
+
+    @property
+    def type(self) -> ValueType:
+        return NUMBER
+
+
+@dataclass(frozen=True)
+class Negative:
+    operand: Node
+
+    @property
+    def type(self) -> ValueType:
+        return NUMBER
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A date or datetime moved by ``microseconds`` (whole days for a date); None outside the years 1 to 9999."""
+
+    operand: Node
+    microseconds: int
+
+    @property
+    def type(self) -> ValueType:
+        return self.operand.type
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``left - right`` of two dates (whole days) or two datetimes (days with six places)."""
+
+    left: Node
+    right: Node
+
+    @property
+    def type(self) -> ValueType:
+        return NUMBER
+
+
+@dataclass(frozen=True)
+class Conditional:
+    test: Node
+    then: Node
+    otherwise: Node
+    type: ValueType = field(hash=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _History:
+    """Looks at the handled events named ``event`` at or before the instant.
+
+    With ``within`` (microseconds) only at those in (instant - within, instant]; with ``where`` only at those for
+    which it is true (``event.X`` in it is theirs).
+    """
+
+    event: str
+    within: int | None = None
+    where: Node | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Did(_History):
+    @property
+    def type(self) -> ValueType:
+        return BOOLEAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count(_History):
+    @property
+    def type(self) -> ValueType:
+        return NUMBER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total(_History):
+    """The exact sum of a number property: 0 over no events, None where it exceeds the largest number."""
+
+    path: tuple[str, ...]
+
+    @property
+    def type(self) -> ValueType:
+        return NUMBER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Last(_History):
+    """A property of the latest event (by instant, then by arrival); None where there is none."""
+
+    path: tuple[str, ...]
+    inside: tuple[str, ...] = ()
+    type: ValueType = field(hash=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaysSince(_History):
+    """Whole days of 24 hours since the latest event; None where there is none."""
+
+    @property
+    def type(self) -> ValueType:
+        return NUMBER
+
+
+@dataclass(frozen=True)
+class Sent(_Condition):
+    """Whether a message of this run at ``step`` was let go."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class InSegment(_Condition):
+    """A segment's condition, read where the segment is named. It sees no trigger, event or run."""
+
+    name: str
+    condition: Node
+
+
+@dataclass(frozen=True)
+class Consented(_Condition):
+    """Whether consent to ``topic`` is given for ``channel``, by a row of its own, else by the one for every channel."""
+
+    topic: str
+    channel: str
+
+
+History = Did | Count | Total | Last | DaysSince
+Node = (
+    Literal
+    | Members
+    | Name
+    | Clock
+    | Logic
+    | Not
+    | Comparison
+    | Membership
+    | IsNone
+    | TextTest
+    | Matches
+    | Lower
+    | Concatenation
+    | Arithmetic
+    | Negative
+    | Shift
+    | Difference
+    | Conditional
+    | Did
+    | Count
+    | Total
+    | Last
+    | DaysSince
+    | Sent
+    | InSegment
+    | Consented
+)
+
+
+_KINDS = frozenset(get_args(Node))
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes directly below ``node``, in the order of the source."""
+    found: list[Node] = []
+    for part in fields(node):
+        value = getattr(node, part.name)
+        members = value if isinstance(value, tuple) else (value,)
+        found.extend(member for member in members if type(member) in _KINDS)
+    return tuple(found)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """``node`` and all below it, each before its children."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def size(node: Node) -> int:
+    """How many nodes the tree has; a subtree that stands in several places counts in each."""
+    return 1 + sum(size(child) for child in children(node))
