@@ -1,0 +1,209 @@
+"""One contact's story: what arrived, which runs began and ended, which steps they left, what was decided to
+be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, literal, select
+
+from runner.journey.catalog import CONTACT_UPDATED
+from runner.store.tables import (
+    LET_GO,
+    MessageStatus,
+    RunStatus,
+    assignment,
+    consent,
+    consent_log,
+    contact,
+    conversion,
+    event,
+    message,
+    run,
+    step_log,
+)
+
+CONTACT_OWNED = (conversion, message, assignment, step_log, run, event, consent_log, consent, contact)
+"""Every table with rows of contacts."""
+
+
+class Chapter(StrEnum):
+    """What one entry of a story is about; in the order of what happens at one instant to one run."""
+
+    RECEIVED = "received"  # an event was handled
+    ENTERED = "entered"  # a run began
+    LEFT = "left"  # a run left a step; of a send, with its message
+    STANDS = "stands"  # a run stands on a step, since then
+    ENDED = "ended"  # a run ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry of a story. ``step`` is set for what happens at a step; ``outcome`` is the way a step was
+    left, the reason of an exit, or None. ``status`` is that of the run that ended. ``message`` is that of a
+    send."""
+
+    at: datetime
+    chapter: Chapter
+    name: str
+    run: int = 0
+    node: int = 0
+    step: str | None = None
+    outcome: str | None = None
+    status: RunStatus | None = None
+    message: MessageDecision | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageDecision:
+    channel: str
+    status: MessageStatus
+    reason: str | None
+
+    @property
+    def let_go(self) -> bool:
+        return self.status in LET_GO
+
+
+def story(connection: Connection, key: str) -> tuple[Entry, ...]:
+    """All that happened to the contact ``key``, in order of time; empty where there is no such contact.
+
+    ``Entry.name`` is the event's name for what was received, and the journey's for all else.
+    """
+    found = connection.execute(select(contact.c.partition, contact.c.id).where(contact.c.key == key)).first()
+    if found is None:
+        return ()
+    partition, contact_id = found
+
+    def own(table: Table) -> ColumnElement[bool]:
+        return and_(table.c.partition == partition, table.c.contact == contact_id)
+
+    entries = [
+        *_received(connection, own(event)),
+        *_runs(connection, own(run)),
+        *_steps(connection, own(step_log)),
+    ]
+    order = list(Chapter)
+    # At one instant what arrived comes first, then each run for itself, in the order of its nodes.
+    return tuple(
+        sorted(
+            entries,
+            key=lambda entry: (entry.at, entry.run, order.index(entry.chapter), entry.node),
+        )
+    )
+
+
+def _received(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
+    rows = connection.execute(
+        select(event.c.at, event.c.name)
+        .where(own, ~event.c.pending, event.c.name != CONTACT_UPDATED)
+        .order_by(event.c.at, event.c.id)
+    )
+    for row in rows:
+        yield Entry(at=row.at, chapter=Chapter.RECEIVED, name=row.name)
+
+
+def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
+    columns: tuple[Any, ...] = (
+        run.c.id,
+        run.c.journey,
+        run.c.status,
+        run.c.reason,
+        run.c.step,
+        run.c.node,
+        run.c.arrived_at,
+        run.c.entered_at,
+        run.c.ended_at,
+    )
+    for row in connection.execute(select(*columns).where(own)):
+        yield Entry(at=row.entered_at, chapter=Chapter.ENTERED, name=row.journey, run=row.id)
+        if row.ended_at is None:
+            yield Entry(
+                at=row.arrived_at,
+                chapter=Chapter.STANDS,
+                name=row.journey,
+                run=row.id,
+                node=row.node or 0,
+                step=row.step,
+            )
+        else:
+            yield Entry(
+                at=row.ended_at,
+                chapter=Chapter.ENDED,
+                name=row.journey,
+                run=row.id,
+                outcome=row.reason,
+                status=RunStatus(row.status),
+            )
+
+
+def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
+    """The steps that runs left. A send is left when policy has decided, so its message is there."""
+    rows = connection.execute(
+        select(
+            step_log.c.at,
+            step_log.c.run,
+            step_log.c.node,
+            step_log.c.step,
+            step_log.c.outcome,
+            run.c.journey,
+            message.c.channel,
+            message.c.status,
+            message.c.reason,
+        )
+        .join(
+            run,
+            and_(
+                run.c.partition == step_log.c.partition,
+                run.c.contact == step_log.c.contact,
+                run.c.id == step_log.c.run,
+            ),
+        )
+        .outerjoin(
+            message,
+            and_(
+                message.c.partition == step_log.c.partition,
+                message.c.contact == step_log.c.contact,
+                message.c.run == step_log.c.run,
+                message.c.step == step_log.c.step,
+                message.c.visit == step_log.c.visit,
+            ),
+        )
+        .where(own)
+    )
+    for row in rows:
+        yield Entry(
+            at=row.at,
+            chapter=Chapter.LEFT,
+            name=row.journey,
+            run=row.run,
+            node=row.node,
+            step=row.step,
+            outcome=row.outcome,
+            message=None
+            if row.channel is None
+            else MessageDecision(channel=row.channel, status=MessageStatus(row.status), reason=row.reason),
+        )
+
+
+def assign_arm(connection: Connection, key: str, journey: str, step: str, arm: str) -> None:
+    """Give the contact ``key`` an arm of a split before it comes there."""
+    connection.execute(
+        insert(assignment).from_select(
+            ["partition", "contact", "journey", "step", "arm"],
+            select(contact.c.partition, contact.c.id, literal(journey), literal(step), literal(arm)).where(
+                contact.c.key == key
+            ),
+        )
+    )
+
+
+def forget_contacts(connection: Connection) -> None:
+    """Empty every table of contacts, so that a scratch database serves for the next scenario."""
+    for table in CONTACT_OWNED:
+        connection.execute(delete(table))
