@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from golden import golden
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +33,6 @@ from runner.review.timeline import (
     comparison_text,
     offset_text,
 )
-from tests.golden import golden
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
 SPAN = Span("journeys/cart/tests.yaml", 4, 5)
