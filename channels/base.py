@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class RetryLater:
-    """Nothing was taken over; another attempt may succeed. ``after`` obeys a ``Retry-After``."""
+    """Nothing was taken over; another attempt may succeed. ``after`` obeys a ``Retry-After``. ``unreachable`` says that
+    it is not about this message: the others need not be tried now."""
 
     reason: str
     after: timedelta | None = None
+    unreachable: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,4 +75,16 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Give back connections; the channel is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class Recoverable(Channel, Protocol):
+    """A channel that can be asked about a message whose handing over was cut short, by a crash or a time-out."""
+
+    def look_up(self, message: Message) -> Sent | RetryLater | Unknown:
+        """What became of ``message``, whose identity alone is filled in, not its content.
+
+        Sent: it was taken over. RetryLater: it was not, or handing it over again does no harm. Unknown: cannot tell.
+        """
         ...

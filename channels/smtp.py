@@ -1,0 +1,256 @@
+"""Email over SMTP (RFC 5321) with STARTTLS and login, one kept connection."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import smtplib
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from channels.base import Message, Rejected, Result, RetryLater, Sent, Unknown
+from channels.mime import NO_SENDER, Mail, Unfit, build
+
+
+class Tls(StrEnum):
+    STARTTLS = "starttls"  # port 587: begins in the clear, refused where the server offers no TLS
+    IMPLICIT = "implicit"  # port 465: TLS from the first byte
+    NONE = "none"  # a relay on the same machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmtpSettings:
+    """``timeout`` is in seconds and holds for each answer of the server. ``ca_file`` adds a certificate authority of
+    one's own; certificates are always verified. Raises ValueError for a login that would go over the wire
+    in the clear."""
+
+    host: str
+    port: int = 587
+    tls: Tls = Tls.STARTTLS
+    user: str | None = None
+    password: str | None = None
+    ca_file: Path | None = None
+    timeout: float = 30.0
+    local_hostname: str | None = None
+    messages_per_connection: int = 500
+
+    def __post_init__(self) -> None:
+        if self.user is not None and self.tls is Tls.NONE:
+            raise ValueError("a login without TLS would show the password to everybody on the way")
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password belong together")
+
+
+class _Failed(Exception):
+    """An attempt ended with ``result``; ``reconnect`` tells that the connection was stale and a new one may do."""
+
+    def __init__(self, result: Result, *, reconnect: bool = False) -> None:
+        super().__init__()
+        self.result = result
+        self.reconnect = reconnect
+
+
+class SmtpChannel:
+    """Hands messages to one SMTP server.
+
+    4xx answers and connections that break before the final dot was sent are RetryLater; 5xx answers are Rejected;
+    silence after the final dot is Unknown, because the server may have taken the message over (RFC 1047). An answer to
+    the login or to STARTTLS says nothing of the message, so all of those are RetryLater.
+    """
+
+    def __init__(self, settings: SmtpSettings) -> None:
+        self._settings = settings
+        self._context = ssl.create_default_context()
+        if settings.ca_file is not None:
+            self._context.load_verify_locations(cafile=str(settings.ca_file))
+        self._server: smtplib.SMTP | None = None
+        self._used = 0
+
+    def send(self, message: Message) -> Result:
+        """Hand the message over, connecting where there is no connection."""
+        try:
+            mail = build(message)
+        except Unfit as unfit:
+            return Rejected(str(unfit))
+        if mail.sender == NO_SENDER:
+            return RetryLater("the catalog names no sender address for this channel", unreachable=True)
+        try:
+            return self._attempt(mail)
+        except _Failed as failed:
+            if not failed.reconnect:
+                return failed.result
+        # A kept connection that the server had closed meanwhile: nothing was said yet, so a fresh one is tried at once.
+        try:
+            return self._attempt(mail)
+        except _Failed as failed:
+            return failed.result
+
+    def close(self) -> None:
+        """Say QUIT and hang up."""
+        if self._server is not None:
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                self._server.quit()
+        self._hang_up()
+
+    def _attempt(self, mail: Mail) -> Result:
+        kept = self._server is not None
+        server = self._server or self._connect()
+        options = ["SMTPUTF8"] if mail.smtputf8 else []
+        if mail.smtputf8 and not server.has_extn("smtputf8"):
+            return Rejected("the server takes no addresses outside ASCII (SMTPUTF8)")
+        self._ask(lambda: server.mail(mail.sender, options), "MAIL FROM", (250,), stale=kept)
+        self._ask(lambda: server.rcpt(mail.recipient), "RCPT TO", (250, 251))
+        self._ask(lambda: server.docmd("DATA"), "DATA", (354,))
+        try:
+            server.send(_dots_doubled(mail.content) + b".\r\n")
+        except OSError as error:
+            # The final dot was not all given away, so the server cannot have taken the message.
+            self._hang_up()
+            raise _Failed(RetryLater(f"the connection broke within DATA: {_said(error)}")) from None
+        return self._verdict(server)
+
+    def _verdict(self, server: smtplib.SMTP) -> Result:
+        """The server's answer to the final dot."""
+        try:
+            code, answer = server.getreply()
+        except (smtplib.SMTPException, OSError) as error:
+            self._hang_up()
+            return Unknown(f"no answer after DATA: {_said(error)}")
+        self._used += 1
+        if code == 421 or self._used >= self._settings.messages_per_connection:
+            self.close()
+        if code == 250:
+            return Sent(_text(answer))
+        return _refusal(code, answer, "DATA")
+
+    def _ask(
+        self,
+        command: Callable[[], tuple[int, bytes]],
+        name: str,
+        wanted: tuple[int, ...],
+        *,
+        stale: bool = False,
+    ) -> None:
+        """Give one command before DATA. Raises _Failed unless the answer is ``wanted``."""
+        assert self._server is not None
+        try:
+            code, answer = command()
+        except (smtplib.SMTPException, OSError) as error:
+            self._hang_up()
+            raise _Failed(RetryLater(f"{name}: {_said(error)}"), reconnect=stale) from None
+        if code in wanted:
+            return
+        if code == 421:
+            self.close()
+            raise _Failed(_refusal(code, answer, name), reconnect=stale)
+        try:
+            self._server.rset()
+        except (smtplib.SMTPException, OSError):
+            self._hang_up()
+        raise _Failed(_refusal(code, answer, name))
+
+    def _connect(self) -> smtplib.SMTP:
+        settings = self._settings
+        server: smtplib.SMTP | None = None
+        try:
+            if settings.tls is Tls.IMPLICIT:
+                server = smtplib.SMTP_SSL(
+                    settings.host,
+                    settings.port,
+                    local_hostname=settings.local_hostname,
+                    timeout=settings.timeout,
+                    context=self._context,
+                )
+            else:
+                server = smtplib.SMTP(
+                    settings.host,
+                    settings.port,
+                    local_hostname=settings.local_hostname,
+                    timeout=settings.timeout,
+                )
+            server.ehlo_or_helo_if_needed()
+            if settings.tls is Tls.STARTTLS:
+                server.starttls(context=self._context)
+                server.ehlo_or_helo_if_needed()
+            if settings.user is not None and settings.password is not None:
+                server.login(settings.user, settings.password)
+        except (smtplib.SMTPException, OSError) as error:
+            if server is not None:
+                server.close()
+            raise _Failed(
+                RetryLater(f"{settings.host}:{settings.port}: {_said(error)}", unreachable=True)
+            ) from None
+        self._server, self._used = server, 0
+        return server
+
+    def _hang_up(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+def settings_from(options: Mapping[str, object], folder: Path) -> SmtpSettings:
+    """The settings that a deployment's ``options`` describe; ``ca_file`` is relative to ``folder``.
+
+    Raises ValueError that names the option that is wrong or unknown.
+    """
+    known = {"host", "port", "tls", "user", "password", "ca_file", "timeout", "local_hostname"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ValueError(f"unknown option {unknown[0]!r}; smtp has {', '.join(sorted(known))}")
+
+    def text(name: str) -> str | None:
+        value = options.get(name)
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{name} must be a string")
+        return value
+
+    host, port, timeout = text("host"), options.get("port"), options.get("timeout", 30)
+    if not host:
+        raise ValueError("smtp needs host")
+    try:
+        tls = Tls(text("tls") or Tls.STARTTLS)
+    except ValueError:
+        raise ValueError("tls must be starttls, implicit or none") from None
+    if port is None:
+        port = {Tls.STARTTLS: 587, Tls.IMPLICIT: 465, Tls.NONE: 25}[tls]
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+        raise ValueError("port must be a number between 1 and 65535")
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 600:
+        raise ValueError("timeout must be a number of seconds, 600 at most")
+    ca_file = text("ca_file")
+    return SmtpSettings(
+        host=host,
+        port=port,
+        tls=tls,
+        user=text("user"),
+        password=text("password"),
+        ca_file=folder / ca_file if ca_file else None,
+        timeout=float(timeout),
+        local_hostname=text("local_hostname"),
+    )
+
+
+def _refusal(code: int, answer: bytes, name: str) -> RetryLater | Rejected:
+    reason = f"{name}: {code} {_text(answer)}"
+    return Rejected(reason) if 500 <= code < 600 else RetryLater(reason)
+
+
+def _text(answer: bytes) -> str:
+    """A server's words, on one line, 200 characters at most."""
+    return re.sub(r"\s+", " ", answer.decode("utf-8", "replace")).strip()[:200]
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        answer = error.smtp_error if isinstance(error.smtp_error, bytes) else str(error.smtp_error).encode()
+        return f"{error.smtp_code} {_text(answer)}"
+    return f"{type(error).__name__}: {error}"[:200]
+
+
+def _dots_doubled(content: bytes) -> bytes:
+    """RFC 5321, 4.5.2: a line that begins with a dot gets another one."""
+    return re.sub(rb"(?m)^\.", b"..", content)

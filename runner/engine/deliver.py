@@ -1,0 +1,406 @@
+"""Hands messages that were let go over to their channels, each once.
+
+A message is claimed, looked at once more, rendered, and becomes ``sending`` by a commit directly before it is handed
+over; its result is written only while the attempt still holds it. So whenever the process dies, at most what was
+``sending`` is in doubt, and ``recover`` asks the channel about it. Nothing here waits or tries again: a retry is a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+
+from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
+from runner.engine.render import Content, Recipient, RenderError, render
+from runner.engine.versions import Version, Versions
+from runner.journey.model import Send
+from runner.store import messages
+from runner.store.database import Database, Deployment
+from runner.store.messages import Change, Claimed, Held, MessageKey
+from runner.store.sends import ADDRESS_OF
+from runner.store.tables import ConsentState, MessageStatus
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)
+"""How long a claim holds without a sign of life; longer than any channel's time-out."""
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(minutes=15)
+MISCONFIGURED = timedelta(minutes=1)
+"""When to look again at a message whose channel or version this process does not have (yet)."""
+TOGETHER = 50
+"""How many messages become ``sending`` in one commit on a channel that can be asked about each of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """What became of the claimed messages. ``skipped`` were handed back untouched, or were no longer ours."""
+
+    claimed: int = 0
+    sent: int = 0
+    retried: int = 0
+    failed: int = 0
+    blocked: int = 0
+    unknown: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Delivered) -> Delivered:
+        return Delivered(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(kw_only=True)
+class Unrecorded:
+    """Results that are known but not written yet, because the database went away: whoever calls ``deliver`` again
+    hands in the same one, and they are written first."""
+
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    held: Held
+    channel: str
+    message: Message
+
+
+def deliver(
+    database: Database,
+    versions: Versions,
+    channels: Mapping[str, Channel],
+    now: datetime,
+    *,
+    exact: bool = False,
+    worker: str = "",
+    limit: int = 200,
+    lease: timedelta = LEASE,
+    clock: Callable[[], datetime] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    unrecorded: Unrecorded | None = None,
+) -> Delivered:
+    """Hand over up to ``limit`` messages that are ready at ``now``. The answer's ``claimed`` tells whether there were any.
+
+    ``channels`` are keyed by the names that the catalog gives them. ``exact`` is virtual time: a message counts as
+    handed over at the instant that let it go, so consent and expiry, judged at that instant, are not looked at again.
+    ``clock`` answers the present while a batch is on its way (without it time stands still); ``stopping`` is asked between
+    messages, and what was not begun is handed back. ``worker`` names this process in the log.
+    """
+    delivery = _Delivery(
+        database=database,
+        channels=channels,
+        exact=exact,
+        lease=lease,
+        clock=clock or (lambda: now),
+        stopping=stopping,
+        unrecorded=unrecorded if unrecorded is not None else Unrecorded(),
+    )
+    delivery.write_results()
+    lease_until = now + lease
+    with database.begin() as connection:
+        claimed = messages.claim(connection, now=now, lease_until=lease_until, limit=limit)
+    prepared, refused = _prepare(claimed, versions, channels, database.deployment, now, exact=exact)
+    with database.begin() as connection:
+        messages.change(connection, MessageStatus.CLAIMED, refused)
+    for change in refused:
+        delivery.count(change.to)
+    for name, group in _by_channel(prepared).items():
+        delivery.hand_over(channels[name], group, lease_until)
+    delivery.write_results()
+    total = Delivered(claimed=len(claimed), **delivery.counts)
+    if claimed:
+        logger.debug("%s delivered: %s", worker, total)
+    return total
+
+
+def recover(
+    database: Database, channels: Mapping[str, Channel], now: datetime, *, limit: int = 1_000
+) -> Delivered:
+    """Take back what processes left behind that died, or hang: messages whose lease ran out by ``now``.
+
+    Claimed ones are ready again. One that was being handed over is looked up where the channel can do that (``sent``,
+    or ready again), and is ``unknown`` where it cannot. The answer counts the latter kind; ``retried`` are ready again.
+    """
+    with database.begin() as connection:
+        released = messages.release_lapsed(connection, now=now, limit=limit)
+        interrupted = messages.cut_short(connection, now=now, limit=limit)
+    if released:
+        logger.warning("%d claimed messages were given back: their lease ran out", released)
+    if not interrupted:
+        return Delivered()
+    changes = []
+    for one in interrupted:
+        channel = channels.get(one.channel)
+        if channel is None:
+            continue  # another process may know the channel
+        identity = Message(
+            idempotency_key=idempotency_key(database.deployment, one.held.key),
+            recipient="",
+            let_go_at=one.let_go_at,
+            journey=one.journey,
+            step=one.held.key.step,
+            contact=one.contact_key,
+            locale="",
+        )
+        reason = "the process ended, or lost its lease, while it handed the message over"
+        result: Result | None = channel.look_up(identity) if isinstance(channel, Recoverable) else None
+        match result:
+            case Sent(provider_id=provider_id):
+                change = Change(held=one.held, to=MessageStatus.SENT, sent_at=now, provider_id=provider_id)
+            case RetryLater():
+                change = Change(held=one.held, to=MessageStatus.READY, available_at=now)
+            case _:
+                change = Change(held=one.held, to=MessageStatus.UNKNOWN, reason=reason)
+        changes.append(change)
+    with database.begin() as connection:
+        done = messages.change(connection, MessageStatus.SENDING, changes)
+    effective = [change.to for change in changes if change.held.key in done]
+    if effective:
+        logger.warning("%d messages were cut short while they were handed over", len(effective))
+    return Delivered(
+        sent=effective.count(MessageStatus.SENT),
+        retried=effective.count(MessageStatus.READY),
+        unknown=effective.count(MessageStatus.UNKNOWN),
+    )
+
+
+def idempotency_key(deployment: Deployment, key: MessageKey) -> str:
+    """The same for every attempt at one message, and for no other message of any deployment: 64 hexadecimal digits."""
+    parts = (deployment.key, key.partition, key.contact, key.run, key.step, key.visit)
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
+
+
+def retry_delay(key: str, attempts: int) -> timedelta:
+    """How long to wait after the ``attempts``-th attempt: doubling from FIRST_RETRY to LONGEST_RETRY, up to a quarter
+    more or less. The jitter comes from a hash, so it differs between messages and is the same when computed again."""
+    delay = min(FIRST_RETRY * 2 ** min(attempts - 1, 20), LONGEST_RETRY)
+    fraction = int.from_bytes(hashlib.sha256(f"{key}/{attempts}".encode()).digest()[:4], "big") / 2**32
+    return delay * (0.75 + fraction / 2)
+
+
+# Preparing ---------------------------------------------------------------------------------------------------------
+
+
+def _prepare(
+    claimed: Sequence[Claimed],
+    versions: Versions,
+    channels: Mapping[str, Channel],
+    deployment: Deployment,
+    now: datetime,
+    *,
+    exact: bool,
+) -> tuple[list[_Prepared], list[Change]]:
+    """The messages that can be handed over, rendered, and what becomes of the others."""
+    prepared: list[_Prepared] = []
+    refused: list[Change] = []
+    for one in claimed:
+        version = versions.by_id.get(one.version)
+        if version is None or one.channel not in channels:
+            missing = f"channel {one.channel}" if version else f"version {one.version} of {one.journey}"
+            logger.warning("a message waits: this process does not know %s", missing)
+            later = now + MISCONFIGURED
+            refused.append(Change(held=one.held, to=MessageStatus.READY, available_at=later))
+        elif not exact and (reason := _second_look(one, version, now)):
+            refused.append(Change(held=one.held, to=MessageStatus.BLOCKED, reason=reason))
+        else:
+            try:
+                message = _message(one, version, idempotency_key(deployment, one.held.key))
+            except RenderError as error:
+                logger.error("a message to %s cannot be rendered: %s", one.contact_key, error)
+                refused.append(Change(held=one.held, to=MessageStatus.FAILED, reason=str(error)))
+            except Exception as bug:
+                # A bug of ours must not stop the neighbours; the message keeps the name, the log the traceback.
+                logger.exception("a message to %s cannot be rendered", one.contact_key)
+                reason = f"a bug in journeys: {type(bug).__name__}"
+                refused.append(Change(held=one.held, to=MessageStatus.FAILED, reason=reason))
+            else:
+                prepared.append(_Prepared(one.held, one.channel, message))
+    return prepared, refused
+
+
+def _second_look(one: Claimed, version: Version, now: datetime) -> str | None:
+    """Why the message may not leave after all: what was true when policy let it go may have changed since."""
+    if one.expires_at < now:
+        return "expired"
+    if not _recipient(one):
+        return "no_address"
+    topic = version.catalog.topics.get(one.topic)
+    if (topic is None or not topic.transactional) and one.consent is not ConsentState.GIVEN:
+        return "no_consent"
+    return None
+
+
+def _recipient(one: Claimed) -> str:
+    """The address that the channel needs; the contact's key for channels that need none."""
+    address = {"email": one.email, "phone": one.phone}
+    needed = ADDRESS_OF.get(one.channel)
+    return (address[needed] or "") if needed else one.contact_key
+
+
+def _message(one: Claimed, version: Version, key: str) -> Message:
+    verb = version.program.node(one.held.key.step).verb
+    assert isinstance(verb, Send)
+    content: Content = render(
+        version.journey,
+        version.catalog,
+        version.templates,
+        verb.template,
+        recipient=Recipient(
+            key=one.contact_key,
+            email=one.email,
+            phone=one.phone,
+            timezone=one.timezone,
+            locale=one.locale,
+            attributes=one.attributes,
+            tags=one.tags,
+        ),
+        trigger=one.trigger,
+        data=one.data,
+        entered_at=one.entered_at,
+    )
+    sender = version.catalog.channels.get(one.channel)
+    return Message(
+        idempotency_key=key,
+        recipient=_recipient(one),
+        let_go_at=one.let_go_at,
+        journey=one.journey,
+        step=one.held.key.step,
+        contact=one.contact_key,
+        locale=content.locale,
+        subject=content.subject,
+        text=content.text,
+        html=content.html,
+        sender_name=content.sender_name or (sender.sender_name if sender else None),
+        sender_address=content.sender_address or (sender.sender_address if sender else None),
+        reply_to=content.reply_to,
+    )
+
+
+def _by_channel(prepared: Sequence[_Prepared]) -> dict[str, list[_Prepared]]:
+    groups: dict[str, list[_Prepared]] = {}
+    for one in prepared:
+        groups.setdefault(one.channel, []).append(one)
+    return groups
+
+
+# Handing over ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class _Delivery:
+    """One call of ``deliver``: what it was given, and what it counted."""
+
+    database: Database
+    channels: Mapping[str, Channel]
+    exact: bool
+    lease: timedelta
+    clock: Callable[[], datetime]
+    stopping: Callable[[], bool]
+    unrecorded: Unrecorded
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, status: MessageStatus) -> None:
+        names = {MessageStatus.READY: "retried"}
+        name = names.get(status, status.value)
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def hand_over(self, channel: Channel, group: Sequence[_Prepared], lease_until: datetime) -> None:
+        """Hand the group over, part by part; each part is ``sending`` from its own commit on, which also writes the
+        results of the part before."""
+        size = len(group) if self.exact else TOGETHER if isinstance(channel, Recoverable) else 1
+        parts = list(_parts(group, size))
+        for place, part in enumerate(parts):
+            present = self.clock()
+            # A claim that runs out is somebody else's soon: better hand the rest back in time.
+            if self.stopping() or (not self.exact and present > lease_until - self.lease / 4):
+                self._hand_back([one for rest in parts[place:] for one in rest], present)
+                return
+            begun = self._begin(part, present)
+            unreachable = False
+            for one in part:
+                if one.held.key not in begun:
+                    self.counts["skipped"] = self.counts.get("skipped", 0) + 1
+                    continue
+                result = _sent(channel, one.message)
+                self.unrecorded.changes.append(self._change(one, result))
+                unreachable = unreachable or (isinstance(result, RetryLater) and result.unreachable)
+            if unreachable:
+                logger.warning("the channel %s cannot be reached; its messages wait", part[0].channel)
+                self._put_off([one for rest in parts[place + 1 :] for one in rest])
+                return
+
+    def write_results(self) -> None:
+        """Write the results that are known; they stay where they are if the database is away."""
+        if self.unrecorded.changes:
+            with self.database.begin() as connection:
+                done = messages.record(connection, self.unrecorded.changes)
+            self._written(done)
+
+    def _written(self, done: frozenset[MessageKey]) -> None:
+        for change in self.unrecorded.changes:
+            self.count(change.to)
+            if change.held.key not in done:
+                name = "/".join(map(str, change.held.key))
+                logger.warning("%s was %s, which came too late: it is no longer ours", name, change.to)
+        self.unrecorded.changes = []
+
+    def _begin(self, part: Sequence[_Prepared], present: datetime) -> frozenset[MessageKey]:
+        """Commit that the part is being handed over. Answers which of it are still ours."""
+        until = present + self.lease
+        with self.database.begin() as connection:
+            done = messages.record(connection, self.unrecorded.changes)
+            begun = messages.change(
+                connection,
+                MessageStatus.CLAIMED,
+                [Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in part],
+            )
+        self._written(done)
+        return begun
+
+    def _change(self, one: _Prepared, result: Result) -> Change:
+        """The transition that a channel's answer means."""
+        match result:
+            case Sent(provider_id=provider_id):
+                at = one.message.let_go_at if self.exact else self.clock()
+                return Change(held=one.held, to=MessageStatus.SENT, sent_at=at, provider_id=provider_id)
+            case RetryLater(reason=reason, after=after):
+                delay = retry_delay(one.message.idempotency_key, one.held.attempts)
+                at = self.clock() + max(delay, after or timedelta())
+                return Change(held=one.held, to=MessageStatus.READY, available_at=at, reason=reason)
+            case Rejected(reason=reason):
+                return Change(held=one.held, to=MessageStatus.FAILED, reason=reason)
+        return Change(held=one.held, to=MessageStatus.UNKNOWN, reason=result.reason)
+
+    def _hand_back(self, rest: Sequence[_Prepared], present: datetime) -> None:
+        """Nothing was handed over: ready again, at once."""
+        with self.database.begin() as connection:
+            messages.change(
+                connection,
+                MessageStatus.CLAIMED,
+                [Change(held=one.held, to=MessageStatus.READY, available_at=present) for one in rest],
+            )
+        self.counts["skipped"] = self.counts.get("skipped", 0) + len(rest)
+
+    def _put_off(self, rest: Sequence[_Prepared]) -> None:
+        """The channel cannot be reached: ready again, later."""
+        waiting = RetryLater("the channel could not be reached")
+        changes = [self._change(one, waiting) for one in rest]
+        with self.database.begin() as connection:
+            messages.change(connection, MessageStatus.CLAIMED, changes)
+        for change in changes:
+            self.count(change.to)
+
+
+def _sent(channel: Channel, message: Message) -> Result:
+    """The channel's answer; an exception, which no channel should raise, leaves us in the dark."""
+    try:
+        return channel.send(message)
+    except Exception as bug:
+        logger.exception("the channel failed on a message to %s", message.contact)
+        return Unknown(f"a bug in the channel: {type(bug).__name__}")
+
+
+def _parts(group: Sequence[_Prepared], size: int) -> Iterator[Sequence[_Prepared]]:
+    for start in range(0, len(group), max(1, size)):
+        yield group[start : start + size]

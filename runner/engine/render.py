@@ -1,0 +1,273 @@
+"""Turns a version's templates and a contact's values into the content of one message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parseaddr
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import TemplateSyntaxError
+from markupsafe import escape
+
+from runner.engine.sandbox import BUDGET, LARGEST_OUTPUT, ZONE, Budget, compiled
+from runner.journey.catalog import CONTACT_FIELDS, Catalog
+from runner.journey.fit import present
+from runner.journey.graph import walk
+from runner.journey.model import Journey, Update
+from runner.journey.template import Template
+from runner.journey.values import DATETIME, ValueType
+
+
+class RenderError(Exception):
+    """A template cannot be rendered for this contact. The text names the template, the line, and what is wrong; it
+    holds no value of the contact."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """What a contact's row says, in stored form."""
+
+    key: str
+    email: str | None
+    phone: str | None
+    timezone: str | None
+    locale: str | None
+    attributes: Mapping[str, Any]
+    tags: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A rendered message. ``locale`` is the one of the template that was used; ``text`` is empty where only HTML was
+    written; ``sender_name`` and ``sender_address`` are None unless the template has a ``from``."""
+
+    locale: str
+    subject: str
+    text: str
+    html: str | None
+    sender_name: str | None
+    sender_address: str | None
+    reply_to: str | None
+
+
+def render(
+    journey: Journey,
+    catalog: Catalog,
+    templates: Sequence[Template],
+    name: str,
+    *,
+    recipient: Recipient,
+    trigger: Mapping[str, Any],
+    data: Mapping[str, Any],
+    entered_at: datetime,
+) -> Content:
+    """The message that the template ``name`` makes for one run of one contact.
+
+    ``trigger`` and ``data`` are the run's stored values. The locale is the contact's, then its language alone, then the
+    catalog's, then the template without one. Raises RenderError.
+    """
+    variants = [template for template in templates if template.name == name]
+    chosen, locale = _chosen(variants, recipient.locale, catalog)
+    if not chosen:
+        raise RenderError(
+            f"{journey.name}: no template `{name}` for locale {recipient.locale or catalog.locale}"
+        )
+    values = {
+        "contact": contact_values(catalog, recipient),
+        "trigger": _declared(trigger_types(journey, catalog), trigger),
+        "run": {**_declared(run_types(journey), data), "entered_at": entered_at},
+        ZONE: _zone(recipient.timezone or catalog.timezone),
+    }
+    html, text = chosen.get("html"), chosen.get("txt")
+    front = {**(text.front if text else {}), **(html.front if html else {})}
+    source = html or text
+    assert source is not None
+
+    def header(key: str) -> str:
+        return _header(source, key, front[key], values) if front.get(key) else ""
+
+    sender_name, sender_address = _mailbox(source, "from", header("from"))
+    _, reply_to = _mailbox(source, "reply_to", header("reply_to"))
+    body = _body(html, values) if html else None
+    return Content(
+        locale=locale,
+        subject=header("subject"),
+        text=_body(text, values) if text else "",
+        html=_with_preheader(body, header("preheader")) if body is not None else None,
+        sender_name=sender_name,
+        sender_address=sender_address,
+        reply_to=reply_to,
+    )
+
+
+def locales(wanted: str | None, catalog: Catalog) -> Iterator[str | None]:
+    """The locales to look for, best first: ``pt-BR``, ``pt``, the catalog's, none."""
+    for locale in (wanted, catalog.locale):
+        parts = re.split(r"[-_]", locale) if locale else []
+        for length in range(len(parts), 0, -1):
+            yield "-".join(parts[:length])
+    yield None
+
+
+def _chosen(
+    variants: Sequence[Template], wanted: str | None, catalog: Catalog
+) -> tuple[dict[str, Template], str]:
+    """The templates of the best locale by extension: one message is in one language throughout."""
+    for locale in locales(wanted, catalog):
+        found = {
+            template.extension: template
+            for template in variants
+            if (template.locale or "").replace("_", "-").lower() == (locale or "").lower()
+        }
+        if found:
+            return found, locale or catalog.locale
+    return {}, catalog.locale
+
+
+# Values ------------------------------------------------------------------------------------------------------------
+
+
+def contact_values(catalog: Catalog, recipient: Recipient) -> dict[str, Any]:
+    """``contact`` of a template: every declared attribute, None where the contact has none."""
+    types = {
+        name: attribute.type for name, attribute in catalog.attributes.items() if name not in CONTACT_FIELDS
+    }
+    return {
+        **_declared(types, recipient.attributes),
+        "id": recipient.key,
+        "email": recipient.email,
+        "phone": recipient.phone,
+        "timezone": recipient.timezone or catalog.timezone,
+        "locale": recipient.locale or catalog.locale,
+        "tags": list(recipient.tags),
+    }
+
+
+def trigger_types(journey: Journey, catalog: Catalog) -> dict[str, ValueType]:
+    """The properties of the events that start the journey."""
+    types: dict[str, ValueType] = {}
+    for trigger in journey.triggers:
+        if trigger.event in catalog.events:
+            types.update(catalog.events[trigger.event].properties)
+    return types
+
+
+def run_types(journey: Journey) -> dict[str, ValueType]:
+    """What the journey's ``update`` steps write to the run."""
+    return {
+        name: expression.type
+        for step in walk(journey.steps)
+        if isinstance(step.verb, Update)
+        for name, expression in step.verb.values
+    } | {"entered_at": DATETIME}
+
+
+def _declared(types: Mapping[str, ValueType], stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if stored.get(name) is None else present(stored[name], type_)
+        for name, type_ in types.items()
+    }
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+# Rendering ---------------------------------------------------------------------------------------------------------
+
+
+def _body(template: Template, values: Mapping[str, Any]) -> str:
+    try:
+        return _rendered(template.body, values, html=template.extension == "html")
+    except _Trouble as trouble:
+        raise RenderError(f"{template.path}:{trouble.line + template.body_line - 1}: {trouble}") from None
+
+
+def _header(template: Template, key: str, source: str, values: Mapping[str, Any]) -> str:
+    """A value of the front matter: text, never HTML, on one line."""
+    try:
+        text = _rendered(source, values, html=False).strip()
+    except _Trouble as trouble:
+        raise RenderError(f"{template.path}: in its {key}: {trouble}") from None
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise RenderError(f"{template.path}: its {key} comes out with a line break or a control character")
+    return text
+
+
+def _mailbox(template: Template, key: str, text: str) -> tuple[str | None, str | None]:
+    """``Name <address>`` or an address alone."""
+    if not text:
+        return None, None
+    name, address = parseaddr(text)
+    if "@" not in address or "," in text:
+        raise RenderError(f"{template.path}: its {key} comes out as no address")
+    return name or None, address
+
+
+class _Trouble(Exception):
+    """What went wrong in a template, at ``line`` of its source, counted from 1."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def _rendered(source: str, values: Mapping[str, Any], *, html: bool) -> str:
+    """The rendered text. Raises _Trouble for whatever the template does wrong."""
+    try:
+        template = compiled(source, html=html)
+        pieces: list[str] = []
+        length = 0
+        for piece in template.generate({**values, BUDGET: Budget()}):
+            length += len(piece)
+            if length > LARGEST_OUTPUT:
+                raise _Trouble(f"the result is longer than {LARGEST_OUTPUT:,} characters", 1)
+            pieces.append(piece)
+        return "".join(pieces)
+    except TemplateSyntaxError as error:
+        raise _Trouble(error.message or "it cannot be read", error.lineno) from None
+    except _Trouble:
+        raise
+    except RecursionError as error:
+        raise _Trouble("its macros call one another without end", _line_of(error)) from None
+    except Exception as error:
+        # A template's mistakes surface as any exception at all (a comparison of a string with a number is a TypeError).
+        raise _Trouble(_said(error), _line_of(error)) from None
+
+
+def _line_of(error: BaseException) -> int:
+    """The template's line in the innermost frame that belongs to it: Jinja rewrites its tracebacks to show them."""
+    line, trace = 1, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _said(error: Exception) -> str:
+    """The error's first line, without the values that Python puts into some of its messages."""
+    if type(error).__module__.startswith("jinja2"):
+        return str(error).split("\n")[0][:200]
+    if isinstance(error, TypeError):
+        return f"values of different types do not go together ({str(error).split(chr(10))[0][:120]})"
+    return f"it fails with {type(error).__name__}"
+
+
+_BODY_TAG = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
+
+
+def _with_preheader(html: str, preheader: str) -> str:
+    """The line that mailboxes show beside the subject, hidden at the top of the body."""
+    if not preheader:
+        return html
+    hidden = f'<div style="display:none;max-height:0;overflow:hidden">{escape(preheader)}</div>'
+    match = _BODY_TAG.search(html)
+    return html[: match.end()] + hidden + html[match.end() :] if match else hidden + html
