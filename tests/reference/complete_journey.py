@@ -143,8 +143,8 @@ def arm_of_wording(contact: str) -> str:
 def attributed(
     run: Run, messages: Iterable[Message], goals: Iterable[tuple[datetime, Decimal]], within: timedelta
 ) -> Iterator[Conversion]:
-    """Of ``goals`` those that lie within ``within`` after the run's last message before them. A message that goes out at
-    the very instant of an event goes first."""
+    """Of ``goals`` those that lie within ``within`` after the last message of the run before them. A message that goes
+    out at the very instant of an event goes first."""
     sent = sorted(message.at for message in messages)
     for at, value in goals:
         before = [instant for instant in sent if instant <= at]

@@ -1,0 +1,133 @@
+"""What the reference model keeps: events, runs as they go, and what is told of a contact in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from runner.journey.model import Branch, Condition, Journey, Split, Step, WaitEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening:
+    """An event of one contact, properties in their stored form; ``order`` rises in order of arrival."""
+
+    at: datetime
+    order: int
+    name: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Message:
+    contact: str
+    journey: str
+    step: str
+    channel: str
+    at: datetime
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Conversion:
+    contact: str
+    journey: str
+    at: datetime
+    value: Decimal | None
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class RunRecord:
+    contact: str
+    journey: str
+    per: str
+    entered_at: datetime
+    status: str
+    reason: str
+    ended_at: datetime | None
+    step: str
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """What happened to one contact."""
+
+    runs: tuple[RunRecord, ...]
+    messages: tuple[Message, ...]
+    conversions: tuple[Conversion, ...]
+    attributes: Mapping[str, Any]
+    tags: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Run:
+    """A run as it goes; ``at_step`` is None once it has ended."""
+
+    number: int
+    journey: Journey
+    per: str
+    entered_at: datetime
+    trigger: Mapping[str, Any]
+    data: dict[str, Any] = field(default_factory=dict)
+    status: str = "active"
+    reason: str = ""
+    ended_at: datetime | None = None
+    step: Step | None = None
+    arrived_at: datetime | None = None
+    due: datetime | None = None
+    let_go: list[tuple[str, datetime]] = field(default_factory=list)
+    logged: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def active(self) -> bool:
+        return self.status == "active"
+
+    def end(self, status: str, reason: str, at: datetime) -> None:
+        self.status, self.reason, self.ended_at = status, reason, at
+        self.step = self.due = None
+
+
+class Walk:
+    """The steps of a journey in file order, and which one follows which."""
+
+    def __init__(self, journey: Journey) -> None:
+        self.steps: list[Step] = []
+        self.after: dict[str, Step | None] = {}
+        self._lay(journey.steps, None)
+        self.by_id = {step.id: step for step in self.steps}
+
+    def _lay(self, steps: Sequence[Step], behind: Step | None) -> None:
+        for place, step in enumerate(steps):
+            self.steps.append(step)
+            self.after[step.id] = steps[place + 1] if place + 1 < len(steps) else behind
+            for held in _held(step):
+                self._lay(held, self.after[step.id])
+
+    def into(self, held: Sequence[Step], step: Step) -> Step | None:
+        """The first of the steps that ``step`` holds, or what follows it where it holds none there."""
+        return held[0] if held else self.after[step.id]
+
+
+def _held(step: Step) -> Iterator[Sequence[Step]]:
+    match step.verb:
+        case Branch(cases=cases):
+            yield from (case.steps for case in cases)
+        case Split(arms=arms):
+            yield from (arm.steps for arm in arms)
+        case WaitEvent(then=then, timeout=timeout):
+            yield from (then, timeout)
+        case Condition(otherwise=otherwise) if otherwise is not None:
+            yield otherwise
+
+
+@dataclass(frozen=True)
+class To:
+    """Where a run goes next: to a step, to the end of the journey (None), or out of it with a reason."""
+
+    step: Step | None = None
+    reason: str | None = None

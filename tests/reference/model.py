@@ -1,0 +1,448 @@
+"""What a journey means, told naively: one contact at a time, plain lists, no SQL and no batches.
+
+The engine is compared with this. It follows the definition of the language sentence by sentence and is not fast; where
+the engine computes something for everybody at once, here a loop asks again. Time only ever goes to the next instant at
+which something may happen: a due wait, an instant at which time alone may turn an exit condition, an event.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from hashlib import sha256
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED, Catalog
+from runner.journey.duration import Duration
+from runner.journey.expression import Expression
+from runner.journey.model import (
+    Again,
+    Branch,
+    Condition,
+    Exit,
+    Goto,
+    Journey,
+    Leave,
+    LocalTimes,
+    Reentry,
+    Send,
+    Split,
+    Step,
+    Update,
+    WaitEvent,
+    WaitFor,
+    WaitUntil,
+)
+from tests.reference import expressions
+from tests.reference.lives import Conversion, Happening, Lived, Message, Run, RunRecord, To, Walk
+from tests.reference.wall_clock import MICROSECOND, due_after, due_on, elapsed, instant_of
+
+OWN_FIELDS = ("email", "phone", "timezone", "locale")
+ADDRESS_OF = {"email": "email", "sms": "phone"}
+
+
+class Contact:
+    """One contact's life. ``happenings`` are its events in order of arrival."""
+
+    def __init__(
+        self, key: str, happenings: Iterable[Happening], journeys: Mapping[str, Journey], catalog: Catalog
+    ) -> None:
+        self.key = key
+        self.catalog = catalog
+        self.journeys = [journeys[name] for name in sorted(journeys)]
+        self.walks = {journey.name: Walk(journey) for journey in self.journeys}
+        self.pending = sorted(happenings, key=lambda happening: (happening.at, happening.order))
+        self.orders = max((happening.order for happening in self.pending), default=0)
+        self.past: list[Happening] = []
+        self.fields: dict[str, str | None] = dict.fromkeys(OWN_FIELDS)
+        self.attributes: dict[str, Any] = {}
+        self.tags: set[str] = set()
+        self.consents: dict[tuple[str, str], bool] = {}
+        self.runs: list[Run] = []
+        self.messages: list[Message] = []
+        self.conversions: list[Conversion] = []
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.spans = _durations_read(self.journeys, catalog)
+
+    def live_until(self, until: datetime) -> Lived:
+        while True:
+            timer = self._next_timer()
+            event = self.pending[0] if self.pending else None
+            if timer is not None and timer <= until and (event is None or timer <= event.at):
+                self.now = timer
+                self._timers()
+            elif event is not None and event.at <= until:
+                self.now = event.at
+                self._event(self.pending.pop(0))
+            else:
+                return self._lived()
+
+    # The next instant ----------------------------------------------------------------------------------------
+
+    def _next_timer(self) -> datetime | None:
+        dues = [run.due for run in self.runs if run.active and run.due is not None]
+        return min([*dues, *self._reviews()], default=None)
+
+    def _reviews(self) -> Iterator[datetime]:
+        """The instants after now at which time alone may turn an exit condition of a run that is on.
+
+        Far too many, which does no harm: looking changes nothing unless the condition holds. One behind the next
+        event or timer is found again then.
+        """
+        readers = [run for run in self.runs if run.active and any(rule.when for rule in run.journey.exits)]
+        if not readers:
+            return
+        for happening in self.past:
+            for span in self.spans:
+                for instant in (happening.at + span, happening.at + span + MICROSECOND):
+                    if instant > self.now:
+                        yield instant
+            age = self.now - happening.at
+            yield happening.at + (age // timedelta(days=1) + 1) * timedelta(days=1)
+        zone = self._zone()
+        today = self.now.astimezone(zone).date()
+        for ahead in (0, 1, 2):
+            midnight = instant_of(datetime.combine(today + timedelta(days=ahead), time()), zone)
+            if midnight > self.now:
+                yield midnight
+
+    # A pass --------------------------------------------------------------------------------------------------
+
+    def _timers(self) -> None:
+        goes_on: dict[Run, To] = {}
+        turned = [run for run in self.runs if run.active and self._exit_reason(run) is not None]
+        for run in self.runs:
+            if run.active and run.due == self.now and run.step is not None:
+                outcome = "timeout" if isinstance(run.step.verb, WaitEvent) else "elapsed"
+                goes_on[run] = self._leave_wait(run, outcome)
+        self._advance(goes_on, turned)
+
+    def _event(self, event: Happening) -> None:
+        self.past.append(event)
+        changed = self._change_contact(event)
+        self._count_goals(event)
+        self._exit_by_event(event)
+        self._exit_where_true([run for run in self.runs if run.active])
+        goes_on: dict[Run, To] = {}
+        for run in self.runs:
+            if run.active and run.step is not None and isinstance(run.step.verb, WaitEvent):
+                wait = run.step.verb
+                if wait.event == event.name and self._holds(wait.where, run, event):
+                    goes_on[run] = self._leave_wait(run, "event")
+        again: list[Run] = []
+        if changed:
+            again += [run for run in self.runs if run.active and _moves_with_contact(run)]
+        for journey in self.journeys:
+            self._trigger(journey, event, goes_on, again)
+        for run in again:
+            if run.active and run not in goes_on and run.step is not None:
+                goes_on[run] = To(run.step)
+        self._advance(goes_on)
+
+    def _advance(self, goes_on: dict[Run, To], turned: Sequence[Run] = ()) -> None:
+        """Let each run go as far as it can: journeys by name, steps in file order, runs at a step by number.
+
+        ``turned`` are runs for which time has turned an exit condition; they end when their journey's turn comes,
+        unless a journey before it has undone that.
+        """
+        for journey in self.journeys:
+            walk = self.walks[journey.name]
+            self._exit_where_true([run for run in (*goes_on, *turned) if run.journey is journey])
+            places = {run: to for run, to in goes_on.items() if run.journey is journey and run.active}
+            self._end_those_through(places)
+            for step in walk.steps:
+                here = sorted(
+                    (run for run, to in places.items() if to.step is step), key=lambda run: run.number
+                )
+                for run in here:
+                    to = self._do(run, step, walk)
+                    if to is None:
+                        del places[run]
+                    else:
+                        places[run] = to
+                self._end_those_through(places)
+                if here and isinstance(step.verb, Update | Send):
+                    self._exit_where_true(here)
+                    places = {run: to for run, to in places.items() if run.active}
+
+    def _end_those_through(self, places: dict[Run, To]) -> None:
+        for run, to in list(places.items()):
+            if to.reason is not None:
+                run.end("exited", to.reason, self.now)
+            elif to.step is None:
+                run.end("completed", "", self.now)
+            if not run.active:
+                del places[run]
+
+    def _do(self, run: Run, step: Step, walk: Walk) -> To | None:
+        """What the step does to the run, and where the run goes; None where it stands there from now on."""
+        following = To(walk.after[step.id])
+        match step.verb:
+            case WaitFor() | WaitUntil() | WaitEvent():
+                return self._wait(run, step)
+            case Condition(test=test, otherwise=otherwise):
+                if self._holds(test, run):
+                    return following
+                return To(reason="condition") if otherwise is None else To(walk.into(otherwise, step))
+            case Branch(cases=cases):
+                chosen = next(case for case in cases if case.when is None or self._holds(case.when, run))
+                return To(walk.into(chosen.steps, step))
+            case Split(arms=arms):
+                number = _hash(f"{run.journey.name}/{step.id}/{self.key}")
+                shares = 0
+                for arm in arms:
+                    shares += arm.share
+                    if number < shares:
+                        return To(walk.into(arm.steps, step))
+                raise AssertionError("the arms of a split make a whole")
+            case Send() as send:
+                self._send(run, step, send)
+                return following
+            case Update() as update:
+                self._update(run, update)
+                return following
+            case Goto(target=target):
+                return To(walk.by_id[target])
+            case Exit(reason=reason):
+                return To(reason=reason)
+
+    # Waits ---------------------------------------------------------------------------------------------------
+
+    def _wait(self, run: Run, step: Step) -> To | None:
+        """The run comes to a wait, or is taken up again there because what the wait hangs on has changed."""
+        if run.step is not step:
+            run.step, run.arrived_at = step, self.now
+        assert run.arrived_at is not None
+        run.due = self._due(run, step)
+        match step.verb:
+            case WaitUntil(if_missing=if_missing) if run.due is None:
+                return None if if_missing is Leave.WAIT else self._leave_wait(run, "missing")
+            case WaitUntil() if run.due is not None and run.due < self.now:
+                return self._leave_wait(run, "past")
+        assert run.due is not None
+        if run.due <= self.now:
+            return self._leave_wait(run, "timeout" if isinstance(step.verb, WaitEvent) else "elapsed")
+        return None
+
+    def _leave_wait(self, run: Run, outcome: str) -> To:
+        step = run.step
+        assert step is not None
+        run.step = run.due = None
+        walk = self.walks[run.journey.name]
+        match step.verb:
+            case WaitEvent(then=then, timeout=timeout):
+                return To(walk.into(then if outcome == "event" else timeout, step))
+            case WaitUntil(if_past=if_past, if_missing=if_missing) if outcome != "elapsed":
+                leave = if_past if outcome == "past" else if_missing
+                if isinstance(leave, Goto):
+                    return To(walk.by_id[leave.target])
+                return To(reason=outcome) if leave is Leave.EXIT else To(walk.after[step.id])
+        return To(walk.after[step.id])
+
+    def _due(self, run: Run, step: Step) -> datetime | None:
+        arrived_at = run.arrived_at
+        assert arrived_at is not None
+        match step.verb:
+            case WaitEvent(up_to=up_to):
+                return arrived_at + elapsed(up_to)
+            case WaitFor(duration=duration, local=local):
+                return due_after(arrived_at, self._zone(local, run), duration, local)
+            case WaitUntil(date=expression, offset=offset, local=local):
+                value = self._value(expression, run)
+                if value is None:
+                    return None
+                zone = self._zone(local, run)
+                if isinstance(value, datetime):
+                    return due_after(value, zone, offset, local)
+                return due_on(value, zone, offset, local)
+        raise AssertionError("nobody waits there")
+
+    def _zone(self, local: LocalTimes | None = None, run: Run | None = None) -> ZoneInfo:
+        name = self._value(local.timezone, run) if local is not None and local.timezone is not None else None
+        return ZoneInfo(name or self.fields["timezone"] or self.catalog.timezone)
+
+    # What an event does --------------------------------------------------------------------------------------
+
+    def _change_contact(self, event: Happening) -> bool:
+        """Traits and consents. Answers whether waits may have moved."""
+        if event.name == IDENTIFIED:
+            for name, value in event.properties.items():
+                self._set(name, value)
+        elif event.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN) and event.properties.get("topic"):
+            topic, channel = event.properties["topic"], event.properties.get("channel") or "*"
+            given = event.name == CONSENT_GRANTED
+            if channel == "*":
+                for known in list(self.consents):
+                    if known[0] == topic:
+                        self.consents[known] = given
+            self.consents[topic, channel] = given
+        return event.name in (IDENTIFIED, CONTACT_UPDATED)
+
+    def _set(self, name: str, value: Any) -> None:
+        if name in OWN_FIELDS:
+            self.fields[name] = value
+        else:
+            self.attributes[name] = value
+
+    def consented(self, topic: str, channel: str) -> bool:
+        own = self.consents.get((topic, channel))
+        return self.consents.get((topic, "*"), False) if own is None else own
+
+    def _count_goals(self, event: Happening) -> None:
+        for run in self.runs:
+            goal = run.journey.goal
+            if goal is None or goal.event != event.name:
+                continue
+            before = [at for _, at in run.let_go if at <= event.at]
+            if not before or event.at > max(before) + elapsed(goal.within):
+                continue
+            if not self._holds(goal.where, run, event):
+                continue
+            value = self._value(goal.value, run, event) if goal.value else None
+            self.conversions.append(
+                Conversion(contact=self.key, journey=run.journey.name, at=event.at, value=value)
+            )
+            if goal.exits and run.active:
+                run.end("exited", "goal", event.at)
+
+    def _exit_by_event(self, event: Happening) -> None:
+        ending: list[tuple[Run, str]] = []
+        for run in self.runs:
+            reasons = (
+                rule.reason
+                for rule in run.journey.exits
+                if run.active and rule.event == event.name and self._holds(rule.where, run, event)
+            )
+            ending += [(run, reason) for reason in [next(reasons, None)] if reason is not None]
+        for run, reason in ending:
+            run.end("exited", reason, self.now)
+
+    def _exit_where_true(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            reason = self._exit_reason(run) if run.active else None
+            if reason is not None:
+                run.end("exited", reason, self.now)
+
+    def _exit_reason(self, run: Run) -> str | None:
+        """The reason of the first exit condition that holds for the run now."""
+        return next(
+            (
+                rule.reason
+                for rule in run.journey.exits
+                if rule.when is not None and self._holds(rule.when, run)
+            ),
+            None,
+        )
+
+    def _trigger(self, journey: Journey, event: Happening, goes_on: dict[Run, To], again: list[Run]) -> None:
+        fires = any(
+            trigger.event == event.name and self._holds(trigger.where, None, event)
+            for trigger in journey.triggers
+        )
+        if not fires:
+            return
+        entry = journey.entry
+        per = self._per(entry.per, event)
+        same = [run for run in self.runs if run.journey is journey and run.per == per]
+        on = next((run for run in same if run.active), None)
+        if on is not None and entry.again is Again.IGNORE:
+            return
+        if on is not None and entry.again is Again.REFRESH:
+            on.trigger = event.properties
+            again.append(on)
+            return
+        if on is not None:
+            on.end("exited", "restarted", self.now)
+            goes_on.pop(on, None)
+        else:
+            match entry.reentry:
+                case Reentry.NEVER if same:
+                    return
+                case Duration() as apart if same:
+                    if max(run.entered_at for run in same) + elapsed(apart) > event.at:
+                        return
+        run = Run(len(self.runs) + 1, journey, per, self.now, event.properties)
+        self.runs.append(run)
+        goes_on[run] = To(self.walks[journey.name].steps[0])
+
+    # What a step does ----------------------------------------------------------------------------------------
+
+    def _send(self, run: Run, step: Step, send: Send) -> None:
+        address = ADDRESS_OF.get(send.channel)
+        topic = self.catalog.topics[send.topic]
+        if address is not None and not self.fields[address]:
+            status, reason = "blocked", "no_address"
+        elif not topic.transactional and not self.consented(send.topic, send.channel):
+            status, reason = "blocked", "no_consent"
+        else:
+            status, reason = "ready", ""
+            run.let_go.append((step.id, self.now))
+        self.messages.append(
+            Message(
+                contact=self.key, journey=run.journey.name, step=step.id, channel=send.channel,
+                at=self.now, status=status, reason=reason,
+            )
+        )  # fmt: skip
+
+    def _update(self, run: Run, update: Update) -> None:
+        # All values are read before any is written.
+        values = [(name, self._stored(expression, run)) for name, expression in update.values]
+        attributes = [(name, self._stored(expression, run)) for name, expression in update.attributes]
+        for name, value in values:
+            run.data[name] = value
+        for name, value in attributes:
+            self._set(name, value)
+        self.tags = (self.tags | set(update.add_tags)) - set(update.remove_tags)
+        if update.attributes or update.add_tags or update.remove_tags:
+            self.orders += 1
+            self.pending.append(
+                Happening(at=self.now, order=self.orders, name=CONTACT_UPDATED, properties={})
+            )
+            self.pending.sort(key=lambda happening: (happening.at, happening.order))
+
+    # Reading -------------------------------------------------------------------------------------------------
+
+    def _lived(self) -> Lived:
+        return Lived(
+            runs=tuple(
+                sorted(
+                    RunRecord(
+                        contact=self.key, journey=run.journey.name, per=run.per, entered_at=run.entered_at,
+                        status=run.status, reason=run.reason, ended_at=run.ended_at,
+                        step=run.step.id if run.step else "", data=json.dumps(run.data, sort_keys=True),
+                    )
+                    for run in self.runs
+                )
+            ),
+            messages=tuple(sorted(self.messages)),
+            conversions=tuple(sorted(self.conversions)),
+            attributes={name: value for name, value in self.attributes.items() if value is not None},
+            tags=tuple(sorted(self.tags)),
+        )  # fmt: skip
+
+    def _per(self, per: Expression | None, event: Happening) -> str:
+        if per is None:
+            return ""
+        return expressions.text(self._value(per, None, event, trigger=event.properties))
+
+    def _holds(self, test: Expression | None, run: Run | None, event: Happening | None = None) -> bool:
+        return test is None or self._value(test, run, event) is True
+
+    def _stored(self, expression: Expression, run: Run) -> Any:
+        return expressions.stored(self._value(expression, run), expression.type)
+
+
+def _moves_with_contact(run: Run) -> bool:
+    """Whether the end of the wait that the run stands at hangs on its contact: on a date, or on a local time."""
+    match run.step.verb if run.step else None:
+        case WaitUntil():
+            return True
+        case WaitFor(local=local):
+            return local is not None
+    return False
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") % 10_000
