@@ -80,7 +80,7 @@ def due_on(
     zone: Zone,
     offset: Duration = Duration(),  # noqa: B008 (frozen)
     at: time | None = None,
-    days: frozenset[int] = EVERY_DAY,
+    days: frozenset[int] | None = None,
 ) -> Microseconds:
     """When a wait until a date ends.
 
@@ -88,6 +88,7 @@ def due_on(
     ``local_midnight`` (wall clock), moved to the next of the allowed ``days``; then moved by the elapsed
     part of ``offset``, and once more to an allowed day.
     """
+    days = EVERY_DAY if days is None else days
     first_day = _allowed(_day(local_midnight + constant(offset.days * DAY)), days)
     ends = utc_microseconds(_start_of(first_day) + constant(_since_midnight(at) if at else 0), zone)
     if not offset.microseconds:

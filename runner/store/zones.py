@@ -26,6 +26,8 @@ SINCE_EVER = -(10**17)
 _STEP = timedelta(days=6)
 """No zone has gone to another offset and back within so short a time."""
 _SECOND = timedelta(seconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+_NONE = timedelta()
 
 
 @dataclass(frozen=True)
@@ -49,48 +51,50 @@ class Reading:
 
 def known_zone(name: str) -> bool:
     """Whether ``name`` is a zone of the IANA database, in its exact spelling."""
-    return name in _names()
+    return name in known_zones()
 
 
 @cache
-def _names() -> frozenset[str]:
+def known_zones() -> frozenset[str]:
+    """Every zone of the IANA database."""
     return frozenset(zoneinfo.available_timezones())
+
+
+@cache
+def _noons() -> tuple[datetime, ...]:
+    """Local times to sample the offset at. Nowhere does the clock change at noon."""
+    noon = FIRST.replace(hour=12, tzinfo=None)
+    return tuple(noon + number * _STEP for number in range((LAST - FIRST) // _STEP))
 
 
 @lru_cache(maxsize=1024)
 def periods(name: str) -> tuple[Period, ...]:
     """The offsets of a known zone, in order of time."""
     zone = zoneinfo.ZoneInfo(name)
-    offset = _offset(FIRST, zone)
-    found = [Period(SINCE_EVER, offset, SINCE_EVER + offset)]
-    instant = FIRST
-    while instant < LAST:
-        following = instant + _STEP
-        if _offset(following, zone) != offset:
-            change = _change(instant, following, zone)
-            begins = to_microseconds(change)
-            previous, offset = offset, _offset(change, zone)
+    noons = _noons()
+    offsets = [zone.utcoffset(noon) or _NONE for noon in noons]
+    previous = offsets[0] // _MICROSECOND
+    found = [Period(SINCE_EVER, previous, SINCE_EVER + previous)]
+    for number, (before, after) in enumerate(pairwise(offsets)):
+        if before != after:
+            begins = to_microseconds(_change(noons[number], noons[number + 1], zone))
+            offset = after // _MICROSECOND
             found.append(Period(begins, offset, begins + previous))
-            following = change
-        instant = following
+            previous = offset
     return tuple(found)
 
 
-def _offset(instant: datetime, zone: zoneinfo.ZoneInfo) -> int:
-    offset = instant.astimezone(zone).utcoffset()
-    assert offset is not None
-    return offset // timedelta(microseconds=1)
-
-
-def _change(before: datetime, after: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
-    """The first whole second after ``before`` whose offset is another one."""
-    offset = _offset(before, zone)
+def _change(noon: datetime, later_noon: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
+    """The whole second at which the offset of the later of two local times begins."""
+    before = noon.replace(tzinfo=zone).astimezone(UTC)
+    after = later_noon.replace(tzinfo=zone).astimezone(UTC)
+    offset = after.astimezone(zone).utcoffset()
     while after - before > _SECOND:
         middle = before + timedelta(seconds=(after - before) // _SECOND // 2)
-        if _offset(middle, zone) == offset:
-            before = middle
-        else:
+        if middle.astimezone(zone).utcoffset() == offset:
             after = middle
+        else:
+            before = middle
     return after
 
 
