@@ -11,9 +11,12 @@ from itertools import pairwise
 
 from sqlalchemy import Connection, select
 
+from runner.journey.zone_names import known_zone, known_zones
 from runner.store import tables
 from runner.store.insert import insert_new
 from runner.store.types import to_microseconds
+
+__all__ = ["ensure_zones", "known_zone", "known_zones", "periods", "readings"]
 
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(2101, 1, 1, tzinfo=UTC)
@@ -47,17 +50,6 @@ class Reading:
     begins: int
     offset: int | None
     instant: int | None
-
-
-def known_zone(name: str) -> bool:
-    """Whether ``name`` is a zone of the IANA database, in its exact spelling."""
-    return name in known_zones()
-
-
-@cache
-def known_zones() -> frozenset[str]:
-    """Every zone of the IANA database."""
-    return frozenset(zoneinfo.available_timezones())
 
 
 @cache
