@@ -165,6 +165,8 @@ def _no_choice(finding: Finding) -> Iterator[Problem]:
 
 
 def _wrong_type(finding: Finding) -> Problem:
+    if finding.key in finding.schema.get("x-later", ()) and isinstance(finding.instance, bool):
+        return _unknown_key(str(finding.key), (), [str(finding.key)], "", finding.span)
     kinds = {each.get("x-kind") for each in _alternatives(finding)}
     if "duration" in kinds and isinstance(finding.instance, int | Decimal):
         return _wrong_duration(finding)

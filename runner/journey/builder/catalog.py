@@ -1,0 +1,189 @@
+"""The catalog: what exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
+from runner.journey.catalog import (
+    CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
+    CONTACT_FIELDS,
+    CONTACT_UPDATED,
+    IDENTIFIED,
+    Attribute,
+    Catalog,
+    ChannelSettings,
+    EventType,
+    OptIn,
+    Segment,
+    Topic,
+)
+from runner.journey.expression import Scope
+from runner.journey.values import BOOLEAN, Kind, ValueType
+from runner.journey.words import did_you_mean
+from runner.journey.yaml import Field, Fields, Scalar, Value
+from runner.problem import Problem, Severity
+
+RESERVED_EVENTS = (IDENTIFIED, CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED)
+_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+_SIMPLE = {kind.value: kind for kind in (Kind.STRING, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME)}
+
+
+def is_locale(text: str) -> bool:
+    """Whether ``text`` is a language tag as contacts and template files have it: de, pt-BR, zh-Hans."""
+    return _LOCALE.fullmatch(text) is not None
+
+
+def zone_problem(name: str) -> tuple[str, str | None] | None:
+    """Why ``name`` is no IANA time zone, and what was perhaps meant; None where it is one."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError):
+        from zoneinfo import available_timezones
+
+        return f'Unknown time zone "{name}".', did_you_mean(name, available_timezones())
+    return None
+
+
+def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
+    """The catalog as far as it can be read, and what is wrong with it beyond its schema."""
+    notes = Notes(Catalog())
+    root = fields_of(tree)
+    if root is None:
+        return Catalog(), ()
+    builder = _CatalogBuilder(notes)
+    catalog = Catalog(
+        timezone=builder.timezone(root.get("timezone")),
+        locale=builder.locale(root.get("locale")),
+        attributes={f.key: a for f in _each(root, "attributes") if (a := builder.attribute(f))},
+        events={f.key: e for f in _each(root, "events") if (e := builder.event(f))},
+        topics={f.key: topic for f in _each(root, "topics") if (topic := builder.topic(f))},
+        channels={f.key: c for f in _each(root, "channels") if (c := builder.channel(f))},
+        lists={
+            f.key: tuple(t for i in items_of(f.value) if (t := text_of(i)) is not None)
+            for f in _each(root, "lists")
+        },
+    )
+    segments: dict[str, Segment] = {}
+    for field in _each(root, "segments"):
+        # A segment may speak of those above it, so that none can contain itself.
+        scope = Scope(catalog=replace(catalog, segments=dict(segments)))
+        options = fields_of(field.value)
+        when = notes.expression(options.get("when") if options else None, scope, expect=BOOLEAN)
+        if when:
+            segments[field.key] = Segment(name=field.key, when=when)
+    return replace(catalog, segments=segments), tuple(notes.problems)
+
+
+def _each(root: Fields, key: str) -> tuple[Field, ...]:
+    inner = fields_of(root.get(key))
+    return inner.fields if inner else ()
+
+
+class _CatalogBuilder:
+    """Makes the entries of the catalog, each from its field."""
+
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
+
+    def timezone(self, value: Value | None) -> str:
+        name = text_of(value)
+        if value is None or name is None:
+            return "UTC"
+        trouble = zone_problem(name)
+        if trouble:
+            self.notes.note("timezone/unknown", trouble[0], value.span, trouble[1])
+            return "UTC"
+        return name
+
+    def locale(self, value: Value | None) -> str:
+        name = text_of(value)
+        if value is None or name is None:
+            return "en"
+        if not is_locale(name):
+            hint = "Write en, pt-BR or zh-Hans."
+            self.notes.note("locale/invalid", f'"{name}" is no locale.', value.span, hint)
+            return "en"
+        return name
+
+    def attribute(self, field: Field) -> Attribute | None:
+        options = fields_of(field.value)
+        declared = options.get("type") if options else field.value
+        type = self.type(declared)
+        if type is None:
+            return None
+        standard = CONTACT_FIELDS.get(field.key)
+        if standard is not None and standard.kind is not type.kind:
+            message = f"Every contact has `{field.key}`; its type is {standard.kind.value}."
+            self.notes.note("attribute/reserved", message, field.key_span, "Choose another name.")
+            return None
+        if options is None:
+            return Attribute(name=field.key, type=type)
+        one_of = options.get("one_of")
+        if one_of is not None and type.kind is not Kind.STRING:
+            self.notes.note(
+                "attribute/one-of", "Only a string may have `one_of`.", options.key_span("one_of")
+            )
+        allowed = tuple(text for item in items_of(one_of) if (text := text_of(item)) is not None)
+        pii = options.get("pii")
+        return Attribute(
+            name=field.key,
+            type=replace(type, one_of=allowed) if type.kind is Kind.STRING else type,
+            pii=isinstance(pii, Scalar) and pii.value is True,
+            unit=text_of(options.get("unit")),
+        )
+
+    def type(self, value: Value | None) -> ValueType | None:
+        """The type that a property declares: a name, a list of one type, or a mapping of members."""
+        name = text_of(value)
+        if name is not None:
+            return ValueType(_SIMPLE[name]) if name in _SIMPLE else None
+        members = fields_of(value)
+        if members is not None:
+            return ValueType(Kind.OBJECT, fields=self.members(members))
+        items = items_of(value)
+        inner = self.type(items[0]) if len(items) == 1 else None
+        return ValueType(Kind.LIST, items=inner) if inner else None
+
+    def members(self, fields: Fields) -> Mapping[str, ValueType]:
+        return {field.key: type for field in fields.fields if (type := self.type(field.value))}
+
+    def event(self, field: Field) -> EventType | None:
+        if field.key in RESERVED_EVENTS:
+            message = f"`{field.key}` is a reserved event; it need not be declared."
+            self.notes.note("event/reserved", message, field.key_span)
+            return None
+        members = fields_of(field.value)
+        return EventType(name=field.key, properties=self.members(members) if members else {})
+
+    def topic(self, field: Field) -> Topic | None:
+        options = fields_of(field.value)
+        opt_in = text_of(options.get("opt_in")) if options else None
+        if options is None or opt_in not in set(OptIn):
+            return None
+        return Topic(name=field.key, title=text_of(options.get("title")) or field.key, opt_in=OptIn(opt_in))
+
+    def channel(self, field: Field) -> ChannelSettings | None:
+        options = fields_of(field.value)
+        if options is None:
+            return None
+        sender = fields_of(options.get("sender"))
+        made = ChannelSettings(
+            name=field.key,
+            uses=text_of(options.get("uses")) or "file",
+            sender_name=text_of(sender.get("name")) if sender else None,
+            sender_address=text_of(sender.get("address")) if sender else None,
+        )
+        if made.sender_address is None and (made.name == "email" or made.uses == "smtp"):
+            self.notes.note(
+                "channel/sender",
+                f"The channel `{field.key}` names no sender.",
+                field.key_span,
+                "Add `sender: {name: Shop, address: hello@shop.example}`; mail without a sender is refused.",
+                Severity.WARNING,
+            )
+        return made

@@ -1,0 +1,197 @@
+"""A journey: who enters, what ends it, what it is measured by, and its steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
+from runner.journey.builder.outline import step_outline
+from runner.journey.builder.steps import StepBuilder
+from runner.journey.catalog import Catalog
+from runner.journey.expression import Expression, Scope
+from runner.journey.model import Again, Entry, EventTrigger, ExitRule, Goal, Journey, Reentry
+from runner.journey.values import BOOLEAN, NUMBER, ValueType
+from runner.journey.yaml import Fields, Items, Scalar, Value
+from runner.problem import Problem, Severity, Span
+
+
+def build_journey(tree: Value, catalog: Catalog, folder: str) -> tuple[Journey | None, tuple[Problem, ...]]:
+    """The journey of the file in ``folder``, and what is wrong with it beyond its schema.
+
+    With errors the journey is None, or one that lacks what could not be made: not to be used then.
+    """
+    root = fields_of(tree)
+    if root is None:
+        return None, ()
+    builder = _JourneyBuilder(root, Notes(catalog), folder)
+    return builder.journey(), tuple(builder.notes.problems)
+
+
+class _JourneyBuilder:
+    def __init__(self, root: Fields, notes: Notes, folder: str) -> None:
+        self.root = root
+        self.notes = notes
+        self.folder = folder
+        self.order = self._order()
+        scope = Scope(catalog=notes.catalog, trigger=self._trigger_properties(), sends=self._sends())
+        self.scope = replace(scope, run_values=self._run_values(scope))
+        self.steps = StepBuilder(notes, self.scope, self.order, self._topic())
+
+    def journey(self) -> Journey | None:
+        name = self._name()
+        triggers = self._triggers()
+        entry = self._entry()
+        exits = self._exits()
+        goal = self._goal()
+        steps = self.steps.steps(self.root.get("steps"))
+        if name is None or not triggers or not steps:
+            return None
+        return Journey(
+            name=name,
+            title=text_of(self.root.get("title")) or name,
+            owner=text_of(self.root.get("owner")),
+            topic=text_of(self.root.get("topic")),
+            triggers=triggers,
+            entry=entry,
+            exits=exits,
+            goal=goal,
+            steps=steps,
+            span=self.root.key_span("journey"),
+        )
+
+    def _order(self) -> dict[str, int]:
+        """The place of every id; an id that stands twice keeps its first."""
+        order: dict[str, int] = {}
+        lines: dict[str, Span] = {}
+        for index, step in enumerate(step_outline(self.root.get("steps"))):
+            value = step.get("id")
+            step_id = text_of(value)
+            if value is None or step_id is None:
+                continue
+            if step_id in order:
+                message = f"The id `{step_id}` is taken by the step on line {lines[step_id].line}."
+                hint = "Ids are unique in the file, whatever the nesting."
+                self.notes.note("step/duplicate-id", message, value.span, hint)
+            else:
+                order[step_id] = index
+                lines[step_id] = value.span
+        return order
+
+    def _sends(self) -> frozenset[str]:
+        outline = step_outline(self.root.get("steps"))
+        return frozenset(
+            step_id for step in outline if "send" in step and (step_id := text_of(step.get("id")))
+        )
+
+    def _run_values(self, scope: Scope) -> dict[str, ValueType]:
+        """Name → type of the values that ``update`` steps write to the run; the first that has a type gives
+        it."""
+        types: dict[str, ValueType] = {}
+        for step in step_outline(self.root.get("steps")):
+            update = fields_of(step.get("update"))
+            written = fields_of(update.get("run")) if update else None
+            for field in written.fields if written else ():
+                if field.key in types:
+                    continue
+                # What is wrong with the expression is noted when the step itself is built.
+                quiet = StepBuilder(Notes(scope.catalog), replace(scope, run_values=dict(types)), {}, None)
+                type = quiet.run_value_type(field.value)
+                if type is not None:
+                    types[field.key] = type
+        return types
+
+    def _trigger_fields(self) -> list[Fields]:
+        value = self.root.get("trigger")
+        values = value.items if isinstance(value, Items) else (value,)
+        return [fields for each in values if (fields := fields_of(each))]
+
+    def _trigger_properties(self) -> dict[str, ValueType]:
+        """What ``trigger.*`` may read: the properties that every trigger's event has, with one type."""
+        shared: dict[str, ValueType] | None = None
+        for fields in self._trigger_fields():
+            name = text_of(fields.get("event"))
+            properties = Scope(catalog=self.notes.catalog).event_properties(name) if name else None
+            if properties is None:
+                continue
+            if shared is None:
+                shared = dict(properties)
+            else:
+                shared = {key: type for key, type in shared.items() if properties.get(key) == type}
+        return shared or {}
+
+    def _name(self) -> str | None:
+        value = self.root.get("journey")
+        name = text_of(value)
+        if value is not None and name is not None and name != self.folder:
+            message = f'The journey is named "{name}", its folder "{self.folder}".'
+            self.notes.note("journey/name", message, value.span, "Give both the same name.")
+        return name
+
+    def _topic(self) -> str | None:
+        value = self.root.get("topic")
+        topic = text_of(value)
+        if value is not None and topic is not None and topic not in self.notes.catalog.topics:
+            self.notes.unknown("topic", topic, list(self.notes.catalog.topics), value.span)
+        return topic
+
+    def _triggers(self) -> tuple[EventTrigger, ...]:
+        made = []
+        for fields in self._trigger_fields():
+            # The event is being looked at; there is no run yet that could have a trigger or values.
+            before = Scope(catalog=self.notes.catalog)
+            event, where = StepBuilder(self.notes, before, {}, None).event_and_where(fields)
+            if event:
+                made.append(EventTrigger(event=event, where=where))
+        return tuple(made)
+
+    def _entry(self) -> Entry:
+        fields = fields_of(self.root.get("entry"))
+        if fields is None:
+            return Entry()
+        before = replace(self.scope, run_values={}, sends=frozenset())
+        per = self.notes.expression(fields.get("per"), before)
+        again = text_of(fields.get("again"))
+        reentry_value = fields.get("reentry")
+        reentry = text_of(reentry_value)
+        duration = self.notes.duration(reentry_value) if reentry not in set(Reentry) else None
+        return Entry(
+            per=per,
+            again=Again(again) if again in set(Again) else Again.IGNORE,
+            reentry=Reentry(reentry) if reentry in set(Reentry) else duration or Reentry.NEVER,
+        )
+
+    def _exits(self) -> tuple[ExitRule, ...]:
+        made = []
+        for item in items_of(self.root.get("exit")):
+            fields = fields_of(item)
+            reason = text_of(fields.get("reason")) if fields else None
+            if fields is None:
+                continue
+            event, where = self.steps.event_and_where(fields)
+            when = self.notes.expression(fields.get("when"), self.scope, expect=BOOLEAN)
+            if reason and (event or when):
+                made.append(ExitRule(reason=reason, event=event, where=where, when=when))
+        return tuple(made)
+
+    def _goal(self) -> Goal | None:
+        fields = fields_of(self.root.get("goal"))
+        if fields is None:
+            return None
+        event, where = self.steps.event_and_where(fields)
+        within = self.notes.duration(fields.get("within"))
+        value = self._goal_value(fields, event)
+        if event is None or within is None:
+            return None
+        exits = text_of(fields.get("then")) == "exit"
+        return Goal(event=event, where=where, within=within, value=value, exits=exits)
+
+    def _goal_value(self, fields: Fields, event: str | None) -> Expression | None:
+        value = fields.get("value")
+        properties = self.scope.event_properties(event) if event else None
+        if not isinstance(value, Scalar) or properties is None:
+            return None
+        made = self.notes.expression(value, replace(self.scope, event=properties), expect=NUMBER)
+        if made and value.value == 0:
+            message = "A goal that is worth nothing needs no value."
+            self.notes.note("goal/value", message, value.span, severity=Severity.WARNING)
+        return made

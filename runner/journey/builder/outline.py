@@ -1,0 +1,44 @@
+"""The steps of a journey file as they nest, before they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.journey.builder.notes import fields_of, items_of, text_of
+from runner.journey.yaml import Fields, Value
+
+VERBS = ("wait", "condition", "branch", "split", "send", "update", "goto", "exit")
+
+
+def step_outline(steps: Value | None) -> Iterator[Fields]:
+    """Every step below ``steps``, in file order: a step, then the steps nested in it."""
+    for item in items_of(steps):
+        step = fields_of(item)
+        if step is None:
+            continue
+        yield step
+        for nested in _nested(step):
+            yield from step_outline(nested)
+
+
+def _nested(step: Fields) -> Iterator[Value | None]:
+    for verb, keys in (("condition", ("else",)), ("wait", ("then", "timeout"))):
+        options = fields_of(step.get(verb))
+        if options:
+            # As the author wrote them: `timeout` may stand before `then`.
+            yield from (field.value for field in options.fields if field.key in keys)
+    for case in items_of(step.get("branch")):
+        options = fields_of(case)
+        if options:
+            yield options.get("steps")
+            yield options.get("else")
+    split = fields_of(step.get("split"))
+    for arm in items_of(split.get("arms") if split else None):
+        options = fields_of(arm)
+        if options:
+            yield options.get("steps")
+
+
+def find_step(steps: Value | None, step_id: str) -> Fields | None:
+    """The step of that id."""
+    return next((step for step in step_outline(steps) if text_of(step.get("id")) == step_id), None)
