@@ -51,7 +51,7 @@ demo: $(STAMP)
 	$(JOURNEYS) status --project $(DEMO)
 	@echo
 	@echo "$$(find $(DEMO)/outbox -name "*.eml" | wc -l) messages lie in $(DEMO)/outbox; open one with any mail program."
-	@echo "One household's story:  $(JOURNEYS) contacts show hh-1000 --project $(DEMO)"
+	@echo "One household's story:  $(JOURNEYS) contacts show hh-86 --project $(DEMO)"
 
 clean:
 	rm -rf .venv $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -228,13 +228,12 @@ class Author:
         return step
 
     def wait_for(self) -> Any:
-        length = self.one_of("0m", *LENGTHS)
         if self.maybe():
-            return length
-        wait: dict[str, Any] = {"for": length}
+            return self.one_of(*LENGTHS)
+        wait: dict[str, Any] = {"for": self.one_of("0m", *LENGTHS)}
         if self.maybe():
             wait["at"] = self.one_of(*TIMES)
-        if self.maybe():
+        if self.maybe() or "at" not in wait:
             wait["days"] = self.weekdays()
         return wait
 

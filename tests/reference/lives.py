@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -21,7 +21,7 @@ class Happening:
     properties: Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
+@dataclass(frozen=True, kw_only=True)
 class Message:
     contact: str
     journey: str
@@ -32,7 +32,7 @@ class Message:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
+@dataclass(frozen=True, kw_only=True)
 class Conversion:
     contact: str
     journey: str
@@ -40,7 +40,7 @@ class Conversion:
     value: Decimal | None
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     contact: str
     journey: str
@@ -55,13 +55,32 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Lived:
-    """What happened to one contact."""
+    """What happened to one contact, and what it holds in the end; an attribute that is missing is not in it."""
 
     runs: tuple[RunRecord, ...]
     messages: tuple[Message, ...]
     conversions: tuple[Conversion, ...]
     attributes: Mapping[str, Any]
     tags: tuple[str, ...]
+
+    @classmethod
+    def told(
+        cls,
+        *,
+        runs: Iterable[RunRecord],
+        messages: Iterable[Message],
+        conversions: Iterable[Conversion],
+        attributes: Mapping[str, Any],
+        tags: Iterable[str],
+    ) -> Lived:
+        """The same life in the same words, in whatever order it was told."""
+        return cls(
+            runs=tuple(sorted(runs, key=str)),
+            messages=tuple(sorted(messages, key=str)),
+            conversions=tuple(sorted(conversions, key=str)),
+            attributes={name: value for name, value in attributes.items() if value is not None},
+            tags=tuple(sorted(tags)),
+        )
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED, Catalog
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
+from runner.journey.expression.tree import walk
 from runner.journey.model import (
     Again,
     Branch,
@@ -41,6 +42,7 @@ from tests.reference.wall_clock import MICROSECOND, due_after, due_on, elapsed, 
 
 OWN_FIELDS = ("email", "phone", "timezone", "locale")
 ADDRESS_OF = {"email": "email", "sms": "phone"}
+DAY = timedelta(days=1)
 
 
 class Contact:
@@ -64,7 +66,7 @@ class Contact:
         self.messages: list[Message] = []
         self.conversions: list[Conversion] = []
         self.now = datetime.min.replace(tzinfo=UTC)
-        self.spans = _durations_read(self.journeys, catalog)
+        self.spans = _spans_read(self.journeys)
 
     def live_until(self, until: datetime) -> Lived:
         while True:
@@ -88,25 +90,23 @@ class Contact:
     def _reviews(self) -> Iterator[datetime]:
         """The instants after now at which time alone may turn an exit condition of a run that is on.
 
-        Far too many, which does no harm: looking changes nothing unless the condition holds. One behind the next
-        event or timer is found again then.
+        Far too many, which does no harm: looking changes nothing unless the condition holds.
         """
-        readers = [run for run in self.runs if run.active and any(rule.when for rule in run.journey.exits)]
-        if not readers:
+        if not any(run.active and any(rule.when for rule in run.journey.exits) for run in self.runs):
             return
-        for happening in self.past:
-            for span in self.spans:
-                for instant in (happening.at + span, happening.at + span + MICROSECOND):
-                    if instant > self.now:
-                        yield instant
-            age = self.now - happening.at
-            yield happening.at + (age // timedelta(days=1) + 1) * timedelta(days=1)
         zone = self._zone()
         today = self.now.astimezone(zone).date()
-        for ahead in (0, 1, 2):
-            midnight = instant_of(datetime.combine(today + timedelta(days=ahead), time()), zone)
-            if midnight > self.now:
-                yield midnight
+        known = [happening.at for happening in self.past]
+        for values in (self.attributes, *(run.trigger for run in self.runs)):
+            known += [instant for value in values.values() if (instant := _as_instant(value)) is not None]
+        turns = [
+            instant_of(datetime.combine(today + timedelta(days=days), time()), zone) for days in (0, 1, 2)
+        ]
+        for instant in known:
+            whole_days = (self.now - instant) // DAY
+            turns += [instant + span for span in (timedelta(), *self.spans, (whole_days + 1) * DAY)]
+        for turn in turns:
+            yield from (instant for instant in (turn, turn + MICROSECOND) if instant > self.now)
 
     # A pass --------------------------------------------------------------------------------------------------
 
@@ -405,22 +405,26 @@ class Contact:
     # Reading -------------------------------------------------------------------------------------------------
 
     def _lived(self) -> Lived:
-        return Lived(
-            runs=tuple(
-                sorted(
-                    RunRecord(
-                        contact=self.key, journey=run.journey.name, per=run.per, entered_at=run.entered_at,
-                        status=run.status, reason=run.reason, ended_at=run.ended_at,
-                        step=run.step.id if run.step else "", data=json.dumps(run.data, sort_keys=True),
-                    )
-                    for run in self.runs
+        return Lived.told(
+            runs=[
+                RunRecord(
+                    contact=self.key,
+                    journey=run.journey.name,
+                    per=run.per,
+                    entered_at=run.entered_at,
+                    status=run.status,
+                    reason=run.reason,
+                    ended_at=run.ended_at,
+                    step=run.step.id if run.step else "",
+                    data=json.dumps(run.data, sort_keys=True),
                 )
-            ),
-            messages=tuple(sorted(self.messages)),
-            conversions=tuple(sorted(self.conversions)),
-            attributes={name: value for name, value in self.attributes.items() if value is not None},
-            tags=tuple(sorted(self.tags)),
-        )  # fmt: skip
+                for run in self.runs
+            ],
+            messages=self.messages,
+            conversions=self.conversions,
+            attributes=self.attributes,
+            tags=self.tags,
+        )
 
     def _per(self, per: Expression | None, event: Happening) -> str:
         if per is None:
@@ -446,3 +450,23 @@ def _moves_with_contact(run: Run) -> bool:
 
 def _hash(text: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big") % 10_000
+
+
+def _as_instant(value: object) -> datetime | None:
+    """A stored value as an instant, where it is one."""
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) and value.endswith("Z") else None
+    except ValueError:
+        return None
+
+
+def _spans_read(journeys: Iterable[Journey]) -> list[timedelta]:
+    """The lengths of time that exit conditions speak of: those of ``within``, and those that move a date."""
+    found = set()
+    for journey in journeys:
+        for rule in journey.exits:
+            for node in walk(rule.when.tree) if rule.when else ():
+                for length in (getattr(node, "within", None), getattr(node, "microseconds", None)):
+                    if length:
+                        found |= {timedelta(microseconds=length), timedelta(microseconds=-length)}
+    return sorted(found)

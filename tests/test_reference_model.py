@@ -1,0 +1,189 @@
+"""The engine does what the naive model of the language does, for any journey of the core and any events.
+
+Both live through generated projects and events; every run, message and conversion of every contact is compared, and
+what contacts hold in the end. The engine is cut into batches and ticks of any size on the way, which must not matter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from runner.engine.apply import apply_project
+from sqlalchemy import ColumnElement, FromClause, and_, select
+
+from runner.engine.tick import EXACT, Pace, tick
+from runner.engine.versions import load_versions
+from runner.journey.catalog import IDENTIFIED
+from runner.journey.fit import fit_event, fit_traits
+from runner.journey.project import Project, load_project
+from runner.problem import Severity
+from runner.store import tables
+from runner.store.database import Database
+from runner.store.events import Arrival, store_events
+from tests.reference.generate import Case, cases
+from tests.reference.lives import Conversion, Happening, Lived, Message, RunRecord
+from tests.reference.model import Contact
+
+PACES = st.builds(
+    lambda contacts, passes: replace(EXACT, contacts=contacts, passes=passes),
+    st.sampled_from((1, 2, 20_000)),
+    st.sampled_from((1, 3, 400)),
+)
+SETTINGS = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None
+)
+
+
+def project_of(case: Case) -> Project:
+    project = load_project(case.files)
+    errors = [problem for problem in project.problems if problem.severity is Severity.ERROR]
+    assert not errors, (errors, case.files)
+    return project
+
+
+def arrivals(case: Case, project: Project) -> list[Arrival]:
+    """The recorded events as an import would store them, in order of arrival."""
+    found = []
+    for number, recorded in enumerate(case.recorded):
+        if recorded.name == IDENTIFIED:
+            fitted = fit_traits(project.catalog, recorded.properties)
+        else:
+            fitted = fit_event(project.catalog, recorded.name, recorded.properties)
+        found.append(
+            Arrival(
+                contact=recorded.contact,
+                name=recorded.name,
+                at=recorded.at,
+                properties=fitted.properties,
+                undeclared=fitted.undeclared,
+                dedup_key=f"e{number}",
+            )
+        )
+    return found
+
+
+def told_by_the_model(case: Case, project: Project, arrived: Sequence[Arrival]) -> dict[str, Lived]:
+    told = {}
+    for key in sorted({arrival.contact for arrival in arrived}):
+        happenings = [
+            Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
+            for order, arrival in enumerate(arrived)
+            if arrival.contact == key
+        ]
+        told[key] = Contact(key, happenings, project.journeys, project.catalog).live_until(case.until)
+    return told
+
+
+def lived_by_the_engine(
+    database: Database, case: Case, project: Project, arrived: Sequence[Arrival], pace: Pace
+) -> dict[str, Lived]:
+    beginning = min((arrival.at for arrival in arrived), default=case.until) - timedelta(days=1)
+    apply_project(database, project, now=beginning, author=None, git_commit=None)
+    with database.begin() as connection:
+        store_events(connection, database.deployment, arrived, received_at=case.until, pending=True)
+    versions = load_versions(database)
+    for instant in (*case.cuts, case.until):
+        while tick(database, versions, instant, pace).more:
+            pass
+    return read_lives(database)
+
+
+def of_contact(table: FromClause) -> ColumnElement[bool]:
+    return and_(tables.contact.c.partition == table.c.partition, tables.contact.c.id == table.c.contact)
+
+
+def read_lives(database: Database) -> dict[str, Lived]:
+    contact, run, message, conversion = tables.contact, tables.run, tables.message, tables.conversion
+    with database.read() as connection:
+
+        def rows(table: Any) -> Iterator[Any]:
+            return iter(
+                connection.execute(select(contact.c.key, table).join(contact, of_contact(table))).all()
+            )
+
+        runs = [
+            RunRecord(
+                contact=row.key,
+                journey=row.journey,
+                per=row.per,
+                entered_at=row.entered_at,
+                status=row.status,
+                reason=row.reason or "",
+                ended_at=row.ended_at,
+                step=row.step or "",
+                data=json.dumps(row.data, sort_keys=True),
+            )
+            for row in rows(run)
+        ]
+        messages = [
+            Message(
+                contact=row.key,
+                journey=row.journey,
+                step=row.step,
+                channel=row.channel,
+                at=row.let_go_at,
+                status=row.status,
+                reason=row.reason or "",
+            )
+            for row in rows(message)
+        ]
+        conversions = [
+            Conversion(
+                contact=row.key,
+                journey=row.journey,
+                at=row.at,
+                value=None if row.value is None else Decimal(row.value) / 1_000_000,
+            )
+            for row in rows(conversion)
+        ]
+        contacts = connection.execute(select(contact)).all()
+    return {
+        row.key: Lived.told(
+            runs=[found for found in runs if found.contact == row.key],
+            messages=[found for found in messages if found.contact == row.key],
+            conversions=[found for found in conversions if found.contact == row.key],
+            attributes=row.attributes,
+            tags=row.tags,
+        )
+        for row in contacts
+    }
+
+
+def assert_same(told: Mapping[str, Lived], lived: Mapping[str, Lived]) -> None:
+    assert sorted(told) == sorted(lived)
+    for key in sorted(told):
+        assert lived[key].runs == told[key].runs
+        assert lived[key].messages == told[key].messages
+        assert lived[key].conversions == told[key].conversions
+        assert lived[key].attributes == told[key].attributes
+        assert lived[key].tags == told[key].tags
+
+
+def compare(case: Case, pace: Pace, url: str | None) -> None:
+    for path, text in case.files.items():
+        if path.endswith("journey.yaml"):
+            note(f"{path}\n{text}")
+    project = project_of(case)
+    arrived = arrivals(case, project)
+    told = told_by_the_model(case, project, arrived)
+    with Database.scratch(url, partitions=None if url is None else 2) as database:
+        assert_same(told, lived_by_the_engine(database, case, project, arrived, pace))
+
+
+@settings(SETTINGS, max_examples=250)
+@given(case=cases(), pace=PACES)
+def test_the_engine_agrees_with_the_model_on_sqlite(case: Case, pace: Pace) -> None:
+    compare(case, pace, None)
+
+
+@settings(SETTINGS, max_examples=80)
+@given(case=cases(), pace=PACES)
+def test_the_engine_agrees_with_the_model_on_postgresql(postgres_url: str, case: Case, pace: Pace) -> None:
+    compare(case, pace, postgres_url)
