@@ -1,11 +1,12 @@
 """What can be wrong with a file that a user wrote, and where.
 
-One ``Problem`` is one finding. Rules and loaders yield problems and never print; reporters print and never judge.
+One ``Problem`` is one finding. Rules and loaders yield problems and never print; reporters print and never
+judge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,10 +51,11 @@ class JourneysError(Exception):
 
 
 class ProblemsFound(JourneysError):
-    """Files were read and are wrong."""
+    """Files were read and are wrong. ``sources`` has their texts, where known, by the files of the spans."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], sources: Mapping[str, str] | None = None) -> None:
         self.problems = tuple(problems)
+        self.sources = dict(sources or {})
         super().__init__(
             "; ".join(
                 f"{p.span.file}:{p.span.line}:{p.span.column}: {p.message} [{p.code}]" for p in self.problems

@@ -96,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
     except ProblemsFound as found:
         from runner.review.reporters import text_report
 
-        click.echo(text_report(found.problems, colour=sys.stderr.isatty()), err=True)
+        click.echo(text_report(found.problems, found.sources, colour=sys.stderr.isatty()), err=True)
         return found.exit_code
     except JourneysError as error:
         click.echo(f"Error: {error}", err=True)

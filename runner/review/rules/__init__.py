@@ -1,0 +1,17 @@
+"""Rules: what is wrong with a project though every file of it can be read.
+
+A rule is a module with a function ``check``: a project in, problems out. Its docstring says what it finds,
+with an example that passes and one that fails; the tests run both. A rule takes part once it stands in
+``RULES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from runner.journey.project import Project
+from runner.problem import Problem
+
+Rule = Callable[[Project], Iterable[Problem]]
+
+RULES: tuple[Rule, ...] = ()

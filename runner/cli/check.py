@@ -1,0 +1,44 @@
+"""``journeys check``: every mistake in the files of a project, each at its place."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from runner.cli.options import format_option, project_option
+
+NOTHING_TO_CHECK = 4
+
+
+@click.command("check")
+@project_option
+@format_option
+@click.option("--strict", is_flag=True, help="Warnings count as findings too.")
+def command(project: Path, output_format: str, strict: bool) -> int:
+    """Find every mistake in the files of a project.
+
+    Exit codes: 0 clean, 1 findings, 2 wrong usage, 3 a bug of ours, 4 nothing to check.
+    """
+    from runner.journey.project import FOLDER
+    from runner.review.check import check_folder
+    from runner.review.reporters import counted, json_report, summary, text_report
+
+    if not (project / FOLDER).is_dir():
+        click.echo(f"Nothing to check: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
+        return NOTHING_TO_CHECK
+    checked = check_folder(project)
+    if output_format == "json":
+        click.echo(json_report(checked.problems, checked.journeys))
+    elif checked.problems:
+        click.echo(text_report(checked.problems, checked.sources, colour=sys.stdout.isatty()))
+        click.echo("\n" + summary(checked.problems))
+    if checked.errors or (strict and checked.problems):
+        return 1
+    if checked.journeys == 0:
+        click.echo(f"Nothing to check: {FOLDER}/ holds no journey.", err=True)
+        return NOTHING_TO_CHECK
+    if output_format == "text" and not checked.problems:
+        click.echo(f"No problems in {counted(checked.journeys, 'journey')}.")
+    return 0

@@ -1,0 +1,60 @@
+"""Everything that is wrong with the files of a project, found at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.journey.project import FOLDER, Project, load_project, read_folder
+from runner.problem import Problem, Severity
+from runner.review.rules import RULES
+from runner.settings import SETTINGS_FILE, check_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """``problems`` in file order; ``sources`` has the texts that they point into; ``journeys`` counts what
+    was read.
+    """
+
+    problems: tuple[Problem, ...]
+    sources: Mapping[str, str]
+    journeys: int
+
+    @property
+    def errors(self) -> int:
+        return sum(problem.severity is Severity.ERROR for problem in self.problems)
+
+
+def check_folder(folder: Path) -> Checked:
+    """Read the project in ``folder`` and find all its problems. Raises JourneysError where there is no
+    journeys/.
+    """
+    files, unreadable = read_folder(folder)
+    checked = check_files(files)
+    settings, settings_source = check_settings(folder)
+    return Checked(
+        problems=_sorted((*checked.problems, *unreadable, *settings)),
+        sources={**checked.sources, SETTINGS_FILE: settings_source},
+        journeys=checked.journeys,
+    )
+
+
+def check_files(files: Mapping[str, str]) -> Checked:
+    """All problems of the project that ``files`` make."""
+    project = load_project(files)
+    return Checked(
+        problems=_sorted((*project.problems, *rule_problems(project))),
+        sources=files,
+        journeys=sum(path.startswith(f"{FOLDER}/") and path.endswith("/journey.yaml") for path in files),
+    )
+
+
+def rule_problems(project: Project) -> tuple[Problem, ...]:
+    """What the rules find in a project, beyond what loading it has found."""
+    return tuple(problem for rule in RULES for problem in rule(project))
+
+
+def _sorted(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: (problem.span, problem.code)))

@@ -1,0 +1,183 @@
+"""The settings of one deployment: ``journeys.yaml`` beside ``journeys/``, which need not exist.
+
+Secrets are only ever read from environment variables: ``${NAME}`` stands for the variable NAME, and a
+literal password is an error. Relative paths are relative to the project.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from runner.journey.duration import parse_duration
+from runner.journey.schema import load_document, plain
+from runner.journey.yaml import LARGEST_FILE, Fields, Items, Scalar, Value
+from runner.problem import Problem, ProblemsFound, Span
+
+SETTINGS_FILE = "journeys.yaml"
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PASSWORD = re.compile(r"://[^/@:]*:(?P<password>[^@/]*)@|[?&]password=(?P<query>[^&]*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """``tick_every``: how often the daemon looks for work; ``workers``: connections that deliver at a time;
+    ``grace``: how long it finishes what is being sent when it is told to stop."""
+
+    tick_every: timedelta = timedelta(seconds=5)
+    workers: int = 4
+    grace: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """``channels`` maps a channel of the catalog to its transport: ``uses`` (file, smtp, webhook) and the
+    options of that transport. A channel that is not in it keeps what the catalog says, the file transport
+    to begin with."""
+
+    folder: Path
+    database_url: str
+    channels: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    base_url: str | None = None
+    limits: Limits = Limits()
+
+
+def load_settings(folder: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings of the project in ``folder``. Raises ProblemsFound, also where a variable of ``environ``
+    is missing."""
+    tree, problems, text = _read(folder)
+    sources = {SETTINGS_FILE: text}
+    if problems:
+        raise ProblemsFound(problems, sources)
+    if tree is None:
+        return Settings(folder=folder, database_url=default_database(folder))
+    expanded, missing = _expand(tree, environ)
+    if missing:
+        raise ProblemsFound(missing, sources)
+    return _settings(folder, expanded)
+
+
+def check_settings(folder: Path) -> tuple[tuple[Problem, ...], str]:
+    """What is wrong with the settings whatever the environment is, and their text (empty where there are
+    none)."""
+    _, problems, text = _read(folder)
+    return problems, text
+
+
+def default_database(folder: Path) -> str:
+    """SQLite in ``.journeys/journeys.db`` of the project."""
+    return _sqlite_url(folder / ".journeys" / "journeys.db")
+
+
+def _read(folder: Path) -> tuple[Value | None, tuple[Problem, ...], str]:
+    path = folder / SETTINGS_FILE
+    start = Span(SETTINGS_FILE, 1, 1)
+    if not path.exists():
+        return None, (), ""
+    try:
+        with path.open("rb") as file:
+            text = file.read(4 * LARGEST_FILE).decode("utf-8")
+    except OSError as error:
+        message = f"This cannot be read: {error.strerror or type(error).__name__}."
+        return None, (Problem(code="file/unreadable", message=message, span=start),), ""
+    except UnicodeDecodeError:
+        message = "The file is not UTF-8."
+        return (
+            None,
+            (Problem(code="file/encoding", message=message, span=start, hint="Save it as UTF-8."),),
+            "",
+        )
+    tree, problems = load_document(SETTINGS_FILE, text, "journeys")
+    if isinstance(tree, Fields):
+        problems += _database_problems(tree.get("database"))
+    return tree, problems, text
+
+
+def _database_problems(value: Value | None) -> tuple[Problem, ...]:
+    if not isinstance(value, Scalar):
+        return ()
+    for match in _PASSWORD.finditer(value.text):
+        group = "password" if match["password"] is not None else "query"
+        if match[group] and not _VARIABLE.fullmatch(match[group]):
+            span = value.place(match.start(group), len(match[group]))
+            message = "A password may not stand in the settings."
+            hint = "Write ${NAME} and put the password into the environment variable NAME."
+            return (Problem(code="settings/secret", message=message, span=span, hint=hint),)
+    if re.fullmatch(r"sqlite://(/(:memory:)?)?", value.text):
+        message = "A database in memory is gone when the program ends."
+        hint = "Name a file: sqlite:///.journeys/journeys.db"
+        return (Problem(code="settings/database", message=message, span=value.span, hint=hint),)
+    return ()
+
+
+def _expand(tree: Value, environ: Mapping[str, str]) -> tuple[Any, tuple[Problem, ...]]:
+    """The plain data of ``tree`` with ``${NAME}`` replaced, and a problem for each variable that is not
+    set."""
+    missing: list[Problem] = []
+
+    def expanded(value: Value, key: str = "") -> Any:
+        if isinstance(value, Fields):
+            return {inner.key: expanded(inner.value, inner.key) for inner in value.fields}
+        if isinstance(value, Items):
+            return [expanded(item, key) for item in value.items]
+        if not isinstance(value, Scalar) or not isinstance(value.value, str):
+            return plain(value)
+        whole = _VARIABLE.fullmatch(value.text)
+
+        def replacement(match: re.Match[str]) -> str:
+            if match[1] not in environ:
+                span = value.place(match.start(), len(match[0]))
+                message = f"The environment variable {match[1]} is not set."
+                missing.append(Problem(code="settings/variable", message=message, span=span))
+            found = environ.get(match[1], "")
+            return quote(found, safe="") if key == "database" and not whole else found
+
+        return _VARIABLE.sub(replacement, value.text)
+
+    return expanded(tree), tuple(missing)
+
+
+def _settings(folder: Path, data: dict[str, Any]) -> Settings:
+    limits = data.get("limits") or {}
+    return Settings(
+        folder=folder,
+        database_url=_database_url(folder, data.get("database")),
+        channels={name: _transport(each) for name, each in (data.get("channels") or {}).items()},
+        base_url=data.get("base_url"),
+        limits=Limits(
+            tick_every=_span_of_time(limits.get("tick_every"), Limits.tick_every),
+            workers=limits.get("workers", Limits.workers),
+            grace=_span_of_time(limits.get("grace"), Limits.grace),
+        ),
+    )
+
+
+def _transport(declared: dict[str, dict[str, Any]]) -> dict[str, object]:
+    ((uses, options),) = declared.items()
+    plain_options = {
+        name: float(value) if isinstance(value, Decimal) else value for name, value in options.items()
+    }
+    return {"uses": uses, **plain_options}
+
+
+def _database_url(folder: Path, url: str | None) -> str:
+    if url is None:
+        return default_database(folder)
+    relative = re.fullmatch(r"sqlite:///(?!/)(?P<path>.+)", url)
+    return _sqlite_url(folder / relative["path"]) if relative else url
+
+
+def _sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path.absolute().as_posix()}"
+
+
+def _span_of_time(text: str | None, default: timedelta) -> timedelta:
+    duration = parse_duration(text) if text else None
+    return timedelta(microseconds=duration.elapsed) if duration else default
