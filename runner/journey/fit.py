@@ -15,6 +15,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_FIELDS, Catalog
+from runner.journey.expression.canonical import number_text
 from runner.journey.values import LARGEST, MILLIONTHS, STRING, Kind, ValueType
 from runner.journey.zone_names import known_zone
 
@@ -56,7 +57,9 @@ def fit_event(catalog: Catalog, name: str, raw: Mapping[str, object]) -> Fitted:
     return _fit_all(declared, raw, clears=False)
 
 
-def fit_traits(catalog: Catalog, raw: Mapping[str, object]) -> Fitted:
+def fit_traits(
+    catalog: Catalog, raw: Mapping[str, object], *, known_zone: Callable[[str], bool] = known_zone
+) -> Fitted:
     """The traits of an identify call: attributes, and what every contact has. A ``timezone`` that is no
     name of the IANA database does not fit; ``tags`` are sorted, each once."""
     fitted = _fit_all(_trait_types(catalog), raw, clears=True)
@@ -195,7 +198,7 @@ def _string(value: object, type_: ValueType) -> str | None:
         value = str(value) if abs(value) <= LARGEST else None
     elif isinstance(value, float | Decimal):
         number = millionths(value)
-        value = None if number is None else format((Decimal(number) / MILLIONTHS).normalize(), "f")
+        value = None if number is None else number_text(number)
     if not isinstance(value, str) or not clean_text(value):
         return None
     return value if not type_.one_of or value in type_.one_of else None

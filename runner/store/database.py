@@ -34,20 +34,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.sql.selectable import GenerativeSelect, Join
 
 from runner.problem import JourneysError
-from runner.store import migrations, tables
+from runner.store import functions, migrations, tables
 from runner.store.types import instant_of
-
-try:
-    from runner.store import functions
-except ImportError:  # not there yet
-
-    class functions:  # type: ignore[no-redef]
-        POSTGRESQL_DDL: tuple[str, ...] = ()
-
-        @staticmethod
-        def register(connection: sqlite3.Connection) -> None:
-            """Nothing to register."""
-
 
 PARTITIONS = {"sqlite": 1, "postgresql": 64}
 """How many partitions a new database gets unless told. One suits SQLite, which has one writer."""
@@ -208,9 +196,12 @@ def _engine(url: URL, *, schema: str | None = None) -> Engine:
     return _sqlite_engine(url) if url.drivername == "sqlite" else _postgresql_engine(url, schema)
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def write_json(value: object) -> str:
     """Compact JSON; raises ValueError for NaN and infinities, which no database takes."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _in_memory(url: URL) -> bool:

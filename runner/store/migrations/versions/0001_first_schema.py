@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from runner.store.database import functions
+from runner.store.functions import POSTGRESQL_DDL
 from runner.store.types import ByCodePoint, Instant, Json
 
 revision = "0001"
@@ -19,7 +19,7 @@ def upgrade() -> None:
     if op.get_context().dialect.name == "postgresql":
         for sequence in ("contact_id_seq", "event_id_seq"):
             op.execute(sa.schema.CreateSequence(sa.Sequence(sequence)))
-        for statement in functions.POSTGRESQL_DDL:
+        for statement in POSTGRESQL_DDL:
             op.get_bind().exec_driver_sql(statement)
     op.create_table(
         "assignment",

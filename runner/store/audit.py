@@ -1,0 +1,36 @@
+"""Who changed what, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from runner.store.tables import audit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One change. ``what`` is a verb and its object: ``apply win-back``."""
+
+    at: datetime
+    who: str
+    what: str
+    detail: Mapping[str, Any] | None
+
+
+def record(
+    connection: Connection, *, at: datetime, who: str, what: str, detail: Mapping[str, Any] | None = None
+) -> None:
+    """Write down a change, in the transaction that makes it."""
+    values = {"at": at, "who": who, "what": what, "detail": None if detail is None else dict(detail)}
+    connection.execute(insert(audit), values)
+
+
+def records(connection: Connection) -> tuple[Record, ...]:
+    """All that was written down, oldest first."""
+    rows = connection.execute(select(audit).order_by(audit.c.id))
+    return tuple(Record(at=row.at, who=row.who, what=row.what, detail=row.detail) for row in rows)

@@ -1,0 +1,266 @@
+"""Contacts, and what they consented to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+
+from runner.journey.catalog import EVERY_CHANNEL
+from runner.store.database import Deployment
+from runner.store.insert import upsert
+from runner.store.tables import ConsentState, consent, consent_log, contact
+from runner.store.types import EPOCH
+
+_OWN_FIELDS = ("email", "phone", "timezone", "locale")
+_CHUNK = 5_000
+"""Rows that one statement names: both databases limit the parameters of a statement."""
+
+Identity = tuple[int, int]
+"""Partition and id of a contact."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentChange:
+    """A consent given or withdrawn, and its proof. ``channel`` is ``*`` for every channel."""
+
+    contact: Identity
+    topic: str
+    channel: str
+    state: ConsentState
+    at: datetime
+    source: str | None
+    wording: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """A contact as it is stored; ``attributes`` hold stored forms."""
+
+    identity: Identity
+    key: str
+    email: str | None
+    phone: str | None
+    timezone: str | None
+    locale: str | None
+    attributes: Mapping[str, Any]
+    tags: tuple[str, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consent:
+    """What is in force for one topic and channel."""
+
+    topic: str
+    channel: str
+    state: ConsentState
+    since: datetime
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition in which the contact ``key`` lives: eight bytes of its SHA-256, modulo their number."""
+    if partitions == 1:
+        return 0
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % partitions
+
+
+def find_contact(connection: Connection, deployment: Deployment, key: str) -> Contact | None:
+    """The contact whose key is ``key`` (``uq_contact_partition_key``)."""
+    place = partition_of(key, deployment.partitions)
+    row = connection.execute(
+        select(contact).where(contact.c.partition == place, contact.c.key == key)
+    ).first()
+    if row is None:
+        return None
+    return Contact(
+        identity=(row.partition, row.id),
+        key=row.key,
+        email=row.email,
+        phone=row.phone,
+        timezone=row.timezone,
+        locale=row.locale,
+        attributes=row.attributes,
+        tags=tuple(row.tags),
+        created_at=row.created_at,
+    )
+
+
+def consents_of(connection: Connection, identity: Identity) -> tuple[Consent, ...]:
+    """What a contact consented to and withdrew, by topic and channel (primary key)."""
+    rows = connection.execute(
+        select(consent)
+        .where(tuple_(consent.c.partition, consent.c.contact) == identity)
+        .order_by(consent.c.topic, consent.c.channel)
+    )
+    return tuple(
+        Consent(topic=row.topic, channel=row.channel, state=ConsentState(row.state), since=row.since)
+        for row in rows
+    )
+
+
+def apply_traits(connection: Connection, traits: Sequence[tuple[Identity, Mapping[str, Any]]]) -> None:
+    """Write fitted traits to their contacts, in order; None clears. The caller holds the contacts'
+    partitions."""
+    merged: dict[Identity, dict[str, Any]] = defaultdict(dict)
+    for identity, properties in traits:
+        merged[identity].update(properties)
+    statement = (
+        update(contact)
+        .where(contact.c.partition == bindparam("its_partition"), contact.c.id == bindparam("its_id"))
+        .values({name: bindparam(f"new_{name}") for name in (*_OWN_FIELDS, "attributes", "tags")})
+    )
+    for identities in _chunks(sorted(merged)):
+        rows = connection.execute(
+            select(contact).where(tuple_(contact.c.partition, contact.c.id).in_(identities))
+        ).all()
+        connection.execute(statement, [_with_traits(row, merged[row.partition, row.id]) for row in rows])
+
+
+def _with_traits(row: Any, traits: Mapping[str, Any]) -> dict[str, Any]:
+    own = {f"new_{name}": traits.get(name, getattr(row, name)) for name in _OWN_FIELDS}
+    others = {name: value for name, value in traits.items() if name not in (*_OWN_FIELDS, "tags")}
+    attributes = {name: value for name, value in {**row.attributes, **others}.items() if value is not None}
+    return {
+        "its_partition": row.partition,
+        "its_id": row.id,
+        "new_attributes": attributes,
+        "new_tags": (traits["tags"] or []) if "tags" in traits else row.tags,
+        **own,
+    }
+
+
+def grant_consent(
+    connection: Connection,
+    deployment: Deployment,
+    contacts: Iterable[str] | None,
+    *,
+    topic: str,
+    channel: str = EVERY_CHANNEL,
+    state: ConsentState = ConsentState.GIVEN,
+    at: datetime,
+    source: str | None,
+    wording: str | None = None,
+) -> int:
+    """Record one consent for the contacts with these keys, or for all; answers for how many. Unknown keys
+    are left out."""
+    found = [
+        ConsentChange(
+            contact=identity,
+            topic=topic,
+            channel=channel,
+            state=state,
+            at=at,
+            source=source,
+            wording=wording,
+        )
+        for identity in _identities(connection, deployment, contacts)
+    ]
+    apply_consents(connection, found)
+    return len(found)
+
+
+def _identities(
+    connection: Connection, deployment: Deployment, contacts: Iterable[str] | None
+) -> list[Identity]:
+    columns = select(contact.c.partition, contact.c.id).order_by(contact.c.partition, contact.c.id)
+    if contacts is None:
+        return [tuple(row) for row in connection.execute(columns)]
+    wanted = sorted((partition_of(key, deployment.partitions), key) for key in set(contacts))
+    return [
+        tuple(row)
+        for chunk in _chunks(wanted)
+        for row in connection.execute(columns.where(tuple_(contact.c.partition, contact.c.key).in_(chunk)))
+    ]
+
+
+@dataclass
+class _Topic:
+    """The consents of one contact to one topic while changes are worked in: channel → state and since
+    when."""
+
+    channels: dict[str, tuple[ConsentState, datetime]] = field(default_factory=dict)
+
+    def take(self, change: ConsentChange) -> None:
+        """Work in a change, unless something later is known already: a withdrawal is never undone by an older
+        consent that arrives after it."""
+        entire = self.channels.get(EVERY_CHANNEL, (change.state, EPOCH))
+        if change.channel != EVERY_CHANNEL:
+            known = self.channels.get(change.channel, entire)
+            if max(known[1], entire[1]) <= change.at:
+                self.channels[change.channel] = (change.state, change.at)
+            return
+        for channel, (_, since) in self.channels.items():
+            if since <= change.at:
+                self.channels[channel] = (change.state, change.at)
+        self.channels.setdefault(EVERY_CHANNEL, (change.state, change.at))
+
+
+def apply_consents(connection: Connection, changes: Sequence[ConsentChange]) -> None:
+    """Record consents and their proofs, in order. The caller holds the contacts' partitions."""
+    identities = sorted({change.contact for change in changes})
+    topics: dict[tuple[Identity, str], _Topic] = defaultdict(_Topic)
+    last_proof: dict[Identity, int] = defaultdict(int)
+    for chunk in _chunks(identities):
+        for row in connection.execute(
+            select(consent).where(tuple_(consent.c.partition, consent.c.contact).in_(chunk))
+        ):
+            topic = topics[(row.partition, row.contact), row.topic]
+            topic.channels[row.channel] = (ConsentState(row.state), row.since)
+        proofs = (
+            select(consent_log.c.partition, consent_log.c.contact, func.max(consent_log.c.id).label("last"))
+            .where(tuple_(consent_log.c.partition, consent_log.c.contact).in_(chunk))
+            .group_by(consent_log.c.partition, consent_log.c.contact)
+        )
+        for row in connection.execute(proofs):
+            last_proof[row.partition, row.contact] = row.last
+    proof_rows = []
+    for change in changes:
+        topics[change.contact, change.topic].take(change)
+        last_proof[change.contact] += 1
+        proof_rows.append(_proof(change, last_proof[change.contact]))
+    if not changes:
+        return
+    connection.execute(insert(consent_log), proof_rows)
+    written = upsert(connection, consent)
+    connection.execute(
+        written.on_conflict_do_update(
+            index_elements=["partition", "contact", "topic", "channel"],
+            set_={"state": written.excluded.state, "since": written.excluded.since},
+        ),
+        [
+            {
+                "partition": identity[0],
+                "contact": identity[1],
+                "topic": name,
+                "channel": channel,
+                "state": state.value,
+                "since": since,
+            }
+            for (identity, name), topic in topics.items()
+            for channel, (state, since) in topic.channels.items()
+        ],
+    )
+
+
+def _proof(change: ConsentChange, number: int) -> dict[str, Any]:
+    return {
+        "partition": change.contact[0],
+        "contact": change.contact[1],
+        "id": number,
+        "topic": change.topic,
+        "channel": change.channel,
+        "state": change.state.value,
+        "at": change.at,
+        "source": change.source,
+        "wording": change.wording,
+    }
+
+
+def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -1,0 +1,118 @@
+"""The versions of journeys: stored whole when applied, never changed, and run by id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, exists, select
+
+from runner.store.insert import insert_new, upsert
+from runner.store.tables import JourneyState, RunStatus, journey, journey_version, run
+from runner.store.types import constant
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVersion:
+    """A version as it was applied. ``files`` maps each path to the text that it was compiled from.
+
+    ``current``: contacts enter it, if they are heard of at ``since`` or later. ``state`` is that of the
+    journey.
+    """
+
+    id: int
+    journey: str
+    hash: str
+    files: Mapping[str, str]
+    since: datetime
+    state: JourneyState
+    current: bool
+
+
+def current_versions(connection: Connection) -> tuple[StoredVersion, ...]:
+    """The version of each journey that contacts enter, by the journey's name."""
+    return _versions(connection, _every_version().where(journey.c.version == journey_version.c.id))
+
+
+def versions_in_use(connection: Connection) -> tuple[StoredVersion, ...]:
+    """The current versions, and those that somebody is still in, by journey and age."""
+    active = run.c.status == constant(RunStatus.ACTIVE.value)
+    inside = exists(select(run.c.id).where(run.c.version == journey_version.c.id, active))
+    current = journey.c.version == journey_version.c.id
+    return _versions(connection, _every_version().where(current | inside))
+
+
+def _every_version() -> Select[Any]:
+    return (
+        select(
+            journey_version.c.id,
+            journey_version.c.journey,
+            journey_version.c.hash,
+            journey_version.c.files,
+            journey.c.since,
+            journey.c.state,
+            (journey.c.version == journey_version.c.id).label("current"),
+        )
+        .select_from(journey)
+        .join(journey_version, journey_version.c.journey == journey.c.name)
+        .order_by(journey_version.c.journey, journey_version.c.id)
+    )
+
+
+def _versions(connection: Connection, query: Select[Any]) -> tuple[StoredVersion, ...]:
+    return tuple(
+        StoredVersion(
+            id=row.id,
+            journey=row.journey,
+            hash=row.hash,
+            files=row.files,
+            since=row.since,
+            state=JourneyState(row.state),
+            current=bool(row.current),
+        )
+        for row in connection.execute(query)
+    )
+
+
+def store_version(
+    connection: Connection,
+    *,
+    journey_name: str,
+    hash_: str,
+    files: Mapping[str, str],
+    now: datetime,
+    author: str | None,
+    git_commit: str | None,
+) -> int:
+    """Have contacts enter this version from ``now`` on; answers its id. One that was applied before is
+    taken up again.
+
+    A paused journey stays paused.
+    """
+    connection.execute(
+        insert_new(connection, journey_version),
+        {
+            "journey": journey_name,
+            "hash": hash_,
+            "files": dict(files),
+            "applied_at": now,
+            "author": author,
+            "git_commit": git_commit,
+        },
+    )
+    version = connection.execute(
+        select(journey_version.c.id).where(
+            journey_version.c.journey == journey_name, journey_version.c.hash == hash_
+        )
+    ).scalar_one()
+    entered = upsert(connection, journey)
+    connection.execute(
+        entered.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"version": entered.excluded.version, "since": entered.excluded.since},
+        ),
+        {"name": journey_name, "version": version, "since": now, "state": JourneyState.LIVE.value},
+    )
+    return version
