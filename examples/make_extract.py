@@ -22,7 +22,9 @@ def household(line: str) -> str:
 
 def main(source: Path, target: Path) -> None:
     lines = {name: gzip.decompress((source / name).read_bytes()).decode().splitlines(True) for name in FILES}
-    everybody = sorted({household(line) for line in lines[FILES[0]]}, key=lambda key: int(key.removeprefix("hh-")))
+    everybody = sorted(
+        {household(line) for line in lines[FILES[0]]}, key=lambda key: int(key.removeprefix("hh-"))
+    )
     kept = frozenset(everybody[::EVERY])
     for name in FILES:
         text = "".join(line for line in lines[name] if household(line) in kept)
