@@ -128,6 +128,8 @@ def _written(name: str, value: str) -> str:
         return _written_mailbox(name, value)
     if name == "Message-ID":
         return f"{name}: {value}"
+    if not value:
+        return f"{name}:"
     if value.isascii():
         folded = _folded(f"{name}: {value}")
         if folded is not None:
@@ -211,7 +213,8 @@ def _assemble(message: Message, meant: list[tuple[str, str]], parts: list[tuple[
     boundary = f"=_{message.idempotency_key[:40]}"
     content_type = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
     separator = f"--{boundary}\r\n".encode()
-    joined = b"".join(separator + body for body in bodies)
+    # The line break before a boundary belongs to the boundary (RFC 2046, 5.1.1).
+    joined = b"".join(separator + body + b"\r\n" for body in bodies)
     return head + content_type.encode() + joined + f"--{boundary}--\r\n".encode()
 
 
@@ -225,17 +228,16 @@ def _compare(content: bytes, meant: list[tuple[str, str]], parts: list[tuple[str
         raise Unfit("its headers do not read back as they were meant")
     leaves = list(parsed.get_payload()) if parsed.is_multipart() else [parsed]
     read = [(leaf.get_content_subtype(), leaf.get_payload(decode=True)) for leaf in leaves]
-    # The line break before a boundary belongs to the boundary.
-    if [(kind, _body(data)) for kind, data in read] != [(kind, text.rstrip("\r\n")) for kind, text in parts]:
+    if [(kind, _decoded(data)) for kind, data in read] != parts:
         raise Unfit("its body does not read back as it was meant")
 
 
 _STRUCTURE = frozenset({"content-type", "content-transfer-encoding"})
 
 
-def _body(data: object) -> str:
+def _decoded(data: object) -> str:
     assert isinstance(data, bytes)
-    return data.decode().rstrip("\r\n")
+    return data.decode("utf-8", "replace")
 
 
 _BETWEEN_WORDS = re.compile(r"(\?=)[ \t]+(?==\?)")

@@ -80,12 +80,12 @@ def deliver(
     stopping: Callable[[], bool] = lambda: False,
     unrecorded: Unrecorded | None = None,
 ) -> Delivered:
-    """Hand over up to ``limit`` messages that are ready at ``now``. The answer's ``claimed`` tells whether there were any.
+    """Hand over up to ``limit`` messages that are ready at ``now``. ``claimed`` of the answer tells if there were any.
 
     ``channels`` are keyed by the names that the catalog gives them. ``exact`` is virtual time: a message counts as
     handed over at the instant that let it go, so consent and expiry, judged at that instant, are not looked at again.
-    ``clock`` answers the present while a batch is on its way (without it time stands still); ``stopping`` is asked between
-    messages, and what was not begun is handed back. ``worker`` names this process in the log.
+    ``clock`` answers the present while a batch is on its way (without it time stands still); ``stopping`` is asked
+    between messages, and what was not begun is handed back. ``worker`` names this process in the log.
     """
     delivery = _Delivery(
         database=database,
@@ -174,9 +174,9 @@ def idempotency_key(deployment: Deployment, key: MessageKey) -> str:
 def retry_delay(key: str, attempts: int) -> timedelta:
     """How long to wait after the ``attempts``-th attempt: doubling from FIRST_RETRY to LONGEST_RETRY, up to a quarter
     more or less. The jitter comes from a hash, so it differs between messages and is the same when computed again."""
-    delay = min(FIRST_RETRY * 2 ** min(attempts - 1, 20), LONGEST_RETRY)
+    delay: timedelta = min(FIRST_RETRY * 2 ** min(attempts - 1, 20), LONGEST_RETRY)
     fraction = int.from_bytes(hashlib.sha256(f"{key}/{attempts}".encode()).digest()[:4], "big") / 2**32
-    return delay * (0.75 + fraction / 2)
+    return timedelta(seconds=delay.total_seconds() * (0.75 + fraction / 2))
 
 
 # Preparing ---------------------------------------------------------------------------------------------------------

@@ -195,10 +195,16 @@ def _header(template: Template, key: str, source: str, values: Mapping[str, Any]
     try:
         text = _rendered(source, values, html=False).strip()
     except _Trouble as trouble:
-        raise RenderError(f"{template.path}: in its {key}: {trouble}") from None
+        raise RenderError(f"{_place(template, key)}: {trouble}") from None
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise RenderError(f"{template.path}: its {key} comes out with a line break or a control character")
+        raise RenderError(f"{_place(template, key)}: its {key} comes out with a line break or a control character")
     return text
+
+
+def _place(template: Template, key: str) -> str:
+    """Where a value of the front matter stands."""
+    place = template.places.get(key)
+    return f"{template.path}:{place.line if place else 1}"
 
 
 def _mailbox(template: Template, key: str, text: str) -> tuple[str | None, str | None]:
@@ -207,7 +213,7 @@ def _mailbox(template: Template, key: str, text: str) -> tuple[str | None, str |
         return None, None
     name, address = parseaddr(text)
     if "@" not in address or "," in text:
-        raise RenderError(f"{template.path}: its {key} comes out as no address")
+        raise RenderError(f"{_place(template, key)}: its {key} comes out as no address")
     return name or None, address
 
 

@@ -1,0 +1,212 @@
+"""SMTP against a real server on loopback, with STARTTLS and a login."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from channels.base import Rejected, RetryLater, Sent, Unknown
+from channels.smtp import SmtpChannel, SmtpSettings, Tls, settings_from
+from tests.servers import SmtpServer, an_smtp_server, free_port, smtp_settings
+from tests.test_channel_mime import a_message
+
+
+@pytest.fixture
+def server() -> Iterator[SmtpServer]:
+    with an_smtp_server() as server:
+        yield server
+
+
+@pytest.fixture
+def channel(server: SmtpServer) -> Iterator[SmtpChannel]:
+    channel = SmtpChannel(smtp_settings(server))
+    yield channel
+    channel.close()
+
+
+def test_a_message_goes_over_tls_after_a_login(server: SmtpServer, channel: SmtpChannel) -> None:
+    result = channel.send(a_message(subject="გამარჯობა", text=".a line that begins with a dot\n..two\n"))
+    assert result == Sent("2.0.0 Ok: queued as Q1")
+    (envelope,) = server.envelopes
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("hello@shop.example", ["ana@shop.example"])
+    parsed = email.message_from_bytes(server.contents[0], policy=email.policy.default)
+    assert parsed["Subject"] == "გამარჯობა"
+    assert parsed.get_content().replace("\r\n", "\n") == ".a line that begins with a dot\n..two\n"
+
+
+def test_one_connection_carries_many_messages(server: SmtpServer, channel: SmtpChannel) -> None:
+    for number in range(10):
+        assert isinstance(channel.send(a_message(idempotency_key=f"{number:064x}")), Sent)
+    assert server.connections == 1
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_opened_anew(
+    server: SmtpServer, channel: SmtpChannel
+) -> None:
+    assert isinstance(channel.send(a_message()), Sent)
+    assert channel._server is not None
+    assert channel._server.sock is not None
+    channel._server.sock.close()
+    assert isinstance(channel.send(a_message()), Sent)
+    assert len(server.contents) == 2
+
+
+def test_addresses_outside_ascii_go_to_servers_that_take_them(
+    server: SmtpServer, channel: SmtpChannel
+) -> None:
+    assert isinstance(channel.send(a_message(recipient="ანა@shop.example")), Sent)
+    assert server.envelopes[0].rcpt_tos == ["ანა@shop.example"]
+    with an_smtp_server(enable_SMTPUTF8=False) as old:
+        other = SmtpChannel(smtp_settings(old))
+        assert isinstance(other.send(a_message(recipient="ანა@shop.example")), Rejected)
+        assert isinstance(other.send(a_message()), Sent)
+        other.close()
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data"])
+@pytest.mark.parametrize(("answer", "kind"), [("451 later please", RetryLater), ("550 never", Rejected)])
+def test_answers_decide(
+    server: SmtpServer, channel: SmtpChannel, stage: str, answer: str, kind: type[RetryLater | Rejected]
+) -> None:
+    setattr(server, stage, answer)
+    result = channel.send(a_message())
+    assert isinstance(result, kind)
+    assert answer in result.reason
+    setattr(server, stage, None)
+    assert isinstance(channel.send(a_message()), Sent), "the connection is good for the next message"
+    assert server.connections == 1
+
+
+def test_a_server_that_says_goodbye_is_tried_again_later(server: SmtpServer, channel: SmtpChannel) -> None:
+    server.data = "421 shutting down"
+    assert isinstance(channel.send(a_message()), RetryLater)
+    server.data = None
+    assert isinstance(channel.send(a_message()), Sent)
+    assert server.connections == 2
+
+
+def test_a_disconnect_before_data_is_tried_again_and_one_after_it_is_unknown(
+    server: SmtpServer, channel: SmtpChannel
+) -> None:
+    server.hang_up_at = "MAIL"
+    assert isinstance(channel.send(a_message()), RetryLater)
+    server.hang_up_at = "DATA"
+    assert isinstance(channel.send(a_message()), Unknown)
+    server.hang_up_at = None
+    assert isinstance(channel.send(a_message()), Sent)
+
+
+@contextmanager
+def a_server_that_stops_at(stop: str) -> Iterator[int]:
+    """A plain server that falls silent after the command ``stop`` (``DATA``: within it; ``.``: at its end)."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection, connection.makefile("rwb", buffering=0) as stream:
+
+            def say(line: str) -> None:
+                stream.write(line.encode() + b"\r\n")
+
+            say("220 ready")
+            in_data = False
+            for line in stream:
+                command = line.strip().decode(errors="replace").upper()
+                if in_data and command != ".":
+                    continue
+                if command.startswith(stop):
+                    break
+                in_data = command == "DATA"
+                say({"DATA": "354 go on", "EHLO": "250 fine"}.get(command.split(" ")[0], "250 fine"))
+            over.wait(20)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        over.set()
+        listening.close()
+
+
+@pytest.mark.parametrize(
+    ("stop", "kind"), [("MAIL", RetryLater), ("RCPT", RetryLater), ("DATA", RetryLater), (".", Unknown)]
+)
+def test_silence_is_unknown_only_after_the_final_dot(stop: str, kind: type[RetryLater | Unknown]) -> None:
+    with a_server_that_stops_at(stop) as port:
+        settings = SmtpSettings(
+            host="127.0.0.1", port=port, tls=Tls.NONE, timeout=0.3, local_hostname="tests.example"
+        )
+        channel = SmtpChannel(settings)
+        assert isinstance(channel.send(a_message()), kind)
+        channel.close()
+
+
+def test_nothing_is_sent_to_a_server_that_cannot_prove_who_it_is(server: SmtpServer) -> None:
+    channel = SmtpChannel(smtp_settings(server, ca_file=None))
+    result = channel.send(a_message())
+    assert isinstance(result, RetryLater)
+    assert result.unreachable
+    assert "certificate" in result.reason.lower()
+    assert server.contents == []
+
+
+def test_nothing_is_sent_in_the_clear_where_tls_is_wanted() -> None:
+    with an_smtp_server(
+        tls_context=None, require_starttls=False, auth_require_tls=False, auth_required=False
+    ) as plain:
+        refused = SmtpChannel(smtp_settings(plain))
+        assert isinstance(refused.send(a_message()), RetryLater)
+        assert plain.contents == []
+        allowed = SmtpChannel(smtp_settings(plain, tls=Tls.NONE, user=None, password=None))
+        assert isinstance(allowed.send(a_message()), Sent)
+        allowed.close()
+
+
+def test_a_wrong_password_or_an_absent_server_says_so_and_waits(server: SmtpServer) -> None:
+    wrong = SmtpChannel(smtp_settings(server, password="wrong"))
+    result = wrong.send(a_message())
+    assert isinstance(result, RetryLater)
+    assert result.unreachable
+    assert "535" in result.reason
+    assert "wrong" not in result.reason
+    absent = SmtpChannel(smtp_settings(server, port=free_port()))
+    result = absent.send(a_message())
+    assert isinstance(result, RetryLater)
+    assert result.unreachable
+
+
+def test_a_message_without_a_sender_waits_for_the_catalog(channel: SmtpChannel) -> None:
+    assert isinstance(channel.send(a_message(sender_address=None)), RetryLater)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "needs host"),
+        ({"host": "h", "prot": 25}, "prot"),
+        ({"host": "h", "port": "25"}, "port"),
+        ({"host": "h", "tls": "maybe"}, "tls"),
+        ({"host": "h", "timeout": 0}, "timeout"),
+        ({"host": "h", "user": "u"}, "password"),
+        ({"host": "h", "user": "u", "password": "p", "tls": "none"}, "TLS"),
+    ],
+)
+def test_options_that_cannot_be_are_named(options: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        settings_from(options, Path())
+
+
+def test_the_port_follows_the_kind_of_tls() -> None:
+    ports = {
+        tls: settings_from({"host": "h", "tls": tls}, Path()).port for tls in ("starttls", "implicit", "none")
+    }
+    assert ports == {"starttls": 587, "implicit": 465, "none": 25}
