@@ -15,6 +15,7 @@ from runner.journey.expression.literals import DESCRIPTIONS, typed_literal
 from runner.journey.expression.scope import Scope
 from runner.journey.expression.syntax import Source
 from runner.journey.expression.tree import Node
+from runner.journey.expression.turns import depends_on_time, turns
 from runner.journey.values import Kind, ValueType
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Scope",
     "literal_expression",
     "parse_expression",
+    "turn_problem",
 ]
 
 LARGEST_TREE = 2_000
@@ -68,8 +70,7 @@ class Expression:
             segments=frozenset(n.name for n in found if isinstance(n, tree.InSegment)),
             sends=frozenset(n.step for n in found if isinstance(n, tree.Sent)),
             topics=frozenset(n.topic for n in found if isinstance(n, tree.Consented)),
-            time=any(isinstance(n, tree.Clock | tree.DaysSince) for n in found)
-            or any(n.within is not None for n in history),
+            time=depends_on_time(self.tree),
         )
 
     def canonical(self) -> str:
@@ -126,6 +127,12 @@ def _written(node: Node) -> list[str]:
     if isinstance(node, tree.Conditional):
         return _written(node.then) + _written(node.otherwise)
     return [node.value] if isinstance(node, tree.Literal) and isinstance(node.value, str) else []
+
+
+def turn_problem(expression: Expression) -> str | None:
+    """Why the instants at which time alone turns ``expression`` cannot be computed; None where they can, or where time
+    cannot turn it. An expression with such a problem can be read, but nobody can wait for it to become true."""
+    return turns(expression.tree)[1]
 
 
 def literal_expression(value: str | int | Decimal | bool | date | None, type: ValueType) -> Expression:

@@ -1,0 +1,189 @@
+"""When time alone may turn the value of an expression: the instants to compute, so that nothing has to be polled.
+
+A turn is a way to compute an instant. Between the earliest one that lies ahead and the present, the value cannot change
+unless something happens to the contact. A turn may turn out to change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.journey.duration import DAY
+from runner.journey.expression import tree
+from runner.journey.expression.tree import Node
+from runner.journey.values import MILLIONTHS, Kind
+
+_FARTHEST = 4_000_000
+"""Days between any two dates are fewer; a comparison with more never turns."""
+_WINDOWED = tree.Did | tree.Count | tree.Total | tree.Last | tree.DaysSince
+
+
+@dataclass(frozen=True)
+class WindowEnds:
+    """An event leaves the window of ``history``: the latest of them, or the first to go."""
+
+    history: tree.History
+    latest: bool
+
+
+@dataclass(frozen=True)
+class DayAfterLast:
+    """So many whole days of 24 hours after the latest event of ``history``; the next whole day where None."""
+
+    history: tree.DaysSince
+    days: int | None
+
+
+@dataclass(frozen=True)
+class NextMidnight:
+    """The next beginning of a day in the contact's zone."""
+
+
+@dataclass(frozen=True)
+class MidnightOf:
+    """The beginning, in the contact's zone, of the day ``days`` after ``date``."""
+
+    date: Node
+    days: int
+
+
+@dataclass(frozen=True)
+class MomentOf:
+    """``microseconds`` after ``moment``, a datetime."""
+
+    moment: Node
+    microseconds: int
+
+
+Turn = WindowEnds | DayAfterLast | NextMidnight | MidnightOf | MomentOf
+
+
+def turns(node: Node) -> tuple[tuple[Turn, ...], str | None]:
+    """The turns of ``node``, each once, and why there are none that could be computed for a part of it, if so."""
+    finder = _Finder()
+    finder.look(node, inside=False)
+    return tuple(dict.fromkeys(finder.found)), finder.problem
+
+
+def depends_on_time(node: Node) -> bool:
+    """Whether time alone can turn the value of ``node``."""
+    return any(
+        isinstance(part, tree.Clock | tree.DaysSince)
+        or (isinstance(part, _WINDOWED) and part.within is not None)
+        for part in tree.walk(node)
+    )
+
+
+class _Finder:
+    def __init__(self) -> None:
+        self.found: list[Turn] = []
+        self.problem: str | None = None
+
+    def look(self, node: Node, *, inside: bool) -> None:
+        """Collects the turns of ``node``. ``inside`` a ``where``, ``event`` is not the event of the moment."""
+        if isinstance(node, tree.Comparison) and self.comparison(node, inside=inside):
+            return
+        if isinstance(node, tree.Clock):
+            if node.reading == "now":
+                self.problem = (
+                    "`now` turns a value at an instant that can be computed only where it is compared with another"
+                    " date and time, or its distance in days with a number"
+                )
+            else:
+                self.found.append(NextMidnight())
+            return
+        if isinstance(node, tree.DaysSince):
+            self.found.append(DayAfterLast(self.stripped(node), None))
+        if isinstance(node, _WINDOWED):
+            self.window(node)
+            if node.where is not None:
+                self.look(node.where, inside=True)
+            return
+        if isinstance(node, tree.InSegment):
+            inside = False
+        for child in tree.children(node):
+            self.look(child, inside=inside)
+
+    def window(self, node: tree.History) -> None:
+        if node.within is not None:
+            steady = node.where is None or not depends_on_time(node.where)
+            latest = steady and isinstance(node, tree.Did | tree.Last | tree.DaysSince)
+            self.found.append(WindowEnds(_bare(node, keep_where=steady), latest))
+
+    def stripped(self, node: tree.DaysSince) -> tree.DaysSince:
+        """``node``; one whose ``where`` turns with time has no latest event to count from."""
+        if node.where is not None and depends_on_time(node.where):
+            self.problem = "the `where` of `days_since` depends on the time itself"
+        return node
+
+    def comparison(self, node: tree.Comparison, *, inside: bool) -> bool:
+        """Whether the comparison is one whose turns are known exactly; they are collected then."""
+        for one, other in ((node.left, node.right), (node.right, node.left)):
+            if depends_on_time(other) or (inside and _speaks_of_event(other)):
+                continue
+            moved = _moved_clock(one)
+            if moved is not None:
+                reading, shift = moved
+                if reading == "now":
+                    self.found += [MomentOf(other, -shift), MomentOf(other, 1 - shift)]
+                else:
+                    self.found += [MidnightOf(other, -shift // DAY), MidnightOf(other, 1 - shift // DAY)]
+                return True
+            number = other.value if isinstance(other, tree.Literal) else None
+            if isinstance(number, int) and other.type.kind is Kind.NUMBER:
+                if isinstance(one, tree.DaysSince):
+                    counted = self.stripped(one)
+                    self.found += [DayAfterLast(counted, day) for day in _days_around(number)]
+                    self.window(one)
+                    if one.where is not None:
+                        self.look(one.where, inside=True)
+                    return True
+                if isinstance(one, tree.Difference) and self.distance(one, number, inside=inside):
+                    return True
+        return False
+
+    def distance(self, node: tree.Difference, number: int, *, inside: bool) -> bool:
+        """The turns of a distance in days that is compared with ``number`` millionths of a day."""
+        for one, other, sign in ((node.left, node.right, 1), (node.right, node.left, -1)):
+            moved = _moved_clock(one)
+            if moved is None or depends_on_time(other) or (inside and _speaks_of_event(other)):
+                continue
+            reading, shift = moved
+            # The distance from `other` to the clock grows; it is the node's value, or that value's negative.
+            target = sign * number
+            if reading == "today":
+                self.found += [MidnightOf(other, day - shift // DAY) for day in _days_around(target)]
+                return True
+            # A millionth of a day is 86,400 µs; rounding half away from zero turns half of that before each, or 1 µs
+            # later below zero.
+            for millionth in (target, target + 1) if abs(target) < _FARTHEST * MILLIONTHS else ():
+                begin = millionth * 86_400 - 43_200 - shift
+                self.found += [MomentOf(other, begin), MomentOf(other, begin + 1)]
+            return True
+        return False
+
+
+def _days_around(number: int) -> tuple[int, ...]:
+    """The whole days at which a growing number of days comes to ``number`` millionths, and at which it passes it."""
+    days = (-(-number // MILLIONTHS), number // MILLIONTHS + 1)
+    return tuple(day for day in days if abs(day) < _FARTHEST)
+
+
+def _moved_clock(node: Node) -> tuple[str, int] | None:
+    """``now`` or ``today``, and the microseconds by which it is moved."""
+    shift = 0
+    while isinstance(node, tree.Shift):
+        shift += node.microseconds
+        node = node.operand
+    if isinstance(node, tree.Clock) and node.reading != "weekday":
+        return node.reading, shift
+    return None
+
+
+def _speaks_of_event(node: Node) -> bool:
+    return any(isinstance(part, tree.Name) and part.source == "event" for part in tree.walk(node))
+
+
+def _bare(node: tree.History, *, keep_where: bool) -> tree.History:
+    """The events that ``node`` looks at, whatever it asks about them."""
+    return tree.Did(event=node.event, within=node.within, where=node.where if keep_where else None)

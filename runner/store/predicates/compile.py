@@ -1,0 +1,308 @@
+"""From the typed tree to SQL, node by node. Authors' literals become bound parameters.
+
+Conditions come out true or false, never NULL. Values come out NULL where they are missing. No operand is written into
+the SQL twice, unless it is read from a column: nesting makes a statement longer, never exponentially.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Integer,
+    Numeric,
+    Text,
+    and_,
+    case,
+    cast,
+    collate,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    true,
+)
+
+from runner.journey.catalog import EVERY_CHANNEL
+from runner.journey.expression import tree
+from runner.journey.expression.tree import Node
+from runner.journey.values import MILLIONTHS, Kind
+from runner.store import tables
+from runner.store.localtime import local_microseconds
+from runner.store.predicates.read import read_name, sql_type
+from runner.store.predicates.row import Row
+from runner.store.predicates.search import postgresql_pattern
+from runner.store.types import constant, microseconds_of
+
+Sql = ColumnElement[Any]
+_DAY = 86_400_000_000
+_SHIFT_DAYS = 7 * 200_000
+"""Added before dividing, since division truncates and days before 1970 are negative; a multiple of seven."""
+_COMPARE: dict[str, Callable[[Sql, Sql], Sql]] = {
+    "==": lambda left, right: left == right,
+    "!=": lambda left, right: left != right,
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+}
+_ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
+
+
+class Compiler:
+    """Compiles the nodes of one expression for one row."""
+
+    def __init__(self, row: Row, dialect: str) -> None:
+        self.row = row
+        self.dialect = dialect
+        self.postgresql = dialect == "postgresql"
+
+    def condition(self, node: Node) -> Sql:
+        """True or false; a missing boolean is false."""
+        built = self.value(node)
+        return _holds(built) if may_be_missing(node) else built
+
+    def value(self, node: Node) -> Sql:
+        """The value in its stored form; NULL where it is missing."""
+        return _HANDLERS[type(node)](self, node)
+
+    def typed(self, name: str, *arguments: Any, kind: Kind) -> Sql:
+        """A call of one of our functions."""
+        call: Sql = getattr(func, f"journeys_{name}")(*arguments, type_=sql_type(kind, self.dialect))
+        return call
+
+    def microseconds(self, name: str, *arguments: Any) -> Sql:
+        """A call of one of our functions that answers whole days or microseconds."""
+        call: Sql = getattr(func, f"journeys_{name}")(*arguments, type_=BigInteger())
+        return call
+
+    def instant(self) -> Sql:
+        """Microseconds of the instant at which the expression is read."""
+        return microseconds_of(self.row.instant)
+
+    def comparable(self, node: Node) -> Sql:
+        """The value; a string with the collation that compares by code point."""
+        built = self.value(node)
+        if self.postgresql and node.type.kind is Kind.STRING:
+            return collate(built, "C")
+        return built
+
+    # Values ---------------------------------------------------------------------------------------------------
+
+    def literal(self, node: tree.Literal) -> Sql:
+        return self.bound(node.value, node.type.kind)
+
+    def bound(self, value: object, kind: Kind) -> Sql:
+        if value is None:
+            return null()
+        return literal(value, sql_type(kind, self.dialect))
+
+    def members(self, node: tree.Members) -> list[Sql]:
+        assert node.type.items is not None
+        return [self.bound(value, node.type.items.kind) for value in node.values]
+
+    def name(self, node: tree.Name) -> Sql:
+        return read_name(node, self.row, self.dialect)
+
+    def clock(self, node: tree.Clock) -> Sql:
+        if node.reading == "now":
+            return self.typed("datetime_text", self.instant(), kind=Kind.DATETIME)
+        shown = local_microseconds(self.instant(), self.row.zone) + constant(_SHIFT_DAYS * _DAY)
+        day = shown.op("/", precedence=8, return_type=BigInteger())(constant(_DAY))
+        if node.reading == "today":
+            return self.typed("date_text", day - constant(_SHIFT_DAYS), kind=Kind.DATE)
+        # 1 January 1970 was a Thursday, and the days are of three letters.
+        weekday = (day + constant(3)) % constant(7)
+        place = weekday * constant(3) + constant(1)
+        if self.postgresql:
+            place = cast(place, Integer())
+        return func.substr(constant("montuewedthufrisatsun"), place, constant(3), type_=Text())
+
+    def lower(self, node: tree.Lower) -> Sql:
+        return self.typed("lower", self.value(node.text), kind=Kind.STRING)
+
+    def concatenation(self, node: tree.Concatenation) -> Sql:
+        left, right = self.value(node.left), self.value(node.right)
+        return left.op("||", return_type=Text())(right)
+
+    def arithmetic(self, node: tree.Arithmetic) -> Sql:
+        left, right = self.value(node.left), self.value(node.right)
+        return self.typed(_ARITHMETIC[node.operator], left, right, kind=Kind.NUMBER)
+
+    def negative(self, node: tree.Negative) -> Sql:
+        return -self.value(node.operand)
+
+    def shift(self, node: tree.Shift) -> Sql:
+        moved = self.value(node.operand)
+        if node.type.kind is Kind.DATE:
+            day = self.microseconds("day_number", moved) + constant(node.microseconds // _DAY)
+            return self.typed("date_text", day, kind=Kind.DATE)
+        instant = self.microseconds("microseconds", moved) + constant(node.microseconds)
+        return self.typed("datetime_text", instant, kind=Kind.DATETIME)
+
+    def difference(self, node: tree.Difference) -> Sql:
+        left, right = self.value(node.left), self.value(node.right)
+        if node.left.type.kind is Kind.DATE:
+            days = self.microseconds("day_number", left) - self.microseconds("day_number", right)
+            return self.number(days * constant(MILLIONTHS))
+        elapsed = self.microseconds("microseconds", left) - self.microseconds("microseconds", right)
+        # Both are in microseconds: their quotient, in millionths, is the number of days.
+        return self.typed("divide", self.number(elapsed), self.bound(_DAY, Kind.NUMBER), kind=Kind.NUMBER)
+
+    def number(self, integer: Sql) -> Sql:
+        """A 64-bit integer as a number."""
+        return cast(integer, Numeric()) if self.postgresql else integer
+
+    def conditional(self, node: tree.Conditional) -> Sql:
+        return case((self.condition(node.test), self.value(node.then)), else_=self.value(node.otherwise))
+
+    # Conditions -----------------------------------------------------------------------------------------------
+
+    def logic(self, node: tree.Logic) -> Sql:
+        operands = [self.condition(operand) for operand in node.operands]
+        return and_(*operands) if node.operator == "and" else or_(*operands)
+
+    def negation(self, node: tree.Not) -> Sql:
+        return not_(self.condition(node.operand))
+
+    def comparison(self, node: tree.Comparison) -> Sql:
+        return _holds(_COMPARE[node.operator](self.comparable(node.left), self.comparable(node.right)))
+
+    def membership(self, node: tree.Membership) -> Sql:
+        if isinstance(node.container, tree.Members):
+            members = self.members(node.container)
+            item = self.comparable(node.item)
+            return _holds(item.not_in(members) if node.negated else item.in_(members))
+        within = self.within_text(node) if node.container.type.kind is Kind.STRING else self.within_list(node)
+        return _is(within, not node.negated)
+
+    def within_text(self, node: tree.Membership) -> Sql:
+        item, container = self.value(node.item), self.value(node.container)
+        place = func.strpos(container, item) if self.postgresql else func.instr(container, item)
+        return place > constant(0)
+
+    def within_list(self, node: tree.Membership) -> Sql:
+        item, container = self.value(node.item), self.value(node.container)
+        if self.postgresql:
+            return container.op("@>", return_type=Boolean())(func.to_jsonb(item))
+        name = "in_booleans" if node.item.type.kind is Kind.BOOLEAN else "in_list"
+        return self.typed(name, item, container, kind=Kind.BOOLEAN)
+
+    def is_none(self, node: tree.IsNone) -> Sql:
+        operand = self.value(node.operand)
+        return operand.is_not(null()) if node.negated else operand.is_(null())
+
+    def text_test(self, node: tree.TextTest) -> Sql:
+        text = self.value(node.text)
+        starts = node.operator == "startswith"
+        if isinstance(node.affix, tree.Literal) and isinstance(node.affix.value, str) and node.affix.value:
+            length = constant(len(node.affix.value))
+            affix = self.comparable(node.affix)
+            if self.postgresql:
+                part = func.left(text, length) if starts else func.right(text, length)
+            else:
+                part = func.substr(text, constant(1), length) if starts else func.substr(text, -length)
+            return _holds(part == affix)
+        return _holds(self.typed(node.operator, text, self.value(node.affix), kind=Kind.BOOLEAN))
+
+    def matches(self, node: tree.Matches) -> Sql:
+        text = self.value(node.text)
+        if self.postgresql:
+            pattern = literal(postgresql_pattern(node.pattern), Text())
+            return _holds(collate(text, "C").op("~", return_type=Boolean())(pattern))
+        return _holds(self.typed("matches", text, literal(node.pattern, Text()), kind=Kind.BOOLEAN))
+
+    # What is stored beside the contact ------------------------------------------------------------------------
+
+    def sent(self, node: tree.Sent) -> Sql:
+        if self.row.run is None:
+            return false()
+        message = tables.message.alias()
+        return exists(
+            select(constant(1))
+            .select_from(message)
+            .where(
+                message.c.partition == self.row.partition,
+                message.c.contact == self.row.contact,
+                message.c.run == self.row.run,
+                message.c.step == node.step,
+                message.c.status.in_([constant(status.value) for status in tables.LET_GO]),
+            )
+            .correlate_except(message)
+        )
+
+    def in_segment(self, node: tree.InSegment) -> Sql:
+        return Compiler(self.row.without_run(), self.dialect).condition(node.condition)
+
+    def consented(self, node: tree.Consented) -> Sql:
+        states = []
+        for channel in (node.channel, EVERY_CHANNEL):
+            consent = tables.consent.alias()
+            states.append(
+                select(consent.c.state)
+                .where(
+                    consent.c.partition == self.row.partition,
+                    consent.c.contact == self.row.contact,
+                    consent.c.topic == node.topic,
+                    consent.c.channel == channel,
+                )
+                .correlate_except(consent)
+                .scalar_subquery()
+            )
+        return _holds(func.coalesce(*states) == constant(tables.ConsentState.GIVEN.value))
+
+    def history(self, node: tree.History) -> Sql:
+        from runner.store.predicates.history import history_value
+
+        return history_value(self, node)
+
+
+def may_be_missing(node: Node) -> bool:
+    """Whether a boolean node can be None."""
+    return isinstance(node, tree.Name | tree.Literal | tree.Last | tree.Conditional)
+
+
+def _holds(condition: Sql) -> Sql:
+    """True where ``condition`` is, false where it is false or NULL."""
+    return _is(condition, True)
+
+
+def _is(condition: Sql, wanted: bool) -> Sql:
+    return condition.is_(true() if wanted else false())
+
+
+_HANDLERS: dict[type[Node], Callable[[Compiler, Any], Sql]] = {
+    tree.Literal: Compiler.literal,
+    tree.Name: Compiler.name,
+    tree.Clock: Compiler.clock,
+    tree.Logic: Compiler.logic,
+    tree.Not: Compiler.negation,
+    tree.Comparison: Compiler.comparison,
+    tree.Membership: Compiler.membership,
+    tree.IsNone: Compiler.is_none,
+    tree.TextTest: Compiler.text_test,
+    tree.Matches: Compiler.matches,
+    tree.Lower: Compiler.lower,
+    tree.Concatenation: Compiler.concatenation,
+    tree.Arithmetic: Compiler.arithmetic,
+    tree.Negative: Compiler.negative,
+    tree.Shift: Compiler.shift,
+    tree.Difference: Compiler.difference,
+    tree.Conditional: Compiler.conditional,
+    tree.Did: Compiler.history,
+    tree.Count: Compiler.history,
+    tree.Total: Compiler.history,
+    tree.Last: Compiler.history,
+    tree.DaysSince: Compiler.history,
+    tree.Sent: Compiler.sent,
+    tree.InSegment: Compiler.in_segment,
+    tree.Consented: Compiler.consented,
+}

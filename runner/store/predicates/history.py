@@ -1,0 +1,74 @@
+"""The past of a contact: each function is one correlated scalar subquery over its handled events, served by
+``ix_event_history`` (partition, contact, name, at)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import BigInteger, Select, exists, func, select
+
+from runner.journey.expression import tree
+from runner.journey.values import MILLIONTHS, Kind
+from runner.store import tables
+from runner.store.predicates.compile import Compiler, Sql
+from runner.store.predicates.read import read_json
+from runner.store.types import constant, microseconds_of, shifted
+
+_DAY = 86_400_000_000
+
+
+def history_value(compiler: Compiler, node: tree.History) -> Sql:
+    """The value of a history function."""
+    event = tables.event.alias()
+    if isinstance(node, tree.Did):
+        return exists(looked_at(compiler, node, event, constant(1)))
+    if isinstance(node, tree.Count):
+        counted = looked_at(compiler, node, event, func.count() * constant(MILLIONTHS))
+        return compiler.number(counted.scalar_subquery())
+    if isinstance(node, tree.Total):
+        number = read_json(event.c.properties, node.path, node.type, compiler.dialect)
+        if compiler.postgresql:
+            total = compiler.typed("number", func.coalesce(func.sum(number), constant(0)), kind=Kind.NUMBER)
+        else:
+            total = compiler.typed("sum", number, kind=Kind.NUMBER)
+        return looked_at(compiler, node, event, total).scalar_subquery()
+    if isinstance(node, tree.DaysSince):
+        latest = microseconds_of(func.max(event.c.at))
+        days = whole_days(compiler.instant() - latest) * constant(MILLIONTHS)
+        return compiler.number(looked_at(compiler, node, event, days).scalar_subquery())
+    found = read_json(event.c.properties, node.path, node.type, compiler.dialect, node.inside)
+    return (
+        looked_at(compiler, node, event, found)
+        .order_by(event.c.at.desc(), event.c.id.desc())
+        .limit(constant(1))
+        .scalar_subquery()
+    )
+
+
+def whole_days(elapsed: Sql) -> Sql:
+    """Days of 24 hours in so many microseconds, none of them negative."""
+    return elapsed.op("/", precedence=8, return_type=BigInteger())(constant(_DAY))
+
+
+def looked_at(compiler: Compiler, node: tree.History, event: Any, *columns: Sql) -> Select[Any]:
+    """``columns`` over the events that ``node`` looks at, as a query for each row."""
+    row = compiler.row
+    query = (
+        select(*columns)
+        .select_from(event)
+        .where(
+            event.c.partition == row.partition,
+            event.c.contact == row.contact,
+            event.c.name == node.event,
+            event.c.at <= row.instant,
+            event.c.pending.is_(False),
+        )
+        .correlate_except(event)
+    )
+    if node.within is not None:
+        query = query.where(event.c.at > shifted(row.instant, constant(-node.within)))
+    if node.where is not None:
+        about_it = Compiler(replace(row, event=event.c.properties), compiler.dialect)
+        query = query.where(about_it.condition(node.where))
+    return query

@@ -1,0 +1,44 @@
+"""Where an expression finds its values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """SQL columns of the row that an expression is read for.
+
+    ``contact_table`` is the contact's table or an alias of it, joined; ``zone`` is never NULL. Columns that are None
+    are missing: what would be read from them is None.
+    """
+
+    partition: ColumnElement[int]
+    contact: ColumnElement[int]
+    """The contact's id."""
+    contact_table: FromClause
+    zone: ColumnElement[str]
+    instant: ColumnElement[Any]
+    """When the expression is read: an Instant column."""
+    trigger: ColumnElement[Any] | None = None
+    """JSON: the properties of the event that started the run."""
+    data: ColumnElement[Any] | None = None
+    """JSON: ``run.NAME``."""
+    event: ColumnElement[Any] | None = None
+    """JSON: the properties of the event being looked at."""
+    run: ColumnElement[int] | None = None
+    """The run's id."""
+    entered_at: ColumnElement[Any] | None = None
+
+    def without_run(self) -> Row:
+        """The same contact at the same instant, as a segment sees it."""
+        return Row(
+            partition=self.partition,
+            contact=self.contact,
+            contact_table=self.contact_table,
+            zone=self.zone,
+            instant=self.instant,
+        )

@@ -1,0 +1,71 @@
+"""The next instant at which time alone may turn an expression, in SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, func
+
+from runner.journey.expression import Expression
+from runner.journey.expression.turns import (
+    MidnightOf,
+    MomentOf,
+    NextMidnight,
+    Turn,
+    WindowEnds,
+    turns,
+)
+from runner.store import tables
+from runner.store.localtime import local_microseconds, midnight, utc_microseconds
+from runner.store.predicates.compile import Compiler, Sql
+from runner.store.predicates.history import looked_at, whole_days
+from runner.store.predicates.row import Row
+from runner.store.types import constant, instant_of, microseconds_of
+
+_DAY = 86_400_000_000
+
+
+def next_turn(expression: Expression, row: Row, dialect: str) -> ColumnElement[Any] | None:
+    """The earliest instant after ``row.instant`` at which time alone may turn the value, though it need not.
+
+    NULL where there is none ahead; Python's None where time cannot turn it. Raises ValueError where ``turn_problem``
+    says why it cannot be told.
+    """
+    found, problem = turns(expression.tree)
+    if problem is not None:
+        raise ValueError(problem)
+    if not found:
+        return None
+    compiler = Compiler(row, dialect)
+    candidates = [
+        compiler.microseconds("after", _microseconds(compiler, turn), compiler.instant()) for turn in found
+    ]
+    if len(candidates) == 1:
+        return instant_of(candidates[0])
+    if compiler.postgresql:
+        return instant_of(func.least(*candidates))
+    return instant_of(compiler.microseconds("earliest", *candidates))
+
+
+def _microseconds(compiler: Compiler, turn: Turn) -> Sql:
+    zone = compiler.row.zone
+    if isinstance(turn, NextMidnight):
+        today = midnight(local_microseconds(compiler.instant(), zone))
+        return utc_microseconds(today + constant(_DAY), zone)
+    if isinstance(turn, MidnightOf):
+        day = compiler.microseconds("day_number", compiler.value(turn.date)) + constant(turn.days)
+        return utc_microseconds(day * constant(_DAY), zone)
+    if isinstance(turn, MomentOf):
+        moment = compiler.microseconds("microseconds", compiler.value(turn.moment))
+        return moment + constant(turn.microseconds)
+    event = tables.event.alias()
+    latest = microseconds_of(func.max(event.c.at))
+    if isinstance(turn, WindowEnds):
+        assert turn.history.within is not None
+        leaves = latest if turn.latest else microseconds_of(func.min(event.c.at))
+        ends = leaves + constant(turn.history.within)
+    elif turn.days is None:
+        ends = latest + (whole_days(compiler.instant() - latest) + constant(1)) * constant(_DAY)
+    else:
+        ends = latest + constant(turn.days * _DAY)
+    return looked_at(compiler, turn.history, event, ends).scalar_subquery()
