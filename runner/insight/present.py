@@ -61,13 +61,13 @@ def _messages_json(messages: Messages) -> dict[str, object]:
     }
 
 
-def journey_text(numbers: JourneyNumbers, *, states: bool) -> str:
-    """One journey as a paragraph and a table of its messages.
+def journey_text(numbers: JourneyNumbers, *, states: bool, facts: Sequence[tuple[str, str]] = ()) -> str:
+    """One journey as a paragraph, which begins with ``facts`` (names and texts), and a table of its messages.
 
     With ``states`` the table has a column for each state that a message is in; otherwise one for what policy
     let go.
     """
-    facts = [("entered", _entered(numbers))]
+    facts = [*facts, ("entered", _entered(numbers))]
     if numbers.active:
         standing = ", ".join(f"{item.step} {item.people:,}" for item in numbers.standing)
         facts.append(("in flight", f"{numbers.active:,} on: {standing}"))

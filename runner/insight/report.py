@@ -106,6 +106,12 @@ def journey_numbers(database: Database, journeys: Iterable[Journey]) -> tuple[Jo
     return tuple(_numbers(name, known.get(name), counts) for name in sorted({*known, *counts.entries}))
 
 
+def nothing_yet(journey: str) -> JourneyNumbers:
+    """The numbers of a journey of which nothing is known but its name."""
+    nothing = _Counts(runs=(), entries={}, messages=(), recipients={}, conversions={})
+    return _numbers(journey, None, nothing)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Counts:
     """The answers of the database, of all journeys together."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from runner.journey.catalog import (
@@ -19,10 +19,10 @@ from runner.journey.catalog import (
     IDENTIFIED,
     Catalog,
 )
-from runner.journey.duration import parse_duration
 from runner.journey.fit import fit
 from runner.journey.graph import walk
 from runner.journey.model import Journey, Send, Split
+from runner.journey.project import FOLDER, Project
 from runner.journey.scenario import (
     Consent,
     Expected,
@@ -34,10 +34,12 @@ from runner.journey.scenario import (
     Received,
     Scenario,
 )
+from runner.journey.scenario_time import read_moment
 from runner.journey.schema import load_document, plain
 from runner.journey.values import ValueType
 from runner.journey.words import did_you_mean, listed
 from runner.journey.yaml import Field, Fields, Items, Scalar, Value
+from runner.journey.zone_names import known_zone
 from runner.problem import Problem, Span
 
 SCHEMA = "tests"
@@ -49,7 +51,23 @@ TAKEN = frozenset({"at", "event", "properties"})
 
 def scenario_path(journey: str) -> str:
     """Where the scenarios of a journey stand, relative to the project."""
-    return f"journeys/{journey}/{FILE}"
+    return f"{FOLDER}/{journey}/{FILE}"
+
+
+def find_scenarios(project: Project) -> tuple[tuple[Scenario, ...], tuple[Problem, ...]]:
+    """The scenarios of all journeys of ``project``, in order of name and file, and what is wrong with their
+    files.
+    """
+    scenarios: list[Scenario] = []
+    problems: list[Problem] = []
+    for name in sorted(project.journeys):
+        path = scenario_path(name)
+        if path in project.files:
+            text = project.files[path]
+            found, wrong = load_scenarios(path, text, name, project.catalog, project.journeys)
+            scenarios.extend(found)
+            problems.extend(wrong)
+    return tuple(scenarios), tuple(problems)
 
 
 def load_scenarios(
@@ -158,39 +176,17 @@ class _Test:
         named = self.contact.get("timezone")
         if not isinstance(named, Scalar) or named.value is None:
             return ZoneInfo(self.catalog.timezone)
-        try:
-            return ZoneInfo(named.text)
-        except (ValueError, OSError, LookupError):
-            self.file.note(
-                "tests/timezone",
-                f"`{named.text}` is no time zone.",
-                named.span,
-                "Write an IANA name, for example Asia/Tbilisi.",
-            )
-            raise _Mistake from None
+        if not known_zone(named.text):
+            hint = "Write an IANA name, for example Asia/Tbilisi."
+            raise self.mistake("tests/timezone", f"`{named.text}` is no time zone.", named, hint)
+        return ZoneInfo(named.text)
 
     def instant(self, value: Scalar, start: datetime | None) -> datetime:
         """The instant that ``value`` writes; a duration counts from ``start``, where there is one."""
-        duration = parse_duration(value.text) if start is not None else None
-        if start is not None and duration is not None:
-            try:
-                return start + timedelta(microseconds=duration.elapsed)
-            except OverflowError:
-                raise self.mistake("tests/instant", f"`{value.text}` is too far away.", value) from None
         try:
-            written = datetime.fromisoformat(value.text)
-        except ValueError:
-            accepted = "an ISO 8601 instant (2026-03-01T10:00:00+04:00)"
-            also = "a time after the start (90m, 2d) or " if start is not None else ""
-            raise self.mistake("tests/instant", f"`{value.text}` is not {also}{accepted}.", value) from None
-        if written.tzinfo is None:
-            local = written.replace(tzinfo=self.zone)
-            instant = local.astimezone(UTC)
-            if instant.astimezone(self.zone).replace(tzinfo=None) != written:
-                message = f"The clocks of {self.zone} never show `{value.text}`."
-                raise self.mistake("tests/instant", message, value)
-            return instant
-        return written.astimezone(UTC)
+            return read_moment(value.text, start, self.zone)
+        except ValueError as error:
+            raise self.mistake("tests/instant", str(error), value) from None
 
     def at(self, fields: Fields) -> datetime | None:
         value = fields.get("at")
@@ -361,8 +357,8 @@ class _Test:
         if name.text not in known:
             self.file.unknown(what, name.text, known, name.span)
 
-    def mistake(self, code: str, message: str, value: Scalar) -> _Mistake:
-        self.file.note(code, message, value.span)
+    def mistake(self, code: str, message: str, value: Scalar, hint: str | None = None) -> _Mistake:
+        self.file.note(code, message, value.span, hint)
         return _Mistake()
 
 

@@ -140,6 +140,16 @@ def entry_counts(connection: Connection) -> list[EntryCount]:
     ]
 
 
+def active_by_version(connection: Connection) -> dict[tuple[str, int], int]:
+    """How many runs are on, by (journey, version id)."""
+    counted = (
+        select(run.c.journey, run.c.version, func.count().label("runs"))
+        .where(run.c.status == RunStatus.ACTIVE)
+        .group_by(run.c.journey, run.c.version)
+    )
+    return {(row.journey, row.version): row.runs for row in connection.execute(counted)}
+
+
 def message_counts(connection: Connection) -> list[MessageCount]:
     """How many messages of each step are in each state, for each reason, and to how many contacts."""
     kind = (message.c.journey, message.c.step, message.c.channel, message.c.status, message.c.reason)
@@ -239,6 +249,11 @@ def totals(connection: Connection) -> Totals:
     return Totals(
         contacts=people, events=row.events, pending=int(row.pending), first=row.first, last=row.last
     )
+
+
+def pending_count(connection: Connection) -> int:
+    """How many events have not been handled. Served by ``ix_event_pending``."""
+    return connection.execute(select(func.count()).select_from(event).where(event.c.pending)).scalar_one()
 
 
 def next_due(connection: Connection) -> datetime | None:

@@ -4,15 +4,30 @@ be sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+)
 
 from runner.journey.catalog import CONTACT_UPDATED
+from runner.journey.expression import Expression
+from runner.store.messages import MessageKey
+from runner.store.predicates import Row, json_value
 from runner.store.tables import (
     LET_GO,
     MessageStatus,
@@ -27,6 +42,7 @@ from runner.store.tables import (
     run,
     step_log,
 )
+from runner.store.types import ByCodePoint, Instant
 
 CONTACT_OWNED = (conversion, message, assignment, step_log, run, event, consent_log, consent, contact)
 """Every table with rows of contacts."""
@@ -52,6 +68,7 @@ class Entry:
     chapter: Chapter
     name: str
     run: int = 0
+    event: int = 0
     node: int = 0
     step: str | None = None
     outcome: str | None = None
@@ -61,6 +78,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class MessageDecision:
+    """What policy decided about a message, and what became of it."""
+
+    key: MessageKey
     channel: str
     status: MessageStatus
     reason: str | None
@@ -93,19 +113,19 @@ def story(connection: Connection, key: str) -> tuple[Entry, ...]:
     return tuple(
         sorted(
             entries,
-            key=lambda entry: (entry.at, entry.run, order.index(entry.chapter), entry.node),
+            key=lambda entry: (entry.at, entry.run, entry.event, order.index(entry.chapter), entry.node),
         )
     )
 
 
 def _received(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
     rows = connection.execute(
-        select(event.c.at, event.c.name)
+        select(event.c.id, event.c.at, event.c.name)
         .where(own, ~event.c.pending, event.c.name != CONTACT_UPDATED)
         .order_by(event.c.at, event.c.id)
     )
     for row in rows:
-        yield Entry(at=row.at, chapter=Chapter.RECEIVED, name=row.name)
+        yield Entry(at=row.at, chapter=Chapter.RECEIVED, name=row.name, event=row.id)
 
 
 def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
@@ -146,8 +166,11 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
     """The steps that runs left. A send is left when policy has decided, so its message is there."""
     rows = connection.execute(
         select(
+            step_log.c.partition,
+            step_log.c.contact,
             step_log.c.at,
             step_log.c.run,
+            step_log.c.visit,
             step_log.c.node,
             step_log.c.step,
             step_log.c.outcome,
@@ -187,7 +210,12 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
             outcome=row.outcome,
             message=None
             if row.channel is None
-            else MessageDecision(channel=row.channel, status=MessageStatus(row.status), reason=row.reason),
+            else MessageDecision(
+                key=MessageKey(row.partition, row.contact, row.run, row.step, row.visit),
+                channel=row.channel,
+                status=MessageStatus(row.status),
+                reason=row.reason,
+            ),
         )
 
 
@@ -207,3 +235,55 @@ def forget_contacts(connection: Connection) -> None:
     """Empty every table of contacts, so that a scratch database serves for the next scenario."""
     for table in CONTACT_OWNED:
         connection.execute(delete(table))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an expression is read: at an instant, for a run, or for an event that has arrived (0: for
+    none).
+    """
+
+    at: datetime
+    run: int = 0
+    event: int = 0
+
+
+def read_values(
+    connection: Connection, key: str, place: Place, expressions: Sequence[Expression], *, timezone: str
+) -> list[Any]:
+    """What ``expressions`` come to for the contact ``key`` at ``place``, in stored form; ``timezone`` is the
+    catalog's.
+
+    Raises LookupError where there is no such contact, run or event.
+    """
+    rows: FromClause = contact
+    where = [contact.c.key == key]
+    if place.run:
+        rows = rows.join(run, and_(run.c.partition == contact.c.partition, run.c.contact == contact.c.id))
+        where.append(run.c.id == place.run)
+    if place.event:
+        rows = rows.join(
+            event, and_(event.c.partition == contact.c.partition, event.c.contact == contact.c.id)
+        )
+        where.append(event.c.id == place.event)
+    row = Row(
+        partition=contact.c.partition,
+        contact=contact.c.id,
+        contact_table=contact,
+        zone=func.coalesce(contact.c.timezone, literal(timezone, ByCodePoint())),
+        instant=literal(place.at, Instant()),
+        trigger=run.c.trigger if place.run else None,
+        data=run.c.data if place.run else None,
+        event=event.c.properties if place.event else None,
+        run=run.c.id if place.run else None,
+        entered_at=run.c.entered_at if place.run else None,
+    )
+    dialect = connection.dialect.name
+    columns = [
+        json_value(expression, row, dialect).label(f"value_{index}")
+        for index, expression in enumerate(expressions)
+    ]
+    found = connection.execute(select(*columns).select_from(rows).where(*where)).first()
+    if found is None:
+        raise LookupError(f"no contact {key} with {place}")
+    return [json.loads(value) if isinstance(value, str) else value for value in found]

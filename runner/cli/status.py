@@ -1,0 +1,35 @@
+"""``journeys status``: the journeys in force, people on each step, messages by state."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from runner.cli.options import format_option, project_option
+
+
+@click.command("status")
+@project_option
+@format_option
+@click.option("--database", "url", metavar="URL", help="Another database than the one of the settings.")
+def command(project: Path, output_format: str, url: str | None) -> int:
+    """Show the journeys, the people on each step, and the messages by state."""
+    import json
+
+    from runner.clock import utc_now
+    from runner.insight.status import read_status, status_json, status_text
+    from runner.settings import load_settings
+    from runner.store.database import Database
+
+    database = Database.open(url or load_settings(project, os.environ).database_url)
+    try:
+        status = read_status(database)
+    finally:
+        database.close()
+    if output_format == "json":
+        click.echo(json.dumps(status_json(status), indent=2, ensure_ascii=False))
+    else:
+        click.echo(status_text(status, utc_now()))
+    return 0

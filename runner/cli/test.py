@@ -1,0 +1,60 @@
+"""``journeys test``: the scenarios of the journeys, in virtual time on the real engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from runner.cli.options import format_option, project_option
+
+NOTHING_TO_TEST = 4
+
+
+@click.command("test")
+@click.argument("names", nargs=-1, metavar="[JOURNEY]...")
+@click.option("-k", "text", metavar="TEXT", help="Only scenarios whose name contains TEXT.")
+@project_option
+@format_option
+def command(names: tuple[str, ...], text: str | None, project: Path, output_format: str) -> int:
+    """Run the scenarios of the journeys in virtual time: all, or those of the journeys named.
+
+    Exit codes: 0 all passed, 1 some failed or the files have errors, 2 wrong usage, 4 nothing to test.
+    """
+    import logging
+
+    from runner.journey.project import load_project, read_files
+    from runner.journey.scenario_file import find_scenarios
+    from runner.problem import ProblemsFound, Severity
+    from runner.review.check import rule_problems
+    from runner.review.outcomes import failure_text, outcomes_json, summary_text
+    from runner.review.scenarios import play_all
+
+    files = read_files(project)
+    loaded = load_project(files)
+    scenarios, problems = find_scenarios(loaded)
+    problems = (*loaded.problems, *rule_problems(loaded), *problems)
+    errors = tuple(dict.fromkeys(p for p in problems if p.severity is Severity.ERROR))
+    if errors:
+        raise ProblemsFound(errors, files)
+    for name in names:
+        if name not in loaded.journeys:
+            known = ", ".join(sorted(loaded.journeys)) or "none"
+            raise click.UsageError(f"There is no journey {name!r}. There are: {known}.")
+    chosen = [
+        scenario
+        for scenario in scenarios
+        if (not names or scenario.journey in names) and (text is None or text in scenario.name)
+    ]
+    if not chosen:
+        click.echo("Nothing to test: no scenario is chosen.", err=True)
+        return NOTHING_TO_TEST
+    # What the engine logs about a message that cannot be rendered stands in the scenario's timeline.
+    logging.getLogger("runner").addHandler(logging.NullHandler())
+    outcomes = []
+    for outcome in play_all(loaded, chosen):
+        outcomes.append(outcome)
+        if output_format == "text" and not outcome.passed:
+            click.echo(failure_text(outcome) + "\n")
+    click.echo(outcomes_json(outcomes) if output_format == "json" else summary_text(outcomes))
+    return 0 if all(outcome.passed for outcome in outcomes) else 1

@@ -1,0 +1,148 @@
+"""The state of a deployment: journeys and their versions, people on each step, messages by state, what is
+due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from runner.insight.present import count_text, instant_text, journey_json, journey_text
+from runner.insight.report import JourneyNumbers, journey_numbers, nothing_yet
+from runner.journey.project import load_project
+from runner.store import reports
+from runner.store.database import Database
+from runner.store.tables import JourneyState
+from runner.store.versions import StoredVersion, current_versions
+
+SHORT_HASH = 12
+"""Digits of a version's hash that are shown to people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InForce:
+    """The version of a journey that contacts enter, and since when."""
+
+    version: str
+    state: JourneyState
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class JourneyStatus:
+    """``in_force`` is None for a journey that was never applied here; ``older`` counts the runs that finish
+    on older versions."""
+
+    numbers: JourneyNumbers
+    in_force: InForce | None
+    older: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """``next_due`` is the earliest instant at which a run is due, ``oldest_pending`` that of the earliest
+    event that has not been handled; None where there is none."""
+
+    journeys: tuple[JourneyStatus, ...]
+    totals: reports.Totals
+    next_due: datetime | None
+    oldest_pending: datetime | None
+
+
+def read_status(database: Database) -> Status:
+    """The present state of ``database``."""
+    with database.read() as connection:
+        stored = {version.journey: version for version in current_versions(connection)}
+        active = reports.active_by_version(connection)
+        totals = reports.totals(connection)
+        next_due = reports.next_due(connection)
+        oldest_pending = reports.next_pending(connection)
+    journeys = [
+        journey
+        for version in stored.values()
+        if (journey := load_project(version.files).journeys.get(version.journey)) is not None
+    ]
+    found = {one.journey: one for one in journey_numbers(database, journeys)}
+    return Status(
+        journeys=tuple(
+            _journey(name, found.get(name), stored.get(name), active) for name in sorted({*found, *stored})
+        ),
+        totals=totals,
+        next_due=next_due,
+        oldest_pending=oldest_pending,
+    )
+
+
+def _journey(
+    name: str,
+    numbers: JourneyNumbers | None,
+    stored: StoredVersion | None,
+    active: Mapping[tuple[str, int], int],
+) -> JourneyStatus:
+    current = stored.id if stored else None
+    return JourneyStatus(
+        numbers=numbers or nothing_yet(name),
+        in_force=InForce(version=stored.hash, state=stored.state, since=stored.since) if stored else None,
+        older=sum(
+            runs for (journey, version), runs in active.items() if journey == name and version != current
+        ),
+    )
+
+
+def status_json(status: Status) -> dict[str, object]:
+    """For programs: instants are ISO 8601 in UTC."""
+    return {
+        "contacts": status.totals.contacts,
+        "events": status.totals.events,
+        "pending_events": status.totals.pending,
+        "oldest_pending": _instant(status.oldest_pending),
+        "next_due": _instant(status.next_due),
+        "journeys": [
+            {
+                **journey_json(one.numbers),
+                "version": one.in_force.version if one.in_force else None,
+                "state": one.in_force.state.value if one.in_force else None,
+                "since": _instant(one.in_force.since) if one.in_force else None,
+                "on_older_versions": one.older,
+            }
+            for one in status.journeys
+        ],
+    }
+
+
+def status_text(status: Status, now: datetime) -> str:
+    """For people: the totals, then a paragraph and a table a journey. What is overdue at ``now`` says so."""
+    totals = status.totals
+    lines = [f"{count_text(totals.contacts, 'contact')}, {count_text(totals.events, 'event')}"]
+    if totals.pending:
+        oldest = _when(status.oldest_pending, now)
+        lines.append(f"{count_text(totals.pending, 'event')} not handled yet, the oldest of {oldest}")
+    if status.next_due is not None:
+        lines.append(f"next run due {_when(status.next_due, now)}")
+    if not status.journeys:
+        return "\n".join([*lines, "", "No journey has been applied: `journeys apply` does it."])
+    journeys = (journey_text(one.numbers, states=True, facts=_facts(one)) for one in status.journeys)
+    return "\n\n".join(["\n".join(lines), *journeys])
+
+
+def _facts(one: JourneyStatus) -> tuple[tuple[str, str], ...]:
+    current = one.in_force
+    if current is None:
+        return (("version", "none in force"),)
+    since = f"{current.version[:SHORT_HASH]}, {current.state.value} since {_minute(current.since)}"
+    older = (("older", f"{one.older:,} in flight on older versions"),) if one.older else ()
+    return (("version", since), *older)
+
+
+def _when(instant: datetime | None, now: datetime) -> str:
+    assert instant is not None
+    return f"{_minute(instant)}{' (overdue)' if instant < now else ''}"
+
+
+def _minute(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else instant_text(instant)

@@ -1,0 +1,31 @@
+"""Instants as people write them: in scenarios, and on the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from runner.journey.duration import parse_duration
+
+
+def read_moment(text: str, start: datetime | None, zone: tzinfo) -> datetime:
+    """The instant that ``text`` writes, aware, in UTC.
+
+    It is a time after ``start`` (``90m``, ``-2d``; a day is 24 hours), where there is one, or ISO 8601;
+    without an offset it is local time of ``zone``, the first where it occurs twice. Raises ValueError with
+    what is wrong, as a sentence.
+    """
+    duration = parse_duration(text) if start is not None else None
+    try:
+        if start is not None and duration is not None:
+            return start + timedelta(microseconds=duration.elapsed)
+        written = datetime.fromisoformat(text)
+        local = written if written.tzinfo else written.replace(tzinfo=zone)
+        instant = local.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"`{text}` is too far away.") from None
+    except ValueError:
+        also = "a time after the start (90m, 2d) or " if start is not None else ""
+        raise ValueError(f"`{text}` is not {also}an ISO 8601 instant (2026-03-01T10:00:00+04:00).") from None
+    if written.tzinfo is None and instant.astimezone(zone).replace(tzinfo=None, fold=0) != written:
+        raise ValueError(f"The clocks of {zone} never show `{text}`.")
+    return instant

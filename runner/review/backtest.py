@@ -1,0 +1,272 @@
+"""Recorded events through journeys under virtual time, on a database of their own: what would have happened.
+
+The same engine as in production does the work; nothing is rendered and no channel is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from runner.engine.apply import apply_project
+from runner.engine.intake import Rejected, read_arrivals
+from runner.engine.tick import EXACT, Pace, tick
+from runner.engine.versions import Versions, load_versions
+from runner.journey.catalog import EVERY_CHANNEL, Catalog
+from runner.journey.project import Project
+from runner.problem import JourneysError
+from runner.review.reporters import counted
+from runner.store import reports
+from runner.store.contacts import grant_consent
+from runner.store.database import Database, write_json
+from runner.store.events import Arrival, store_events
+
+SUFFIXES = (".ndjson", ".ndjson.gz", ".csv")
+FIRST_SHOWN = 10
+"""How many rejections are shown one by one."""
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""When journeys of a backtest count as applied, and consents as granted: before anything that is recorded."""
+
+BATCH = 20_000
+"""Events that are stored, and contacts that are advanced, in one transaction unless told."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is being done, how much of it is done, and of how much (None where that is not known)."""
+
+
+def silent(what: str, done: int, of: int | None) -> None:
+    """The progress that nobody looks at."""
+    del what, done, of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """Consent that is granted to everybody before the beginning. ``channel`` is ``*`` for every channel."""
+
+    topic: str
+    channel: str = EVERY_CHANNEL
+
+    def __str__(self) -> str:
+        return self.topic if self.channel == EVERY_CHANNEL else f"{self.topic}:{self.channel}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """A line of a recording that could not be read, or a value of it that did not fit."""
+
+    file: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What was replayed. ``first`` is the instant of the earliest event, ``until`` where virtual time
+    stopped.
+    """
+
+    files: tuple[str, ...]
+    contacts: int
+    events: int
+    duplicates: int
+    first: datetime
+    until: datetime
+    grants: tuple[Grant, ...]
+    rejected_lines: int
+    rejected_values: int
+    rejections: tuple[Rejection, ...]
+    """The first few of both kinds."""
+
+
+@dataclass
+class _Intake:
+    """What has been read so far."""
+
+    events: int = 0
+    duplicates: int = 0
+    lines: int = 0
+    values: int = 0
+    shown: list[Rejection] = field(default_factory=list)
+
+    def reject(self, file: str, line: int, reason: str) -> None:
+        if len(self.shown) < FIRST_SHOWN:
+            self.shown.append(Rejection(file=file, line=line, reason=reason))
+
+
+def recordings(folder: Path) -> tuple[Path, ...]:
+    """The recordings in ``folder``, by file name. Raises JourneysError where there are none."""
+    found = sorted(
+        (path for path in folder.iterdir() if path.is_file() and path.name.endswith(SUFFIXES)),
+        key=lambda path: path.name,
+    )
+    if not found:
+        raise JourneysError(f"{folder} holds no recording: no file ends with {', '.join(SUFFIXES)}")
+    return tuple(found)
+
+
+def parse_grant(text: str, catalog: Catalog) -> Grant:
+    """``TOPIC`` or ``TOPIC:CHANNEL`` as a grant. Raises JourneysError for one that the catalog does not
+    have.
+    """
+    topic, colon, channel = text.partition(":")
+    if topic not in catalog.topics:
+        known = ", ".join(sorted(catalog.topics)) or "none"
+        raise JourneysError(f"--grant {text}: there is no topic {topic!r}; the catalog has: {known}")
+    if colon and channel != EVERY_CHANNEL and channel not in catalog.channels:
+        known = ", ".join(sorted(catalog.channels)) or "none"
+        raise JourneysError(f"--grant {text}: there is no channel {channel!r}; the catalog has: {known}")
+    return Grant(topic=topic, channel=channel if colon else EVERY_CHANNEL)
+
+
+def replay(
+    database: Database,
+    project: Project,
+    paths: Sequence[Path],
+    *,
+    grants: Sequence[Grant] = (),
+    until: datetime | None = None,
+    batch: int = BATCH,
+    progress: Progress = silent,
+) -> Replayed:
+    """Live through what ``paths`` record, in an empty ``database``, until the instant of the last event or
+    ``until``.
+
+    ``batch`` is the number of events stored, and of contacts advanced, in one transaction; it changes nothing
+    in what happens. Raises JourneysError where the recordings hold no event.
+    """
+    apply_project(database, project, now=BEGINNING, author=None, git_commit=None)
+    intake = _Intake()
+    for path in paths:
+        _store(database, path, project.catalog, intake, batch, progress)
+    with database.begin() as connection:
+        for grant in grants:
+            grant_consent(
+                connection,
+                database.deployment,
+                None,
+                topic=grant.topic,
+                channel=grant.channel,
+                at=BEGINNING,
+                source="backtest --grant",
+            )
+    with database.read() as connection:
+        totals = reports.totals(connection)
+    if totals.first is None or totals.last is None:
+        raise JourneysError("the recordings hold no event")
+    end = until or totals.last
+    pace = replace(EXACT, contacts=batch)
+    _live(database, load_versions(database), end, pace, totals.pending, progress)
+    return Replayed(
+        files=tuple(path.name for path in paths),
+        contacts=totals.contacts,
+        events=intake.events,
+        duplicates=intake.duplicates,
+        first=totals.first,
+        until=end,
+        grants=tuple(grants),
+        rejected_lines=intake.lines,
+        rejected_values=intake.values,
+        rejections=tuple(intake.shown),
+    )
+
+
+def _store(
+    database: Database, path: Path, catalog: Catalog, intake: _Intake, batch: int, progress: Progress
+) -> None:
+    """Store what ``path`` records as events that are still to be handled."""
+    for portion in _portions(read_arrivals(path, catalog), batch):
+        arrivals = []
+        for item in portion:
+            if isinstance(item, Rejected):
+                intake.lines += 1
+                intake.reject(path.name, item.line, item.reason)
+            else:
+                arrivals.append(item)
+        with database.begin() as connection:
+            stored = store_events(connection, database.deployment, arrivals, pending=True)
+        intake.events += stored.new
+        intake.duplicates += stored.duplicate
+        progress(f"reading {path.name}", intake.events + intake.duplicates, None)
+
+
+def _portions(items: Iterable[Arrival | Rejected], size: int) -> Iterator[list[Arrival | Rejected]]:
+    iterator = iter(items)
+    while portion := list(islice(iterator, size)):
+        yield portion
+
+
+def _live(
+    database: Database, versions: Versions, until: datetime, pace: Pace, pending: int, progress: Progress
+) -> None:
+    """Let virtual time run to ``until``."""
+    while tick(database, versions, until, pace).more:
+        with database.read() as connection:
+            left = reports.pending_count(connection)
+        progress("living through it", pending - left, pending)
+
+
+def replayed_text(replayed: Replayed) -> str:
+    """What was replayed, what was granted and what was rejected, as lines for people."""
+    lines = [
+        f"Replayed {counted(replayed.events, 'event')} of {counted(replayed.contacts, 'contact')} "
+        f"from {', '.join(replayed.files)}",
+        f"  from {_minute(replayed.first)} to {_minute(replayed.until)} UTC; nothing was sent to anybody.",
+    ]
+    if replayed.duplicates:
+        lines.append(f"  {counted(replayed.duplicates, 'event')} came twice and counted once.")
+    if replayed.grants:
+        granted = ", ".join(map(str, replayed.grants))
+        lines.append(f"  Consent was granted to everybody by --grant: {granted}.")
+    if replayed.rejected_lines or replayed.rejected_values:
+        lines_rejected = counted(replayed.rejected_lines, "line")
+        lines.append(f"  Rejected: {lines_rejected}, {counted(replayed.rejected_values, 'value')}.")
+        lines += [f"    {item.file}:{item.line}: {item.reason}" for item in replayed.rejections]
+        if replayed.rejected_lines + replayed.rejected_values > len(replayed.rejections):
+            lines.append("    …")
+    return "\n".join(lines)
+
+
+def replayed_json(replayed: Replayed) -> dict[str, object]:
+    """The same for programs; instants are ISO 8601 in UTC."""
+    return {
+        "files": list(replayed.files),
+        "contacts": replayed.contacts,
+        "events": replayed.events,
+        "duplicates": replayed.duplicates,
+        "first": _iso(replayed.first),
+        "until": _iso(replayed.until),
+        "granted": [str(grant) for grant in replayed.grants],
+        "rejected": {
+            "lines": replayed.rejected_lines,
+            "values": replayed.rejected_values,
+            "first": [
+                {"file": item.file, "line": item.line, "reason": item.reason} for item in replayed.rejections
+            ],
+        },
+    }
+
+
+def message_json(line: reports.MessageLine) -> str:
+    """A message as a line of NDJSON: ``status`` is ``sent`` for what policy let go, else ``blocked``."""
+    return write_json(
+        {
+            "contact": line.contact,
+            "journey": line.journey,
+            "step": line.step,
+            "channel": line.channel,
+            "at": _iso(line.at),
+            "status": "sent" if line.let_go else "blocked",
+            "reason": line.reason,
+        }
+    )
+
+
+def _iso(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _minute(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}"

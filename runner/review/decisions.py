@@ -1,0 +1,150 @@
+"""Why a scenario went the way it went: the expressions that were read, what came out, and the values that
+they saw.
+
+Values are read by the same SQL as the engine's, directly after the instant at which it decided. What a run
+changed at that very instant is therefore seen as it is afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from runner.engine.versions import Version
+from runner.journey.expression import Expression, Node
+from runner.journey.expression.canonical import canonical
+from runner.journey.expression.tree import (
+    Clock,
+    Consented,
+    Count,
+    DaysSince,
+    Did,
+    InSegment,
+    Last,
+    Name,
+    Sent,
+    Total,
+    children,
+)
+from runner.journey.model import Branch, Condition
+from runner.journey.scenario import Scenario
+from runner.journey.values import MILLIONTHS, Kind, ValueType
+from runner.review.timeline import Decision, offset_text
+from runner.store.database import Database
+from runner.store.story import Chapter, Entry, Place, read_values, story
+
+READ = (Name, Clock, Did, Count, Total, Last, DaysSince, Sent, Consented, InSegment)
+"""The nodes whose values are shown."""
+
+
+class Watcher:
+    """Looks at a scratch database after each instant of a scenario, and remembers what decided."""
+
+    def __init__(self, database: Database, version: Version, scenario: Scenario) -> None:
+        self._database = database
+        self._version = version
+        self._scenario = scenario
+        self._found: list[Decision] = []
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """What has been seen, in order of time."""
+        return tuple(self._found)
+
+    def look(self, instant: datetime) -> None:
+        """Remember what was decided at ``instant``, which has just been handled."""
+        with self._database.read() as connection:
+            entries = [entry for entry in story(connection, self._scenario.person.id) if entry.at == instant]
+            for label, outcome, expression, place in self._decided(entries, instant):
+                names = tuple(_read(expression.tree))
+                values = read_values(
+                    connection,
+                    self._scenario.person.id,
+                    place,
+                    (expression, *(Expression(canonical(name), name, name.type) for name in names)),
+                    timezone=self._version.catalog.timezone,
+                )
+                self._found.append(
+                    Decision(
+                        at=instant,
+                        step=label,
+                        outcome=outcome or value_text(values[0], expression.type),
+                        source=expression.source,
+                        values=tuple(
+                            (name_text(name), value_text(value, name.type))
+                            for name, value in zip(names, values[1:], strict=True)
+                        ),
+                    )
+                )
+
+    def _decided(
+        self, entries: Sequence[Entry], instant: datetime
+    ) -> Iterator[tuple[str, str, Expression, Place]]:
+        """Label, outcome (empty: the expression's value), expression, and where it was read."""
+        yield from self._triggers(entries, instant)
+        for entry in entries:
+            if entry.name != self._version.journey.name:
+                continue
+            place = Place(at=instant, run=entry.run)
+            if entry.chapter is Chapter.LEFT and entry.step is not None:
+                yield from self._step(entry, entry.step, place)
+            elif entry.chapter is Chapter.ENDED:
+                for rule in self._version.journey.exits:
+                    if rule.when is not None and rule.reason == entry.outcome:
+                        yield f"exit {rule.reason}", "", rule.when, place
+
+    def _triggers(
+        self, entries: Sequence[Entry], instant: datetime
+    ) -> Iterator[tuple[str, str, Expression, Place]]:
+        for entry in entries:
+            if entry.chapter is Chapter.RECEIVED:
+                for trigger in self._version.journey.triggers:
+                    if trigger.event == entry.name and trigger.where is not None:
+                        yield f"trigger {entry.name}", "", trigger.where, Place(at=instant, event=entry.event)
+
+    def _step(self, entry: Entry, step: str, place: Place) -> Iterator[tuple[str, str, Expression, Place]]:
+        match self._version.program.node(step).verb:
+            case Condition(test=test):
+                yield step, entry.outcome or "", test, place
+            case Branch(cases=cases):
+                for case in cases:
+                    if case.when is not None:
+                        yield f"{step}, case {case.name}", "", case.when, place
+                    if case.name == entry.outcome:
+                        break
+
+
+def _read(node: Node) -> Iterator[Node]:
+    """The parts of an expression that read something, each once, from left to right."""
+    found: dict[Node, None] = {}
+
+    def visit(part: Node) -> None:
+        if isinstance(part, READ):
+            found[part] = None
+        else:
+            for child in children(part):
+                visit(child)
+
+    visit(node)
+    yield from found
+
+
+def name_text(node: Node) -> str:
+    """A part of an expression as an author would write it."""
+    return re.sub(
+        r"within=(\d+)us",
+        lambda match: f'within="{offset_text(timedelta(microseconds=int(match[1])))}"',
+        canonical(node),
+    )
+
+
+def value_text(value: object, kind: ValueType) -> str:
+    """A stored value as an author would write it."""
+    if value is None or isinstance(value, bool):
+        return {None: "None", True: "true", False: "false"}[value]
+    if kind.kind is Kind.NUMBER and isinstance(value, int):
+        text = f"{Decimal(value) / MILLIONTHS:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return json.dumps(value, ensure_ascii=False)

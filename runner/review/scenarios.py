@@ -1,0 +1,233 @@
+"""Scenarios played: the real engine on a scratch database under a virtual clock, messages really rendered.
+
+A scratch database is made once for all scenarios with the same journeys in force, and emptied between them:
+making tables and compiling journeys takes far longer than playing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from channels.base import Channel, Message, Sent
+from runner.engine.apply import apply_project
+from runner.engine.deliver import deliver, idempotency_key
+from runner.engine.tick import EXACT, tick
+from runner.engine.versions import Versions, load_versions
+from runner.journey.catalog import IDENTIFIED
+from runner.journey.fit import fit_event, fit_traits
+from runner.journey.model import Send
+from runner.journey.project import Project, load_project
+from runner.journey.scenario import Received, Scenario
+from runner.review.decisions import Watcher
+from runner.review.timeline import Comparison, Happening, Kind, compare
+from runner.store import reports, story
+from runner.store.contacts import grant_consent
+from runner.store.database import Database
+from runner.store.events import Arrival, store_events
+from runner.store.tables import MessageStatus, RunStatus
+from runner.store.zones import known_zone
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""When the journeys under test count as applied."""
+BEFORE = timedelta(microseconds=1)
+"""How long before all else the contact becomes known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one scenario."""
+
+    scenario: Scenario
+    comparison: Comparison
+
+    @property
+    def passed(self) -> bool:
+        return self.comparison.passed
+
+
+def play_all(project: Project, scenarios: Sequence[Scenario]) -> Iterator[Outcome]:
+    """Play ``scenarios`` one after another, in their order."""
+    with ExitStack() as stack:
+        stages: dict[tuple[str, ...], Stage] = {}
+        for scenario in scenarios:
+            names = tuple(sorted(scenario.journeys))
+            if names not in stages:
+                stages[names] = Stage(stack.enter_context(Database.scratch()), project, names)
+            yield stages[names].play(scenario)
+
+
+class Capture:
+    """A channel that keeps what it is given, by idempotency key, for the expectations to read."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Message] = {}
+
+    def send(self, message: Message) -> Sent:
+        self.messages[message.idempotency_key] = message
+        return Sent()
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class Stage:
+    """An empty database with the journeys of one set of scenarios applied."""
+
+    def __init__(self, database: Database, project: Project, names: Sequence[str]) -> None:
+        files = {path: text for name in names for path, text in project.bundle(name).items()}
+        self.project = load_project(files)
+        self.database = database
+        apply_project(database, self.project, now=BEGINNING, author=None, git_commit=None)
+        self.versions: Versions = load_versions(database)
+        self._channels = {
+            node.verb.channel
+            for version in self.versions
+            for node in version.program.nodes
+            if isinstance(node.verb, Send)
+        }
+
+    def play(self, scenario: Scenario) -> Outcome:
+        """Play one scenario; one that fails is played a second time with an eye on what its decisions
+        read.
+        """
+        outcome = Outcome(scenario=scenario, comparison=compare(scenario, self._happenings(scenario, None)))
+        if outcome.passed:
+            return outcome
+        watcher = Watcher(self.database, self.versions.current[scenario.journey], scenario)
+        self._happenings(scenario, watcher.look)
+        return replace(outcome, comparison=replace(outcome.comparison, decisions=watcher.decisions()))
+
+    def _happenings(
+        self, scenario: Scenario, look: Callable[[datetime], None] | None
+    ) -> tuple[Happening, ...]:
+        self._set(scenario)
+        capture = Capture()
+        self._live(scenario, capture, look or (lambda _: None))
+        with self.database.read() as connection:
+            entries = story.story(connection, scenario.person.id)
+        known = _known_since(scenario)
+        return tuple(
+            happening
+            for entry in entries
+            if entry.at != known
+            if (happening := self._told(entry, capture)) is not None
+        )
+
+    def _set(self, scenario: Scenario) -> None:
+        """Everything as it is before the start, and all that will arrive. What is before the start is
+        history: it changes the contact, and no journey reacts to it."""
+        known = _known_since(scenario)
+        person = scenario.person
+        arrivals = [
+            self._arrival(scenario, number, received) for number, received in enumerate(scenario.received)
+        ]
+        past = [arrival for arrival in arrivals if arrival.at < scenario.start]
+        to_come = [arrival for arrival in arrivals if arrival.at >= scenario.start]
+        identity = Received(at=known, name=IDENTIFIED, properties=person.traits, span=scenario.span)
+        deployment = self.database.deployment
+        with self.database.begin() as connection:
+            story.forget_contacts(connection)
+            history = [self._arrival(scenario, -1, identity), *past]
+            store_events(connection, deployment, history, pending=False)
+            for consent in person.consents:
+                grant_consent(
+                    connection,
+                    deployment,
+                    [person.id],
+                    topic=consent.topic,
+                    channel=consent.channel,
+                    at=known,
+                    source="scenario",
+                )
+            for step, arm in scenario.arms.items():
+                story.assign_arm(connection, person.id, scenario.journey, step, arm)
+            store_events(connection, deployment, to_come, pending=True)
+
+    def _arrival(self, scenario: Scenario, number: int, received: Received) -> Arrival:
+        catalog, raw = self.project.catalog, received.properties
+        fitted = (
+            fit_traits(catalog, raw, known_zone=known_zone)
+            if received.name == IDENTIFIED
+            else fit_event(catalog, received.name, raw)
+        )
+        return Arrival(
+            contact=scenario.person.id,
+            name=received.name,
+            at=received.at,
+            properties=fitted.properties,
+            undeclared=fitted.undeclared,
+            dedup_key=f"scenario {number}",
+        )
+
+    def _live(self, scenario: Scenario, capture: Capture, look: Callable[[datetime], None]) -> None:
+        """Go from instant to instant until nothing is due up to the horizon. Messages are rendered at the
+        instant that lets them go, when the contact is as the reader would have found it."""
+        channels: Mapping[str, Channel] = dict.fromkeys(self._channels, capture)
+        while (instant := self._next_instant()) is not None and instant <= scenario.horizon:
+            while tick(self.database, self.versions, instant, EXACT).more:
+                pass
+            while deliver(self.database, self.versions, channels, instant, exact=True).claimed:
+                pass
+            look(instant)
+
+    def _next_instant(self) -> datetime | None:
+        with self.database.read() as connection:
+            instants = (reports.next_due(connection), reports.next_pending(connection))
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    def _told(self, entry: story.Entry, capture: Capture) -> Happening | None:
+        """An entry of the contact's story as the comparison speaks of it; None for what it leaves out."""
+        at, journey = entry.at, entry.name
+        match entry:
+            case story.Entry(chapter=story.Chapter.RECEIVED):
+                return Happening(at=at, kind=Kind.RECEIVED, journey="", name=entry.name)
+            case story.Entry(chapter=story.Chapter.ENTERED):
+                return Happening(at=at, kind=Kind.ENTERED, journey=journey, name="")
+            case story.Entry(message=story.MessageDecision() as decision, step=str() as step):
+                return self._message(entry, step, decision, capture)
+            case story.Entry(chapter=story.Chapter.LEFT | story.Chapter.STANDS, step=str() as step):
+                kind = Kind.LEFT if entry.chapter is story.Chapter.LEFT else Kind.STANDS
+                return Happening(at=at, kind=kind, journey=journey, name=step, detail=entry.outcome or "")
+            case story.Entry(chapter=story.Chapter.ENDED, status=RunStatus() as status):
+                kind = _ENDS[status]
+                return Happening(at=at, kind=kind, journey=journey, name=entry.outcome or "")
+        return None
+
+    def _message(
+        self, entry: story.Entry, step: str, decision: story.MessageDecision, capture: Capture
+    ) -> Happening:
+        if not decision.let_go:
+            return Happening(
+                at=entry.at,
+                kind=Kind.BLOCKED,
+                journey=entry.name,
+                name=step,
+                detail=decision.reason or "",
+                channel=decision.channel,
+            )
+        rendered = capture.messages.get(idempotency_key(self.database.deployment, decision.key))
+        return Happening(
+            at=entry.at,
+            kind=Kind.SENT,
+            journey=entry.name,
+            name=step,
+            channel=decision.channel,
+            subject=rendered.subject if rendered else None,
+            text=rendered.text if rendered else None,
+            trouble=decision.reason if decision.status is MessageStatus.FAILED else None,
+        )
+
+
+_ENDS = {
+    RunStatus.COMPLETED: Kind.COMPLETED,
+    RunStatus.EXITED: Kind.EXITED,
+    RunStatus.SET_ASIDE: Kind.SET_ASIDE,
+}
+
+
+def _known_since(scenario: Scenario) -> datetime:
+    """Since when the contact is known: before all that arrives."""
+    return min([scenario.start, *(received.at for received in scenario.received)]) - BEFORE
