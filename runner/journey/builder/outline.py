@@ -11,7 +11,7 @@ VERBS = ("wait", "condition", "branch", "split", "send", "update", "goto", "exit
 
 
 def step_outline(steps: Value | None) -> Iterator[Fields]:
-    """Every step below ``steps``, in file order: a step, then the steps nested in it."""
+    """Every step below ``steps``, a step before the steps nested in it: the order of the program."""
     for item in items_of(steps):
         step = fields_of(item)
         if step is None:
@@ -25,8 +25,8 @@ def _nested(step: Fields) -> Iterator[Value | None]:
     for verb, keys in (("condition", ("else",)), ("wait", ("then", "timeout"))):
         options = fields_of(step.get(verb))
         if options:
-            # As the author wrote them: `timeout` may stand before `then`.
-            yield from (field.value for field in options.fields if field.key in keys)
+            # Not in the order of the file: this is the order of the program, by which `goto` goes forward.
+            yield from (options.get(key) for key in keys)
     for case in items_of(step.get("branch")):
         options = fields_of(case)
         if options:

@@ -11,7 +11,24 @@ from collections.abc import Callable, Iterable
 
 from runner.journey.project import Project
 from runner.problem import Problem
+from runner.review.rules import (
+    missing_template,
+    run_value_too_early,
+    sent_too_early,
+    subject,
+    template_syntax,
+    unreachable,
+    unused_template,
+)
 
 Rule = Callable[[Project], Iterable[Problem]]
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (
+    missing_template.check,
+    unused_template.check,
+    subject.check,
+    template_syntax.check,
+    unreachable.check,
+    sent_too_early.check,
+    run_value_too_early.check,
+)

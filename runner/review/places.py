@@ -1,0 +1,64 @@
+"""Where in the author's files something stands that the built journey no longer knows the place of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from runner.journey.builder.notes import fields_of
+from runner.journey.builder.outline import find_step
+from runner.journey.project import Project, journey_path
+from runner.journey.yaml import Fields, Items, Scalar, Value, split_lines
+from runner.problem import Span
+
+_NESTED_STEPS = frozenset({"steps", "else", "then", "timeout"})
+
+
+def value_span(project: Project, journey: str, step_id: str, *path: str) -> Span:
+    """Where the value at ``path`` within a step stands, or the nearest value above it."""
+    place = _step(project, journey, step_id)
+    for key in path:
+        inner = place.get(key) if isinstance(place, Fields) else None
+        place = inner or place
+    return place.span
+
+
+def text_in_step(project: Project, journey: str, step_id: str, pattern: str) -> Span | None:
+    """Where ``pattern`` first matches in a value of the step itself, not of the steps nested in it."""
+    for scalar in _own_scalars(_step(project, journey, step_id)):
+        match = re.search(pattern, scalar.text)
+        if match:
+            return scalar.place(match.start(), len(match[0]))
+    return None
+
+
+def text_in_lines(file: str, text: str, line: int, pattern: str, last: int | None = None) -> Span:
+    """Where ``pattern`` first matches on the lines ``line`` to ``last`` (from 1) of a file; else all of
+    ``line``."""
+    lines = split_lines(text)
+    for number in range(line, min(last or line, len(lines)) + 1):
+        match = re.search(pattern, lines[number - 1])
+        if match:
+            return Span(file, number, match.start() + 1, max(1, len(match[0])))
+    shown = lines[line - 1] if line <= len(lines) else ""
+    return Span(file, line, len(shown) - len(shown.lstrip()) + 1, max(1, len(shown.strip())))
+
+
+def _step(project: Project, journey: str, step_id: str) -> Value:
+    root = fields_of(project.trees[journey_path(journey)])
+    step = find_step(root.get("steps"), step_id) if root else None
+    if step is None:
+        raise KeyError(step_id)
+    return step
+
+
+def _own_scalars(value: Value) -> Iterator[Scalar]:
+    if isinstance(value, Scalar):
+        yield value
+    elif isinstance(value, Fields):
+        for field in value.fields:
+            if field.key not in _NESTED_STEPS:
+                yield from _own_scalars(field.value)
+    elif isinstance(value, Items):
+        for item in value.items:
+            yield from _own_scalars(item)

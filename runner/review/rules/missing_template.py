@@ -1,0 +1,85 @@
+"""A message needs its template: a file of that name beside the journey.
+
+Mail needs ``.html`` or ``.txt``, best both; every other channel sends text and needs ``.txt``. A template
+in one language only is not enough for everybody: there must be one without locale, or in the catalog's.
+
+Passes:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: hello, send: email}
+
+Fails:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: helo, send: email}
+
+Fails:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: greeting, send: email}
+    # journeys/demo/greeting.ka.txt
+    ---
+    subject: გამარჯობა
+    ---
+    გამარჯობა
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.journey.graph import walk
+from runner.journey.model import Send, Step
+from runner.journey.project import FOLDER, Project
+from runner.journey.template import Template
+from runner.journey.words import did_you_mean
+from runner.problem import Problem
+from runner.review.places import value_span
+
+
+def check(project: Project) -> Iterator[Problem]:
+    for name, journey in project.journeys.items():
+        for step in walk(journey.steps):
+            if isinstance(step.verb, Send):
+                yield from _check_send(project, name, step, step.verb)
+
+
+def _check_send(project: Project, journey: str, step: Step, send: Send) -> Iterator[Problem]:
+    span = value_span(project, journey, step.id, "send", "template")
+    own = [template for template in project.templates[journey] if template.name == send.template]
+    mail = is_mail(project, send.channel)
+    usable = [template for template in own if mail or template.extension == "txt"]
+    endings = "`.html` or `.txt`" if mail else "`.txt`"
+    if not usable:
+        folder = f"{FOLDER}/{journey}"
+        hint = did_you_mean(send.template, {template.name for template in project.templates[journey]})
+        hint = None if own else hint
+        first = "html" if mail else "txt"
+        message = f"There is no template `{send.template}` for {send.channel} ({endings})."
+        hint = hint or f"Write {folder}/{send.template}.{first}."
+        yield Problem(code="template/missing", message=message, span=span, hint=hint)
+    elif not any(is_fallback(template, project.catalog.locale) for template in usable):
+        there = ", ".join(sorted(template.locale or "" for template in usable))
+        message = f"The template `{send.template}` exists only in {there}; other readers would get nothing."
+        hint = f"Write one without locale: {send.template}.{usable[0].extension}."
+        yield Problem(code="template/no-fallback", message=message, span=span, hint=hint)
+
+
+def is_mail(project: Project, channel: str) -> bool:
+    """Whether messages of the channel are mails, with a subject and an HTML part."""
+    declared = project.catalog.channels.get(channel)
+    return channel == "email" or (declared is not None and declared.uses == "smtp")
+
+
+def is_fallback(template: Template, locale: str) -> bool:
+    """Whether every reader can get the template, whatever their language: the catalog's locale or its
+    language."""
+    return template.locale is None or template.locale.replace("_", "-").lower() in _steps(locale.lower())
+
+
+def _steps(locale: str) -> set[str]:
+    parts = locale.split("-")
+    return {"-".join(parts[:length]) for length in range(1, len(parts) + 1)}

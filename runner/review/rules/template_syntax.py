@@ -1,0 +1,123 @@
+"""A template must be Jinja that can be parsed, and may only read what exists.
+
+Names are held against the catalog: ``contact.*`` against its attributes, ``trigger.*`` against the
+properties of the event that starts the journey, ``run.*`` against what ``update`` steps write. Filters and
+tests are a closed list.
+
+Passes:
+
+    # journeys/demo/hello.txt
+    ---
+    subject: Hello
+    ---
+    Hello {{ contact.first_name|default("there") }}, you signed up from {{ trigger.source }}.
+
+Fails:
+
+    # journeys/demo/hello.txt
+    ---
+    subject: Hello
+    ---
+    Hello {{ contact.frist_name }}.
+
+Fails:
+
+    # journeys/demo/hello.txt
+    ---
+    subject: Hello
+    ---
+    Hello {% if contact.first_name %}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
+
+from runner.journey.builder.notes import sentence
+from runner.journey.graph import walk
+from runner.journey.model import Update
+from runner.journey.project import Project
+from runner.journey.template import Template
+from runner.journey.values import ValueType
+from runner.problem import Problem, Span
+from runner.review.places import text_in_lines
+from runner.review.template_names import misreadings, template_values, trigger_properties
+
+MOST_FRONT_LINES = 200
+"""Lines below its key among which a name of a front matter value is looked for."""
+
+
+def check(project: Project) -> Iterator[Problem]:
+    for journey, templates in project.templates.items():
+        values = _values(project, journey)
+        for template in templates:
+            for source, line, last in _sources(template):
+                yield from _check_source(project, template, source, line, last, values)
+
+
+def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
+    """What templates of the journey may read; None where the journey could not be built."""
+    made = project.journeys.get(journey)
+    if made is None:
+        return None
+    updates = [step.verb for step in walk(made.steps) if isinstance(step.verb, Update)]
+    run = {name: written.type for update in updates for name, written in update.values}
+    return template_values(project.catalog, trigger_properties(made, project.catalog), run)
+
+
+def _sources(template: Template) -> Iterator[tuple[str, int, int | None]]:
+    """Each text of a template that is Jinja, the line of the file on which it begins, and where a search
+    ends."""
+    for key, source in template.front.items():
+        line = template.places[key].line
+        yield source, line, min(line + MOST_FRONT_LINES, template.body_line - 1)
+    yield template.body, template.body_line, None
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(autoescape=True, undefined=StrictUndefined)
+
+
+def _check_source(
+    project: Project,
+    template: Template,
+    source: str,
+    line: int,
+    last: int | None,
+    values: Mapping[str, ValueType] | None,
+) -> Iterator[Problem]:
+    def place(inner: int, pattern: str) -> Span:
+        text = project.files[template.path].removeprefix("\ufeff")
+        return text_in_lines(template.path, text, line + inner - 1, pattern, last)
+
+    tree = _parsed(source)
+    if isinstance(tree, TemplateSyntaxError):
+        message = sentence(str(tree.message or "this is no template"))
+        span = place(tree.lineno, r"\{[{%#].*?(?:[}%#]\}|$)")
+        yield Problem(code="template/syntax", message=message, span=span)
+        return
+    if tree is None:
+        message = "This template is nested too deeply."
+        yield Problem(code="template/syntax", message=message, span=place(1, r"\S+"))
+        return
+    if values is None:
+        return
+    for found in misreadings(tree, values):
+        span = place(found.line, rf"(?<![A-Za-z0-9_]){re.escape(found.word)}(?![A-Za-z0-9_])")
+        yield Problem(code=found.code, message=found.message, span=span, hint=found.hint)
+
+
+def _parsed(source: str) -> nodes.Template | TemplateSyntaxError | None:
+    """The tree, what is wrong with the syntax, or None where the source is nested too deeply to be looked
+    at."""
+    try:
+        return _environment().parse(source)
+    except TemplateSyntaxError as error:
+        return error
+    except RecursionError:
+        return None
