@@ -83,7 +83,7 @@ def load_scenarios(
         return (), problems
     reader = _File(path, folder, catalog, journeys)
     scenarios = tuple(reader.scenarios(document))
-    return scenarios, tuple(reader.problems)
+    return scenarios, tuple(sorted(reader.problems, key=lambda problem: problem.span))
 
 
 class _Mistake(Exception):
@@ -133,7 +133,7 @@ class _File:
     def unknown(self, what: str, name: str, among: Iterable[str], span: Span) -> None:
         """Note that there is no ``what`` of this name."""
         known = sorted(among)
-        hint = did_you_mean(name, known) or (f"There is {listed(known, 'and')}." if known else None)
+        hint = did_you_mean(name, known) or (f"It is one of {listed(known)}." if known else None)
         self.note("tests/unknown", f"There is no {what} `{name}`.", span, hint)
 
 

@@ -167,11 +167,15 @@ class Stage:
         instant that lets them go, when the contact is as the reader would have found it."""
         channels: Mapping[str, Channel] = dict.fromkeys(self._channels, capture)
         while (instant := self._next_instant()) is not None and instant <= scenario.horizon:
-            while tick(self.database, self.versions, instant, EXACT).more:
-                pass
-            while deliver(self.database, self.versions, channels, instant, exact=True).claimed:
-                pass
+            # What a tick leaves undone is due at the same instant, and is found again.
+            tick(self.database, self.versions, instant, EXACT)
+            while self._something_ready(instant):
+                deliver(self.database, self.versions, channels, instant, exact=True)
             look(instant)
+
+    def _something_ready(self, instant: datetime) -> bool:
+        with self.database.read() as connection:
+            return reports.something_ready(connection, instant)
 
     def _next_instant(self) -> datetime | None:
         with self.database.read() as connection:

@@ -256,6 +256,16 @@ def pending_count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(event).where(event.c.pending)).scalar_one()
 
 
+def something_ready(connection: Connection, now: datetime) -> bool:
+    """Whether a message is to be handed over at ``now``. Served by ``ix_message_ready``."""
+    ready = (
+        select(message.c.run)
+        .where(message.c.status == constant(MessageStatus.READY.value), message.c.available_at <= now)
+        .limit(1)
+    )
+    return connection.execute(ready).first() is not None
+
+
 def next_due(connection: Connection) -> datetime | None:
     """The earliest instant at which a run is due; None while no run waits for time. Served by
     ``ix_run_due``.
