@@ -35,6 +35,7 @@ from sqlalchemy.sql.selectable import GenerativeSelect, Join
 
 from runner.problem import JourneysError
 from runner.store import functions, migrations, tables
+from runner.store.statistics import tell_planner
 from runner.store.types import instant_of
 
 PARTITIONS = {"sqlite": 1, "postgresql": 64}
@@ -299,4 +300,6 @@ def _found(connection: Connection, partitions: int | None, key: str) -> Deployme
     made_at = instant_of(literal_column(clock, BigInteger()))
     connection.execute(insert(tables.deployment).values(id=1, key=key, partitions=count, created_at=made_at))
     connection.execute(insert(tables.shard), [{"partition": number} for number in range(count)])
+    if connection.dialect.name == "sqlite":
+        tell_planner(connection)
     return Deployment(key=key, partitions=count)

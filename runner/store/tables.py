@@ -254,14 +254,14 @@ Index(
     event.c.at,
     event.c.id,
     postgresql_where=text("pending"),
-    sqlite_where=text("pending"),
+    sqlite_where=text("pending = 1"),
 )
 Index(
     "ix_event_pending",
     event.c.partition,
     event.c.at,
     postgresql_where=text("pending"),
-    sqlite_where=text("pending"),
+    sqlite_where=text("pending = 1"),
 )
 Index("ix_event_history", event.c.partition, event.c.contact, event.c.name, event.c.at)
 

@@ -136,7 +136,7 @@ def upgrade() -> None:
         ["partition", "at"],
         unique=False,
         postgresql_where=sa.text("pending"),
-        sqlite_where=sa.text("pending"),
+        sqlite_where=sa.text("pending = 1"),
     )
     op.create_index(
         "ix_event_timeline",
@@ -144,7 +144,7 @@ def upgrade() -> None:
         ["partition", "contact", "at", "id"],
         unique=False,
         postgresql_where=sa.text("pending"),
-        sqlite_where=sa.text("pending"),
+        sqlite_where=sa.text("pending = 1"),
     )
     op.create_table(
         "journey_version",
