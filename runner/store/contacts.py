@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
 
@@ -18,9 +18,10 @@ from runner.store.tables import ConsentState, consent, consent_log, contact
 from runner.store.types import EPOCH
 
 _OWN_FIELDS = ("email", "phone", "timezone", "locale")
-_CHUNK = 5_000
+_CHUNK = 3_000
 """Rows that one statement names: both databases limit the parameters of a statement."""
 
+T = TypeVar("T")
 Identity = tuple[int, int]
 """Partition and id of a contact."""
 
@@ -115,7 +116,7 @@ def apply_traits(connection: Connection, traits: Sequence[tuple[Identity, Mappin
         .where(contact.c.partition == bindparam("its_partition"), contact.c.id == bindparam("its_id"))
         .values({name: bindparam(f"new_{name}") for name in (*_OWN_FIELDS, "attributes", "tags")})
     )
-    for identities in _chunks(sorted(merged)):
+    for identities in chunks(sorted(merged)):
         rows = connection.execute(
             select(contact).where(tuple_(contact.c.partition, contact.c.id).in_(identities))
         ).all()
@@ -174,7 +175,7 @@ def _identities(
     wanted = sorted((partition_of(key, deployment.partitions), key) for key in set(contacts))
     return [
         tuple(row)
-        for chunk in _chunks(wanted)
+        for chunk in chunks(wanted)
         for row in connection.execute(columns.where(tuple_(contact.c.partition, contact.c.key).in_(chunk)))
     ]
 
@@ -206,7 +207,7 @@ def apply_consents(connection: Connection, changes: Sequence[ConsentChange]) -> 
     identities = sorted({change.contact for change in changes})
     topics: dict[tuple[Identity, str], _Topic] = defaultdict(_Topic)
     last_proof: dict[Identity, int] = defaultdict(int)
-    for chunk in _chunks(identities):
+    for chunk in chunks(identities):
         for row in connection.execute(
             select(consent).where(tuple_(consent.c.partition, consent.c.contact).in_(chunk))
         ):
@@ -262,5 +263,6 @@ def _proof(change: ConsentChange, number: int) -> dict[str, Any]:
     }
 
 
-def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    """``items`` in portions that one statement can name."""
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
-    Boolean,
+    ARRAY,
+    BigInteger,
     Column,
-    ColumnElement,
     Connection,
-    Integer,
+    FromClause,
     MetaData,
     SmallInteger,
     Table,
+    Text,
     and_,
-    delete,
     exists,
     func,
     literal,
-    literal_column,
     or_,
     select,
-    true,
-    update,
+    tuple_,
 )
+from sqlalchemy import Sequence as NumberSequence
 from sqlalchemy.schema import CreateTable
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED
-from runner.store.contacts import ConsentChange, Identity, apply_consents, apply_traits, partition_of
+from runner.store.contacts import ConsentChange, Identity, apply_consents, apply_traits, chunks, partition_of
 from runner.store.database import Deployment, write_json
 from runner.store.insert import insert_new
 from runner.store.tables import (
     ConsentState,
+    RunStatus,
     contact,
     contact_id_sequence,
     event,
@@ -42,9 +42,10 @@ from runner.store.tables import (
     run,
     shard,
 )
-from runner.store.types import ByCodePoint, Instant, Json, to_microseconds
+from runner.store.types import constant, to_microseconds
 from runner.store.zones import ensure_zones
 
+T = TypeVar("T")
 _CONSENT_STATES = {CONSENT_GRANTED: ConsentState.GIVEN, CONSENT_WITHDRAWN: ConsentState.WITHDRAWN}
 
 
@@ -53,7 +54,8 @@ class Arrival:
     """One event of one contact, its values fitted. An identify has the name ``IDENTIFIED`` and traits for
     properties.
 
-    ``contact`` is the contact's key. ``dedup_key`` says what is the same event again.
+    ``contact`` is the contact's key. ``dedup_key`` says what is the same event again. ``rejected`` names
+    the values that did not fit; it is for the importer's report and is not stored.
     """
 
     contact: str
@@ -62,15 +64,16 @@ class Arrival:
     properties: Mapping[str, Any]
     undeclared: Mapping[str, Any]
     dedup_key: str
+    rejected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     """How many events were new, how many were there already, and how many contacts were made."""
 
-    new: int
-    duplicate: int
-    contacts_new: int
+    new: int = 0
+    duplicate: int = 0
+    contacts_new: int = 0
 
     def __add__(self, other: Stored) -> Stored:
         return Stored(
@@ -80,28 +83,8 @@ class Stored:
         )
 
 
-NOTHING_STORED = Stored(new=0, duplicate=0, contacts_new=0)
-
-incoming = Table(
-    "incoming",
-    MetaData(),
-    Column("place", Integer, primary_key=True, autoincrement=False),
-    Column("partition", SmallInteger, nullable=False),
-    Column("key", ByCodePoint, nullable=False),
-    Column("name", ByCodePoint, nullable=False),
-    Column("at", Instant, nullable=False),
-    Column("received_at", Instant, nullable=False),
-    Column("properties", Json, nullable=False),
-    Column("undeclared", Json),
-    Column("dedup_key", ByCodePoint, nullable=False),
-    Column("pending", Boolean, nullable=False),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DELETE ROWS",
-)
-"""The batch being stored, in order of arrival. One a session."""
-
-_COLUMNS = ", ".join(column.name for column in incoming.columns)
-_ITS_CONTACT = and_(contact.c.partition == incoming.c.partition, contact.c.key == incoming.c.key)
+Key = tuple[int, str]
+"""Partition and key of a contact."""
 
 
 def store_events(
@@ -114,31 +97,58 @@ def store_events(
 ) -> Stored:
     """Store ``batch`` in its order; what is there already changes nothing.
 
-    ``pending`` events take their turn in the engine. The others are history: consents are recorded and
-    traits applied at once, but for the traits of a contact who stands in a journey or has events that are
-    still to be handled; those take their turn as well. An event later than ``received_at`` counts as of
-    then; where that is None, each was received when it happened, as in a recording.
+    ``pending`` events take their turn in the engine. The others are history: consents are recorded and traits
+    applied at once, but for the traits of a contact who stands in a journey or has events that are still to
+    be handled; those take their turn as well. An event later than ``received_at`` counts as of then; where
+    that is None, each was received when it happened, as in a recording.
     """
     if not batch:
-        return NOTHING_STORED
-    at_once = () if pending else tuple(a for a in batch if a.name == IDENTIFIED or a.name in _CONSENT_STATES)
-    partitions = {key: partition_of(key, deployment.partitions) for key in {a.contact for a in batch}}
+        return Stored()
+    places = {key: partition_of(key, deployment.partitions) for key in {arrival.contact for arrival in batch}}
+    at_once = () if pending else tuple(arrival for arrival in batch if _changes_contact(arrival))
     if at_once:
-        _lock_shards(connection, {partitions[arrival.contact] for arrival in at_once})
-    _stage(connection, batch, partitions, received_at, pending)
-    contacts_new = _make_contacts(connection)
+        _lock_shards(connection, {places[arrival.contact] for arrival in at_once})
+    first_received: dict[str, datetime] = {}
+    for arrival in batch:
+        first_received.setdefault(arrival.contact, received_at or arrival.at)
+    keys = [(places[key], key) for key in first_received]
+    identities, contacts_new = _identities(connection, keys, first_received)
     zones = {arrival.properties.get("timezone") for arrival in batch if arrival.name == IDENTIFIED}
     ensure_zones(connection, (zone for zone in zones if zone))
+    in_motion: set[Identity] = set()
+    fresh: list[tuple[Identity, Arrival]] = []
     if at_once:
-        _leave_to_engine(connection)
-        new = _insert_and_apply(connection, batch)
-    else:
-        new = connection.execute(_insert_events(connection)).rowcount
+        of = [(identities[arrival.contact], arrival) for arrival in at_once]
+        in_motion = _in_motion(
+            connection, {identity for identity, arrival in of if arrival.name == IDENTIFIED}
+        )
+        fresh = _not_there_yet(connection, of)
+    numbers = _event_numbers(connection, [identities[arrival.contact] for arrival in batch])
+    rows = [
+        (
+            *identities[arrival.contact],
+            number,
+            arrival.name,
+            min(arrival.at, received_at or arrival.at),
+            received_at or arrival.at,
+            write_json(arrival.properties),
+            write_json(arrival.undeclared) if arrival.undeclared else None,
+            arrival.dedup_key,
+            pending or (arrival.name == IDENTIFIED and identities[arrival.contact] in in_motion),
+        )
+        for number, arrival in zip(numbers, batch, strict=True)
+    ]
+    new = _insert(connection, rows)
+    _apply(connection, fresh, in_motion, received_at)
     return Stored(new=new, duplicate=len(batch) - new, contacts_new=contacts_new)
 
 
+def _changes_contact(arrival: Arrival) -> bool:
+    return arrival.name == IDENTIFIED or arrival.name in _CONSENT_STATES
+
+
 def _lock_shards(connection: Connection, partitions: set[int]) -> None:
-    """Keep the engine out of the partitions whose contacts are changed here."""
+    """Keep everybody else out of the partitions whose contacts are changed here."""
     connection.execute(
         select(shard.c.partition)
         .where(shard.c.partition.in_(sorted(partitions)))
@@ -147,169 +157,221 @@ def _lock_shards(connection: Connection, partitions: set[int]) -> None:
     ).all()
 
 
-def _stage(
-    connection: Connection,
-    batch: Sequence[Arrival],
-    partitions: Mapping[str, int],
-    received_at: datetime | None,
-    pending: bool,
-) -> None:
-    connection.execute(CreateTable(incoming, if_not_exists=True))
-    connection.execute(delete(incoming))
-    on_sqlite = connection.dialect.name == "sqlite"
-    instant: Any = to_microseconds if on_sqlite else _unchanged
-    rows = [
-        (
-            place,
-            partitions[arrival.contact],
-            arrival.contact,
-            arrival.name,
-            instant(min(arrival.at, received_at or arrival.at)),
-            instant(received_at or arrival.at),
-            write_json(arrival.properties),
-            write_json(arrival.undeclared) if arrival.undeclared else None,
-            arrival.dedup_key,
-            pending,
-        )
-        for place, arrival in enumerate(batch)
-    ]
-    if on_sqlite:
-        marks = ", ".join("?" * len(incoming.columns))
-        connection.exec_driver_sql(f"INSERT INTO incoming ({_COLUMNS}) VALUES ({marks})", rows)
-        return
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY incoming ({_COLUMNS}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+# Contacts -------------------------------------------------------------------------------------------
 
 
-def _unchanged(instant: datetime) -> datetime:
-    return instant
-
-
-def _make_contacts(connection: Connection) -> int:
-    """Make the contacts of the batch that do not exist, numbered in order of arrival. Answers how many were
+def _identities(
+    connection: Connection, keys: Sequence[Key], received: Mapping[str, datetime]
+) -> tuple[dict[str, Identity], int]:
+    """The contacts of ``keys``, made where they are new, numbered in that order. Answers how many were
     made."""
-    first = (
-        select(
-            incoming.c.partition,
-            incoming.c.key,
-            func.min(incoming.c.place).label("place"),
-            func.min(incoming.c.received_at, type_=Instant()).label("created_at"),
-        )
-        .where(~exists(select(contact.c.id).where(_ITS_CONTACT)))
-        .group_by(incoming.c.partition, incoming.c.key)
-        .order_by(literal_column("place"))
-        .subquery()
+    found = _find(connection, keys)
+    missing = [key for key in keys if key[1] not in found]
+    if not missing:
+        return found, 0
+    numbered = zip(
+        missing, _contact_numbers(connection, [partition for partition, _ in missing]), strict=True
     )
+    rows: list[dict[str, Any]] = [
+        {
+            "partition": partition,
+            "id": number,
+            "key": key,
+            "attributes": {},
+            "tags": [],
+            "created_at": received[key],
+        }
+        for (partition, key), number in numbered
+    ]
+    # Every session inserts in the order of the keys, so that no two wait for each other. One that came second
+    # finds the contact of the first.
+    rows.sort(key=lambda row: (row["partition"], row["key"]))
+    connection.execute(insert_new(connection, contact), rows)
+    made = _find(connection, missing)
+    ours = sum(made[row["key"]] == (row["partition"], row["id"]) for row in rows)
+    return {**found, **made}, ours
+
+
+def _find(connection: Connection, keys: Sequence[Key]) -> dict[str, Identity]:
+    wanted = _listed(connection, keys)
+    rows = connection.execute(
+        select(contact.c.key, contact.c.partition, contact.c.id)
+        .select_from(wanted)
+        .join(contact, and_(contact.c.partition == wanted.c.partition, contact.c.key == wanted.c.key))
+    )
+    return {key: (partition, number) for key, partition, number in rows}
+
+
+def _listed(connection: Connection, keys: Sequence[Key]) -> FromClause:
+    """``keys`` as a table with columns ``partition`` and ``key``, sent as one parameter or two."""
+    if connection.dialect.name == "sqlite":
+        each = func.json_each(literal(write_json(keys), Text())).table_valued("value")
+        return select(
+            func.json_extract(each.c.value, "$[0]", type_=SmallInteger()).label("partition"),
+            func.json_extract(each.c.value, "$[1]", type_=Text()).label("key"),
+        ).subquery()
+    return (
+        func.unnest(
+            literal([partition for partition, _ in keys], ARRAY(SmallInteger)),
+            literal([key for _, key in keys], ARRAY(Text)),
+        )
+        .table_valued(Column("partition", SmallInteger), Column("key", Text), name="listed")
+        .render_derived()
+    )
+
+
+def _contact_numbers(connection: Connection, partitions: Sequence[int]) -> list[int]:
+    """Numbers for new contacts in these partitions."""
     if connection.dialect.name == "postgresql":
-        number: ColumnElement[int] = contact_id_sequence.next_value()
-    else:
-        last = (
-            select(func.max(contact.c.id)).where(contact.c.partition == first.c.partition).scalar_subquery()
-        )
-        place = func.row_number().over(partition_by=first.c.partition, order_by=first.c.place)
-        number = func.coalesce(last, 0) + place
-    numbered = select(first.c.partition, number.label("id"), first.c.key, first.c.created_at).subquery()
-    # Every session inserts in the order of the keys, so that no two wait for each other.
-    made = select(
-        numbered,
-        literal({}, Json()).label("attributes"),
-        literal([], Json()).label("tags"),
-        numbered.c.created_at,
-    ).order_by(numbered.c.partition, numbered.c.key)
-    names = ["partition", "id", "key", "attributes", "tags", "created_at"]
-    return connection.execute(insert_new(connection, contact).from_select(names, made)).rowcount
+        return _from_sequence(connection, contact_id_sequence, len(partitions))
+    last = {
+        partition: connection.execute(
+            select(func.coalesce(func.max(contact.c.id), 0)).where(contact.c.partition == partition)
+        ).scalar_one()
+        for partition in set(partitions)
+    }
+    return _counted_on(last, partitions)
 
 
-def _insert_events(connection: Connection) -> Any:
-    """The INSERT of the staged batch, one row an event that is not there yet, ids rising in order of
-    arrival."""
-    staged = (
-        select(
-            contact.c.partition,
-            contact.c.id.label("contact"),
-            *(c for c in incoming.columns if c.name not in ("partition", "key")),
-        )
-        .select_from(incoming)
-        .join(contact, _ITS_CONTACT)
-        .order_by(incoming.c.place)
-        .subquery()
-    )
+# Events ---------------------------------------------------------------------------------------------
+
+
+def _event_numbers(connection: Connection, identities: Sequence[Identity]) -> list[int]:
+    """Numbers for the events of a batch, rising within each contact."""
     if connection.dialect.name == "postgresql":
-        number: ColumnElement[int] = event_id_sequence.next_value()
-    else:
-        last = (
-            select(func.max(event.c.id))
-            .where(event.c.partition == staged.c.partition, event.c.contact == staged.c.contact)
-            .scalar_subquery()
-        )
-        place = func.row_number().over(
-            partition_by=[staged.c.partition, staged.c.contact], order_by=staged.c.place
-        )
-        number = func.coalesce(last, 0) + place
-    numbered = select(staged, number.label("id")).subquery()
-    names = [column.name for column in event.columns]
-    rows = select(*(numbered.c[name] for name in names)).order_by(
-        numbered.c.partition, numbered.c.contact, numbered.c.dedup_key
+        return _from_sequence(connection, event_id_sequence, len(identities))
+    # One writer at a time: what is read here holds until the commit.
+    each = func.json_each(literal(write_json(sorted(set(identities))), Text())).table_valued("value")
+    partition = func.json_extract(each.c.value, "$[0]", type_=SmallInteger())
+    contact_id = func.json_extract(each.c.value, "$[1]", type_=BigInteger())
+    last = (
+        select(func.coalesce(func.max(event.c.id), 0))
+        .where(event.c.partition == partition, event.c.contact == contact_id)
+        .scalar_subquery()
     )
-    return insert_new(connection, event).from_select(names, rows)
+    rows = connection.execute(select(partition, contact_id, last).select_from(each))
+    return _counted_on({(row[0], row[1]): row[2] for row in rows}, identities)
 
 
-def _leave_to_engine(connection: Connection) -> None:
-    """Have the identifies of contacts in motion wait for their turn: those with an active run
-    (``uq_run_active``) or an event to be handled (``ix_event_timeline``)."""
+def _from_sequence(connection: Connection, sequence: NumberSequence, count: int) -> list[int]:
+    numbers = select(sequence.next_value()).select_from(func.generate_series(1, count))
+    return list(connection.execute(numbers).scalars())
+
+
+def _counted_on(last: dict[T, int], items: Sequence[T]) -> list[int]:
+    """For each item the number after the last one given to it."""
+    numbers = []
+    for item in items:
+        last[item] += 1
+        numbers.append(last[item])
+    return numbers
+
+
+incoming = Table(
+    "incoming",
+    MetaData(),
+    *(Column(column.name, column.type, primary_key=column.primary_key) for column in event.columns),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+)
+"""PostgreSQL: the batch being stored, as COPY cannot leave out what is there already. One a session."""
+
+_COLUMNS = ", ".join(column.name for column in event.columns)
+_MARKS = ", ".join("?" * len(event.columns))
+
+
+def _insert(connection: Connection, rows: list[tuple[Any, ...]]) -> int:
+    """Insert rows of ``event``, in the order of its columns, that are not there yet; answer how many those
+    were."""
+    # In the order of the unique key: two sessions that store the same events do not wait for each other in
+    # turn, and an index is written where it was written just before.
+    rows.sort(key=lambda row: (row[0], row[1], row[8]))
+    if connection.dialect.name == "sqlite":
+        return connection.exec_driver_sql(
+            f"INSERT INTO event ({_COLUMNS}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING",
+            [(*row[:4], to_microseconds(row[4]), to_microseconds(row[5]), *row[6:]) for row in rows],
+        ).rowcount
+    connection.execute(CreateTable(incoming, if_not_exists=True))
+    connection.exec_driver_sql("TRUNCATE incoming")
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        with cursor.copy(f"COPY incoming ({_COLUMNS}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(
+            f"INSERT INTO event ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming ON CONFLICT DO NOTHING"
+        )
+        return int(cursor.rowcount)
+
+
+# What history changes -------------------------------------------------------------------------------
+
+
+def _in_motion(connection: Connection, identities: set[Identity]) -> set[Identity]:
+    """Those of the contacts with an active run (``uq_run_active``) or an event to handle
+    (``ix_event_timeline``)."""
     stands = select(run.c.id).where(
         run.c.partition == contact.c.partition,
         run.c.contact == contact.c.id,
-        run.c.status == literal_column("'active'"),
+        run.c.status == constant(RunStatus.ACTIVE.value),
     )
     to_handle = select(event.c.id).where(
         event.c.partition == contact.c.partition, event.c.contact == contact.c.id, event.c.pending
     )
-    in_motion = exists(select(contact.c.id).where(_ITS_CONTACT, or_(exists(stands), exists(to_handle))))
-    connection.execute(
-        update(incoming).values(pending=true()).where(incoming.c.name == IDENTIFIED, in_motion)
+    found: set[Identity] = set()
+    for chunk in chunks(sorted(identities)):
+        rows = connection.execute(
+            select(contact.c.partition, contact.c.id).where(
+                tuple_(contact.c.partition, contact.c.id).in_(chunk), or_(exists(stands), exists(to_handle))
+            )
+        )
+        found.update((partition, number) for partition, number in rows)
+    return found
+
+
+def _not_there_yet(
+    connection: Connection, arrivals: Sequence[tuple[Identity, Arrival]]
+) -> list[tuple[Identity, Arrival]]:
+    """The arrivals that are not stored yet, each once (``uq_event_partition_contact_dedup_key``)."""
+    keys = {(*identity, arrival.dedup_key): (identity, arrival) for identity, arrival in reversed(arrivals)}
+    its_key = tuple_(event.c.partition, event.c.contact, event.c.dedup_key)
+    for chunk in chunks(list(keys)):
+        for row in connection.execute(
+            select(event.c.partition, event.c.contact, event.c.dedup_key).where(its_key.in_(chunk))
+        ):
+            del keys[row.partition, row.contact, row.dedup_key]
+    return list(reversed(keys.values()))
+
+
+def _apply(
+    connection: Connection,
+    fresh: Sequence[tuple[Identity, Arrival]],
+    in_motion: set[Identity],
+    received_at: datetime | None,
+) -> None:
+    """Do at once what new history does to contacts, in order of time, then of arrival."""
+    ordered = sorted(fresh, key=lambda item: min(item[1].at, received_at or item[1].at))
+    apply_traits(
+        connection,
+        [
+            (identity, arrival.properties)
+            for identity, arrival in ordered
+            if arrival.name == IDENTIFIED and identity not in in_motion
+        ],
     )
-
-
-def _insert_and_apply(connection: Connection, batch: Sequence[Arrival]) -> int:
-    """Insert the staged history, and apply what of it was new. Answers how many events were."""
-    inserted = connection.execute(
-        _insert_events(connection).returning(event.c.partition, event.c.contact, event.c.dedup_key)
-    ).all()
-    new = {tuple(row) for row in inserted}
-    found = connection.execute(
-        select(incoming.c.place, incoming.c.at, contact.c.partition, contact.c.id)
-        .select_from(incoming)
-        .join(contact, _ITS_CONTACT)
-        .where(incoming.c.name.in_([IDENTIFIED, *_CONSENT_STATES]), ~incoming.c.pending)
-        .order_by(incoming.c.at, incoming.c.place)
-    ).all()
-    traits: list[tuple[tuple[int, int], Mapping[str, Any]]] = []
-    consents: list[ConsentChange] = []
-    for place, at, partition, contact_id in found:
-        arrival = batch[place]
-        identity = (partition, contact_id, arrival.dedup_key)
-        if identity not in new:
-            continue
-        new.discard(identity)
-        if arrival.name == IDENTIFIED:
-            traits.append(((partition, contact_id), arrival.properties))
-        elif arrival.properties.get("topic"):
-            consents.append(_consent((partition, contact_id), arrival, at))
-    apply_traits(connection, traits)
-    apply_consents(connection, consents)
-    return len(inserted)
-
-
-def _consent(identity: Identity, arrival: Arrival, at: datetime) -> ConsentChange:
-    return ConsentChange(
-        contact=identity,
-        topic=arrival.properties["topic"],
-        channel=arrival.properties.get("channel") or EVERY_CHANNEL,
-        state=_CONSENT_STATES[arrival.name],
-        at=at,
-        source=arrival.properties.get("source"),
-        wording=arrival.properties.get("wording"),
+    apply_consents(
+        connection,
+        [
+            ConsentChange(
+                contact=identity,
+                topic=arrival.properties["topic"],
+                channel=arrival.properties.get("channel") or EVERY_CHANNEL,
+                state=_CONSENT_STATES[arrival.name],
+                at=min(arrival.at, received_at or arrival.at),
+                source=arrival.properties.get("source"),
+                wording=arrival.properties.get("wording"),
+            )
+            for identity, arrival in ordered
+            if arrival.name in _CONSENT_STATES and arrival.properties.get("topic")
+        ],
     )

@@ -102,7 +102,7 @@ def store_version(
             "git_commit": git_commit,
         },
     )
-    version = connection.execute(
+    version: int = connection.execute(
         select(journey_version.c.id).where(
             journey_version.c.journey == journey_name, journey_version.c.hash == hash_
         )

@@ -1,0 +1,330 @@
+"""Reading what others recorded: Segment-spec NDJSON (gzip too) and CSV, a line at a time, into arrivals.
+
+A bad line becomes a ``Rejected`` and does not stop the rest; a value that does not fit becomes None, and
+its arrival says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, DecimalException
+from pathlib import Path
+from typing import IO, Any
+
+from runner.journey.catalog import (
+    CONSENT_GRANTED,
+    CONTACT_UPDATED,
+    EVERY_CHANNEL,
+    IDENTIFIED,
+    Catalog,
+)
+from runner.journey.fit import Fitted, clean_text, fit_event, fit_traits, read_instant
+from runner.problem import JourneysError
+from runner.store.events import Arrival
+
+LONGEST_LINE = 1_048_576
+"""Bytes. A longer line is rejected, so that a file without line ends cannot fill the memory."""
+LONGEST_KEY = 255
+"""Characters of a contact's key, an event's name, a message id: they stand in indexes, which bound their
+size."""
+_YEARS = range(1900, 2200)
+"""Of events: within them every database computes with instants exactly."""
+
+_KEY_COLUMNS = ("userId", "user_id", "id", "key", "contact")
+_TIME_COLUMNS = ("timestamp", "at")
+_MESSAGE_COLUMNS = ("messageId", "message_id")
+_EVENT_COLUMN = "event"
+_CONSENTS_COLUMN = "consents"
+_RESERVED = (IDENTIFIED, CONTACT_UPDATED)
+
+_decode = json.JSONDecoder(parse_float=Decimal).decode
+
+Progress = Callable[[int], None]
+"""Told how many bytes of the file have been read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A line, or a row of a CSV file, that is not taken. ``line`` counts from 1; ``text`` is the line as
+    it stands."""
+
+    line: int
+    reason: str
+    text: str = ""
+
+
+class _BadLine(Exception):
+    """Why a line is not taken, in words for its author."""
+
+
+def read_arrivals(
+    path: Path,
+    catalog: Catalog,
+    *,
+    received_at: datetime | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Arrival | Rejected]:
+    """What ``path`` records, line by line.
+
+    The name says the format: ``.csv`` is CSV, all else NDJSON; ``.gz`` after it is gzip. What has no
+    timestamp happened at ``received_at``, and nothing later; without ``received_at``, as for a recording,
+    a line without timestamp is rejected. Raises JourneysError for a file that cannot be read, or is cut
+    off.
+    """
+    names = path.name.lower().split(".")
+    reader = _Reader(catalog=catalog, received_at=received_at, source=f"import of {path.name}")
+    try:
+        with path.open("rb") as raw:
+            zipped = names[-1] == "gz"
+            stream: IO[bytes] = gzip.open(raw) if zipped else raw  # type: ignore[assignment]
+            lines = _lines(stream, raw, progress)
+            yield from reader.csv(lines, path) if "csv" in names[-2:] else reader.ndjson(lines)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise JourneysError(f"{path} is no whole gzip file: {error}") from error
+    except OSError as error:
+        raise JourneysError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _lines(stream: IO[bytes], raw: IO[bytes], progress: Progress | None) -> Iterator[bytes]:
+    """The lines of ``stream``; of one that is too long, the beginning, which is longer than
+    ``LONGEST_LINE``."""
+    count = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = stream.readline(LONGEST_LINE)
+        count += 1
+        if progress and count % 1000 == 0:
+            progress(raw.tell())
+        yield line
+    if progress:
+        progress(raw.tell())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    catalog: Catalog
+    received_at: datetime | None
+    source: str
+
+    def ndjson(self, lines: Iterator[bytes]) -> Iterator[Arrival | Rejected]:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield self._from_json(line)
+            except _BadLine as bad:
+                yield Rejected(line=number, reason=str(bad), text=line.decode(errors="replace").rstrip("\n"))
+
+    def _from_json(self, line: bytes) -> Arrival:
+        record = _parsed(line)
+        kind = record.get("type")
+        if kind not in ("identify", "track"):
+            raise _BadLine(f"`type` is {_shown(kind)}; taken are identify and track")
+        key = _key(record.get("userId"), "userId")
+        at = self._instant(record.get("timestamp"))
+        dedup_key = self._dedup_key(record.get("messageId"), line)
+        if kind == "identify":
+            return _arrival(key, IDENTIFIED, at, dedup_key, self._traits(_object(record, "traits")))
+        name = _event_name(record.get("event"))
+        fitted = fit_event(self.catalog, name, _object(record, "properties"))
+        return _arrival(key, name, at, dedup_key, fitted)
+
+    def _traits(self, raw: Mapping[str, object]) -> Fitted:
+        return fit_traits(self.catalog, raw)
+
+    def _instant(self, value: object) -> datetime:
+        if value is None:
+            if self.received_at is None:
+                raise _BadLine("`timestamp` is missing")
+            return self.received_at
+        instant = read_instant(value) if isinstance(value, str) else None
+        if instant is None or instant.year not in _YEARS:
+            raise _BadLine(f"`timestamp` is {_shown(value)}, not an instant like 2026-03-01T10:00:00Z")
+        return instant if self.received_at is None else min(instant, self.received_at)
+
+    def _dedup_key(self, value: object, line: bytes) -> str:
+        if value is None or value == "":
+            return f"line:{hashlib.sha256(line.strip()).hexdigest()[:32]}"
+        return _key(value, "messageId")
+
+    # CSV ------------------------------------------------------------------------------------------
+
+    def csv(self, lines: Iterator[bytes], path: Path) -> Iterator[Arrival | Rejected]:
+        """Rows with an ``event`` column are tracks, others are identifies."""
+        # What is no UTF-8 stays visible as lone surrogates, which no value may hold.
+        text = (line.decode(errors="surrogateescape") for line in lines)
+        first = next(text, "").removeprefix("\ufeff")
+        delimiter = max(",;\t", key=first.count)
+        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        columns = _Columns.of(header, path)
+        rows = csv.reader(text, delimiter=delimiter, strict=True)
+        while True:
+            before = rows.line_num
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Rejected(line=rows.line_num + 1, reason=f"not CSV: {error}")
+                continue
+            if not any(cells):
+                continue
+            try:
+                yield from self._from_row(columns, cells)
+            except _BadLine as bad:
+                # The header is the first line.
+                yield Rejected(line=before + 2, reason=str(bad), text=delimiter.join(cells))
+
+    def _from_row(self, columns: _Columns, cells: list[str]) -> Iterator[Arrival]:
+        if len(cells) != len(columns.names):
+            raise _BadLine(f"{len(cells)} cells under {len(columns.names)} columns")
+        row = {name: cell for name, cell in zip(columns.names, cells, strict=True) if cell != ""}
+        line = "\x1f".join(cells).encode(errors="surrogatepass")
+        key = _key(row.pop(columns.key, None), columns.key)
+        at = self._instant(row.pop(columns.time, None) if columns.time else None)
+        dedup_key = self._dedup_key(row.pop(columns.message, None) if columns.message else None, line)
+        if columns.is_events:
+            name = _event_name(row.pop(_EVENT_COLUMN, None))
+            yield _arrival(key, name, at, dedup_key, fit_event(self.catalog, name, _unfolded(row)))
+            return
+        consents = row.pop(_CONSENTS_COLUMN, "").split()
+        yield _arrival(key, IDENTIFIED, at, dedup_key, self._traits(_unfolded(row)))
+        for consent in consents:
+            topic, channel = self._topic_and_channel(consent)
+            yield consent_arrival(key, topic, channel, at, self.source, dedup_key)
+
+    def _topic_and_channel(self, text: str) -> tuple[str, str]:
+        """``TOPIC``, ``TOPIC:CHANNEL`` or ``CHANNEL:TOPIC``: the catalog knows which is which."""
+        one, colon, other = text.partition(":")
+        if one in self.catalog.topics:
+            return one, other if colon else EVERY_CHANNEL
+        if other in self.catalog.topics:
+            return other, one
+        raise _BadLine(f"`consents` names {text!r}; the catalog has no such topic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """Which column of a CSV file is what."""
+
+    names: tuple[str, ...]
+    key: str
+    time: str | None
+    message: str | None
+    is_events: bool
+
+    @classmethod
+    def of(cls, header: list[str], path: Path) -> _Columns:
+        key = next((name for name in _KEY_COLUMNS if name in header), None)
+        if key is None:
+            raise JourneysError(
+                f"{path}: no column says whose row it is; expected {', '.join(_KEY_COLUMNS)},"
+                f" found {', '.join(header) or 'nothing'}"
+            )
+        if twice := sorted({name for name in header if header.count(name) > 1}):
+            raise JourneysError(f"{path}: more than one column is named {', '.join(twice)}")
+        return cls(
+            names=tuple(header),
+            key=key,
+            time=next((name for name in _TIME_COLUMNS if name in header), None),
+            message=next((name for name in _MESSAGE_COLUMNS if name in header), None),
+            is_events=_EVENT_COLUMN in header,
+        )
+
+
+def consent_arrival(key: str, topic: str, channel: str, at: datetime, source: str, cause: str) -> Arrival:
+    """A consent that an import gives for a contact, once for each ``cause``."""
+    return Arrival(
+        contact=key,
+        name=CONSENT_GRANTED,
+        at=at,
+        properties={"topic": topic, "channel": channel, "source": source},
+        undeclared={},
+        dedup_key=f"consent:{topic}:{channel}:{hashlib.sha256(cause.encode()).hexdigest()[:32]}",
+    )
+
+
+def _arrival(key: str, name: str, at: datetime, dedup_key: str, fitted: Fitted) -> Arrival:
+    return Arrival(
+        contact=key,
+        name=name,
+        at=at,
+        properties=fitted.properties,
+        undeclared=fitted.undeclared,
+        dedup_key=dedup_key,
+        rejected=fitted.rejected,
+    )
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        raise _BadLine(f"longer than {LONGEST_LINE} bytes")
+    try:
+        record = _decode(line.decode().lstrip("\ufeff"))
+    except UnicodeDecodeError as error:
+        raise _BadLine(f"not UTF-8 at byte {error.start + 1}") from error
+    except json.JSONDecodeError as error:
+        raise _BadLine(f"not JSON: {error.msg} at character {error.pos + 1}") from error
+    except (DecimalException, ValueError, RecursionError) as error:
+        raise _BadLine("not JSON that can be read: a number or a nesting without bounds") from error
+    if not isinstance(record, dict):
+        raise _BadLine("not a JSON object")
+    return record
+
+
+def _key(value: object, name: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
+        value = str(value)
+    if value is None or value == "":
+        raise _BadLine(f"`{name}` is missing")
+    if not isinstance(value, str) or not clean_text(value):
+        raise _BadLine(f"`{name}` is {_shown(value)}, not text")
+    if len(value) > LONGEST_KEY:
+        raise _BadLine(f"`{name}` is longer than {LONGEST_KEY} characters")
+    return value
+
+
+def _event_name(value: object) -> str:
+    name = _key(value, _EVENT_COLUMN)
+    if name in _RESERVED:
+        raise _BadLine(f"the event name {name!r} is reserved")
+    return name
+
+
+def _object(record: Mapping[str, Any], name: str) -> Mapping[str, object]:
+    value = record.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _BadLine(f"`{name}` is {_shown(value)}, not an object")
+    return value
+
+
+def _unfolded(row: Mapping[str, str]) -> dict[str, object]:
+    """Cells as values: lists and objects are written as JSON; tags by commas or blanks; all else stays
+    text."""
+    values: dict[str, object] = {}
+    for name, cell in row.items():
+        values[name] = cell
+        if cell.startswith(("[", "{")):
+            try:
+                values[name] = _decode(cell)
+            except (ValueError, DecimalException, RecursionError):
+                continue
+        elif name == "tags":
+            values[name] = cell.replace(",", " ").split()
+    return values
+
+
+def _shown(value: object) -> str:
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
