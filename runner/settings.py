@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from runner.journey.duration import parse_duration
 from runner.journey.schema import load_document, plain
-from runner.journey.yaml import LARGEST_FILE, Fields, Items, Scalar, Value
+from runner.journey.yaml import LARGEST_FILE, Fields, Items, Scalar, Value, split_lines
 from runner.problem import Problem, ProblemsFound, Span
 
 SETTINGS_FILE = "journeys.yaml"
@@ -66,7 +66,10 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> Settings:
 
 def check_settings(folder: Path) -> tuple[tuple[Problem, ...], str]:
     """What is wrong with the settings whatever the environment is, and their text (empty where there are
-    none)."""
+    none).
+
+    The secrets that are reported are struck out of the text, so that no log shows them.
+    """
     _, problems, text = _read(folder)
     return problems, text
 
@@ -97,7 +100,17 @@ def _read(folder: Path) -> tuple[Value | None, tuple[Problem, ...], str]:
     tree, problems = load_document(SETTINGS_FILE, text, "journeys")
     if isinstance(tree, Fields):
         problems += _database_problems(tree.get("database"))
-    return tree, problems, text
+    return tree, problems, _without_secrets(text, problems)
+
+
+def _without_secrets(text: str, problems: tuple[Problem, ...]) -> str:
+    lines = split_lines(text)
+    for problem in problems:
+        if problem.code == "settings/secret":
+            line, start = lines[problem.span.line - 1], problem.span.column - 1
+            end = start + problem.span.length
+            lines[problem.span.line - 1] = line[:start] + "*" * (end - start) + line[end:]
+    return "\n".join(lines)
 
 
 def _database_problems(value: Value | None) -> tuple[Problem, ...]:

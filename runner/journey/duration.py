@@ -70,5 +70,5 @@ def duration_trouble(text: str) -> tuple[str, str]:
     pieces = _PIECES.findall(text)
     if len(pieces) > 1 and "".join(pieces) == text.lstrip("-"):
         right = "".join(sorted(pieces, key=lambda piece: "wdhms".index(piece[-1])))
-        return f"`{shown}` is no duration: each unit stands once, the larger first.", f"Write {right}?"
+        return f"`{shown}` is no duration: each unit stands once, the larger first.", f"Write {right}."
     return f"`{shown}` is no duration.", "Write 90s, 15m, 2h, 3d, 1w, 1h30m, or ISO 8601 (PT2H)."

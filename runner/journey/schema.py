@@ -67,7 +67,8 @@ def plain(value: Value) -> Any:
 def _problems(root: Value, error: ValidationError) -> Iterator[Problem]:
     if error.instance is BROKEN:
         return
-    place, key = _find(root, list(error.absolute_path))
+    path = list(error.absolute_path)
+    place, key = _find(root, path)
     if isinstance(place, Broken):
         return
     schema_path = list(error.absolute_schema_path)
@@ -79,6 +80,7 @@ def _problems(root: Value, error: ValidationError) -> Iterator[Problem]:
         key=key,
         place=place,
         of_key="propertyNames" in schema_path[-2:-1],
+        is_item=bool(path) and isinstance(path[-1], int),
     )
     yield from explain(finding)
 

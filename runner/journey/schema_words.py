@@ -46,6 +46,7 @@ class Finding:
     key: str | None
     place: Value
     of_key: bool
+    is_item: bool
 
     @property
     def span(self) -> Span:
@@ -63,10 +64,7 @@ class Finding:
         """What the message speaks of."""
         if self.of_key or self.key is None:
             return _capital(self.what)
-        return f"An item of `{self.key}`" if self.what in _ITEMS else f"`{self.key}`"
-
-
-_ITEMS = frozenset({"a step", "a case", "an arm", "an exit rule", "a trigger", "a test"})
+        return f"An item of `{self.key}`" if self.is_item else f"`{self.key}`"
 
 
 def explain(finding: Finding) -> Iterator[Problem]:
@@ -170,6 +168,9 @@ def _wrong_type(finding: Finding) -> Problem:
     kinds = {each.get("x-kind") for each in _alternatives(finding)}
     if "duration" in kinds and isinstance(finding.instance, int | Decimal):
         return _wrong_duration(finding)
+    if "duration" in kinds and isinstance(finding.instance, dict) and "until" in finding.instance:
+        message = f"A date for `{finding.key}` is part of the language, but not supported by this version."
+        return _problem(finding, "schema/not-supported", message, "Write a duration.")
     expected = _expected(finding)
     if finding.instance is None:
         message = f"{finding.subject} is empty; it must be {expected}."
@@ -198,6 +199,8 @@ def _named(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return listed(schema["enum"])
     types = schema.get("type", "object")
+    if str(schema.get("title", "")).startswith("the "):
+        return f"a mapping of {listed(schema['properties'])}"
     return str(
         schema.get("title") or " or ".join(_TYPES[t] for t in ([types] if isinstance(types, str) else types))
     )
@@ -227,6 +230,10 @@ def _wrong_pattern(finding: Finding) -> Problem:
     wrong = str(finding.instance)
     if kind == "duration":
         return _wrong_duration(finding)
+    if kind == "database":
+        # The value is not shown: it may hold a password.
+        hint = "Write sqlite:///PATH or postgresql://USER:${PASSWORD}@HOST/NAME."
+        return _problem(finding, "settings/database", "This is no URL of a database.", hint)
     if kind == "secret":
         code, _, hint = _KINDS[kind]
         return _problem(finding, code, f"`{finding.key}` may not hold a secret itself.", hint)

@@ -64,6 +64,7 @@ _MESSAGES = (
         "Inside [ ] a comma or the closing ] is missing.",
         "Quote a value that holds one of , [ ] { } or quotes.",
     ),
+    ("did not find expected node content", "A value is missing here, or a bracket is not closed.", None),
     ("found unexpected end of stream", "The quote that opens here is never closed.", None),
     (
         "block sequence entries are not allowed",
@@ -97,8 +98,20 @@ def syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str, first_line
     quoted = _unquoted_expression(lines[line], mark.column, file, first_line + line)
     if quoted is None and line > 0:
         quoted = _unquoted_expression(lines[line - 1], len(lines[line - 1]), file, first_line + line - 1)
+    colon = _unquoted_colon(lines[line], file, first_line + line) if "mapping values" in said else None
     if quoted:
         return quoted
+    if colon:
+        return colon
+    opening = error.context_mark
+    if opening is not None and opening.line != mark.line and "flow" in str(error.context):
+        bracket = lines[opening.line][opening.column : opening.column + 1]
+        return Problem(
+            code="yaml/syntax",
+            message=f"The {bracket} that opens here is not closed, or a comma is missing.",
+            span=Span(file, first_line + opening.line, opening.column + 1),
+            hint="Quote a value that holds one of , [ ] { } or quotes.",
+        )
     if "cannot start any token" in said:
         character = lines[line][mark.column : mark.column + 1]
         return Problem(
@@ -111,6 +124,19 @@ def syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str, first_line
         if part in said:
             return Problem(code="yaml/syntax", message=message, span=span, hint=hint)
     return Problem(code="yaml/syntax", message=f"This is no YAML: {said}.", span=span)
+
+
+def _unquoted_colon(line: str, file: str, number: int) -> Problem | None:
+    """The diagnosis for ``title: Win back: again``, whose value needs quotes."""
+    match = re.match(r"\s*(?:- )?(?P<key>[A-Za-z_][\w-]*):\s+(?P<value>[^\s'\"\[{|>].*: .*?)\s*$", line)
+    if not match:
+        return None
+    return Problem(
+        code="yaml/quote",
+        message="YAML sees a second key in this value, because of its colon.",
+        span=Span(file, number, match.start("value") + 1, len(match["value"])),
+        hint=f"Quote the value: {match['key']}: {quote(match['value'])}",
+    )
 
 
 def _unquoted_expression(line: str, column: int, file: str, number: int) -> Problem | None:

@@ -42,7 +42,7 @@ def zone_problem(name: str) -> tuple[str, str | None] | None:
     """Why ``name`` is no IANA time zone, and what was perhaps meant; None where it is one."""
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         from zoneinfo import available_timezones
 
         return f'Unknown time zone "{name}".', did_you_mean(name, available_timezones())
@@ -61,7 +61,7 @@ def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
         locale=builder.locale(root.get("locale")),
         attributes={f.key: a for f in _each(root, "attributes") if (a := builder.attribute(f))},
         events={f.key: e for f in _each(root, "events") if (e := builder.event(f))},
-        topics={f.key: topic for f in _each(root, "topics") if (topic := builder.topic(f))},
+        topics={f.key: builder.topic(f) for f in _each(root, "topics")},
         channels={f.key: c for f in _each(root, "channels") if (c := builder.channel(f))},
         lists={
             f.key: tuple(t for i in items_of(f.value) if (t := text_of(i)) is not None)
@@ -160,12 +160,13 @@ class _CatalogBuilder:
         members = fields_of(field.value)
         return EventType(name=field.key, properties=self.members(members) if members else {})
 
-    def topic(self, field: Field) -> Topic | None:
+    def topic(self, field: Field) -> Topic:
         options = fields_of(field.value)
         opt_in = text_of(options.get("opt_in")) if options else None
-        if options is None or opt_in not in set(OptIn):
-            return None
-        return Topic(name=field.key, title=text_of(options.get("title")) or field.key, opt_in=OptIn(opt_in))
+        title = text_of(options.get("title")) if options else None
+        # One that the schema refuses still exists: journeys that name it are not to blame.
+        kind = OptIn(opt_in) if opt_in in set(OptIn) else OptIn.EXPLICIT
+        return Topic(name=field.key, title=title or field.key, opt_in=kind)
 
     def channel(self, field: Field) -> ChannelSettings | None:
         options = fields_of(field.value)

@@ -11,6 +11,7 @@ from runner.journey.catalog import Catalog
 from runner.journey.expression import Expression, Scope
 from runner.journey.model import Again, Entry, EventTrigger, ExitRule, Goal, Journey, Reentry
 from runner.journey.values import BOOLEAN, NUMBER, ValueType
+from runner.journey.words import did_you_mean
 from runner.journey.yaml import Fields, Items, Scalar, Value
 from runner.problem import Problem, Severity, Span
 
@@ -35,7 +36,8 @@ class _JourneyBuilder:
         self.order = self._order()
         scope = Scope(catalog=notes.catalog, trigger=self._trigger_properties(), sends=self._sends())
         self.scope = replace(scope, run_values=self._run_values(scope))
-        self.steps = StepBuilder(notes, self.scope, self.order, self._topic())
+        topic_said = any(did_you_mean(field.key, ["topic"]) for field in root.fields)
+        self.steps = StepBuilder(notes, self.scope, self.order, self._topic(), topic_said=topic_said)
 
     def journey(self) -> Journey | None:
         name = self._name()
@@ -107,17 +109,16 @@ class _JourneyBuilder:
 
     def _trigger_properties(self) -> dict[str, ValueType]:
         """What ``trigger.*`` may read: the properties that every trigger's event has, with one type."""
-        shared: dict[str, ValueType] | None = None
-        for fields in self._trigger_fields():
-            name = text_of(fields.get("event"))
-            properties = Scope(catalog=self.notes.catalog).event_properties(name) if name else None
-            if properties is None:
-                continue
-            if shared is None:
-                shared = dict(properties)
-            else:
-                shared = {key: type for key, type in shared.items() if properties.get(key) == type}
-        return shared or {}
+        names = [name for fields in self._trigger_fields() if (name := text_of(fields.get("event")))]
+        scope = Scope(catalog=self.notes.catalog)
+        each = {name: found for name in names if (found := scope.event_properties(name)) is not None}
+        everything = {key: type for properties in each.values() for key, type in properties.items()}
+        lacking = {
+            key: [name for name, properties in each.items() if properties.get(key) != type]
+            for key, type in everything.items()
+        }
+        self.notes.lacking = {key: lacks for key, lacks in lacking.items() if lacks}
+        return {key: type for key, type in everything.items() if not lacking[key]}
 
     def _name(self) -> str | None:
         value = self.root.get("journey")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from runner.journey.catalog import Catalog
 from runner.journey.duration import Duration, parse_duration
-from runner.journey.expression import Expression, ExpressionError, Scope, literal_expression, parse_expression
-from runner.journey.values import ValueType
-from runner.journey.words import known
+from runner.journey.expression import (
+    Expression,
+    ExpressionError,
+    Finding,
+    Scope,
+    literal_expression,
+    parse_expression,
+)
+from runner.journey.values import Kind, ValueType
+from runner.journey.words import known, listed
 from runner.journey.yaml import Fields, Items, Scalar, Value
 from runner.problem import Problem, Severity, Span
 
@@ -33,6 +41,8 @@ class Notes:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self.problems: list[Problem] = []
+        self.lacking: dict[str, list[str]] = {}
+        """Of properties that only some of the triggers have: the events that lack them."""
 
     def note(
         self,
@@ -78,13 +88,25 @@ class Notes:
             return parse_expression(source, scope, expect=expect)
         except ExpressionError as error:
             for finding in error.findings:
-                self.note(
-                    finding.code if "/" in finding.code else f"expression/{finding.code}",
-                    sentence(finding.message),
-                    value.place(start + finding.offset, finding.length),
-                    sentence(finding.hint) if finding.hint else None,
-                )
+                message, hint = self.told(finding, source)
+                code = f"expression/{finding.code.removeprefix('expression-')}"
+                self.note(code, message, value.place(start + finding.offset, finding.length), hint)
             return None
+
+    def told(self, finding: Finding, source: str) -> tuple[str, str | None]:
+        """Message and hint of a finding, with what this place of the file knows beyond it."""
+        word = source[finding.offset : finding.offset + finding.length]
+        before = source[: finding.offset]
+        if before.rstrip().endswith("trigger.") and word in self.lacking:
+            lacks = listed(self.lacking[word], "and")
+            return (
+                f"`{word}` is not a property of every trigger: {lacks} lacks it, or has another type.",
+                None,
+            )
+        bare_date = re.search(r"(?<![\d\"'-])\d{4}-\d\d-\d\d(?![\d\"'])", source)
+        if finding.hint is None and finding.code == "expression-syntax" and bare_date:
+            return sentence(finding.message), f'Write date("{bare_date[0]}").'
+        return sentence(finding.message), sentence(finding.hint) if finding.hint else None
 
     def assigned(self, value: Value, scope: Scope, type: ValueType) -> Expression | None:
         """The value of an assignment: an expression where it begins with ``=``, else a literal of
@@ -99,8 +121,10 @@ class Notes:
         plain: str | int | Decimal | bool | None = value.value
         try:
             return literal_expression(plain, type)
-        except (ExpressionError, ValueError) as error:
-            self.note("value/type", sentence(str(error)), value.span)
+        except ExpressionError as error:
+            yes_or_no = type.kind is Kind.BOOLEAN and value.text.lower() in ("yes", "no", "on", "off")
+            hint = "Write true or false." if yes_or_no else None
+            self.note("value/type", sentence(error.findings[0].message), value.span, hint)
             return None
 
     def unknown(self, what: str, name: str, names: list[str], span: Span) -> None:

@@ -45,10 +45,14 @@ _ZONE_NAME = re.compile(r"[A-Z][A-Za-z_]*(/[A-Za-z0-9_+-]+)*")
 
 
 class StepBuilder:
-    """Makes steps. ``order`` has the place of every id of the file, for jumps forward."""
+    """Makes steps. ``order`` has the place of every id of the file, for jumps forward; ``topic_said``: the
+    journey names a topic, or tries to."""
 
-    def __init__(self, notes: Notes, scope: Scope, order: dict[str, int], topic: str | None) -> None:
+    def __init__(
+        self, notes: Notes, scope: Scope, order: dict[str, int], topic: str | None, *, topic_said: bool = True
+    ) -> None:
         self.notes = notes
+        self.topic_said = topic_said
         self.scope = scope
         self.order = order
         self.topic = topic
@@ -68,7 +72,8 @@ class StepBuilder:
         verb: Verb | None = getattr(self, verbs[0])(value, step_id)
         if verb is None or step_id is None:
             return None
-        span = replace(fields.span, length=max(1, fields.span.length))
+        id_value = fields.get("id")
+        span = id_value.span if id_value else fields.span
         return Step(id=step_id, verb=verb, span=span, note=text_of(fields.get("note")))
 
     def wait(self, value: Value, step_id: str | None) -> Verb | None:
@@ -255,7 +260,7 @@ class StepBuilder:
         topic = text_of(topic_value)
         if topic_value is not None and topic is not None and topic not in self.scope.catalog.topics:
             self.notes.unknown("topic", topic, list(self.scope.catalog.topics), topic_value.span)
-        if topic_value is None and self.topic is None:
+        if topic_value is None and not self.topic_said:
             self.notes.note(
                 "send/no-topic",
                 "This message belongs to no topic, so nobody can consent to it.",

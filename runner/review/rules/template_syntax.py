@@ -32,7 +32,7 @@ Fails:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
@@ -97,9 +97,7 @@ def _check_source(
 
     tree = _parsed(source)
     if isinstance(tree, TemplateSyntaxError):
-        message = sentence(str(tree.message or "this is no template"))
-        span = place(tree.lineno, r"\{[{%#].*?(?:[}%#]\}|$)")
-        yield Problem(code="template/syntax", message=message, span=span)
+        yield _syntax_problem(tree, source, place)
         return
     if tree is None:
         message = "This template is nested too deeply."
@@ -110,6 +108,19 @@ def _check_source(
     for found in misreadings(tree, values):
         span = place(found.line, rf"(?<![A-Za-z0-9_]){re.escape(found.word)}(?![A-Za-z0-9_])")
         yield Problem(code=found.code, message=found.message, span=span, hint=found.hint)
+
+
+def _syntax_problem(error: TemplateSyntaxError, source: str, place: Callable[[int, str], Span]) -> Problem:
+    """Jinja says where it gave up; what was never closed stands before that."""
+    said = str(error.message or "this is no template")
+    read = "\n".join(source.split("\n")[: error.lineno])
+    opened = max(read.rfind("{{"), read.rfind("{%") if "end of statement" in said else -1)
+    if said.startswith("expected token 'end of") and opened >= 0 and "}" not in read[opened:].split("{%")[0]:
+        bracket = read[opened : opened + 2]
+        span = place(read.count("\n", 0, opened) + 1, re.escape(bracket) + ".*")
+        return Problem(code="template/syntax", message=f"This `{bracket}` is never closed.", span=span)
+    span = place(error.lineno, r"\{[{%#].*?(?:[}%#]\}|$)")
+    return Problem(code="template/syntax", message=sentence(said), span=span)
 
 
 def _parsed(source: str) -> nodes.Template | TemplateSyntaxError | None:
