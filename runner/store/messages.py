@@ -269,7 +269,7 @@ def _same(one: FromClause, other: FromClause) -> ColumnElement[bool]:
 
 
 def _details(connection: Connection, held: Sequence[Held]) -> list[Claimed]:
-    """The claimed messages with their contacts and runs, the first let go first."""
+    """The claimed messages with their contacts and runs, the first let go first; at one instant by contact key."""
     batch = _batch(connection.dialect.name, _HELD)
     own, every = consent.alias("own"), consent.alias("every")
 
@@ -310,7 +310,7 @@ def _details(connection: Connection, held: Sequence[Held]) -> list[Claimed]:
             .outerjoin(own, of(own, message.c.channel))
             .outerjoin(every, of(every, literal(EVERY_CHANNEL, String())))
         )
-        .order_by(message.c.let_go_at, *_KEY),
+        .order_by(message.c.let_go_at, contact.c.key, *_KEY),
         {"batch": _packed(map(_held_row, held))},
     )
     return [_claimed(row) for row in rows]
