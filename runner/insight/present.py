@@ -107,7 +107,8 @@ def _goal(numbers: JourneyNumbers) -> str:
 
 def _message_table(messages: Sequence[Messages], states: bool) -> list[str]:
     if states:
-        seen = [status for status in MessageStatus if any(status in item.states for item in messages)]
+        present = {status for item in messages for status in item.states} | {MessageStatus.SENT}
+        seen = [status for status in MessageStatus if status in present]
         header = ["message", "channel", *(status.value for status in seen)]
         rows = [
             [item.step, item.channel, *(f"{item.states.get(status, 0):,}" for status in seen)]
