@@ -2,7 +2,8 @@
 
 A message is claimed, looked at once more, rendered, and becomes ``sending`` by a commit directly before it is handed
 over; its result is written only while the attempt still holds it. So whenever the process dies, at most what was
-``sending`` is in doubt, and ``recover`` asks the channel about it. Nothing here waits or tries again: a retry is a row.
+``sending`` is in doubt, and ``recover.py`` asks the channel about it. Nothing here waits or tries again: a retry is a
+row.
 """
 
 from __future__ import annotations
@@ -112,57 +113,6 @@ def deliver(
     if claimed:
         logger.debug("%s delivered: %s", worker, total)
     return total
-
-
-def recover(
-    database: Database, channels: Mapping[str, Channel], now: datetime, *, limit: int = 1_000
-) -> Delivered:
-    """Take back what processes left behind that died, or hang: messages whose lease ran out by ``now``.
-
-    Claimed ones are ready again. One that was being handed over is looked up where the channel can do that (``sent``,
-    or ready again), and is ``unknown`` where it cannot. The answer counts the latter kind; ``retried`` are ready again.
-    """
-    with database.begin() as connection:
-        released = messages.release_lapsed(connection, now=now, limit=limit)
-        interrupted = messages.cut_short(connection, now=now, limit=limit)
-    if released:
-        logger.warning("%d claimed messages were given back: their lease ran out", released)
-    if not interrupted:
-        return Delivered()
-    changes = []
-    for one in interrupted:
-        channel = channels.get(one.channel)
-        if channel is None:
-            continue  # another process may know the channel
-        identity = Message(
-            idempotency_key=idempotency_key(database.deployment, one.held.key),
-            recipient="",
-            let_go_at=one.let_go_at,
-            journey=one.journey,
-            step=one.held.key.step,
-            contact=one.contact_key,
-            locale="",
-        )
-        reason = "the process ended, or lost its lease, while it handed the message over"
-        result: Result | None = channel.look_up(identity) if isinstance(channel, Recoverable) else None
-        match result:
-            case Sent(provider_id=provider_id):
-                change = Change(held=one.held, to=MessageStatus.SENT, sent_at=now, provider_id=provider_id)
-            case RetryLater():
-                change = Change(held=one.held, to=MessageStatus.READY, available_at=now)
-            case _:
-                change = Change(held=one.held, to=MessageStatus.UNKNOWN, reason=reason)
-        changes.append(change)
-    with database.begin() as connection:
-        done = messages.change(connection, MessageStatus.SENDING, changes)
-    effective = [change.to for change in changes if change.held.key in done]
-    if effective:
-        logger.warning("%d messages were cut short while they were handed over", len(effective))
-    return Delivered(
-        sent=effective.count(MessageStatus.SENT),
-        retried=effective.count(MessageStatus.READY),
-        unknown=effective.count(MessageStatus.UNKNOWN),
-    )
 
 
 def idempotency_key(deployment: Deployment, key: MessageKey) -> str:

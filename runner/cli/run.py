@@ -1,0 +1,280 @@
+"""``journeys run``: the daemon, once what is due, or a stretch of virtual time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.options import project_option
+
+if TYPE_CHECKING:
+    from channels.base import Channel
+    from runner.daemon import Lived, Open
+    from runner.engine.versions import Versions
+    from runner.journey.catalog import ChannelSettings
+    from runner.settings import Settings
+    from runner.store.database import Database
+
+
+class LengthOfTime(click.ParamType[timedelta]):
+    """``1s``, ``2m``, ``1h30m``."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        from runner.journey.duration import parse_duration
+
+        if isinstance(value, timedelta):
+            return value
+        duration = parse_duration(value)
+        if duration is None or duration.elapsed <= 0:
+            self.fail(f"{value!r} is not a length of time; write 1s, 2m or 1h30m", param, ctx)
+        return timedelta(microseconds=duration.elapsed)
+
+
+class Stretch(click.ParamType[tuple[datetime, datetime]]):
+    """``FROM..UNTIL``: two dates (midnight UTC) or instants."""
+
+    name = "from..until"
+
+    def convert(
+        self, value: str | tuple[datetime, datetime], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[datetime, datetime]:
+        if isinstance(value, tuple):
+            return value
+        begin, _, until = value.partition("..")
+        try:
+            stretch = (_instant(begin), _instant(until))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not FROM..UNTIL, such as 2017-01-01..2018-01-01", param, ctx)
+        if stretch[0] > stretch[1]:
+            self.fail(f"{value!r} ends before it begins", param, ctx)
+        return stretch
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text.strip())
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+@click.command(
+    "run",
+    epilog="""\b
+Examples:
+  journeys run                                       the daemon; Ctrl-C ends it in order
+  journeys run --once                                what is due now, then stop
+  journeys run --virtual 2017-01-01..2018-01-01      a year at once, into the outbox""",
+)
+@project_option
+@click.option("--once", is_flag=True, help="Do what is due now, hand over what is ready, and stop.")
+@click.option(
+    "--virtual",
+    "stretch",
+    type=Stretch(),
+    metavar="FROM..UNTIL",
+    help="Live this stretch of time as fast as it goes. Dates are midnight UTC. For the file channel alone.",
+)
+@click.option(
+    "--interval",
+    type=LengthOfTime(),
+    help="How often to look for work, instead of tick_every of journeys.yaml.",
+)
+@click.option(
+    "--lease",
+    type=LengthOfTime(),
+    default="2m",
+    show_default=True,
+    help="How long a runner that gives no sign of life may hold a message.",
+)
+def command(
+    project: Path,
+    once: bool,
+    stretch: tuple[datetime, datetime] | None,
+    interval: timedelta | None,
+    lease: timedelta,
+) -> int:
+    """Run the journeys that were applied.
+
+    Without --once and --virtual this is the daemon: it goes on until it is told to stop (SIGTERM, Ctrl-C), finishes
+    what it is sending, and exits 0. Several may run on one database, on as many machines.
+    """
+    if once and stretch:
+        raise click.UsageError("--once and --virtual exclude each other.")
+    from runner.daemon import log_to_stderr
+    from runner.settings import load_settings
+    from runner.store.database import Database
+
+    settings = load_settings(project, os.environ)
+    database = Database.open(settings.database_url)
+    try:
+        if stretch:
+            return _virtual(database, settings, *stretch)
+        log_to_stderr()
+        _refuse_real_messages_after_virtual_time(database, settings)
+        return _once(database, settings) if once else _daemon(database, settings, interval, lease)
+    finally:
+        database.close()
+
+
+def _daemon(database: Database, settings: Settings, interval: timedelta | None, lease: timedelta) -> int:
+    from runner.daemon import Daemon, Pulse, stopping_on_signals
+
+    limits = settings.limits
+    pulse = Pulse(
+        every=interval or limits.tick_every, grace=limits.grace, lease=lease, workers=limits.workers
+    )
+    daemon = Daemon(database, _opener(settings), pulse)
+    with stopping_on_signals(daemon):
+        code = daemon.run()
+    if code:
+        # A thread hangs in a call to the outside; Python would wait for it for ever.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _once(database: Database, settings: Settings) -> int:
+    from runner.clock import utc_now
+    from runner.daemon import run_once
+
+    _want_something_applied(database)
+    _tell(run_once(database, _opener(settings), utc_now()))
+    return 0
+
+
+def _virtual(database: Database, settings: Settings, begin: datetime, until: datetime) -> int:
+    from runner.clock import utc_now
+    from runner.daemon import run_virtual
+    from runner.engine.versions import load_versions
+    from runner.problem import JourneysError
+    from runner.store.audit import record
+    from runner.store.messages import ever_claimed
+
+    _want_something_applied(database)
+    _want_files_only(settings, load_versions(database), "Virtual time is for the file channel alone")
+    with database.read() as connection:
+        real = ever_claimed(connection)
+    if real and not _lived_virtually(database):
+        raise JourneysError(
+            "People in this database were written to in real time, and virtual time would take them into a future "
+            "of their own. Use another database, for example with another --project."
+        )
+    with database.begin() as connection:
+        what = f"{VIRTUAL} {begin:%Y-%m-%dT%H:%M:%SZ}..{until:%Y-%m-%dT%H:%M:%SZ}"
+        record(connection, at=utc_now(), who="journeys run", what=what)
+    with _progress(begin, until) as progress:
+        lived = run_virtual(database, _opener(settings, durable=False), begin, until, progress=progress)
+    _tell(lived)
+    return 0
+
+
+VIRTUAL = "virtual time"
+"""How the audit calls it; a database in which it stands is never used to write to real people."""
+
+
+def _lived_virtually(database: Database) -> bool:
+    from runner.store.audit import records
+
+    with database.read() as connection:
+        return any(record.what.startswith(VIRTUAL) for record in records(connection))
+
+
+def _refuse_real_messages_after_virtual_time(database: Database, settings: Settings) -> None:
+    from runner.engine.versions import load_versions
+
+    if _lived_virtually(database):
+        why = "This database has lived in virtual time, so it may only write files"
+        _want_files_only(settings, load_versions(database), why)
+
+
+def _want_something_applied(database: Database) -> None:
+    from runner.problem import JourneysError
+    from runner.store.in_force import in_force
+
+    with database.read() as connection:
+        if not in_force(connection):
+            raise JourneysError(
+                "Nothing was applied yet, so there is nothing to run. `journeys apply` stores the journeys."
+            )
+
+
+def _want_files_only(settings: Settings, versions: Versions, why: str) -> None:
+    from channels.registry import transport_of
+    from runner.problem import JourneysError
+
+    for channel in _declared(versions).values():
+        transport = transport_of(channel, settings.channels)
+        if transport != "file":
+            raise JourneysError(f"{why}; the channel {channel.name} uses {transport}.")
+
+
+def _declared(versions: Versions) -> Mapping[str, ChannelSettings]:
+    """The channels of all versions in use, as the newest that has it declares each."""
+    channels: dict[str, ChannelSettings] = {}
+    for version in sorted(versions, key=lambda version: version.id):
+        channels.update(version.catalog.channels)
+    return channels
+
+
+def _opener(settings: Settings, *, durable: bool = True) -> Open:
+    from channels.registry import ChannelError, Surroundings, open_channels
+    from runner.clock import utc_now
+    from runner.problem import JourneysError
+
+    around = Surroundings(folder=settings.folder, clock=utc_now, durable=durable)
+
+    def opened(versions: Versions) -> Mapping[str, Channel]:
+        try:
+            return open_channels(_declared(versions).values(), settings.channels, around)
+        except ChannelError as error:
+            raise JourneysError(str(error)) from error
+
+    return opened
+
+
+@contextmanager
+def _progress(begin: datetime, until: datetime) -> Iterator[Callable[[datetime, Lived], None]]:
+    """A bar on a terminal, and silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _instant, _lived: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.fields[day]}"), BarColumn(), TextColumn("{task.fields[sent]:,} messages"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        total = (until - begin).total_seconds()
+        task = bar.add_task("", total=total, day=f"{begin:%Y-%m-%d}", sent=0)
+
+        def show(instant: datetime, lived: Lived) -> None:
+            done = (instant - begin).total_seconds()
+            bar.update(task, completed=done, day=f"{instant:%Y-%m-%d}", sent=lived.delivered.sent)
+
+        yield show
+
+
+def _tell(lived: Lived) -> None:
+    """One line of what was done, and one of what needs a look."""
+    delivered = lived.delivered
+    click.echo(f"{delivered.sent:,} messages sent.")
+    troubles = [
+        f"{count:,} {what}"
+        for count, what in (
+            (delivered.retried, "to be tried again"),
+            (delivered.failed, "failed"),
+            (delivered.blocked, "blocked at the last moment"),
+            (delivered.unknown, "unknown"),
+        )
+        if count
+    ]
+    if troubles:
+        click.echo(f"Also: {', '.join(troubles)}. `journeys status` shows them.")

@@ -1,0 +1,387 @@
+"""The daemon: one interval job a stage, signals, a watchdog; and the same stages once, or in virtual time.
+
+Nothing is decided here. APScheduler says when to look; what is due, and whose it is, the database knows. Its jobs are
+kept in memory, because its SQL job store deletes a date job before it has run and stops for good at an exception.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from channels.base import Channel
+from runner.clock import utc_now
+from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
+from runner.engine.recover import recover
+from runner.engine.tick import EXACT, LIVE, Pace, tick
+from runner.engine.versions import Versions, load_versions
+from runner.store.database import Database
+from runner.store.in_force import InForce, in_force
+
+logger = logging.getLogger(__name__)
+
+Open = Callable[[Versions], Mapping[str, Channel]]
+"""Opens the channels that these versions send through. Each worker has its own."""
+
+STALLED = timedelta(minutes=10)
+"""A stage without a sign of life for that long has hung: the process ends, and whatever watches it starts another."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts of a stage that keeps failing."""
+STALLED_EXIT = 70
+
+VIRTUAL_BATCH = 1_000
+AFTER_EVERY_LEASE = timedelta(days=36_500)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulse:
+    """How the daemon keeps time. ``every``: how often each stage looks for work; ``grace``: how long it may finish what
+    is being sent when told to stop; ``lease``: how long a message is held without a sign of life; ``workers``: how many
+    deliver at a time."""
+
+    every: timedelta = timedelta(seconds=1)
+    grace: timedelta = timedelta(seconds=30)
+    lease: timedelta = LEASE
+    workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """What a stretch of time brought about."""
+
+    passes: int = 0
+    delivered: Delivered = field(default_factory=Delivered)
+
+
+# Once, and in virtual time -----------------------------------------------------------------------------------------
+
+
+def run_once(database: Database, open_channels: Open, now: datetime) -> Lived:
+    """Handle all that is due at ``now``, hand over all that is ready, and stop."""
+    versions = load_versions(database)
+    with _opened(open_channels, versions) as channels:
+        recovered = recover(database, channels, now)
+        lived = _live_until(database, versions, channels, now, LIVE)
+    return Lived(passes=lived.passes, delivered=recovered + lived.delivered)
+
+
+def run_virtual(
+    database: Database,
+    open_channels: Open,
+    begin: datetime,
+    until: datetime,
+    *,
+    progress: Callable[[datetime, Lived], None] = lambda _instant, _lived: None,
+) -> Lived:
+    """Live the time from ``begin`` to ``until``, both included, as fast as it goes, through the same stages.
+
+    The clock moves a day at a time, which keeps the batches small; what happens in a day happens at its own instants.
+    ``progress`` is called after each day with the instant reached and what was lived so far. What a killed run left
+    behind is taken back first: in virtual time nobody else is at work.
+    """
+    versions = load_versions(database)
+    with _opened(open_channels, versions) as channels:
+        recover(database, channels, until + AFTER_EVERY_LEASE, limit=sys.maxsize)
+        total = Lived()
+        for instant in _days(begin, until):
+            lived = _live_until(database, versions, channels, instant, EXACT)
+            total = Lived(passes=total.passes + lived.passes, delivered=total.delivered + lived.delivered)
+            progress(instant, total)
+    return total
+
+
+def _days(begin: datetime, until: datetime) -> Iterator[datetime]:
+    """``begin``, every midnight (UTC) after it, and ``until``."""
+    instant = begin
+    while instant < until:
+        yield instant
+        midnight = instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        instant = midnight + timedelta(days=1)
+    yield until
+
+
+def _live_until(
+    database: Database, versions: Versions, channels: Mapping[str, Channel], now: datetime, pace: Pace
+) -> Lived:
+    passes = 0
+    while (ticked := tick(database, versions, now, pace)).more:
+        passes += ticked.passes
+    total = Delivered()
+    while (
+        part := deliver(
+            database, versions, channels, now, exact=pace.exact, limit=VIRTUAL_BATCH, worker="once"
+        )
+    ).claimed:
+        total += part
+    return Lived(passes=passes, delivered=total)
+
+
+@contextmanager
+def _opened(open_channels: Open, versions: Versions) -> Iterator[Mapping[str, Channel]]:
+    channels = open_channels(versions)
+    try:
+        yield channels
+    finally:
+        _close(channels)
+
+
+def _close(channels: Mapping[str, Channel]) -> None:
+    for channel in channels.values():
+        channel.close()
+
+
+# The daemon --------------------------------------------------------------------------------------------------------
+
+
+class Stage:
+    """A piece of work that is looked for again and again. ``step`` does one batch and answers whether there is more.
+
+    A step that raises is logged, and tried again after a pause that doubles with each failure: the database may be
+    away.
+    """
+
+    def __init__(self, name: str, step: Callable[[], bool], stopping: threading.Event) -> None:
+        self.name = name
+        self.idle = threading.Event()
+        self.idle.set()
+        self._step = step
+        self._stopping = stopping
+        self._failures = 0
+        self._not_before = 0.0
+        self._beat = time.monotonic()
+
+    def run(self) -> None:
+        """Work until there is nothing more to do. Never raises: an exception would be lost in the scheduler."""
+        self._beat = time.monotonic()
+        if self._beat < self._not_before:
+            return
+        self.idle.clear()
+        try:
+            while not self._stopping.is_set() and self._step():
+                self._beat = time.monotonic()
+            self._failures = 0
+        except Exception:
+            pause = min(2.0**self._failures, LONGEST_PAUSE)
+            self._failures += 1
+            self._not_before = time.monotonic() + pause
+            logger.exception("stage %s failed; it is tried again in %g s", self.name, pause)
+        finally:
+            self._beat = time.monotonic()
+            self.idle.set()
+
+    def silent_for(self) -> timedelta:
+        """How long ago the last sign of life was."""
+        return timedelta(seconds=time.monotonic() - self._beat)
+
+
+@dataclass(kw_only=True)
+class _Worker:
+    """One that delivers: its channels, the versions that it opened them for, and results it could not write yet."""
+
+    name: str
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    opened_for: Versions | None = None
+    unrecorded: Unrecorded = field(default_factory=Unrecorded)
+
+
+class Daemon:
+    """Runs what was applied to ``database`` until it is told to stop. ``clock`` answers the present, aware, in UTC."""
+
+    def __init__(
+        self,
+        database: Database,
+        open_channels: Open,
+        pulse: Pulse,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        stalled: timedelta = STALLED,
+    ) -> None:
+        self._database = database
+        self._open = open_channels
+        self._pulse = pulse
+        self._clock = clock
+        self._stalled = stalled
+        self._stopping = threading.Event()
+        self._reloading = threading.Lock()
+        self._known: InForce | None = None
+        self._versions: Versions | None = None
+        # Channels are used by one thread at a time; recovery has a worker, and so connections, of its own.
+        self._workers = [_Worker(name=f"{os.getpid()}/{n + 1}") for n in range(pulse.workers)]
+        self._keeper = _Worker(name=f"{os.getpid()}/keeper")
+        self.stages: Sequence[Stage] = (
+            Stage("tick", self._tick, self._stopping),
+            *(Stage(f"deliver {w.name}", self._deliverer(w), self._stopping) for w in self._workers),
+            Stage("housekeeping", self._keep_house, self._stopping),
+        )
+
+    def stop(self) -> None:
+        """Have ``run`` finish what is being sent, and return. May be called from a signal handler and any thread."""
+        self._stopping.set()
+
+    def run(self) -> int:
+        """Run until ``stop``. Answers the exit code: 0, or 1 where something was still on its way after the grace."""
+        scheduler = BackgroundScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": {"type": "threadpool", "max_workers": len(self.stages)}},
+            timezone=UTC,
+        )
+        for stage in self.stages:
+            every = self._pulse.lease / 4 if stage.name == "housekeeping" else self._pulse.every
+            scheduler.add_job(
+                stage.run,
+                "interval",
+                seconds=max(every.total_seconds(), 0.01),
+                next_run_time=self._clock(),
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+            )
+        logger.info("started: database=%s workers=%d", self._database.dialect, len(self._workers))
+        scheduler.start()
+        try:
+            while not self._stopping.wait(1.0):
+                self._watch()
+        finally:
+            self._stopping.set()
+            scheduler.remove_all_jobs()
+            code = self._finish()
+            scheduler.shutdown(wait=False)
+        logger.info("stopped")
+        return code
+
+    def _watch(self) -> None:
+        """End the process if a stage has hung: a daemon that seems to run and does nothing is the worst of all."""
+        for stage in self.stages:
+            if stage.silent_for() > self._stalled:
+                logger.critical(
+                    "stage %s has hung; the process ends so that it can be started anew", stage.name
+                )
+                logging.shutdown()
+                os._exit(STALLED_EXIT)
+
+    def _finish(self) -> int:
+        """Wait, for the grace at most, until every stage is done with what it was doing."""
+        deadline = time.monotonic() + self._pulse.grace.total_seconds()
+        late = [
+            stage.name for stage in self.stages if not stage.idle.wait(max(0.0, deadline - time.monotonic()))
+        ]
+        if late:
+            logger.error("still at work after the grace: %s", ", ".join(late))
+            return 1
+        for worker in (*self._workers, self._keeper):
+            _close(worker.channels)
+        return 0
+
+    def _current(self) -> Versions:
+        """The versions in use; read anew when what is in force has changed."""
+        with self._reloading:
+            with self._database.read() as connection:
+                found = in_force(connection)
+            if self._versions is None or found != self._known:
+                self._versions = load_versions(self._database, self._versions)
+                self._known = found
+                names = ", ".join(sorted(self._versions.current)) or "none; `journeys apply` stores some"
+                logger.info("journeys in force: %s", names)
+            return self._versions
+
+    def _tick(self) -> bool:
+        ticked = tick(self._database, self._current(), self._clock())
+        if ticked.contacts:
+            logger.info("ticked: contacts=%d passes=%d", ticked.contacts, ticked.passes)
+        return ticked.more
+
+    def _deliverer(self, worker: _Worker) -> Callable[[], bool]:
+        def step() -> bool:
+            versions = self._current()
+            delivered = deliver(
+                self._database,
+                versions,
+                self._channels_of(worker, versions),
+                self._clock(),
+                worker=worker.name,
+                lease=self._pulse.lease,
+                clock=self._clock,
+                stopping=self._stopping.is_set,
+                unrecorded=worker.unrecorded,
+            )
+            if delivered.claimed:
+                logger.info("delivered: %s", _counts(delivered))
+            return bool(delivered.claimed)
+
+        return step
+
+    def _keep_house(self) -> bool:
+        recovered = recover(self._database, self._channels_of(self._keeper, self._current()), self._clock())
+        if recovered != Delivered():
+            logger.warning("recovered: %s", _counts(recovered))
+        return False
+
+    def _channels_of(self, worker: _Worker, versions: Versions) -> Mapping[str, Channel]:
+        """The worker's channels, opened anew when the versions have changed. Raises what opening raises, and keeps
+        the old ones then."""
+        if worker.opened_for is not versions:
+            opened = self._open(versions)
+            _close(worker.channels)
+            worker.channels, worker.opened_for = opened, versions
+        return worker.channels
+
+
+def _counts(delivered: Delivered) -> str:
+    names = ("claimed", "sent", "retried", "failed", "blocked", "unknown", "skipped")
+    return " ".join(f"{name}={value}" for name in names if (value := getattr(delivered, name)))
+
+
+# The process -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stopping_on_signals(daemon: Daemon) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the daemon in order; a second one ends the process at once."""
+    told = False
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal told
+        if told:
+            os._exit(128 + number)
+        told = True
+        daemon.stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class OneLine(logging.Formatter):
+    """A line a record, a traceback included, with the instant in UTC."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\n", "\\n")
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Have the process log to standard error, one line a record."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It says at every look that the one before is still at work, which is no news.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

@@ -1,0 +1,67 @@
+"""Takes back what dead processes left behind, so that no message stays held for ever and none is sent twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+
+from channels.base import Channel, Message, Recoverable, Result, RetryLater, Sent
+from runner.engine.deliver import Delivered, idempotency_key
+from runner.store import messages
+from runner.store.database import Database
+from runner.store.messages import Change
+from runner.store.tables import MessageStatus
+
+logger = logging.getLogger(__name__)
+
+
+def recover(
+    database: Database, channels: Mapping[str, Channel], now: datetime, *, limit: int = 1_000
+) -> Delivered:
+    """Take back what processes left behind that died, or hang: messages whose lease ran out by ``now``.
+
+    Claimed ones are ready again. One that was being handed over is looked up where the channel can do that (``sent``,
+    or ready again), and is ``unknown`` where it cannot. The answer counts the latter kind; ``retried`` are ready again.
+    """
+    with database.begin() as connection:
+        released = messages.release_lapsed(connection, now=now, limit=limit)
+        interrupted = messages.cut_short(connection, now=now, limit=limit)
+    if released:
+        logger.warning("%d claimed messages were given back: their lease ran out", released)
+    if not interrupted:
+        return Delivered()
+    changes = []
+    for one in interrupted:
+        channel = channels.get(one.channel)
+        if channel is None:
+            continue  # another process may know the channel
+        identity = Message(
+            idempotency_key=idempotency_key(database.deployment, one.held.key),
+            recipient="",
+            let_go_at=one.let_go_at,
+            journey=one.journey,
+            step=one.held.key.step,
+            contact=one.contact_key,
+            locale="",
+        )
+        reason = "the process ended, or lost its lease, while it handed the message over"
+        result: Result | None = channel.look_up(identity) if isinstance(channel, Recoverable) else None
+        match result:
+            case Sent(provider_id=provider_id):
+                change = Change(held=one.held, to=MessageStatus.SENT, sent_at=now, provider_id=provider_id)
+            case RetryLater():
+                change = Change(held=one.held, to=MessageStatus.READY, available_at=now)
+            case _:
+                change = Change(held=one.held, to=MessageStatus.UNKNOWN, reason=reason)
+        changes.append(change)
+    with database.begin() as connection:
+        done = messages.change(connection, MessageStatus.SENDING, changes)
+    effective = [change.to for change in changes if change.held.key in done]
+    if effective:
+        logger.warning("%d messages were cut short while they were handed over", len(effective))
+    return Delivered(
+        sent=effective.count(MessageStatus.SENT),
+        retried=effective.count(MessageStatus.READY),
+        unknown=effective.count(MessageStatus.UNKNOWN),
+    )
