@@ -12,11 +12,12 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, DecimalException
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from runner.journey.catalog import (
     CONSENT_GRANTED,
@@ -69,6 +70,7 @@ def read_arrivals(
     catalog: Catalog,
     *,
     received_at: datetime | None = None,
+    only_contacts: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Arrival | Rejected]:
     """What ``path`` records, line by line.
@@ -78,14 +80,40 @@ def read_arrivals(
     a line without timestamp is rejected. Raises JourneysError for a file that cannot be read, or is cut
     off.
     """
-    names = path.name.lower().split(".")
-    reader = _Reader(catalog=catalog, received_at=received_at, source=f"import of {path.name}")
+    reader = _Reader(
+        catalog=catalog,
+        received_at=received_at,
+        only_contacts=only_contacts,
+        source=f"import of {path.name}",
+    )
+    with _opened(path) as (stream, raw):
+        lines = _lines(stream, raw, progress)
+        yield from reader.csv(lines, path) if _is_csv(path) else reader.ndjson(lines)
+
+
+def csv_header(path: Path) -> str | None:
+    """The first line of a CSV file; None for a file that is none. Raises JourneysError where it cannot be
+    read."""
+    if not _is_csv(path):
+        return None
+    with _opened(path) as (stream, _):
+        return stream.readline(LONGEST_LINE).decode("utf-8-sig", errors="surrogateescape").rstrip("\r\n")
+
+
+def _is_csv(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(".csv")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """What a file says, and the file itself, whose place tells how much of it has been read."""
     try:
         with path.open("rb") as raw:
-            zipped = names[-1] == "gz"
-            stream: IO[bytes] = gzip.open(raw) if zipped else raw  # type: ignore[assignment]
-            lines = _lines(stream, raw, progress)
-            yield from reader.csv(lines, path) if "csv" in names[-2:] else reader.ndjson(lines)
+            if path.name.lower().endswith(".gz"):
+                with gzip.GzipFile(fileobj=raw) as unzipped:
+                    yield cast("IO[bytes]", unzipped), raw
+            else:
+                yield raw, raw
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise JourneysError(f"{path} is no whole gzip file: {error}") from error
     except OSError as error:
@@ -113,6 +141,7 @@ def _lines(stream: IO[bytes], raw: IO[bytes], progress: Progress | None) -> Iter
 class _Reader:
     catalog: Catalog
     received_at: datetime | None
+    only_contacts: bool
     source: str
 
     def ndjson(self, lines: Iterator[bytes]) -> Iterator[Arrival | Rejected]:
@@ -133,13 +162,14 @@ class _Reader:
         at = self._instant(record.get("timestamp"))
         dedup_key = self._dedup_key(record.get("messageId"), line)
         if kind == "identify":
-            return _arrival(key, IDENTIFIED, at, dedup_key, self._traits(_object(record, "traits")))
+            return _arrival(
+                key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, _object(record, "traits"))
+            )
+        if self.only_contacts:
+            raise _BadLine("a track call; `journeys events import` takes it")
         name = _event_name(record.get("event"))
         fitted = fit_event(self.catalog, name, _object(record, "properties"))
         return _arrival(key, name, at, dedup_key, fitted)
-
-    def _traits(self, raw: Mapping[str, object]) -> Fitted:
-        return fit_traits(self.catalog, raw)
 
     def _instant(self, value: object) -> datetime:
         if value is None:
@@ -166,6 +196,8 @@ class _Reader:
         delimiter = max(",;\t", key=first.count)
         header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
         columns = _Columns.of(header, path)
+        if columns.is_events and self.only_contacts:
+            raise JourneysError(f"{path} has a column {_EVENT_COLUMN!r}; `journeys events import` takes it")
         rows = csv.reader(text, delimiter=delimiter, strict=True)
         while True:
             before = rows.line_num
@@ -197,7 +229,7 @@ class _Reader:
             yield _arrival(key, name, at, dedup_key, fit_event(self.catalog, name, _unfolded(row)))
             return
         consents = row.pop(_CONSENTS_COLUMN, "").split()
-        yield _arrival(key, IDENTIFIED, at, dedup_key, self._traits(_unfolded(row)))
+        yield _arrival(key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, _unfolded(row)))
         for consent in consents:
             topic, channel = self._topic_and_channel(consent)
             yield consent_arrival(key, topic, channel, at, self.source, dedup_key)

@@ -26,6 +26,7 @@ _NUMBER = re.compile(r"\s*[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LARGEST_EXPONENT = 13
 """Of ten, in the largest number; checked before anything is computed with a number of a billion digits."""
+_FRACTIONS = (Decimal, float)
 _MILLIONTH = Decimal("0.000001")
 _EXACT = Context(prec=64)
 _DEEPEST = 32
@@ -95,21 +96,22 @@ def present(stored: Any, type_: ValueType) -> Any:
 
 def millionths(value: object) -> int | None:
     """A number in whole millionths, rounded half away from zero; None for what is no number or too large."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        whole = value * MILLIONTHS
-        return whole if -LARGEST <= whole <= LARGEST else None
-    if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
+    match value:
+        case bool():
             return None
-        value = Decimal(value.strip())
-    elif isinstance(value, float):
-        # The shortest text that reads back as this float is what was written.
-        value = Decimal(repr(value))
-    if not isinstance(value, Decimal) or not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
-        return None
-    whole = int(value.quantize(_MILLIONTH, ROUND_HALF_UP, _EXACT).scaleb(6))
+        case int():
+            whole = value * MILLIONTHS
+        case Decimal():
+            if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
+                return None
+            whole = int(value.quantize(_MILLIONTH, ROUND_HALF_UP, _EXACT).scaleb(6))
+        case float():
+            # The shortest text that reads back as this float is what was written.
+            return millionths(Decimal(repr(value)))
+        case str() if _NUMBER.fullmatch(value):
+            return millionths(Decimal(value.strip()))
+        case _:
+            return None
     return whole if -LARGEST <= whole <= LARGEST else None
 
 
@@ -132,6 +134,8 @@ def clean_text(text: str) -> bool:
     """Whether every database stores ``text`` as it is: no NUL, no lone surrogate."""
     if "\0" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -170,9 +174,9 @@ def _fit_all(declared: Mapping[str, ValueType], raw: Mapping[str, object], *, cl
 
 def _as_it_came(value: object, rejected: list[str], name: str, depth: int) -> Any:
     """An undeclared value for keeping: what no database takes is left out."""
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, int):
         return value
-    if isinstance(value, Decimal | float):
+    if isinstance(value, _FRACTIONS):
         number = float(value)
         if math.isfinite(number):
             return number
@@ -192,14 +196,12 @@ def _as_it_came(value: object, rejected: list[str], name: str, depth: int) -> An
 
 
 def _string(value: object, type_: ValueType) -> str | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        value = str(value) if abs(value) <= LARGEST else None
-    elif isinstance(value, float | Decimal):
+    if not isinstance(value, str):
         number = millionths(value)
-        value = None if number is None else number_text(number)
-    if not isinstance(value, str) or not clean_text(value):
+        if number is None:
+            return None
+        value = number_text(number)
+    elif not clean_text(value):
         return None
     return value if not type_.one_of or value in type_.one_of else None
 

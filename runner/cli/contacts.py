@@ -1,0 +1,120 @@
+"""``journeys contacts``: import contacts, and tell one contact's story."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from runner.cli.options import format_option, project_option
+
+
+@click.group("contacts")
+def command() -> None:
+    """Import and show contacts."""
+
+
+@command.command("import")
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@project_option
+@format_option
+@click.option(
+    "--grant",
+    "grants",
+    metavar="TOPIC[:CHANNEL]",
+    multiple=True,
+    help="Record that every contact of FILE consented to TOPIC. May be given several times; needs --source.",
+)
+@click.option("--source", metavar="TEXT", help="Who stands for the consents of --grant: the proof.")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=5_000,
+    show_default=True,
+    metavar="N",
+    help="Store N lines in one transaction.",
+)
+def import_command(
+    files: tuple[Path, ...],
+    project: Path,
+    output_format: str,
+    grants: tuple[str, ...],
+    source: str | None,
+    batch: int,
+) -> int:
+    """Import contacts from Segment-spec NDJSON (identify calls) or CSV; a name that ends with .gz is gzip.
+
+    A CSV file has a column id (or key, userId); email, phone, timezone, locale, tags and the attributes
+    of the catalog are columns of their own; a column consents names topics, like "offers
+    newsletter:email". An empty cell leaves a value as it is.
+
+    Exit codes: 0 everything went in, 1 a line was rejected (the rest went in) or an error that you can
+    mend, 2 wrong usage, 3 a bug of ours. Rejected lines are kept in .journeys/rejected/ of the project,
+    to be mended and imported again.
+    """
+    from runner.cli.importing import import_files, load_catalog
+    from runner.engine.imports import Granted
+    from runner.review.backtest import parse_grant
+
+    if grants and not source:
+        raise click.UsageError("--grant needs --source TEXT: a consent without proof is none.")
+    catalog = load_catalog(project)
+    granted = [
+        Granted(topic=grant.topic, channel=grant.channel, source=source or "")
+        for grant in (parse_grant(text, catalog) for text in grants)
+    ]
+    return import_files(
+        project,
+        catalog,
+        files,
+        pending=False,
+        batch=batch,
+        output_format=output_format,
+        grants=granted,
+        only_contacts=True,
+    )
+
+
+@command.command("show")
+@click.argument("key", metavar="KEY")
+@project_option
+@format_option
+@click.option("--events", is_flag=True, help="Tell every event, not only what journeys did.")
+def show_command(key: str, project: Path, output_format: str, events: bool) -> int:
+    """Show one contact: attributes, consents, and the story of its runs and messages."""
+    import json
+    import os
+
+    from runner.cli.importing import load_catalog
+    from runner.cli.story import contact_json, contact_text
+    from runner.problem import JourneysError
+    from runner.settings import load_settings
+    from runner.store.contacts import consents_of, find_contact
+    from runner.store.database import Database
+    from runner.store.story import Chapter, story
+
+    catalog = load_catalog(project)
+    database = Database.open(load_settings(project, os.environ).database_url)
+    try:
+        with database.read() as connection:
+            contact = find_contact(connection, database.deployment, key)
+            if contact is None:
+                raise JourneysError(f"there is no contact {key!r}")
+            consents = consents_of(connection, contact.identity)
+            told = story(connection, key)
+    finally:
+        database.close()
+    entries = [entry for entry in told if events or entry.chapter is not Chapter.RECEIVED]
+    if output_format == "json":
+        click.echo(
+            json.dumps(contact_json(contact, consents, entries, catalog), indent=2, ensure_ascii=False)
+        )
+    else:
+        click.echo(contact_text(contact, consents, entries, catalog))
+    return 0

@@ -1,0 +1,129 @@
+"""What ``contacts import`` and ``events import`` share: the catalog, a progress bar, a summary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.clock import utc_now
+from runner.engine.imports import Granted, Imported, import_file
+from runner.journey.catalog import Catalog
+from runner.journey.project import load_project, read_files
+from runner.problem import ProblemsFound, Severity
+from runner.settings import load_settings
+from runner.store.database import Database
+
+if TYPE_CHECKING:
+    from runner.engine.intake import Progress
+
+BATCH = 5_000
+_CATALOG = "journeys/catalog.yaml"
+
+
+def load_catalog(project: Path) -> Catalog:
+    """The catalog of the working tree, by which values are fitted. Raises ProblemsFound where it is
+    wrong; mistakes in journeys do not matter here."""
+    files = read_files(project)
+    loaded = load_project(files)
+    wrong = [
+        problem
+        for problem in loaded.problems
+        if problem.span.file == _CATALOG and problem.severity is Severity.ERROR
+    ]
+    if wrong:
+        raise ProblemsFound(wrong, files)
+    return loaded.catalog
+
+
+def import_files(
+    project: Path,
+    catalog: Catalog,
+    paths: Sequence[Path],
+    *,
+    pending: bool,
+    batch: int,
+    output_format: str,
+    grants: Sequence[Granted] = (),
+    only_contacts: bool = False,
+) -> int:
+    """Import ``paths`` in their order into the project's database; print what became of them. Answers the
+    exit code."""
+    database = Database.open(load_settings(project, os.environ).database_url)
+    results: list[tuple[Path, Imported]] = []
+    try:
+        for path in paths:
+            with _progress_bar(path) as progress:
+                imported = import_file(
+                    database,
+                    catalog,
+                    path,
+                    received_at=utc_now(),
+                    pending=pending,
+                    rejects=project / ".journeys" / "rejected",
+                    batch=batch,
+                    grants=grants,
+                    only_contacts=only_contacts,
+                    progress=progress,
+                )
+            results.append((path, imported))
+            if output_format == "text":
+                click.echo("\n".join(_text(path, imported)))
+    finally:
+        database.close()
+    if output_format == "json":
+        import json
+
+        click.echo(json.dumps({"files": [_json(path, imported) for path, imported in results]}, indent=2))
+    return 1 if any(imported.rejected_lines for _, imported in results) else 0
+
+
+@contextmanager
+def _progress_bar(path: Path) -> Iterator[Progress | None]:
+    """A bar of the bytes read, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(path.name, total=path.stat().st_size)
+        yield lambda read: bars.update(bar, completed=read)
+
+
+def _text(path: Path, imported: Imported) -> Iterator[str]:
+    stored = imported.stored
+    yield (
+        f"{path.name}: {stored.new:,} new, {stored.duplicate:,} already there, "
+        f"{imported.rejected_lines:,} rejected; {stored.contacts_new:,} new contacts"
+    )
+    if imported.consents:
+        yield f"  {imported.consents:,} consents recorded"
+    if imported.rejected_values:
+        counts = ", ".join(f"{name} {count:,}" for name, count in imported.rejected_values.items())
+        yield f"  values that did not fit, left empty: {counts}"
+    for rejected in imported.rejections:
+        yield f"  line {rejected.line}: {rejected.reason}"
+    if imported.reject_file:
+        yield f"  the rejected lines are in {imported.reject_file}, the reasons in {imported.reject_file.name}.reasons"
+
+
+def _json(path: Path, imported: Imported) -> dict[str, object]:
+    return {
+        "file": str(path),
+        "new": imported.stored.new,
+        "duplicate": imported.stored.duplicate,
+        "contacts_new": imported.stored.contacts_new,
+        "consents": imported.consents,
+        "rejected_lines": imported.rejected_lines,
+        "rejected_values": dict(imported.rejected_values),
+        "rejections": [{"line": one.line, "reason": one.reason} for one in imported.rejections],
+        "reject_file": str(imported.reject_file) if imported.reject_file else None,
+    }

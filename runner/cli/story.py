@@ -1,0 +1,141 @@
+"""One contact, its consents and its story, as text for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from runner.journey.catalog import EVERY_CHANNEL, Catalog
+from runner.journey.fit import present
+from runner.store.contacts import Consent, Contact
+from runner.store.story import Chapter, Entry
+
+
+def contact_text(
+    contact: Contact, consents: Sequence[Consent], entries: Sequence[Entry], catalog: Catalog
+) -> str:
+    """A page for people. Instants are UTC."""
+    return "\n".join(_harmless(line) for line in _lines(contact, consents, entries, catalog))
+
+
+def _harmless(line: str) -> str:
+    """What contacts wrote must not steer the terminal."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)
+
+
+def _lines(
+    contact: Contact, consents: Sequence[Consent], entries: Sequence[Entry], catalog: Catalog
+) -> Iterator[str]:
+    yield f"{contact.key}, known since {contact.created_at:%Y-%m-%d %H:%M}"
+    for name, value in _values(contact, catalog):
+        yield f"  {name}: {value}"
+    yield ""
+    yield "Consents" if consents else "No consents"
+    for consent in consents:
+        channel = "every channel" if consent.channel == EVERY_CHANNEL else consent.channel
+        yield f"  {consent.topic}, {channel}: {consent.state} since {consent.since:%Y-%m-%d %H:%M}"
+    yield ""
+    yield "Story (UTC)" if entries else "No story: no journey has seen this contact"
+    for entry in entries:
+        yield f"  {entry.at:%Y-%m-%d %H:%M:%S}  {_told(entry)}"
+
+
+def _values(contact: Contact, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    for name in ("email", "phone", "timezone", "locale"):
+        value = getattr(contact, name)
+        if value is not None:
+            yield name, value
+    if contact.tags:
+        yield "tags", ", ".join(contact.tags)
+    for name, stored in sorted(contact.attributes.items()):
+        value = _present(name, stored, catalog)
+        yield name, format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _present(name: str, stored: Any, catalog: Catalog) -> Any:
+    """The value by the type of today's catalog; as it is stored where the catalog does not know it any
+    more."""
+    type_ = catalog.attribute_type(name)
+    try:
+        return stored if type_ is None else present(stored, type_)
+    except (TypeError, ValueError, ArithmeticError):
+        # Stored when the attribute had another type.
+        return stored
+
+
+def _told(entry: Entry) -> str:
+    match entry.chapter:
+        case Chapter.RECEIVED:
+            return f"event {entry.name}"
+        case Chapter.ENTERED:
+            return f"{entry.name}: entered"
+        case Chapter.STANDS:
+            return f"{entry.name}: stands on {entry.step}"
+        case Chapter.ENDED:
+            how = f"exited: {entry.outcome}" if entry.outcome else str(entry.status)
+            return f"{entry.name}: {how}"
+        case Chapter.LEFT:
+            if entry.message is None:
+                return f"{entry.name}: {entry.step} → {entry.outcome}"
+            reason = f" ({entry.message.reason})" if entry.message.reason else ""
+            status = f"{entry.message.channel} {entry.message.status}{reason}"
+            return f"{entry.name}: {entry.step} → message by {status}"
+
+
+def contact_json(
+    contact: Contact, consents: Sequence[Consent], entries: Sequence[Entry], catalog: Catalog
+) -> dict[str, Any]:
+    """The same for programs. Numbers are decimal text, so that none loses places; instants are ISO 8601."""
+    return {
+        "contact": contact.key,
+        "created_at": contact.created_at.isoformat(),
+        "email": contact.email,
+        "phone": contact.phone,
+        "timezone": contact.timezone,
+        "locale": contact.locale,
+        "tags": list(contact.tags),
+        "attributes": {
+            name: _plain(_present(name, stored, catalog))
+            for name, stored in sorted(contact.attributes.items())
+        },
+        "consents": [
+            {
+                "topic": consent.topic,
+                "channel": consent.channel,
+                "state": consent.state,
+                "since": consent.since.isoformat(),
+            }
+            for consent in consents
+        ],
+        "story": [_entry_json(entry) for entry in entries],
+    }
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    told: dict[str, Any] = {"at": entry.at.isoformat(), "what": entry.chapter, "name": entry.name}
+    if entry.run:
+        told["run"] = entry.run
+    for name in ("step", "outcome", "status"):
+        if getattr(entry, name) is not None:
+            told[name] = getattr(entry, name)
+    if entry.message is not None:
+        told["message"] = {
+            "channel": entry.message.channel,
+            "status": entry.message.status,
+            "reason": entry.message.reason,
+        }
+    return told
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,158 @@
+"""Importing a file into the store: in batches, each a transaction, what is not taken kept in a reject
+file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header, read_arrivals
+from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED, Catalog
+from runner.store.database import Database
+from runner.store.events import Arrival, Stored, store_events
+
+FIRST_SHOWN = 10
+"""How many rejected lines are told one by one; the reject file has them all."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Granted:
+    """A consent that an import gives to each contact that it identifies. ``channel`` is ``*`` for every
+    channel.
+
+    ``source`` says who stands for it: it is the proof.
+    """
+
+    topic: str
+    channel: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What became of a file.
+
+    ``stored`` counts its lines; ``consents`` those that were recorded on the way. ``rejected_values``
+    counts, for each property, the values that did not fit; their lines were taken. ``rejections`` are the
+    first rejected lines, all of which are in ``reject_file``.
+    """
+
+    stored: Stored
+    consents: int
+    rejected_lines: int
+    rejected_values: Mapping[str, int]
+    rejections: tuple[Rejected, ...]
+    reject_file: Path | None
+
+
+@dataclass
+class _Rejects:
+    """The reject file, made when the first line is rejected: the lines as they stood, ready to be mended
+    and imported again, and their reasons beside them."""
+
+    path: Path
+    header: str | None
+    count: int = 0
+    first: list[Rejected] = field(default_factory=list)
+
+    @property
+    def reasons(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.reasons")
+
+    def clear(self) -> None:
+        """Forget what an earlier import of the same file has left."""
+        self.path.unlink(missing_ok=True)
+        self.reasons.unlink(missing_ok=True)
+
+    def take(self, rejections: Sequence[Rejected]) -> None:
+        if not rejections:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            self.path.open("a", encoding="utf-8", errors="surrogateescape") as lines,
+            self.reasons.open("a", encoding="utf-8") as reasons,
+        ):
+            if self.header is not None and self.count == 0:
+                lines.write(f"{self.header}\n")
+            for rejected in rejections:
+                lines.write(f"{rejected.text}\n")
+                reasons.write(f"{rejected.line}: {rejected.reason}\n")
+        self.count += len(rejections)
+        self.first += rejections[: FIRST_SHOWN - len(self.first)]
+
+
+def import_file(
+    database: Database,
+    catalog: Catalog,
+    path: Path,
+    *,
+    received_at: datetime,
+    pending: bool,
+    rejects: Path,
+    batch: int,
+    grants: Sequence[Granted] = (),
+    only_contacts: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Store what ``path`` holds, ``batch`` lines a transaction. A second import of the same file changes
+    nothing.
+
+    ``pending``: journeys react; else it is history. ``only_contacts`` takes no events. Rejected lines go
+    to the folder ``rejects``. Raises JourneysError where the file cannot be read, or is cut off; the
+    batches before are stored then.
+    """
+    kept = _Rejects(path=rejects / path.name.removesuffix(".gz"), header=csv_header(path))
+    kept.clear()
+    total = Stored()
+    consents = 0
+    values: Counter[str] = Counter()
+    read = read_arrivals(
+        path, catalog, received_at=received_at, only_contacts=only_contacts, progress=progress
+    )
+    for portion in _portions(read, batch):
+        arrivals: list[Arrival] = []
+        given: list[Arrival] = []
+        bad: list[Rejected] = []
+        for item in portion:
+            if isinstance(item, Rejected):
+                bad.append(item)
+                continue
+            values.update(item.rejected)
+            if item.name == IDENTIFIED:
+                given.extend(_consents(item, grants))
+            # A consent of a contact's row is no line of its own.
+            (given if only_contacts and item.name == CONSENT_GRANTED else arrivals).append(item)
+        with database.begin() as connection:
+            deployment = database.deployment
+            total += store_events(connection, deployment, arrivals, received_at=received_at, pending=pending)
+            consents += store_events(
+                connection, deployment, given, received_at=received_at, pending=pending
+            ).new
+        kept.take(bad)
+    return Imported(
+        stored=total,
+        consents=consents,
+        rejected_lines=kept.count,
+        rejected_values=dict(sorted(values.items())),
+        rejections=tuple(kept.first),
+        reject_file=kept.path if kept.count else None,
+    )
+
+
+def _consents(arrival: Arrival, grants: Sequence[Granted]) -> Iterator[Arrival]:
+    for grant in grants:
+        cause = f"{grant.source} {arrival.dedup_key}"
+        yield consent_arrival(arrival.contact, grant.topic, grant.channel, arrival.at, grant.source, cause)
+
+
+def _portions(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while portion := list(islice(iterator, size)):
+        yield portion
