@@ -5,6 +5,7 @@ The same engine as in production does the work; nothing is rendered and no chann
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -33,11 +34,11 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 BATCH = 20_000
 """Events that are stored, and contacts that are advanced, in one transaction unless told."""
 
-Progress = Callable[[str, int, int | None], None]
-"""Told what is being done, how much of it is done, and of how much (None where that is not known)."""
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much (bytes of a file, or events)."""
 
 
-def silent(what: str, done: int, of: int | None) -> None:
+def silent(what: str, done: int, of: int) -> None:
     """The progress that nobody looks at."""
     del what, done, of
 
@@ -55,7 +56,7 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """A line of a recording that could not be read, or a value of it that did not fit."""
+    """A line of a recording that could not be read; ``line`` counts from 1."""
 
     file: str
     line: int
@@ -63,9 +64,19 @@ class Rejection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Misfit:
+    """How many values of one property (or trait, of an identify) did not fit the catalog and counted as missing."""
+
+    event: str
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """What was replayed. ``first`` is the instant of the earliest event, ``until`` where virtual time
-    stopped.
+    """What was replayed. ``first`` is the instant of the earliest event, ``until`` where virtual time stopped.
+
+    ``rejected`` counts lines, of which ``rejections`` are the first few.
     """
 
     files: tuple[str, ...]
@@ -75,10 +86,9 @@ class Replayed:
     first: datetime
     until: datetime
     grants: tuple[Grant, ...]
-    rejected_lines: int
-    rejected_values: int
+    rejected: int
     rejections: tuple[Rejection, ...]
-    """The first few of both kinds."""
+    misfits: tuple[Misfit, ...]
 
 
 @dataclass
@@ -87,13 +97,14 @@ class _Intake:
 
     events: int = 0
     duplicates: int = 0
-    lines: int = 0
-    values: int = 0
-    shown: list[Rejection] = field(default_factory=list)
+    rejected: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+    misfits: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def reject(self, file: str, line: int, reason: str) -> None:
-        if len(self.shown) < FIRST_SHOWN:
-            self.shown.append(Rejection(file=file, line=line, reason=reason))
+        self.rejected += 1
+        if len(self.rejections) < FIRST_SHOWN:
+            self.rejections.append(Rejection(file=file, line=line, reason=reason))
 
 
 def recordings(folder: Path) -> tuple[Path, ...]:
@@ -167,29 +178,37 @@ def replay(
         first=totals.first,
         until=end,
         grants=tuple(grants),
-        rejected_lines=intake.lines,
-        rejected_values=intake.values,
-        rejections=tuple(intake.shown),
+        rejected=intake.rejected,
+        rejections=tuple(intake.rejections),
+        misfits=tuple(
+            Misfit(event=event, value=value, count=count)
+            for (event, value), count in sorted(intake.misfits.items())
+        ),
     )
 
 
 def _store(
     database: Database, path: Path, catalog: Catalog, intake: _Intake, batch: int, progress: Progress
 ) -> None:
-    """Store what ``path`` records as events that are still to be handled."""
-    for portion in _portions(read_arrivals(path, catalog), batch):
+    """Store what ``path`` records as events that are still to be handled, each received when it happened."""
+    size = path.stat().st_size
+
+    def read(position: int) -> None:
+        progress(f"reading {path.name}", position, size)
+
+    for portion in _portions(read_arrivals(path, catalog, progress=read), batch):
         arrivals = []
         for item in portion:
             if isinstance(item, Rejected):
-                intake.lines += 1
                 intake.reject(path.name, item.line, item.reason)
-            else:
-                arrivals.append(item)
+                continue
+            arrivals.append(item)
+            for value in item.rejected:
+                intake.misfits[item.name, value] += 1
         with database.begin() as connection:
             stored = store_events(connection, database.deployment, arrivals, pending=True)
         intake.events += stored.new
         intake.duplicates += stored.duplicate
-        progress(f"reading {path.name}", intake.events + intake.duplicates, None)
 
 
 def _portions(items: Iterable[Arrival | Rejected], size: int) -> Iterator[list[Arrival | Rejected]]:
@@ -211,21 +230,24 @@ def _live(
 def replayed_text(replayed: Replayed) -> str:
     """What was replayed, what was granted and what was rejected, as lines for people."""
     lines = [
-        f"Replayed {counted(replayed.events, 'event')} of {counted(replayed.contacts, 'contact')} "
-        f"from {', '.join(replayed.files)}",
-        f"  from {_minute(replayed.first)} to {_minute(replayed.until)} UTC; nothing was sent to anybody.",
+        f"Replayed {replayed.events:,} events of {replayed.contacts:,} contacts from {', '.join(replayed.files)}.",
+        f"  {_minute(replayed.first)} to {_minute(replayed.until)} UTC. Nothing was sent to anybody.",
     ]
     if replayed.duplicates:
-        lines.append(f"  {counted(replayed.duplicates, 'event')} came twice and counted once.")
+        lines.append(f"  {counted(replayed.duplicates, 'event')} came again and counted once.")
     if replayed.grants:
         granted = ", ".join(map(str, replayed.grants))
         lines.append(f"  Consent was granted to everybody by --grant: {granted}.")
-    if replayed.rejected_lines or replayed.rejected_values:
-        lines_rejected = counted(replayed.rejected_lines, "line")
-        lines.append(f"  Rejected: {lines_rejected}, {counted(replayed.rejected_values, 'value')}.")
+    if replayed.rejected:
+        lines.append(f"  Rejected: {counted(replayed.rejected, 'line')}.")
         lines += [f"    {item.file}:{item.line}: {item.reason}" for item in replayed.rejections]
-        if replayed.rejected_lines + replayed.rejected_values > len(replayed.rejections):
+        if replayed.rejected > len(replayed.rejections):
             lines.append("    …")
+    if replayed.misfits:
+        lines.append("  Values that do not fit the catalog, and count as missing:")
+        lines += [
+            f"    {item.event}: {item.value}, {counted(item.count, 'time')}" for item in replayed.misfits
+        ]
     return "\n".join(lines)
 
 
@@ -239,13 +261,13 @@ def replayed_json(replayed: Replayed) -> dict[str, object]:
         "first": _iso(replayed.first),
         "until": _iso(replayed.until),
         "granted": [str(grant) for grant in replayed.grants],
-        "rejected": {
-            "lines": replayed.rejected_lines,
-            "values": replayed.rejected_values,
-            "first": [
-                {"file": item.file, "line": item.line, "reason": item.reason} for item in replayed.rejections
-            ],
-        },
+        "rejected": replayed.rejected,
+        "rejections": [
+            {"file": item.file, "line": item.line, "reason": item.reason} for item in replayed.rejections
+        ],
+        "misfits": [
+            {"event": item.event, "value": item.value, "count": item.count} for item in replayed.misfits
+        ],
     }
 
 

@@ -28,7 +28,6 @@ from runner.store.contacts import grant_consent
 from runner.store.database import Database
 from runner.store.events import Arrival, store_events
 from runner.store.tables import MessageStatus, RunStatus
-from runner.store.zones import known_zone
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """When the journeys under test count as applied."""
@@ -149,7 +148,7 @@ class Stage:
     def _arrival(self, scenario: Scenario, number: int, received: Received) -> Arrival:
         catalog, raw = self.project.catalog, received.properties
         fitted = (
-            fit_traits(catalog, raw, known_zone=known_zone)
+            fit_traits(catalog, raw)
             if received.name == IDENTIFIED
             else fit_event(catalog, received.name, raw)
         )

@@ -1,0 +1,151 @@
+"""Scenarios on the real engine, and the command that runs them."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from golden import CASES, golden
+
+from runner.cli import run
+from runner.journey.project import Project, load_project, read_files
+from runner.journey.scenario import Scenario
+from runner.journey.scenario_file import find_scenarios
+from runner.review.outcomes import failure_text
+from runner.review.scenarios import Outcome, play_all
+
+SHOP = CASES / "scenario" / "shop"
+TESTS = "journeys/cart/tests.yaml"
+FAILING = (CASES / "scenario" / "failing.yaml").read_text(encoding="utf-8")
+
+
+def scenarios_of(project: Project) -> tuple[Scenario, ...]:
+    scenarios, problems = find_scenarios(project)
+    assert problems == ()
+    return scenarios
+
+
+def shop(**changed: str) -> Project:
+    """The shop of the cases, with other texts for some files, by path."""
+    return load_project({**read_files(SHOP), **changed})
+
+
+def play(text: str) -> list[Outcome]:
+    """The outcomes of the scenarios that ``text`` writes for the shop's carts."""
+    project = shop(**{TESTS: text})
+    return list(play_all(project, scenarios_of(project)))
+
+
+def test_the_shop_does_what_its_scenarios_say() -> None:
+    project = shop()
+    outcomes = list(play_all(project, scenarios_of(project)))
+    assert [outcome.scenario.name for outcome in outcomes if not outcome.passed] == []
+    assert len(outcomes) == 12
+
+
+def test_a_scenario_leaves_nothing_behind_for_the_next() -> None:
+    """Whatever the order, each comes out as it does alone."""
+    project = shop(**{TESTS: FAILING + read_files(SHOP)[TESTS].split("tests:\n")[1]})
+    scenarios = [scenario for scenario in scenarios_of(project) if "welcome" not in scenario.journeys][:8]
+    alone = {scenario.name: next(play_all(project, [scenario])) for scenario in scenarios}
+    shuffled = scenarios * 2
+    random.Random(7).shuffle(shuffled)
+    assert {outcome.passed for outcome in alone.values()} == {True, False}
+    for outcome in play_all(project, shuffled):
+        assert outcome == alone[outcome.scenario.name]
+
+
+def test_failures_read_like_this() -> None:
+    text = "\n\n".join(failure_text(outcome) for outcome in play(FAILING))
+    golden("scenario/failing.out", text + "\n")
+
+
+def test_a_template_that_cannot_be_rendered_fails_the_scenario() -> None:
+    path = "journeys/cart/remind.txt"
+    project = shop(**{path: "---\nsubject: Hello\n---\n{{ contact.id < trigger.total }}\n"})
+    (outcome,) = play_all(project, scenarios_of(project)[1:2])
+    why = " ".join(row.why for row in outcome.comparison.rows)
+    assert f"{path}:4" in why
+
+
+def test_history_is_read_and_the_values_are_shown() -> None:
+    journey = read_files(SHOP)["journeys/cart/journey.yaml"].replace(
+        "contact.lifetime_value >= 100",
+        'total("Order Completed", "revenue", within="30d") >= 100 and not sent("remind")',
+    )
+    tests = """\
+journey: cart
+tests:
+  - name: history
+    contact: {consents: [offers]}
+    start: 2026-03-02T10:00:00+01:00
+    events:
+      - {at: -31d, event: Order Completed, revenue: 1000}
+      - {at: -1d, event: Order Completed, revenue: 100.5}
+      - {at: 0m, event: Cart Updated, cart_id: c1, total: 80}
+    expect:
+      - {at: 1h, send: remind}
+      - {at: 1d23h, send: voucher}
+"""
+    project = shop(**{"journeys/cart/journey.yaml": journey, TESTS: tests})
+    (outcome,) = play_all(project, scenarios_of(project))
+    (decision,) = [one for one in outcome.comparison.decisions if one.step == "value, case high"]
+    assert decision.outcome == "false"
+    assert decision.values == (
+        ('total("Order Completed", "revenue", within="30d")', "100.5"),
+        ('sent("remind")', "true"),
+    )
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+
+def command(*arguments: str | Path) -> int:
+    return run(["test", *map(str, arguments)])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the shop that may be changed."""
+    return Path(shutil.copytree(SHOP, tmp_path / "shop"))
+
+
+def test_the_command_counts_what_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--project", SHOP) == 0
+    assert capsys.readouterr().out == "cart  12 passed\n12 scenarios: 12 passed\n"
+    assert command("cart", "--project", SHOP, "-k", "buyer") == 0
+    assert capsys.readouterr().out == "cart  1 passed\n1 scenario: 1 passed\n"
+
+
+def test_the_command_shows_what_fails(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / TESTS).write_text(FAILING, encoding="utf-8")
+    assert command("--project", project) == 1
+    printed = capsys.readouterr()
+    failures = (CASES / "scenario" / "failing.out").read_text(encoding="utf-8")
+    assert printed.out == failures + "\ncart  0 passed, 3 failed\n3 scenarios: 0 passed, 3 failed\n"
+    assert printed.err == ""
+    assert command("--project", project, "--format", "json") == 1
+    golden("scenario/failing.json", capsys.readouterr().out)
+
+
+def test_there_may_be_nothing_to_test(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("welcome", "--project", project) == 4
+    assert command("-k", "no such name", "--project", project) == 4
+    (project / TESTS).unlink()
+    assert command("--project", project) == 4
+    assert capsys.readouterr().err.count("Nothing to test") == 3
+
+
+def test_errors_are_shown_and_nothing_is_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / TESTS).write_text(FAILING.replace("send: remind", "send: remnd"), encoding="utf-8")
+    assert command("--project", project) == 1
+    printed = capsys.readouterr()
+    assert "There is no send step `remnd`" in printed.err
+    assert printed.out == ""
+
+
+def test_a_journey_that_does_not_exist_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("carts", "--project", SHOP) == 2
+    assert "There is no journey 'carts'" in capsys.readouterr().err
