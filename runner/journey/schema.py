@@ -157,24 +157,38 @@ def _choose(
     validator: Any, alternatives: list[dict[str, Any]], instance: Any, _: dict[str, Any]
 ) -> Iterator[ValidationError]:
     """``anyOf`` and ``oneOf``: look only into the alternative that was meant."""
-    fitting = [each for each in alternatives if _type_fits(validator, each, instance)]
-    if isinstance(instance, dict) and len(fitting) > 1:
-        keys = _deciding_keys(fitting)
-        meant = [each for each, key in zip(fitting, keys, strict=True) if key in instance]
-        if len(meant) != 1:
-            yield ValidationError("choice", validator="choice", validator_value=keys)
-            return
-        fitting = meant
-    elif len(fitting) > 1:
-        passing = [each for each in fitting if validator.evolve(schema=each).is_valid(instance)]
-        if passing:
-            return
-        open_ones = [each for each in fitting if "enum" not in each]
-        fitting = (open_ones or fitting)[:1]
+    if isinstance(instance, dict):
+        fitting, keys = _mappings(validator, alternatives)
+        if len(fitting) > 1:
+            meant = [each for each, key in zip(fitting, keys, strict=True) if key in instance]
+            if len(meant) != 1:
+                yield ValidationError("choice", validator="choice", validator_value=keys)
+                return
+            fitting = meant
+    else:
+        fitting = [each for each in alternatives if _type_fits(validator, each, instance)]
+        if len(fitting) > 1:
+            if any(validator.evolve(schema=each).is_valid(instance) for each in fitting):
+                return
+            fitting = [each for each in fitting if "enum" not in each] or fitting
     if not fitting:
         yield ValidationError("alternatives", validator="alternatives", validator_value=alternatives)
         return
     yield from validator.descend(instance, fitting[0])
+
+
+_MAPPINGS: dict[int, tuple[list[dict[str, Any]], list[str]]] = {}
+"""By the identity of a list of alternatives, which lives as long as its schema: those for mappings, and
+their keys."""
+
+
+def _mappings(validator: Any, alternatives: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The alternatives that are mappings, and of each the key that decides for it."""
+    found = _MAPPINGS.get(id(alternatives))
+    if found is None:
+        fitting = [each for each in alternatives if _type_fits(validator, each, {})]
+        found = _MAPPINGS[id(alternatives)] = (fitting, _deciding_keys(fitting))
+    return found
 
 
 def _type_fits(validator: Any, schema: dict[str, Any], instance: Any) -> bool:

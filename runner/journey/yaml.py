@@ -43,7 +43,7 @@ _UNPRINTABLE = re.compile(
 )
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,2})?")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -329,7 +329,7 @@ def _plain_value(text: str) -> Plain:
         raise ValueError(text)
     if not (_INTEGER.fullmatch(text) or _BASED.fullmatch(text) or _FLOAT.fullmatch(text)):
         return text
-    if len(text) > LONGEST_NUMBER:
+    if len(text) > LONGEST_NUMBER or re.search(r"[eE][-+]?[0-9]{3}", text):
         raise ValueError(text)
     if _INTEGER.fullmatch(text):
         return int(text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.journey.project import FOLDER, Project, load_project, read_folder
+from runner.journey.scenario_file import find_scenarios
 from runner.problem import Problem, Severity
 from runner.review.rules import RULES
 from runner.settings import SETTINGS_FILE, check_settings
@@ -45,7 +46,7 @@ def check_files(files: Mapping[str, str]) -> Checked:
     """All problems of the project that ``files`` make."""
     project = load_project(files)
     return Checked(
-        problems=_sorted((*project.problems, *rule_problems(project))),
+        problems=_sorted((*project.problems, *rule_problems(project), *find_scenarios(project)[1])),
         sources=files,
         journeys=sum(path.startswith(f"{FOLDER}/") and path.endswith("/journey.yaml") for path in files),
     )

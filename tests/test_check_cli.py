@@ -1,0 +1,169 @@
+"""The command line of check and init, and the error boundary around every command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from standard_project import standard_files
+
+from runner import cli
+from runner.cli import COMMANDS, run
+from runner.journey.project import load_project, read_files
+from runner.problem import JourneysError, Problem, ProblemsFound, Span
+from runner.review.check import check_folder
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
+def test_check_of_a_clean_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, standard_files({}))
+    assert run(["check", "--project", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "No problems in 1 journey.\n"
+
+
+def test_warnings_alone_are_no_finding_unless_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, standard_files({"journeys/demo/other.txt": "Hello"}))
+    assert run(["check", "--project", str(tmp_path)]) == 0
+    assert "1 warning in 1 file." in capsys.readouterr().out
+    assert run(["check", "--project", str(tmp_path), "--strict"]) == 1
+
+
+def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, standard_files({"journeys/demo/journey.yaml": "steps:\n  - {id: hello, sned: email}\n"}))
+    assert run(["check", "--project", str(tmp_path), "--format", "json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {
+        "journeys": 1,
+        "problems": [
+            {
+                "file": "journeys/demo/journey.yaml",
+                "line": 7,
+                "column": 17,
+                "length": 4,
+                "code": "schema/unknown-key",
+                "severity": "error",
+                "message": "Unknown key `sned` in a step.",
+                "hint": "Did you mean `send`?",
+            }
+        ],
+    }
+
+
+def test_nothing_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--project", str(tmp_path)]) == 4
+    write(tmp_path, {"journeys/catalog.yaml": "events: {}\n"})
+    assert run(["check", "--project", str(tmp_path)]) == 4
+    assert "Nothing to check" in capsys.readouterr().err
+
+
+def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--project", str(tmp_path / "missing")]) == 2
+    assert run(["check", "--no-such-option"]) == 2
+    assert run(["chekc"]) == 2
+    assert "Did you mean 'check'?" in capsys.readouterr().err
+
+
+def test_help_names_every_command_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in COMMANDS)
+    script = (
+        "import sys\nfrom runner.cli import run\nrun(['--help'])\n"
+        "heavy = {'sqlalchemy', 'yaml', 'jinja2', 'jsonschema', 'apscheduler', 'rich', 'alembic'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def failing(error: BaseException) -> click.Command:
+    @click.command("check")
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (JourneysError("The database is locked."), 1, "Error: The database is locked."),
+        (
+            ProblemsFound(
+                [Problem(code="a/b", message="Wrong.", span=Span("f.yaml", 1, 1))], {"f.yaml": "abc"}
+            ),
+            1,
+            "f.yaml:1:1: Wrong. [a/b]\n    1 | abc",
+        ),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (
+            ZeroDivisionError("division"),
+            3,
+            "This is a bug in journeys, not in your files: ZeroDivisionError.",
+        ),
+    ],
+)
+def test_the_error_boundary(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli.LazyGroup, "get_command", lambda *_: failing(error))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert run(["check"]) == code
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert "Traceback" not in printed
+    if code == 3:
+        (report,) = tmp_path.iterdir()
+        assert "ZeroDivisionError: division" in report.read_text(encoding="utf-8")
+        assert run(["--debug", "check"]) == 3
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    script = f"{sys.executable} -c 'from runner.cli import main; main()' --help | true"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_init_writes_a_project_without_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "shop"
+    assert run(["init", str(folder)]) == 0
+    assert "journeys events import --live people.ndjson" in capsys.readouterr().out
+    checked = check_folder(folder)
+    assert checked.problems == ()
+    assert checked.journeys == 1
+    assert list(load_project(read_files(folder)).journeys) == ["welcome"]
+    assert (folder / ".gitignore").exists()
+    for path in folder.rglob("*.yaml"):
+        modeline = path.read_text(encoding="utf-8").splitlines()[0]
+        assert (path.parent / modeline.partition("$schema=")[2]).resolve().is_file(), path
+
+
+def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, {"journeys/catalog.yaml": "events: {}\n", ".gitignore": "mine\n"})
+    assert run(["init", str(tmp_path)]) == 1
+    assert "exists already; nothing was written" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"journeys", ".gitignore"}
+    (tmp_path / "journeys/catalog.yaml").unlink()
+    assert run(["init", str(tmp_path)]) == 0
+    assert (tmp_path / ".gitignore").read_text(encoding="utf-8") == "mine\n"

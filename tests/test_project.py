@@ -1,0 +1,142 @@
+"""Reading a project from disk, what makes a version, and the parts of a version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from standard_project import CASES, JOURNEY, STANDARD, standard_files
+
+from runner.journey.project import load_project, read_files, read_folder
+from runner.journey.template import read_template
+from runner.journey.version import version_hash
+from runner.problem import JourneysError, ProblemsFound
+
+EVERYTHING = (CASES / "ok" / "everything.yaml").read_text(encoding="utf-8")
+CATALOG = "journeys/catalog.yaml"
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
+def hashed(files: dict[str, str]) -> str:
+    return version_hash(load_project(files), "demo")
+
+
+def test_files_are_read_by_posix_path_and_others_left_alone(tmp_path: Path) -> None:
+    files = standard_files({})
+    write(tmp_path, files)
+    write(tmp_path, {"journeys/.hidden/journey.yaml": "", "journeys/demo/notes.md": "", "other.yaml": "a: 1"})
+    (tmp_path / "journeys/demo/picture.png").write_bytes(b"\x89PNG\xff")
+    assert read_files(tmp_path) == files
+
+
+def test_links_are_refused_so_that_nothing_outside_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "project", standard_files({}))
+    write(tmp_path, {"secret.txt": "secret", "elsewhere/journey.yaml": "journey: elsewhere"})
+    (tmp_path / "project/journeys/demo/leak.txt").symlink_to(tmp_path / "secret.txt")
+    (tmp_path / "project/journeys/elsewhere").symlink_to(tmp_path / "elsewhere")
+    files, problems = read_folder(tmp_path / "project")
+    assert {problem.span.file for problem in problems} == {"journeys/demo/leak.txt", "journeys/elsewhere"}
+    assert not any("leak" in path or "elsewhere" in path for path in files)
+    with pytest.raises(ProblemsFound):
+        read_files(tmp_path / "project")
+
+
+def test_what_cannot_be_read_is_told_with_its_place(tmp_path: Path) -> None:
+    write(tmp_path, standard_files({}))
+    (tmp_path / "journeys/demo/latin.txt").write_bytes("a\nfür".encode("latin-1"))
+    (tmp_path / "journeys/demo/large.html").write_bytes(b"x" * 1_100_000)
+    _, problems = read_folder(tmp_path)
+    by_file = {problem.span.file: problem for problem in problems}
+    assert by_file["journeys/demo/large.html"].code == "file/too-large"
+    latin = by_file["journeys/demo/latin.txt"]
+    assert (latin.code, latin.span.line, latin.span.column) == ("file/encoding", 2, 2)
+
+
+def test_a_folder_without_journeys_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(JourneysError, match="journeys init"):
+        read_files(tmp_path)
+
+
+def test_a_journey_with_an_error_is_absent_and_the_others_are_there() -> None:
+    files = standard_files({"journeys/second/journey.yaml": "journey: second\n"})
+    project = load_project(files)
+    assert list(project.journeys) == ["demo"]
+    assert {problem.span.file for problem in project.problems} == {"journeys/second/journey.yaml"}
+
+
+def test_a_bundle_makes_the_same_journey_again() -> None:
+    files = standard_files({JOURNEY: EVERYTHING, "journeys/demo/unused.txt": "x"})
+    project = load_project(files)
+    bundle = project.bundle("demo")
+    assert "journeys/demo/unused.txt" not in bundle
+    again = load_project(bundle)
+    assert again.problems == ()
+    assert again.journeys["demo"] == project.journeys["demo"]
+    assert version_hash(again, "demo") == version_hash(project, "demo")
+
+
+SAME = [
+    ("a comment", JOURNEY, ("journey: demo", "# a comment\njourney: demo")),
+    ("a note", JOURNEY, (", note: On purpose.", ", note: Otherwise.")),
+    ("flow or block", JOURNEY, ("  - {id: done, exit: finished}", "  - id: done\n    exit: finished")),
+    ("the order of keys", JOURNEY, ("  again: restart\n  reentry: 30d\n", "  reentry: 30d\n  again: restart\n")),
+    ("quotes within an expression", JOURNEY, ('event.source != "import"', "event.source != 'import'")),
+    ("another spelling of a duration", JOURNEY, ("wait: 1h30m", "wait: PT1H30M")),
+    ("an attribute in short", CATALOG, ("vip: {type: boolean}", "vip: boolean")),
+    ("a topic that is not used", CATALOG, ("topics:\n", "topics:\n  more: {title: More, opt_in: soft}\n")),
+    ("an event that is not used", CATALOG, ("events:\n", "events:\n  Clicked: {}\n")),
+]  # fmt: skip
+
+OTHER = [
+    ("a longer wait", JOURNEY, ("wait: 1h30m", "wait: 2h")),
+    ("another condition", JOURNEY, ("run.days == 5", "run.days == 6")),
+    ("another arm", JOURNEY, ("name: control, percent: 33.34", "name: nothing, percent: 33.34")),
+    ("another text", "journeys/demo/hello.txt", ("Hello {{", "Dear {{")),
+    ("another subject", "journeys/demo/hello.html", ("subject: Hello", "subject: Good day")),
+    ("another type of an event's property", CATALOG, ("ends: date", "ends: datetime")),
+    ("another list", CATALOG, ("EU: [AT, BE, DE]", "EU: [AT, BE, DE, FR]")),
+    ("another segment", CATALOG, ("> 500", "> 600")),
+    ("another sender", CATALOG, ("hello@shop.example", "shop@shop.example")),
+    ("another kind of consent", CATALOG, ("opt_in: none", "opt_in: explicit")),
+    ("another zone", CATALOG, ("Europe/Berlin", "Europe/Vienna")),
+]
+
+
+@pytest.mark.parametrize(("path", "change"), [case[1:] for case in SAME], ids=[case[0] for case in SAME])
+def test_makes_no_new_version(path: str, change: tuple[str, str]) -> None:
+    before, after = changed(path, change)
+    assert hashed(before) == hashed(after)
+
+
+@pytest.mark.parametrize(("path", "change"), [case[1:] for case in OTHER], ids=[case[0] for case in OTHER])
+def test_makes_a_new_version(path: str, change: tuple[str, str]) -> None:
+    before, after = changed(path, change)
+    assert hashed(before) != hashed(after)
+
+
+def changed(path: str, change: tuple[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    files = standard_files({JOURNEY: EVERYTHING})
+    old, new = change
+    assert old in files[path]
+    return files, {**files, path: files[path].replace(old, new)}
+
+
+def test_a_template_knows_its_name_its_locale_and_where_its_body_begins() -> None:
+    template, problems = read_template(
+        "journeys/demo/hello.pt-BR.html", "---\nsubject: Olá\nreply_to: a@b.example\n---\n<p>Olá</p>\n"
+    )
+    assert problems == ()
+    assert template is not None
+    assert (template.name, template.locale, template.extension) == ("hello", "pt-BR", "html")
+    assert template.front == {"subject": "Olá", "reply_to": "a@b.example"}
+    assert (template.body, template.body_line) == ("<p>Olá</p>\n", 5)
+    assert template.places["reply_to"].line == 3
+
+
+def test_the_standard_project_is_the_one_of_the_cases() -> None:
+    assert load_project({CATALOG: (STANDARD / CATALOG).read_text(encoding="utf-8")}).problems == ()

@@ -1,0 +1,102 @@
+"""The settings of a deployment: defaults, variables, and secrets that stay out of files and logs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from runner.problem import ProblemsFound
+from runner.review.reporters import text_report
+from runner.settings import Limits, check_settings, load_settings
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "journeys.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_without_a_file_there_is_sqlite_in_the_project(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, {})
+    assert settings.database_url == f"sqlite:///{tmp_path}/.journeys/journeys.db"
+    assert settings.channels == {}
+    assert settings.limits == Limits()
+
+
+def test_a_relative_path_starts_from_the_project(tmp_path: Path) -> None:
+    write(tmp_path, "database: sqlite:///data/people.db")
+    assert load_settings(tmp_path, {}).database_url == f"sqlite:///{tmp_path}/data/people.db"
+    write(tmp_path, "database: sqlite:////var/people.db")
+    assert load_settings(tmp_path, {}).database_url == "sqlite:////var/people.db"
+
+
+def test_variables_are_read_from_the_environment(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        """
+database: postgresql://shop:${DB_PASSWORD}@db.example/shop
+base_url: https://journeys.shop.example
+channels:
+  email: {smtp: {host: mail.example, port: 2525, user: "${MAIL_USER}", password: "${MAIL_PASSWORD}", timeout: 1.5}}
+  chat: {webhook: {url: https://chat.example/in, secret: "${CHAT_SECRET}"}}
+  letters: {file: {folder: letters}}
+limits: {tick_every: 500s, workers: 2, grace: 1m}
+""",
+    )
+    environ = {"DB_PASSWORD": "p@ss/word", "MAIL_USER": "ana", "MAIL_PASSWORD": "m", "CHAT_SECRET": "whsec_x"}
+    settings = load_settings(tmp_path, environ)
+    assert settings.database_url == "postgresql://shop:p%40ss%2Fword@db.example/shop"
+    assert settings.base_url == "https://journeys.shop.example"
+    assert settings.channels == {
+        "email": {
+            "uses": "smtp", "host": "mail.example", "port": 2525, "user": "ana", "password": "m", "timeout": 1.5,
+        },
+        "chat": {"uses": "webhook", "url": "https://chat.example/in", "secret": "whsec_x"},
+        "letters": {"uses": "file", "folder": "letters"},
+    }  # fmt: skip
+    assert settings.limits == Limits(tick_every=timedelta(seconds=500), workers=2, grace=timedelta(minutes=1))
+
+
+def test_a_whole_url_may_come_from_a_variable(tmp_path: Path) -> None:
+    write(tmp_path, "database: ${DATABASE_URL}")
+    settings = load_settings(tmp_path, {"DATABASE_URL": "postgresql://a:b%40c@d/e"})
+    assert settings.database_url == "postgresql://a:b%40c@d/e"
+
+
+def test_a_variable_that_is_not_set_is_told_with_its_place(tmp_path: Path) -> None:
+    write(tmp_path, "database: postgresql://shop:${DB_PASSWORD}@db.example/shop\n")
+    assert check_settings(tmp_path)[0] == ()
+    with pytest.raises(ProblemsFound) as found:
+        load_settings(tmp_path, {})
+    (problem,) = found.value.problems
+    assert problem.message == "The environment variable DB_PASSWORD is not set."
+    assert (problem.span.line, problem.span.column, problem.span.length) == (1, 29, 14)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "database: postgresql://shop:hunter2@db.example/shop",
+        "database: postgresql://db.example/shop?user=a&password=hunter2",
+        "database: mysql://shop:hunter2@db.example/shop",
+        "channels: {email: {smtp: {host: a, password: hunter2}}}",
+        "channels: {email: {smtp: {host: a, password: 'x${NAME}hunter2'}}}",
+        "channels: {chat: {webhook: {url: https://a.example, secret: hunter2}}}",
+    ],
+)
+def test_a_literal_secret_is_an_error_that_does_not_repeat_it(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    problems, source = check_settings(tmp_path)
+    assert "settings/secret" in {problem.code for problem in problems}
+    shown = text_report(problems, {"journeys.yaml": source})
+    assert "hunter2" not in shown
+    with pytest.raises(ProblemsFound) as found:
+        load_settings(tmp_path, {})
+    assert "hunter2" not in str(found.value) + str(found.value.sources)
+
+
+def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:
+    for url in ("sqlite://", "sqlite:///:memory:"):
+        write(tmp_path, f'database: "{url}"')
+        assert [problem.code for problem in check_settings(tmp_path)[0]] == ["settings/database"]
