@@ -24,6 +24,9 @@ NO_SENDER = "journeys@sender.invalid"
 LONGEST_HEADER = 2_000
 """Code points of a header's value; more is a mistake in a template."""
 
+_BOUNDARY = "=_alternative"
+"""Occurs in no body: ``=_`` is neither quoted-printable nor base64, and no 7bit body is written with it. The same for
+all messages, because the standard library compiles a pattern for each that it meets."""
 _LINE = 78
 _WORD = 72
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -80,7 +83,7 @@ def build(message: Message) -> Mail:
 
     text = _lines(message.text or (plain_text(message.html) if message.html else ""))
     parts = [("plain", text)] + ([("html", _lines(message.html))] if message.html else [])
-    content = _assemble(message, meant, parts)
+    content = _assemble(meant, parts)
     _compare(content, meant, parts)
     return Mail(sender=sender, recipient=recipient, content=content, smtputf8=smtputf8)
 
@@ -192,7 +195,8 @@ def _part(subtype: str, text: str) -> bytes:
         data = text.encode()
     except UnicodeEncodeError:
         raise Unfit("the body holds a lone surrogate") from None
-    if data.isascii() and b"\0" not in data and max(map(len, data.split(b"\r\n"))) <= _LINE:
+    plain = data.isascii() and b"\0" not in data and b"=_" not in data
+    if plain and max(map(len, data.split(b"\r\n"))) <= _LINE:
         encoding, body = "7bit", data
     else:
         quoted = binascii.b2a_qp(data, istext=True)
@@ -205,17 +209,16 @@ def _part(subtype: str, text: str) -> bytes:
     return head.encode() + body
 
 
-def _assemble(message: Message, meant: list[tuple[str, str]], parts: list[tuple[str, str]]) -> bytes:
+def _assemble(meant: list[tuple[str, str]], parts: list[tuple[str, str]]) -> bytes:
     head = "".join(_written(name, value) + "\r\n" for name, value in meant).encode()
     bodies = [_part(subtype, text) for subtype, text in parts]
     if len(bodies) == 1:
         return head + bodies[0]
-    boundary = f"=_{message.idempotency_key[:40]}"
-    content_type = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
-    separator = f"--{boundary}\r\n".encode()
+    content_type = f'Content-Type: multipart/alternative; boundary="{_BOUNDARY}"\r\n\r\n'
+    separator = f"--{_BOUNDARY}\r\n".encode()
     # The line break before a boundary belongs to the boundary (RFC 2046, 5.1.1).
     joined = b"".join(separator + body + b"\r\n" for body in bodies)
-    return head + content_type.encode() + joined + f"--{boundary}--\r\n".encode()
+    return head + content_type.encode() + joined + f"--{_BOUNDARY}--\r\n".encode()
 
 
 def _compare(content: bytes, meant: list[tuple[str, str]], parts: list[tuple[str, str]]) -> None:

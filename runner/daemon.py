@@ -41,7 +41,11 @@ LONGEST_PAUSE = 60.0
 """Seconds between two attempts of a stage that keeps failing."""
 STALLED_EXIT = 70
 
-VIRTUAL_BATCH = 1_000
+BATCH = 1_000
+"""Messages that are claimed together where nobody else is at work."""
+WORKER_BATCH = 200
+"""Messages that a worker of the daemon claims together: few enough to be handed over within a lease."""
+STRIDE = timedelta(days=7)
 AFTER_EVERY_LEASE = timedelta(days=36_500)
 
 
@@ -87,28 +91,27 @@ def run_virtual(
 ) -> Lived:
     """Live the time from ``begin`` to ``until``, both included, as fast as it goes, through the same stages.
 
-    The clock moves a day at a time, which keeps the batches small; what happens in a day happens at its own instants.
-    ``progress`` is called after each day with the instant reached and what was lived so far. What a killed run left
-    behind is taken back first: in virtual time nobody else is at work.
+    The clock moves a week at a time, which keeps what is on the way small; what happens in a week happens at its own
+    instants all the same. ``progress`` is called after each week with the instant reached and what was lived so far.
+    What a killed run left behind is taken back first: in virtual time nobody else is at work.
     """
     versions = load_versions(database)
     with _opened(open_channels, versions) as channels:
         recover(database, channels, until + AFTER_EVERY_LEASE, limit=sys.maxsize)
         total = Lived()
-        for instant in _days(begin, until):
+        for instant in _strides(begin, until):
             lived = _live_until(database, versions, channels, instant, EXACT)
             total = Lived(passes=total.passes + lived.passes, delivered=total.delivered + lived.delivered)
             progress(instant, total)
     return total
 
 
-def _days(begin: datetime, until: datetime) -> Iterator[datetime]:
-    """``begin``, every midnight (UTC) after it, and ``until``."""
+def _strides(begin: datetime, until: datetime) -> Iterator[datetime]:
+    """``begin``, every STRIDE after it, and ``until``."""
     instant = begin
     while instant < until:
         yield instant
-        midnight = instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        instant = midnight + timedelta(days=1)
+        instant += STRIDE
     yield until
 
 
@@ -118,13 +121,10 @@ def _live_until(
     passes = 0
     while (ticked := tick(database, versions, now, pace)).more:
         passes += ticked.passes
-    total = Delivered()
-    while (
-        part := deliver(
-            database, versions, channels, now, exact=pace.exact, limit=VIRTUAL_BATCH, worker="once"
-        )
-    ).claimed:
-        total += part
+    total, more = Delivered(), True
+    while more:
+        part = deliver(database, versions, channels, now, exact=pace.exact, limit=BATCH)
+        total, more = total + part, part.claimed == BATCH
     return Lived(passes=passes, delivered=total)
 
 
@@ -311,6 +311,7 @@ class Daemon:
                 self._channels_of(worker, versions),
                 self._clock(),
                 worker=worker.name,
+                limit=WORKER_BATCH,
                 lease=self._pulse.lease,
                 clock=self._clock,
                 stopping=self._stopping.is_set,
@@ -318,7 +319,7 @@ class Daemon:
             )
             if delivered.claimed:
                 logger.info("delivered: %s", _counts(delivered))
-            return bool(delivered.claimed)
+            return delivered.claimed == WORKER_BATCH
 
         return step
 

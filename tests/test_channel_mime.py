@@ -89,6 +89,15 @@ def test_html_has_a_text_part_beside_it_always() -> None:
     assert read(build(a_message()).content).get_content_type() == "text/plain"
 
 
+@pytest.mark.parametrize(
+    "text", ["--=_alternative", "--=_alternative--", "a\n--=_alternative\nContent-Type: text/html\n\nb"]
+)
+def test_a_text_that_looks_like_a_boundary_stays_a_text(text: str) -> None:
+    plain, rich = read(build(a_message(text=text, html=f"<p>{text}</p>")).content).iter_parts()
+    assert plain.get_content().rstrip("\r\n").replace("\r\n", "\n") == text
+    assert text in rich.get_content().replace("\r\n", "\n")
+
+
 def test_text_of_html_keeps_lists_and_entities() -> None:
     html = "<h1>One</h1><ul><li>a &amp; b</li><li>c<br>d</li></ul><script>x()</script><!-- y --><p>end"
     assert plain_text(html) == "One\n\n- a & b\n\n- c\nd\n\nend\n"

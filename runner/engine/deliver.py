@@ -102,8 +102,9 @@ def deliver(
     with database.begin() as connection:
         claimed = messages.claim(connection, now=now, lease_until=lease_until, limit=limit)
     prepared, refused = _prepare(claimed, versions, channels, database.deployment, now, exact=exact)
-    with database.begin() as connection:
-        messages.change(connection, MessageStatus.CLAIMED, refused)
+    if refused:
+        with database.begin() as connection:
+            messages.change(connection, MessageStatus.CLAIMED, refused)
     for change in refused:
         delivery.count(change.to)
     for name, group in _by_channel(prepared).items():

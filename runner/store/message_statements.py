@@ -1,0 +1,247 @@
+"""The statements by which messages are claimed and change hands, built once and compiled once a database.
+
+A batch of messages is one parameter, ``batch``: a JSON array of objects. So a statement and its plan are the same
+however many messages it names, and the batch leads every join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Integer,
+    Select,
+    SmallInteger,
+    String,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from runner.journey.catalog import EVERY_CHANNEL
+from runner.store.statement import Statement
+from runner.store.tables import MessageStatus, consent, contact, message, run
+from runner.store.types import ByCodePoint, Instant, constant, instant_of
+
+KEY = (message.c.partition, message.c.contact, message.c.run, message.c.step, message.c.visit)
+INSTANTS = ("available_at", "lease_until", "sent_at")
+
+_NOW = bindparam("now", type_=Instant())
+_MOST = bindparam("most", type_=Integer())
+_OF_CONTACT = and_(contact.c.partition == message.c.partition, contact.c.id == message.c.contact)
+_OF_RUN = and_(
+    run.c.partition == message.c.partition, run.c.contact == message.c.contact, run.c.id == message.c.run
+)
+
+_HELD: Mapping[str, TypeEngine[Any]] = {
+    "partition": SmallInteger(),
+    "contact": BigInteger(),
+    "run": BigInteger(),
+    "step": ByCodePoint(),
+    "visit": SmallInteger(),
+    "attempts": Integer(),
+}
+_CHANGE: Mapping[str, TypeEngine[Any]] = {
+    **_HELD,
+    "status": ByCodePoint(),
+    "reason": ByCodePoint(),
+    **dict.fromkeys(INSTANTS, BigInteger()),
+    "provider_id": ByCodePoint(),
+}
+
+
+class Decoded:
+    """A query compiled once, whose rows come as dicts of Python values."""
+
+    def __init__(self, query: Select[Any]) -> None:
+        self._statement = Statement(query)
+        self._columns = [(str(each.key), each.type) for each in query.selected_columns]
+        self._decoders: Sequence[tuple[str, Callable[[Any], Any] | None]] | None = None
+
+    def run(self, connection: Connection, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Execute with ``parameters``."""
+        decoders = self._decoders = self._decoders or _decoders(self._columns, connection.dialect)
+        for row in self._statement.run(connection, **parameters):
+            yield {
+                name: decode(value) if decode else value
+                for (name, decode), value in zip(decoders, row, strict=True)
+            }
+
+
+def _decoders(
+    columns: Sequence[tuple[str, TypeEngine[Any]]], dialect: Dialect
+) -> Sequence[tuple[str, Callable[[Any], Any] | None]]:
+    return [(name, type_.dialect_impl(dialect).result_processor(dialect, None)) for name, type_ in columns]
+
+
+@lru_cache
+def claim() -> Statement:
+    """Claim up to ``most`` messages that are ready at ``now``, until ``until`` (served by ix_message_ready)."""
+    picked = (
+        select(*KEY)
+        .where(message.c.status == constant(MessageStatus.READY.value), message.c.available_at <= _NOW)
+        .order_by(message.c.available_at, *KEY)
+        .limit(_MOST)
+        .with_for_update(skip_locked=True)
+        .cte("picked")
+    )
+    return Statement(
+        update(message)
+        .values(
+            status=constant(MessageStatus.CLAIMED.value),
+            attempts=message.c.attempts + literal_column("1"),
+            lease_until=bindparam("until", type_=Instant()),
+            available_at=null(),
+        )
+        .where(_same(message, picked), message.c.status == constant(MessageStatus.READY.value))
+        .returning(*KEY, message.c.attempts)
+    )
+
+
+@lru_cache
+def details(dialect: str) -> Decoded:
+    """The messages of ``batch`` with their contacts, runs and consents."""
+    batch = _batch(dialect, _HELD)
+    own, every = consent.alias("own"), consent.alias("every")
+
+    def of(state: FromClause, channel: ColumnElement[str]) -> ColumnElement[bool]:
+        return and_(
+            state.c.partition == message.c.partition,
+            state.c.contact == message.c.contact,
+            state.c.topic == message.c.topic,
+            state.c.channel == channel,
+        )
+
+    return Decoded(
+        select(
+            *KEY,
+            message.c.attempts,
+            message.c.journey,
+            message.c.version,
+            message.c.channel,
+            message.c.topic,
+            message.c.let_go_at,
+            message.c.expires_at,
+            contact.c.key.label("contact_key"),
+            contact.c.email,
+            contact.c.phone,
+            contact.c.timezone,
+            contact.c.locale,
+            contact.c.attributes,
+            contact.c.tags,
+            func.coalesce(own.c.state, every.c.state).label("consent"),
+            run.c.trigger,
+            run.c.data,
+            run.c.entered_at,
+        )
+        .select_from(
+            batch.join(message, _same(message, batch))
+            .join(contact, _OF_CONTACT)
+            .join(run, _OF_RUN)
+            .outerjoin(own, of(own, message.c.channel))
+            .outerjoin(every, of(every, literal(EVERY_CHANNEL, String())))
+        )
+        .order_by(message.c.let_go_at, contact.c.key, *KEY)
+    )
+
+
+@lru_cache
+def change(dialect: str, status: MessageStatus) -> Statement:
+    """Give the messages of ``batch`` that have ``status``, and are held by that attempt, what the batch says."""
+    batch = _batch(dialect, _CHANGE)
+    found = (
+        select(*KEY, *(batch.c[name] for name in ("status", "reason", *INSTANTS, "provider_id")))
+        .select_from(batch.join(message, _same(message, batch)))
+        .where(message.c.attempts == batch.c.attempts, message.c.status == constant(status.value))
+    )
+    if status is MessageStatus.CLAIMED:
+        found = found.with_for_update(of=message, skip_locked=True)
+    ours = found.cte("ours")
+    return Statement(
+        update(message)
+        .values(
+            status=ours.c.status,
+            reason=ours.c.reason,
+            **{name: instant_of(ours.c[name]) for name in INSTANTS},
+            provider_id=ours.c.provider_id,
+        )
+        .where(_same(message, ours), message.c.status == constant(status.value))
+        .returning(*KEY)
+    )
+
+
+@lru_cache
+def release_lapsed() -> Statement:
+    """Make up to ``most`` claimed messages ready whose lease ran out by ``now`` (served by ix_message_held)."""
+    lapsed = _lapsed(MessageStatus.CLAIMED, _NOW, _MOST).with_for_update(skip_locked=True).cte("lapsed")
+    return Statement(
+        update(message)
+        .values(status=constant(MessageStatus.READY.value), lease_until=null(), available_at=_NOW)
+        .where(_same(message, lapsed), message.c.status == constant(MessageStatus.CLAIMED.value))
+        .returning(message.c.step)
+    )
+
+
+def cut_short(now: datetime, limit: int) -> Select[Any]:
+    """Up to ``limit`` messages whose lease ran out by ``now`` while they were sent (served by ix_message_held)."""
+    lapsed = _lapsed(MessageStatus.SENDING, now, limit).subquery("lapsed")
+    return (
+        select(
+            *KEY,
+            message.c.attempts,
+            message.c.journey,
+            message.c.channel,
+            message.c.let_go_at,
+            contact.c.key.label("contact_key"),
+        )
+        .select_from(lapsed.join(message, _same(message, lapsed)).join(contact, _OF_CONTACT))
+        .order_by(message.c.let_go_at, *KEY)
+    )
+
+
+def _lapsed(status: MessageStatus, now: Any, limit: Any) -> Select[Any]:
+    return (
+        select(*KEY)
+        .where(message.c.lease_until <= now, message.c.status == constant(status.value))
+        .order_by(message.c.lease_until)
+        .limit(limit)
+    )
+
+
+def _same(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    return and_(*(one.c[each.name] == other.c[each.name] for each in KEY))
+
+
+def _batch(dialect: str, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+    """The rows of the parameter ``batch`` as something to join."""
+    parameter = bindparam("batch", type_=Text())
+    if dialect == "postgresql":
+        typed = [column(name, type_) for name, type_ in columns.items()]
+        rows = func.jsonb_to_recordset(cast(parameter, JSONB)).table_valued(*typed, name="batch")
+        return rows.render_derived(with_types=True)
+    each = func.json_each(parameter).table_valued(column("value", String()), name="each")
+    paths = {name: literal_column(f"'$.{name}'", Text()) for name in columns}
+    return select(
+        *(
+            func.json_extract(each.c.value, paths[name], type_=type_).label(name)
+            for name, type_ in columns.items()
+        )
+    ).subquery("batch")
