@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from standard_project import CASES, JOURNEY, standard_files
+from standard_project import CASES, HEADER, JOURNEY, standard_files
 
 from runner.problem import Span
 from runner.review.check import Checked, check_files, check_folder
