@@ -15,6 +15,7 @@ from runner.journey.scenario import Scenario
 from runner.journey.scenario_file import find_scenarios
 from runner.review.outcomes import failure_text
 from runner.review.scenarios import Outcome, play_all
+from runner.review.timeline import offset_text
 
 SHOP = CASES / "scenario" / "shop"
 TESTS = "journeys/cart/tests.yaml"
@@ -97,6 +98,41 @@ tests:
         ('total("Order Completed", "revenue", within="30d")', "100.5"),
         ('sent("remind")', "true"),
     )
+
+
+def test_what_a_wait_asked_about_an_event_is_shown() -> None:
+    journey = read_files(SHOP)["journeys/cart/journey.yaml"].replace(
+        '    wait: {for: 1d, at: "09:00"}\n',
+        "    wait: {event: Order Completed, where: event.revenue > 50, up_to: 2d, then: [{id: done, exit: paid}]}\n",
+    )
+    tests = """\
+journey: cart
+tests:
+  - name: the wait hears the second order only
+    contact: {consents: [offers]}
+    given: {arm: {offer-test: none}}
+    start: 2026-03-02T10:00:00+01:00
+    events:
+      - {at: 0m, event: Cart Updated, cart_id: c1, total: 80}
+      - {at: 2h, event: Order Completed, revenue: 50}
+      - {at: 3h, event: Order Completed, revenue: 51}
+      - {at: 4h, event: Order Completed, revenue: 52}
+    expect:
+      - {at: 1h, send: remind}
+      - {at: 2h, exit: paid}
+"""
+    project = shop(**{"journeys/cart/journey.yaml": journey, TESTS: tests})
+    (outcome,) = play_all(project, scenarios_of(project))
+    start = outcome.scenario.start
+    asked = [
+        (offset_text(one.at - start), one.outcome, one.values)
+        for one in outcome.comparison.decisions
+        if one.step == "patience"
+    ]
+    assert asked == [
+        ("2h", "false", (("event.revenue", "50"),)),
+        ("3h", "true", (("event.revenue", "51"),)),
+    ]
 
 
 # The command -------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from runner.journey.expression.tree import (
     Total,
     children,
 )
-from runner.journey.model import Branch, Condition
+from runner.journey.model import Branch, Condition, WaitEvent
 from runner.journey.scenario import Scenario
 from runner.journey.values import MILLIONTHS, Kind, ValueType
 from runner.review.timeline import Decision, offset_text
@@ -56,7 +56,7 @@ class Watcher:
     def look(self, instant: datetime) -> None:
         """Remember what was decided at ``instant``, which has just been handled."""
         with self._database.read() as connection:
-            entries = [entry for entry in story(connection, self._scenario.person.id) if entry.at == instant]
+            entries = [entry for entry in story(connection, self._scenario.person.id) if entry.at <= instant]
             for label, outcome, expression, place in self._decided(entries, instant):
                 names = tuple(_read(expression.tree))
                 values = read_values(
@@ -83,26 +83,40 @@ class Watcher:
         self, entries: Sequence[Entry], instant: datetime
     ) -> Iterator[tuple[str, str, Expression, Place]]:
         """Label, outcome (empty: the expression's value), expression, and where it was read."""
-        yield from self._triggers(entries, instant)
-        for entry in entries:
-            if entry.name != self._version.journey.name:
+        journey = self._version.journey
+        own = [
+            entry for entry in entries if entry.name == journey.name and entry.chapter is not Chapter.RECEIVED
+        ]
+        for received in entries:
+            if received.at == instant and received.chapter is Chapter.RECEIVED:
+                yield from self._heard(received, own)
+        for entry in own:
+            if entry.at != instant:
                 continue
             place = Place(at=instant, run=entry.run)
             if entry.chapter is Chapter.LEFT and entry.step is not None:
                 yield from self._step(entry, entry.step, place)
             elif entry.chapter is Chapter.ENDED:
-                for rule in self._version.journey.exits:
+                for rule in journey.exits:
                     if rule.when is not None and rule.reason == entry.outcome:
                         yield f"exit {rule.reason}", "", rule.when, place
 
-    def _triggers(
-        self, entries: Sequence[Entry], instant: datetime
-    ) -> Iterator[tuple[str, str, Expression, Place]]:
-        for entry in entries:
-            if entry.chapter is Chapter.RECEIVED:
-                for trigger in self._version.journey.triggers:
-                    if trigger.event == entry.name and trigger.where is not None:
-                        yield f"trigger {entry.name}", "", trigger.where, Place(at=instant, event=entry.event)
+    def _heard(self, received: Entry, own: Sequence[Entry]) -> Iterator[tuple[str, str, Expression, Place]]:
+        """What exits, waits and triggers asked about an event."""
+        journey, at = self._version.journey, received.at
+        for run in _on(own, at):
+            place = Place(at=at, run=run, event=received.event)
+            for rule in journey.exits:
+                if rule.event == received.name and rule.where is not None:
+                    yield f"exit {rule.reason}", "", rule.where, place
+            for node in self._version.program.nodes:
+                match node.verb:
+                    case WaitEvent(event=name, where=Expression() as where) if name == received.name:
+                        if _waits(own, run, node.step.id, at):
+                            yield node.step.id, "", where, place
+        for trigger in journey.triggers:
+            if trigger.event == received.name and trigger.where is not None:
+                yield f"trigger {received.name}", "", trigger.where, Place(at=at, event=received.event)
 
     def _step(self, entry: Entry, step: str, place: Place) -> Iterator[tuple[str, str, Expression, Place]]:
         match self._version.program.node(step).verb:
@@ -114,6 +128,26 @@ class Watcher:
                         yield f"{step}, case {case.name}", "", case.when, place
                     if case.name == entry.outcome:
                         break
+
+
+def _on(own: Sequence[Entry], at: datetime) -> list[int]:
+    """The runs that were on when something arrived at ``at``."""
+    ended = {entry.run for entry in own if entry.chapter is Chapter.ENDED and entry.at < at}
+    return [
+        entry.run
+        for entry in own
+        if entry.chapter is Chapter.ENTERED and entry.at < at and entry.run not in ended
+    ]
+
+
+def _waits(own: Sequence[Entry], run: int, step: str, at: datetime) -> bool:
+    """Whether the run stood on the wait ``step`` when something arrived at ``at``: it still does, or has just left."""
+    return any(
+        entry.run == run
+        and entry.step == step
+        and (entry.chapter is Chapter.STANDS or (entry.chapter is Chapter.LEFT and entry.at == at))
+        for entry in own
+    )
 
 
 def _read(node: Node) -> Iterator[Node]:
