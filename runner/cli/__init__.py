@@ -101,6 +101,10 @@ def run(arguments: Sequence[str]) -> int:
     except JourneysError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
+    except OSError as error:
+        place = f" {error.filename}:" if error.filename else ""
+        click.echo(f"Error:{place} {error.strerror or error}.", err=True)
+        return JourneysError.exit_code
     except Exception as bug:
         return _report_bug(bug, debug)
 

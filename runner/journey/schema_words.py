@@ -140,7 +140,7 @@ def _unknown_key(key: str, known: Iterable[str], later: Iterable[str], what: str
 def _no_choice(finding: Finding) -> Iterator[Problem]:
     """A mapping that fits several alternatives, or none."""
     keys: list[str] = finding.argument
-    there = [key for key in keys if key in finding.instance]
+    there = [key for key in finding.instance if key in keys]
     place = finding.place
     verbs = "verb" if finding.what == "a step" else "key"
     if there:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
@@ -100,6 +101,8 @@ class _JourneyBuilder:
                 type = quiet.run_value_type(field.value)
                 if type is not None:
                     types[field.key] = type
+                else:
+                    self.notes.unsure |= {f"run.{field.key}"}
         return types
 
     def _trigger_fields(self) -> list[Fields]:
@@ -117,6 +120,8 @@ class _JourneyBuilder:
             key: [name for name, properties in each.items() if properties.get(key) != type]
             for key, type in everything.items()
         }
+        if len(each) < len(set(names)) or not names:
+            self.notes.unsure |= {"trigger."}
         self.notes.lacking = {key: lacks for key, lacks in lacking.items() if lacks}
         return {key: type for key, type in everything.items() if not lacking[key]}
 
@@ -150,7 +155,11 @@ class _JourneyBuilder:
         if fields is None:
             return Entry()
         before = replace(self.scope, run_values={}, sends=frozenset())
-        per = self.notes.expression(fields.get("per"), before)
+        per_value = fields.get("per")
+        per = self.notes.expression(per_value, before)
+        if per_value is not None and per is not None and per.type.kind not in WRITABLE:
+            message = f"`per` tells runs apart by one value, not by {a_kind(per.type)}."
+            self.notes.note("entry/per", message, per_value.span)
         again = text_of(fields.get("again"))
         reentry_value = fields.get("reentry")
         reentry = text_of(reentry_value)

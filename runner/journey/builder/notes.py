@@ -43,6 +43,9 @@ class Notes:
         self.problems: list[Problem] = []
         self.lacking: dict[str, list[str]] = {}
         """Of properties that only some of the triggers have: the events that lack them."""
+        self.unsure: frozenset[str] = frozenset()
+        """Names, as ``run.NAME``, of which nobody knows whether they exist, because what would say so is
+        wrong and reported; ``trigger.`` alone stands for all of the trigger."""
 
     def note(
         self,
@@ -88,10 +91,18 @@ class Notes:
             return parse_expression(source, scope, expect=expect)
         except ExpressionError as error:
             for finding in error.findings:
+                if self.is_unsure(finding, source):
+                    continue
                 message, hint = self.told(finding, source)
                 code = f"expression/{finding.code.removeprefix('expression-')}"
                 self.note(code, message, value.place(start + finding.offset, finding.length), hint)
             return None
+
+    def is_unsure(self, finding: Finding, source: str) -> bool:
+        word = source[finding.offset : finding.offset + finding.length]
+        owner = re.search(r"(\w+)\s*\.\s*$", source[: finding.offset])
+        unknown = finding.code in ("unknown-property", "unknown-value")
+        return unknown and bool(owner and {f"{owner[1]}.", f"{owner[1]}.{word}"} & self.unsure)
 
     def told(self, finding: Finding, source: str) -> tuple[str, str | None]:
         """Message and hint of a finding, with what this place of the file knows beyond it."""

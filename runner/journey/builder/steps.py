@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import time
 from decimal import Decimal
 
 from runner.journey.builder.catalog import zone_problem
+from runner.journey.builder.kinds import (
+    WRITABLE,
+    a_kind,
+    literal_type,
+    may_be_missing,
+    parse_time,
+    percent,
+)
 from runner.journey.builder.notes import Notes, fields_of, is_assigned_expression, items_of, text_of
 from runner.journey.builder.outline import VERBS
 from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression, Scope, literal_expression
-from runner.journey.expression.tree import Clock, Conditional, Literal, Name, Node, Shift
 from runner.journey.model import (
     Arm,
     Branch,
@@ -371,51 +377,3 @@ class StepBuilder:
     def exit(self, value: Value, _: str | None) -> Exit | None:
         reason = text_of(value)
         return Exit(reason=reason) if reason else None
-
-
-WRITABLE = frozenset({Kind.STRING, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME})
-
-
-def literal_type(value: Scalar) -> ValueType | None:
-    """The type of a literal by its form; None for null."""
-    if isinstance(value.value, bool):
-        return BOOLEAN
-    if isinstance(value.value, int | Decimal):
-        return ValueType(Kind.NUMBER)
-    return STRING if isinstance(value.value, str) else None
-
-
-def may_be_missing(node: Node) -> bool:
-    """Whether the value of an expression can be None."""
-    if isinstance(node, Clock):
-        return False
-    if isinstance(node, Literal):
-        return node.value is None
-    if isinstance(node, Shift):
-        return may_be_missing(node.operand)
-    if isinstance(node, Conditional):
-        return may_be_missing(node.then) or may_be_missing(node.otherwise)
-    return not (isinstance(node, Name) and node.source == "run" and node.path == ("entered_at",))
-
-
-def a_kind(type: ValueType) -> str:
-    """``type`` in words."""
-    words = {
-        Kind.STRING: "a text",
-        Kind.BOOLEAN: "true or false",
-        Kind.NONE: "None",
-        Kind.OBJECT: "a mapping",
-    }
-    return words.get(type.kind, f"a {type.kind.value}")
-
-
-def parse_time(text: str) -> time | None:
-    """``HH:MM``; the schema has reported anything else."""
-    try:
-        return time.fromisoformat(text) if len(text) == 5 else None
-    except ValueError:
-        return None
-
-
-def percent(hundredths: int) -> str:
-    return f"{Decimal(hundredths) / 100:f}"

@@ -1,0 +1,58 @@
+"""Types of values as builders ask for them."""
+
+from __future__ import annotations
+
+from datetime import time
+from decimal import Decimal
+
+from runner.journey.expression.tree import Clock, Conditional, Literal, Name, Node, Shift
+from runner.journey.values import BOOLEAN, STRING, Kind, ValueType
+from runner.journey.yaml import Scalar
+
+WRITABLE = frozenset({Kind.STRING, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME})
+"""Single values: what a step can write, and what can tell runs apart."""
+
+
+def literal_type(value: Scalar) -> ValueType | None:
+    """The type of a literal by its form; None for null."""
+    if isinstance(value.value, bool):
+        return BOOLEAN
+    if isinstance(value.value, int | Decimal):
+        return ValueType(Kind.NUMBER)
+    return STRING if isinstance(value.value, str) else None
+
+
+def may_be_missing(node: Node) -> bool:
+    """Whether the value of an expression can be None."""
+    if isinstance(node, Clock):
+        return False
+    if isinstance(node, Literal):
+        return node.value is None
+    if isinstance(node, Shift):
+        return may_be_missing(node.operand)
+    if isinstance(node, Conditional):
+        return may_be_missing(node.then) or may_be_missing(node.otherwise)
+    return not (isinstance(node, Name) and node.source == "run" and node.path == ("entered_at",))
+
+
+def a_kind(type: ValueType) -> str:
+    """``type`` in words."""
+    words = {
+        Kind.STRING: "a text",
+        Kind.BOOLEAN: "true or false",
+        Kind.NONE: "None",
+        Kind.OBJECT: "a mapping",
+    }
+    return words.get(type.kind, f"a {type.kind.value}")
+
+
+def parse_time(text: str) -> time | None:
+    """``HH:MM``; the schema has reported anything else."""
+    try:
+        return time.fromisoformat(text) if len(text) == 5 else None
+    except ValueError:
+        return None
+
+
+def percent(hundredths: int) -> str:
+    return f"{Decimal(hundredths) / 100:f}"
