@@ -177,7 +177,8 @@ def _as_it_came(value: object, rejected: list[str], name: str, depth: int) -> An
     if value is None or isinstance(value, int):
         return value
     if isinstance(value, _FRACTIONS):
-        number = float(value)
+        # A large decimal has no float, a signaling NaN not even a comparison.
+        number = float(value) if not isinstance(value, Decimal) or value.is_finite() else math.nan
         if math.isfinite(number):
             return number
     elif isinstance(value, str):

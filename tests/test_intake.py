@@ -1,0 +1,360 @@
+"""Files are read line by line: what is right goes in once, what is wrong is told and kept."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from runner.cli import run
+from runner.engine.imports import Granted, Imported, import_file
+from runner.engine.intake import LONGEST_LINE, Rejected, read_arrivals
+from runner.journey.catalog import (
+    CONSENT_GRANTED,
+    IDENTIFIED,
+    Attribute,
+    Catalog,
+    EventType,
+    OptIn,
+    Topic,
+)
+from runner.journey.values import BOOLEAN, NUMBER, STRING, Kind, ValueType
+from runner.problem import JourneysError
+from runner.store import tables
+from runner.store.database import Database
+from runner.store.events import Arrival
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CATALOG = Catalog(
+    attributes={
+        "plan": Attribute(name="plan", type=STRING),
+        "value": Attribute(name="value", type=NUMBER),
+        "churned": Attribute(name="churned", type=BOOLEAN),
+    },
+    events={
+        "Order Completed": EventType(
+            name="Order Completed",
+            properties={
+                "revenue": NUMBER,
+                "department": STRING,
+                "skus": ValueType(Kind.LIST, items=STRING),
+            },
+        )
+    },
+    topics={name: Topic(name=name, title=name, opt_in=OptIn.EXPLICIT) for name in ("offers", "newsletter")},
+)
+
+
+def track(**changes: Any) -> dict[str, Any]:
+    record = {
+        "type": "track",
+        "userId": "ana",
+        "event": "Order Completed",
+        "messageId": "m1",
+        "timestamp": "2026-02-01T10:00:00Z",
+        "properties": {"revenue": 12.5},
+    }
+    return {name: value for name, value in {**record, **changes}.items() if value != "absent"}
+
+
+def written(folder: Path, *lines: object, name: str = "events.ndjson") -> Path:
+    path = folder / name
+    text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
+    path.write_bytes(gzip.compress(text.encode()) if name.lower().endswith(".gz") else text.encode())
+    return path
+
+
+def read(path: Path, **options: Any) -> list[Arrival | Rejected]:
+    return list(read_arrivals(path, CATALOG, **{"received_at": NOW, **options}))
+
+
+def arrivals(path: Path, **options: Any) -> list[Arrival]:
+    found = read(path, **options)
+    assert all(isinstance(item, Arrival) for item in found), found
+    return [item for item in found if isinstance(item, Arrival)]
+
+
+@pytest.mark.parametrize("name", ["events.ndjson", "events.ndjson.gz", "EVENTS.NDJSON.GZ", "events.json"])
+def test_a_track_call_is_an_arrival(tmp_path: Path, name: str) -> None:
+    [one] = arrivals(written(tmp_path, track(), name=name))
+    assert one == Arrival(
+        contact="ana",
+        name="Order Completed",
+        at=datetime(2026, 2, 1, 10, tzinfo=UTC),
+        properties={"revenue": 12_500_000},
+        undeclared={},
+        dedup_key="m1",
+    )
+
+
+def test_an_identify_call_is_an_arrival_with_traits(tmp_path: Path) -> None:
+    record = {"type": "identify", "userId": 7, "traits": {"plan": "pro", "value": "3", "shoe": 42}}
+    [one] = arrivals(written(tmp_path, record))
+    assert (one.contact, one.name, one.at) == ("7", IDENTIFIED, NOW)
+    assert (one.properties, one.undeclared) == ({"plan": "pro", "value": 3_000_000}, {"shoe": 42})
+
+
+def test_a_line_without_message_id_is_known_by_its_text(tmp_path: Path) -> None:
+    record = track(messageId="absent")
+    one, again, other = arrivals(written(tmp_path, record, record, track(messageId=None, userId="ben")))
+    assert one.dedup_key == again.dedup_key != other.dedup_key
+
+
+def test_nothing_happens_after_it_was_received(tmp_path: Path) -> None:
+    path = written(tmp_path, track(timestamp="2027-01-01T00:00:00Z"), track(timestamp="absent"))
+    assert [one.at for one in arrivals(path)] == [NOW, NOW]
+    early, missing = read(path, received_at=None)
+    assert isinstance(early, Arrival)
+    assert early.at.year == 2027
+    assert isinstance(missing, Rejected)
+
+
+def test_a_value_that_does_not_fit_is_named_and_its_line_stays(tmp_path: Path) -> None:
+    line = '{"type": "track", "userId": "ana", "event": "Order Completed", "properties": {"department": NaN}}'
+    [one] = arrivals(written(tmp_path, line))
+    assert (one.properties, one.rejected) == ({}, ("department",))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('"x"', "not a JSON object"),
+        ("[" * 100_000, "not JSON"),
+        (f'{{"type": "track", "x": {"9" * 5000}}}', "a number or a nesting"),
+        ('{"type": "track", "x": 1e99999999999999999999}', "a number or a nesting"),
+        (track(type="page"), "`type` is 'page'; taken are identify and track"),
+        (track(type="absent"), "`type` is missing"),
+        (track(userId="absent"), "`userId` is missing"),
+        (track(userId=""), "`userId` is missing"),
+        (track(userId=True), "`userId` is True, not text"),
+        (track(userId="a\0"), "not text"),
+        (track(userId="\ud800"), "not text"),
+        (track(userId="x" * 256), "longer than 255"),
+        (track(messageId="x" * 256), "`messageId` is longer than 255"),
+        (track(event="absent"), "`event` is missing"),
+        (track(event={}), "`event` is {}, not text"),
+        (track(event=IDENTIFIED), "reserved"),
+        (track(timestamp="yesterday"), "`timestamp` is 'yesterday', not an instant"),
+        (track(timestamp=1772359200), "`timestamp` is 1772359200"),
+        (track(timestamp="0001-01-01T00:00:00+14:00"), "not an instant"),
+        (track(timestamp="9999-12-31T23:59:59-14:00"), "not an instant"),
+        (track(properties=[1]), "`properties` is [1], not an object"),
+    ],
+)
+def test_a_bad_line_is_rejected_and_the_rest_is_read(tmp_path: Path, line: object, reason: str) -> None:
+    first, bad, last = read(written(tmp_path, track(), line, track()))
+    assert isinstance(bad, Rejected)
+    assert bad.line == 2
+    assert reason in bad.reason
+    assert isinstance(first, Arrival)
+    assert isinstance(last, Arrival)
+
+
+def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
+    long = json.dumps(track(properties={"department": "x" * (3 * LONGEST_LINE)}))
+    bad, good = read(written(tmp_path, long, track()))
+    assert isinstance(bad, Rejected)
+    assert "longer than" in bad.reason
+    assert len(bad.text) <= LONGEST_LINE + 1
+    assert isinstance(good, Arrival)
+
+
+def test_bytes_that_are_no_text_are_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(track()).encode() + b"\n\n\xff\xfe\n")
+    good, bad = read(path)
+    assert isinstance(good, Arrival)
+    assert bad == Rejected(line=3, reason="not UTF-8 at byte 1", text="\ufffd\ufffd")
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=200) | st.text().map(str.encode), suffix=st.sampled_from(["ndjson", "csv"]))
+def test_no_file_makes_the_reader_fail(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, suffix: str
+) -> None:
+    path = tmp_path_factory.mktemp("any") / f"any.{suffix}"
+    path.write_bytes((b"id,plan\n" if suffix == "csv" else b"") + data)
+    read(path)
+
+
+@pytest.mark.parametrize("content", [b"plain", gzip.compress(b"{}\n" * 10_000)[:-20], b"\x1f\x8b"])
+def test_a_broken_gzip_file_is_said(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "events.ndjson.gz"
+    path.write_bytes(content)
+    with pytest.raises(JourneysError, match="gzip"):
+        read(path)
+
+
+def test_csv_rows_are_events(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "\ufeffuserId;event;timestamp;messageId;revenue;department;skus;note",
+        'ana;Order Completed;2026-02-01 10:00;m1;12.50;"a;b";"[""x"", ""y""]";hi',
+        "ben;Order Completed;2026-02-01;;;;;",
+        "cem;Order Completed;2026-02-01",
+        name="events.csv",
+    )
+    ana, ben, cem = read(path)
+    assert isinstance(ana, Arrival)
+    assert ana.properties == {"revenue": 12_500_000, "department": "a;b", "skus": ["x", "y"]}
+    assert (ana.undeclared, ana.dedup_key) == ({"note": "hi"}, "m1")
+    assert isinstance(ben, Arrival)
+    assert (ben.properties, ben.at) == ({}, datetime(2026, 2, 1, tzinfo=UTC))
+    assert cem == Rejected(line=4, reason="3 cells under 8 columns", text="cem;Order Completed;2026-02-01")
+
+
+def test_csv_rows_without_event_are_contacts(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "id,email,timezone,plan,value,churned,tags,consents",
+        'ana,ana@x.example,Asia/Tbilisi,pro,12.5,true,"b, a",offers newsletter:email email:newsletter',
+        "ben,,,,,,,weather",
+        name="contacts.csv",
+    )
+    ana, *granted, ben, rejected = read(path)
+    assert isinstance(ana, Arrival)
+    assert ana.properties == {
+        "email": "ana@x.example",
+        "timezone": "Asia/Tbilisi",
+        "plan": "pro",
+        "value": 12_500_000,
+        "churned": True,
+        "tags": ["a", "b"],
+    }
+    given_consents = [
+        (one.properties["topic"], one.properties["channel"])
+        for one in granted
+        if isinstance(one, Arrival) and one.name == CONSENT_GRANTED
+    ]
+    assert given_consents == [("offers", "*"), ("newsletter", "email"), ("newsletter", "email")]
+    assert isinstance(ben, Arrival)
+    assert isinstance(rejected, Rejected)
+    assert "'weather'" in rejected.reason
+
+
+def test_csv_without_a_key_column_is_said(tmp_path: Path) -> None:
+    with pytest.raises(JourneysError, match="no column says whose row it is"):
+        read(written(tmp_path, "name,plan", "x,y", name="contacts.csv"))
+    with pytest.raises(JourneysError, match="more than one column is named plan"):
+        read(written(tmp_path, "id,plan,plan", "x,y,z", name="contacts.csv"))
+
+
+# Into the store -----------------------------------------------------------------------------------
+
+
+def imported(database: Database, path: Path, **options: Any) -> Imported:
+    defaults: dict[str, Any] = {
+        "received_at": NOW,
+        "pending": False,
+        "rejects": path.parent / "rejected",
+        "batch": 3,
+    }
+    return import_file(database, CATALOG, path, **{**defaults, **options})
+
+
+def count(database: Database, table: Any) -> int:
+    with database.read() as connection:
+        found = connection.scalar(select(func.count()).select_from(table))
+    assert found is not None
+    return found
+
+
+def test_a_file_goes_in_once_and_its_bad_lines_are_kept(database: Database, tmp_path: Path) -> None:
+    lines = [track(messageId=f"m{number}", userId=f"u{number % 4}") for number in range(10)]
+    path = written(tmp_path, *lines[:5], "{oops", *lines[5:], name="events.ndjson.gz")
+    first = imported(database, path)
+    assert (first.stored.new, first.stored.contacts_new, first.rejected_lines) == (10, 4, 1)
+    assert first.reject_file == tmp_path / "rejected" / "events.ndjson"
+    assert first.reject_file.read_text() == "{oops\n"
+    reasons = (tmp_path / "rejected" / "events.ndjson.reasons").read_text()
+    assert reasons.startswith("6: not JSON")
+    again = imported(database, path, batch=100)
+    assert (again.stored.new, again.stored.duplicate) == (0, 10)
+    assert first.reject_file.read_text() == "{oops\n"
+    assert count(database, tables.event) == 10
+
+
+def test_a_mended_file_leaves_no_reject_file(sqlite_database: Database, tmp_path: Path) -> None:
+    rejected = imported(sqlite_database, written(tmp_path, "id,plan", "ana", name="c.csv")).reject_file
+    assert rejected is not None
+    assert rejected.read_text() == "id,plan\nana\n"
+    assert (
+        imported(sqlite_database, written(tmp_path, "id,plan", "ana,pro", name="c.csv")).reject_file is None
+    )
+    assert not rejected.exists()
+
+
+def test_a_grant_is_recorded_for_each_contact_with_its_proof(database: Database, tmp_path: Path) -> None:
+    people = [{"type": "identify", "userId": f"u{number}"} for number in range(5)]
+    path = written(tmp_path, *people, track())
+    grants = [Granted(topic="offers", channel="*", source="signed list of 1 March")]
+    for _ in range(2):
+        result = imported(database, path, grants=grants, only_contacts=True)
+    assert (result.stored.duplicate, result.consents, result.rejected_lines) == (5, 0, 1)
+    assert "events import" in result.rejections[0].reason
+    with database.read() as connection:
+        sources = connection.execute(select(tables.consent_log.c.source)).scalars().all()
+    assert sources == ["signed list of 1 March"] * 5
+    assert count(database, tables.consent) == 5
+
+
+def test_live_events_are_left_to_the_engine(database: Database, tmp_path: Path) -> None:
+    imported(database, written(tmp_path, track()), pending=True)
+    with database.read() as connection:
+        assert connection.execute(select(tables.event.c.pending)).scalars().all() == [True]
+
+
+# By command ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop" / "journeys"
+    folder.mkdir(parents=True)
+    (folder / "catalog.yaml").write_text(
+        "attributes: {plan: {type: string}, value: {type: number}}\n"
+        "events: {Order Completed: {revenue: number}}\n"
+        "topics: {offers: {title: Offers, opt_in: explicit}}\n"
+        "channels: {email: {uses: file}}\n"
+    )
+    return folder.parent
+
+
+def test_contacts_are_imported_and_shown(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "id,email,plan,value", "ana,ana@x.example,pro,12.5", name="people.csv")
+    arguments = ["contacts", "import", str(path), "--project", str(project)]
+    assert run([*arguments, "--grant", "offers"]) == 2
+    assert run([*arguments, "--grant", "offers:email", "--source", "desk"]) == 0
+    assert "1 new, 0 already there, 0 rejected; 1 new contacts" in capsys.readouterr().out
+    assert run(["contacts", "show", "ana", "--project", str(project), "--format", "json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["attributes"] == {"plan": "pro", "value": "12.5"}
+    assert [(one["topic"], one["channel"], one["state"]) for one in shown["consents"]] == [
+        ("offers", "email", "given")
+    ]
+    assert run(["contacts", "show", "ana", "--project", str(project)]) == 0
+    assert "email: ana@x.example" in capsys.readouterr().out
+    assert run(["contacts", "show", "nobody", "--project", str(project)]) == 1
+
+
+def test_events_are_imported_and_a_rejected_line_is_an_exit_code(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, track(), "{")
+    assert run(["events", "import", str(path), "--project", str(project)]) == 1
+    assert "line 2: not JSON" in capsys.readouterr().out
+    assert (project / ".journeys" / "rejected" / "events.ndjson").read_text() == "{\n"
+    assert run(["events", "import", str(path), "--project", str(project), "--format", "json"]) == 1
+    [told] = json.loads(capsys.readouterr().out)["files"]
+    assert (told["new"], told["duplicate"], told["rejected_lines"]) == (0, 1, 1)
