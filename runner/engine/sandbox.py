@@ -75,14 +75,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
             try:
                 return obj[argument]
             except IndexError:
-                return self.undefined(obj=obj, name=str(argument))
+                return self._missing(argument)
         if isinstance(argument, slice) and isinstance(obj, str | list | tuple):
             return obj[argument]
         return self._member(obj, argument)
 
     def _member(self, obj: Any, name: Any) -> Any:
         if isinstance(obj, Undefined):
-            return getattr(obj, str(name))  # raises, and says which name is undefined
+            obj._fail_with_undefined_error()
         if isinstance(obj, Mapping) and name in obj:
             return obj[name]
         if isinstance(obj, list | tuple) and obj and all(isinstance(item, Mapping) for item in obj):
@@ -90,7 +90,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return [self._member(item, name) for item in obj]
         if isinstance(obj, LoopContext) and name in _LOOP:
             return getattr(obj, name)
-        return self.undefined(obj=None if isinstance(obj, Mapping) else obj, name=str(name))
+        return self._missing(name)
+
+    def _missing(self, name: Any) -> Undefined:
+        return self.undefined(hint=f"'{name}' is undefined", name=str(name))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
@@ -105,6 +108,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return None
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(obj, Undefined):
+            obj._fail_with_undefined_error()
         _budget(context).spend(1)
         return super().call(context, obj, *args, **kwargs)
 
@@ -208,11 +213,9 @@ def printed(context: Context, value: Any) -> Any:
         return str(value)
     if isinstance(value, list | tuple):
         return _join(context, value, ", ")
-    if isinstance(value, Macro | LoopContext | Mapping | range) or callable(value):
-        raise TemplateRuntimeError(
-            f"an object cannot be printed whole ({type(value).__name__}): print its members"
-        )
-    return str(value)
+    raise TemplateRuntimeError(
+        f"an object cannot be printed whole ({type(value).__name__}): print its members"
+    )
 
 
 def _plain(number: Decimal) -> str:
@@ -282,7 +285,8 @@ def _truncate(context: Context, value: Any, length: int = 255, end: str = "…")
     if len(text) <= length:
         return text
     cut = text[: max(0, length - len(end))]
-    return (cut.rpartition(" ")[0] or cut) + end
+    within_word = not text[len(cut)].isspace()
+    return ((cut.rpartition(" ")[0] if within_word else "") or cut).rstrip() + end
 
 
 @pass_context

@@ -1,0 +1,311 @@
+"""Templates make the messages that their authors meant, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.engine.render import Content, Recipient, RenderError, locales, render
+from runner.engine.sandbox import FILTERS, LARGEST_OUTPUT
+from runner.journey.catalog import Catalog
+from runner.journey.project import load_project
+from tests.shop import FILES
+
+ANA = Recipient(
+    key="ana",
+    email="ana@x.example",
+    phone=None,
+    timezone="Asia/Tbilisi",
+    locale=None,
+    attributes={"first_name": "Ana", "points": 1_234_500_000, "born": "1990-02-28", "vip": True},
+    tags=["speaker", "vip"],
+)
+TRIGGER = {"plan": "pro", "seats": 3_000_000, "items": [{"sku": "a"}, {"sku": "b"}]}
+ENTERED = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
+
+
+def content(
+    body: str = "",
+    *,
+    front: str = "subject: Hi",
+    recipient: Recipient = ANA,
+    trigger: dict[str, Any] | None = None,
+    files: dict[str, str] | None = None,
+) -> Content:
+    """What the template hello.html (or ``files``) of the greeting journey makes for ``recipient``."""
+    templates = files or {"hello.html": f"---\n{front}\n---\n{body}"}
+    base = {name: text for name, text in FILES.items() if not name.startswith("journeys/greet/hello")}
+    project = load_project({**base, **{f"journeys/greet/{name}": text for name, text in templates.items()}})
+    assert not project.problems, project.problems
+    return render(
+        project.journeys["greet"],
+        project.catalog,
+        project.templates["greet"],
+        "hello",
+        recipient=recipient,
+        trigger=TRIGGER if trigger is None else trigger,
+        data={},
+        entered_at=ENTERED,
+    )
+
+
+def html(body: str, **options: Any) -> str:
+    rendered = content(body, **options).html
+    assert rendered is not None
+    return rendered
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("{{ contact.first_name }}", "Ana"),
+        ("{{ contact.id }} {{ contact.email }}", "ana ana@x.example"),
+        ("{{ contact.points }}", "1234.5"),
+        ("{{ contact.points|number(2) }}", "1,234.50"),
+        ("{{ contact.points|round }}", "1235"),
+        ("{{ trigger.seats }}", "3"),
+        ("{{ trigger.seats * 2 + 1 }}", "7"),
+        ("{{ 10 / 4 }}", "2.5"),
+        ("{{ 1 / 0 }}", ""),
+        ("{{ contact.born }}", "1990-02-28"),
+        ("{{ contact.born|date('%d.%m.%Y') }}", "28.02.1990"),
+        ("{{ contact.vip }}", "true"),
+        ("{{ run.entered_at }}", "2026-03-02 02:30"),
+        ("{{ run.entered_at|date('%H:%M') }}", "02:30"),
+        ("{{ contact.tags }}", "speaker, vip"),
+        ("{{ contact.tags|join(' + ') }}", "speaker + vip"),
+        ("{{ contact.tags|length }}", "2"),
+        ("{{ trigger.items.sku }}", "a, b"),
+        ("{% for item in trigger.items %}{{ loop.index }}{{ item.sku }}{% endfor %}", "1a2b"),
+        ("{{ 'a' in trigger.items.sku }}", "true"),
+        ("{% if contact.phone %}call{% else %}write{% endif %}", "write"),
+        ("{{ contact.phone }}", ""),
+        ("{{ contact.phone|default('none') }}", "none"),
+        ("{% if contact.phone is none %}missing{% endif %}", "missing"),
+        ("{% set name = contact.first_name|upper %}{{ name }}", "ANA"),
+        ("{% macro hi(who) %}Hi {{ who }}{% endmacro %}{{ hi(contact.first_name) }}", "Hi Ana"),
+        ("{{ 'long text here'|truncate(10) }}", "long text…"),
+        ("{{ 'a b&c'|urlencode }}", "a%20b%26c"),
+        ("{{ contact.first_name ~ '!' }}", "Ana!"),
+        ("{{ contact.first_name[0] }}{{ contact.tags[1] }}", "Avip"),
+        ("{{ [3, 1, 2]|sort|join }}", "123"),
+        ("{{ range(3)|join(',') }}", "0,1,2"),
+    ],
+)
+def test_what_templates_can_say(body: str, expected: str) -> None:
+    assert html(body) == expected
+
+
+def test_values_are_escaped_in_html_and_plain_in_text_and_headers() -> None:
+    evil = replace(ANA, attributes={"first_name": "<script>alert(1)</script> & {{ 7*7 }}"})
+    files = {
+        "hello.html": "---\nsubject: For {{ contact.first_name }}\n---\n<p>{{ contact.first_name }}</p>",
+        "hello.txt": "{{ contact.first_name }}",
+    }
+    made = content(recipient=evil, files=files)
+    assert made.html == "<p>&lt;script&gt;alert(1)&lt;/script&gt; &amp; {{ 7*7 }}</p>"
+    assert made.text == "<script>alert(1)</script> & {{ 7*7 }}"
+    assert made.subject == "For <script>alert(1)</script> & {{ 7*7 }}"
+
+
+def test_joined_values_are_escaped_one_by_one() -> None:
+    tagged = replace(ANA, tags=["<a>", "b"])
+    assert html("{{ contact.tags|join('<br>') }}", recipient=tagged) == "&lt;a&gt;&lt;br&gt;b"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("\n{{ contact.frist_name }}", "journeys/greet/hello.html:5: 'frist_name' is undefined"),
+        ("{{ nobody.x }}", "journeys/greet/hello.html:4: 'nobody' is undefined"),
+        ("a\nb\n{% if %}", "journeys/greet/hello.html:6: "),
+        ("{{ contact }}", "print its members"),
+        ("{{ contact.first_name.upper() }}", "'upper' is undefined"),
+        ("{{ contact.first_name.__class__ }}", "undefined"),
+        ("{{ contact.items() }}", "undefined"),
+        ("{{ ''.__class__.__mro__ }}", "undefined"),
+        ("{{ contact['__class__'] }}", "undefined"),
+        ("{{ (contact|attr('keys'))() }}", "No filter named 'attr'"),
+        ("{{ contact.first_name|safe }}", "No filter named 'safe'"),
+        ("{{ '%s'|format(1) }}", "No filter named 'format'"),
+        ("{{ lipsum() }}", "'lipsum' is undefined"),
+        ("{{ cycler(1) }}", "'cycler' is undefined"),
+        ("{{ self }}", "hello.html:4: "),
+        ("{{ loop }}", "undefined"),
+        ("{% for i in [1] %}{{ loop }}{% endfor %}", "an object cannot be printed"),
+        ("{% for i in [1] %}{{ loop._iterable }}{% endfor %}", "undefined"),
+        ("{% include 'x' %}", "hello.html:4: "),
+        ("{% extends 'x' %}", "hello.html:4: "),
+        ("{{ contact.first_name + 1 }}", "`+` is for numbers here"),
+        ("{{ 'a' * 5 }}", "`*` is for numbers here"),
+        ("{{ '%d' % 5 }}", "`%` is for numbers here"),
+        ("{{ 9 ** 9 ** 9 }}", "`**`"),
+        ("{{ contact.first_name > 3 }}", "values of different types do not go together"),
+        ("{% for x in contact.points %}{% endfor %}", "values of different types"),
+        ("{{ 'abc'|round }}", "round and number are for numbers"),
+        ("{{ contact.first_name|date }}", "the filter date is for dates"),
+    ],
+)
+def test_what_templates_cannot_do_names_the_line(body: str, said: str) -> None:
+    with pytest.raises(RenderError) as raised:
+        html(body)
+    assert said in str(raised.value)
+    assert "Ana" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{% for a in range(999) %}" * 3 + "{% endfor %}" * 3,
+        "{% for a in range(999) %}{{ 'x'|replace('x', 'yyyyyyyyyy' ~ a) }}" * 2 + "{% endfor %}" * 2,
+        "{{ range(100000000)|join }}",
+        "{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+        "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}{{ f(40) }}",
+        "{% set a = 'xxxxxxxxxx' %}" + "{% set a = a ~ a %}" * 60 + "{{ a|length }}",
+        "{% set a = 'xxxxxxxxxx' %}" + "{% set a = a + a %}" * 60 + "{{ a|length }}",
+        "{% set a = [1] %}" + "{% set a = [a, a] %}" * 60 + "{{ a }}",
+        "{{ '%s' }}{% for a in range(900) %}{% for b in range(90) %}"
+        + "x" * 200
+        + "{% endfor %}{% endfor %}",
+        "{{ contact.born|date('%d' ~ '%A' * 1) }}",
+    ],
+)
+def test_no_template_runs_or_writes_without_end(body: str) -> None:
+    with pytest.raises(RenderError):
+        html(body)
+
+
+def test_a_long_but_honest_list_is_fine() -> None:
+    items = [{"sku": f"sku-{number}"} for number in range(1_000)]
+    made = html("{% for item in trigger.items %}{{ item.sku }} {% endfor %}", trigger={"items": items})
+    assert made.startswith("sku-0 sku-1 ")
+    assert len(made) < LARGEST_OUTPUT
+
+
+# Front matter ------------------------------------------------------------------------------------------------------
+
+
+def test_front_matter_gives_subject_sender_and_preheader() -> None:
+    front = (
+        'subject: "  Hi {{ contact.first_name }} "\npreheader: "{{ contact.first_name }} & co"\n'
+        'from: "{{ contact.first_name }} at Shop <team@shop.example>"\nreply_to: help@shop.example'
+    )
+    made = content("<html><body class='a'><p>x</p></body></html>", front=front)
+    assert made.subject == "Hi Ana"
+    assert (made.sender_name, made.sender_address, made.reply_to) == (
+        "Ana at Shop",
+        "team@shop.example",
+        "help@shop.example",
+    )
+    assert made.html is not None
+    assert made.html.startswith("<html><body class='a'><div style=\"display:none")
+    assert "Ana &amp; co</div><p>x</p>" in made.html
+
+
+@pytest.mark.parametrize("evil", ["a\r\nBcc: x@y", "a\nb", "a\0b", "a\x7fb"])
+def test_values_that_would_break_a_header_are_refused(evil: str) -> None:
+    with pytest.raises(RenderError, match=r"hello\.html:2: its subject comes out with"):
+        content(
+            front="subject: Hi {{ contact.first_name }}!",
+            recipient=replace(ANA, attributes={"first_name": evil}),
+        )
+
+
+def test_a_sender_that_comes_out_as_two_is_refused() -> None:
+    evil = replace(ANA, attributes={"first_name": "x@y.example, z"})
+    with pytest.raises(RenderError, match="its from comes out as no address"):
+        content(front='subject: Hi\nfrom: "{{ contact.first_name }} <a@b.example>"', recipient=evil)
+
+
+# Locales -----------------------------------------------------------------------------------------------------------
+
+LOCALES = {
+    "hello.html": "---\nsubject: default\n---\ndefault",
+    "hello.pt.html": "---\nsubject: pt\n---\npt",
+    "hello.pt-BR.html": "---\nsubject: pt-BR\n---\npt-BR",
+    "hello.ka.html": "---\nsubject: ka\n---\nka",
+    "hello.txt": "default",
+    "hello.pt.txt": "pt",
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "subject", "text"),
+    [
+        ("pt-BR", "pt-BR", ""),
+        ("pt_br", "pt-BR", ""),
+        ("pt-PT", "pt", "pt"),
+        ("pt", "pt", "pt"),
+        ("ka-GE", "ka", ""),
+        ("de", "default", "default"),
+        (None, "default", "default"),
+        ("", "default", "default"),
+    ],
+)
+def test_a_message_is_in_the_best_locale_throughout(locale: str | None, subject: str, text: str) -> None:
+    made = content(recipient=replace(ANA, locale=locale), files=LOCALES)
+    assert (made.subject, made.html, made.text) == (subject, subject, text)
+
+
+def test_the_order_of_locales() -> None:
+    assert list(locales("zh-Hant-TW", Catalog(locale="en-GB"))) == [
+        "zh-Hant-TW",
+        "zh-Hant",
+        "zh",
+        "en-GB",
+        "en",
+        None,
+    ]
+
+
+def test_the_catalogs_locale_stands_in() -> None:
+    files = {"hello.en.html": "---\nsubject: en\n---\nen", "hello.ka.html": "---\nsubject: ka\n---\nka"}
+    made = content(recipient=replace(ANA, locale="de"), files=files)
+    assert (made.subject, made.locale) == ("en", "en")
+
+
+# Whatever the values are -------------------------------------------------------------------------------------------
+
+STORED = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=4)
+PIECES = st.sampled_from(
+    [
+        *("{{ contact.first_name }}", "{{ contact.points }}", "{{ contact.tags }}", "{{ trigger.items }}"),
+        *(
+            "{{ trigger.items.sku|",
+            "{% for x in contact.tags %}",
+            "{% endfor %}",
+            "{% if contact.vip %}",
+            "{% endif %}",
+        ),
+        *(
+            "upper }}",
+            "join }}",
+            "{{ loop.index }}",
+            "{{ 1 + ",
+            "contact.points }}",
+            "{{ contact.x }}",
+            "{%",
+            "}}",
+        ),
+        *[f"{{{{ contact.points|{name} }}}}" for name in FILTERS],
+        *[f"{{{{ contact.tags|{name} }}}}" for name in FILTERS],
+        *[f"{{{{ contact.phone|{name} }}}}" for name in FILTERS],
+    ]
+)
+
+
+@given(body=st.lists(PIECES, max_size=6).map("".join), first_name=st.none() | st.text())
+def test_any_template_renders_or_says_where_it_fails(body: str, first_name: str | None) -> None:
+    recipient = replace(ANA, attributes={**ANA.attributes, "first_name": first_name})
+    said = ""
+    try:
+        html(body, recipient=recipient)
+    except RenderError as error:
+        said = str(error)
+    assert not said or said.startswith("journeys/greet/hello.html:")
