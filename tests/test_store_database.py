@@ -93,3 +93,15 @@ def test_partitions_are_fixed_when_made(tmp_path: Path) -> None:
 def test_what_cannot_be_opened_is_said(url: str) -> None:
     with pytest.raises(JourneysError):
         Database.open(url)
+
+
+def test_opening_does_not_wait_for_whoever_writes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/journeys.db"
+    writer = Database.open(url)
+    with writer.begin() as connection:
+        connection.execute(insert(tables.audit).values(at=EPOCH, who="a", what="b"))
+        reader = Database.open(url)
+        with reader.read() as reading:
+            assert reading.execute(select(tables.audit.c.who)).all() == []
+        reader.close()
+    writer.close()

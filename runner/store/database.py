@@ -106,9 +106,7 @@ class Database:
         engine = _engine(parsed)
         try:
             _make_folder(parsed)
-            with engine.begin() as connection:
-                migrations.migrate(connection)
-                deployment = _deployment(connection) or _found(connection, partitions, secrets.token_hex(16))
+            deployment = _as_it_is(engine) or _made(engine, partitions)
         except (DBAPIError, OSError) as error:
             engine.dispose()
             cause = error.orig if isinstance(error, DBAPIError) else error
@@ -273,6 +271,19 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
     return engine
 
 
+def _as_it_is(engine: Engine) -> Deployment | None:
+    """The deployment of a database that needs no migration. Reads only: whoever but looks at a database
+    does not wait for those who write."""
+    with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
+        return _deployment(connection) if migrations.is_current(connection) else None
+
+
+def _made(engine: Engine, partitions: int | None) -> Deployment:
+    with engine.begin() as connection:
+        migrations.migrate(connection)
+        return _deployment(connection) or _found(connection, partitions, secrets.token_hex(16))
+
+
 def _create(engine: Engine, partitions: int | None, key: str) -> Deployment:
     """Make all tables in an empty database, without Alembic."""
     with engine.begin() as connection:
@@ -300,6 +311,5 @@ def _found(connection: Connection, partitions: int | None, key: str) -> Deployme
     made_at = instant_of(literal_column(clock, BigInteger()))
     connection.execute(insert(tables.deployment).values(id=1, key=key, partitions=count, created_at=made_at))
     connection.execute(insert(tables.shard), [{"partition": number} for number in range(count)])
-    if connection.dialect.name == "sqlite":
-        tell_planner(connection)
+    tell_planner(connection)
     return Deployment(key=key, partitions=count)

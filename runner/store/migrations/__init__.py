@@ -29,6 +29,12 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
+def is_current(connection: Connection) -> bool:
+    """Whether the schema is at the newest revision that this version of the software knows."""
+    script = ScriptDirectory.from_config(configuration(connection))
+    return MigrationContext.configure(connection).get_current_revision() == script.get_current_head()
+
+
 def migrate(connection: Connection) -> None:
     """Bring the schema to the newest revision, inside the caller's transaction.
 
