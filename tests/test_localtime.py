@@ -293,8 +293,9 @@ def test_a_look_up_is_served_by_the_primary_key(sqlite_database: Database) -> No
         probe.create(connection)
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement.compile(connection)}").all()
     text = "\n".join(row.detail for row in plan)
-    assert text.count("USING INDEX sqlite_autoindex_zone") == 2
     assert text.count("(zone=? AND begins<?)") == 2
+    assert text.count("(zone=? AND begins=?)") == 2
+    assert "SCAN zone" not in text
     assert "TEMP B-TREE" not in text
 
 

@@ -29,7 +29,7 @@ class Pace:
     late_after: timedelta | None = timedelta(minutes=5)
     event_max_age: timedelta | None = timedelta(hours=24)
     contacts: int = 20_000
-    passes: int = 400
+    passes: int = 32
 
     @property
     def exact(self) -> bool:

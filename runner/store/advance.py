@@ -24,7 +24,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    true,
     update,
 )
 
@@ -40,17 +39,17 @@ from runner.store.program import (
     MOVING_CONTACT,
     MOVING_RUN,
     PASS,
-    WAVE_CONTACT,
-    WAVE_EVENT,
     WAVE_RUN,
     ProgramSql,
     evaluated_once,
     of_run,
+    with_event_and_contact,
 )
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, contact, event, run, step_log
+from runner.store.tables import RunStatus, contact, run, step_log
+from runner.store.timeline import ACTIVE
 from runner.store.types import ByCodePoint, Instant, constant, earliest, instant_of, microseconds_of, shifted
-from runner.store.working import moving, node_step, wave
+from runner.store.working import moving, node_step, resting, wave
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
 _ARRIVALS = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
@@ -192,61 +191,62 @@ def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
     """Waits: those whose time has come already go on; the others stand there from now on."""
     verb = node.verb
 
+    def build_arrival() -> Statement:
+        when = turn(sql, moving)
+        return Statement(
+            insert(resting).from_select(
+                ["n", "version", "node", "partition", "contact", "run", "at", "since", "due", "turn"],
+                select(
+                    PASS,
+                    constant(sql.version),
+                    constant(node.index),
+                    *_RUN_KEY_AND_INSTANT,
+                    _since(node),
+                    _due(sql, node),
+                    when if when is not None else cast(null(), Instant()),
+                )
+                .select_from(_ARRIVALS)
+                .where(at_node(sql, node)),
+            )
+        )
+
+    here = and_(
+        resting.c.n == PASS,
+        resting.c.version == constant(sql.version),
+        resting.c.node == constant(node.index),
+    )
+
     def build_passing() -> Statement:
-        due = _due(sql, node).label("due")
-        found = (
-            select(*_RUN_KEY_AND_INSTANT, due).select_from(_ARRIVALS).where(at_node(sql, node)).cte()
-        ).prefix_with("MATERIALIZED")
         outcomes: list[tuple[Any, Any]] = []
         if isinstance(verb, WaitUntil):
             if verb.if_missing is not Leave.WAIT:
-                outcomes.append((found.c.due.is_(None), literal("missing", Text())))
-            outcomes.append((found.c.due < found.c.at, literal("past", Text())))
-            outcomes.append((found.c.due == found.c.at, literal("elapsed", Text())))
-        else:
-            outcomes.append((found.c.due <= found.c.at, literal(node.timer_outcome, Text())))
-        inner = select(found, case(*outcomes, else_=null()).label("outcome")).subquery()
-        return pass_on(sql, node, inner, outcome=inner.c.outcome)
+                outcomes.append((resting.c.due.is_(None), literal("missing", Text())))
+            outcomes.append((resting.c.due < resting.c.at, literal("past", Text())))
+        outcomes.append((resting.c.due <= resting.c.at, literal(node.timer_outcome, Text())))
+        found = select(resting, case(*outcomes, else_=null()).label("outcome")).where(here).subquery()
+        return pass_on(sql, node, found, outcome=found.c.outcome)
 
     def build_resting() -> Statement:
-        due = _due(sql, node)
-        when = turn(sql, moving)
-        found = (
-            select(
-                *_RUN_KEY_AND_INSTANT,
-                due.label("due"),
-                (when if when is not None else cast(null(), Instant())).label("turn"),
-                _since(node).label("since"),
-            )
-            .select_from(_ARRIVALS)
-            .where(at_node(sql, node))
-        )
-        stays = true()
-        source: Any = found.subquery()
-        if not _always_rests(node):
-            source = found.cte().prefix_with("MATERIALIZED")
-            stays = source.c.due > source.c.at
-            if isinstance(verb, WaitUntil) and verb.if_missing is Leave.WAIT:
-                stays = or_(stays, source.c.due.is_(None))
+        stays: ColumnElement[bool] = resting.c.due > resting.c.at
+        if isinstance(verb, WaitUntil) and verb.if_missing is Leave.WAIT:
+            stays = or_(stays, resting.c.due.is_(None))
         return Statement(
             update(run)
             .values(
                 step=literal(node.step.id),
                 node=constant(node.index),
-                arrived_at=source.c.since,
-                due_at=source.c.due,
-                review_at=source.c.turn,
-                next_at=earliest(source.c.due, source.c.turn) if when is not None else source.c.due,
+                arrived_at=resting.c.since,
+                due_at=resting.c.due,
+                review_at=resting.c.turn,
+                next_at=earliest(resting.c.due, resting.c.turn),
             )
-            .where(of_run(source), ACTIVE_RUN, stays)
+            .where(here, stays, of_run(resting), ACTIVE)
         )
 
+    sql.once(("arrival", node.index), build_arrival).run(connection, n=n)
     if not _always_rests(node):
         sql.once(("pass wait", node.index), build_passing).run(connection, n=n)
     sql.once(("rest", node.index), build_resting).run(connection, n=n)
-
-
-ACTIVE_RUN = run.c.status == constant(RunStatus.ACTIVE.value)
 
 
 def _always_rests(node: Node) -> bool:
@@ -279,7 +279,7 @@ _END = Statement(
         moving.c.version == bindparam("version", type_=Integer()),
         moving.c.node == bindparam("end", type_=Integer()),
         of_run(moving),
-        ACTIVE_RUN,
+        ACTIVE,
     )
 )
 
@@ -329,15 +329,16 @@ def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: 
         found = (
             select(wave.c.partition, wave.c.contact, run.c.id.label("run"), wave.c.at)
             .select_from(
-                wave.join(event, WAVE_EVENT)
-                .join(contact, WAVE_CONTACT)
-                .join(
-                    run,
-                    and_(
-                        WAVE_RUN,
-                        run.c.version == constant(sql.version),
-                        run.c.node == constant(node.index),
+                with_event_and_contact(
+                    wave.join(
+                        run,
+                        and_(
+                            WAVE_RUN,
+                            run.c.version == constant(sql.version),
+                            run.c.node == constant(node.index),
+                        ),
                     ),
+                    verb.where,
                 )
             )
             .where(

@@ -7,13 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Integer,
     Text,
     and_,
     bindparam,
+    case,
     cast,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -21,18 +24,19 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
 from runner.journey.duration import Duration
-from runner.journey.model import Again, Reentry
+from runner.journey.model import Again, Journey, Reentry
 from runner.store.exits import into_leaving
 from runner.store.predicates import predicate, text_value
 from runner.store.program import PASS, WAVE_CONTACT, WAVE_EVENT, ProgramSql
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, event, run
 from runner.store.timeline import ACTIVE
-from runner.store.types import Instant, Json, constant, shifted
+from runner.store.types import ByCodePoint, Instant, Json, constant, shifted
 from runner.store.working import entering, moving, wave
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
@@ -43,7 +47,8 @@ _STAGE = bindparam("stage", type_=Integer())
 def trigger(
     sql: ProgramSql, connection: Connection, n: int, *, since: datetime, event_floor: datetime
 ) -> int:
-    """Collect the contacts whose event of pass ``n`` triggers this version, each with the run that is on, if any.
+    """Collect the contacts whose event of pass ``n`` lets them enter this version, or restarts or refreshes the run
+    that is on.
 
     What was received before ``since`` (when the version was applied) or happened before ``event_floor`` starts
     nothing. Returns how many there are.
@@ -55,7 +60,17 @@ def trigger(
         # The event that may start a run is what `trigger` will be in it: `entry.per` reads it so.
         per_row = replace(row, trigger=event.c.properties)
         per = (
-            text_value(journey.entry.per, per_row, sql.dialect) if journey.entry.per else literal_column("''")
+            text_value(journey.entry.per, per_row, sql.dialect)
+            if journey.entry.per
+            else literal("", ByCodePoint())
+        )
+        on = run.alias("on")
+        active = and_(
+            on.c.partition == wave.c.partition,
+            on.c.contact == wave.c.contact,
+            on.c.journey == literal(journey.name),
+            on.c.per == per,
+            on.c.status == constant(RunStatus.ACTIVE.value),
         )
         fires = or_(
             *(
@@ -66,37 +81,57 @@ def trigger(
                 for found in journey.triggers
             )
         )
-        fired = (
-            select(wave.c.partition, wave.c.contact, wave.c.event, wave.c.at, per.label("per"))
-            .select_from(wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT))
-            .where(
-                wave.c.n == PASS,
-                wave.c.event.is_not(None),
-                event.c.received_at >= _SINCE,
-                wave.c.at >= _EVENT_FLOOR,
-                fires,
-            )
-            .subquery()
-        )
         return Statement(
             insert(entering).from_select(
                 ["n", "version", "partition", "contact", "event", "at", "per", "active"],
-                select(PASS, constant(sql.version), *fired.c, run.c.id).select_from(
-                    fired.outerjoin(
-                        run,
-                        and_(
-                            run.c.partition == fired.c.partition,
-                            run.c.contact == fired.c.contact,
-                            run.c.journey == literal(journey.name),
-                            run.c.per == fired.c.per,
-                            ACTIVE,
-                        ),
-                    )
+                select(
+                    PASS,
+                    constant(sql.version),
+                    wave.c.partition,
+                    wave.c.contact,
+                    wave.c.event,
+                    wave.c.at,
+                    per,
+                    on.c.id,
+                )
+                .select_from(wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT).outerjoin(on, active))
+                .where(
+                    wave.c.n == PASS,
+                    wave.c.name.in_([literal(found.event) for found in journey.triggers]),
+                    event.c.received_at >= _SINCE,
+                    wave.c.at >= _EVENT_FLOOR,
+                    # In this order: whether the contact may enter is a look at an index, while the author's
+                    # condition may read years of history.
+                    case((_may_enter(journey, on, per), fires), else_=false()),
                 ),
             )
         )
 
     return sql.once("trigger", build).run(connection, n=n, since=since, event_floor=event_floor).rowcount
+
+
+def _may_enter(journey: Journey, on: Any, per: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether ``again`` and ``reentry`` let the contact in; ``on`` is the run that is on, if any."""
+    earlier = run.alias("earlier")
+    same = and_(
+        earlier.c.partition == wave.c.partition,
+        earlier.c.contact == wave.c.contact,
+        earlier.c.journey == literal(journey.name),
+        earlier.c.per == per,
+    )
+    reentry: ColumnElement[bool] = true()
+    match journey.entry.reentry:
+        case Reentry.NEVER:
+            reentry = ~exists(select(literal_column("1")).select_from(earlier).where(same))
+        case Duration() as apart:
+            reentry = ~exists(
+                select(literal_column("1"))
+                .select_from(earlier)
+                .where(same, shifted(earlier.c.entered_at, constant(apart.elapsed)) > wave.c.at)
+            )
+    if journey.entry.again is Again.IGNORE:
+        return and_(on.c.id.is_(None), reentry)
+    return or_(on.c.id.is_not(None), reentry)
 
 
 def _entering(sql: ProgramSql) -> Any:
@@ -166,7 +201,7 @@ def refresh(sql: ProgramSql, connection: Connection, n: int) -> int:
 
 
 def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
-    """Begin the runs of those in ``entering`` that may enter, at the first node. Returns how many.
+    """Begin the runs of those in ``entering``, at the first node. Returns how many.
 
     The entry key (one entry a cause) makes the same event enter a contact once, however often it is handled.
     """
@@ -174,29 +209,8 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
     def build() -> Statement:
         journey = sql.program.journey
         first = sql.program.nodes[0]
-        earlier = run.alias("earlier")
-        same = and_(
-            earlier.c.partition == entering.c.partition,
-            earlier.c.contact == entering.c.contact,
-            earlier.c.journey == literal(journey.name),
-            earlier.c.per == entering.c.per,
-        )
-        may_enter: list[Any] = []
-        match journey.entry.reentry:
-            case Reentry.NEVER:
-                may_enter = [~exists(select(literal_column("1")).select_from(earlier).where(same))]
-            case Duration() as apart:
-                may_enter = [
-                    ~exists(
-                        select(literal_column("1"))
-                        .select_from(earlier)
-                        .where(same, shifted(earlier.c.entered_at, constant(apart.elapsed)) > entering.c.at)
-                    )
-                ]
-        if journey.entry.again is Again.RESTART and may_enter:
-            may_enter = [or_(entering.c.active.is_not(None), *may_enter)]
-        elif journey.entry.again is not Again.RESTART:
-            may_enter.append(entering.c.active.is_(None))
+        # A run that is on has been ended by now where the trigger restarts it, and goes on where it refreshes it.
+        new = [] if journey.entry.again is Again.RESTART else [entering.c.active.is_(None)]
         last = (
             select(func.coalesce(func.max(run.c.id), 0))
             .where(run.c.partition == entering.c.partition, run.c.contact == entering.c.contact)
@@ -246,7 +260,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
                         ),
                     )
                 )
-                .where(_entering(sql), *may_enter),
+                .where(_entering(sql), *new),
             )
         )
 

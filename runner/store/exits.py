@@ -25,13 +25,13 @@ from runner.store.program import (
     MOVING_RUN,
     PASS,
     WAVE_CONTACT,
-    WAVE_EVENT,
     WAVE_RUN,
     ProgramSql,
     of_run,
+    with_event_and_contact,
 )
 from runner.store.statement import Statement
-from runner.store.tables import MessageStatus, RunStatus, contact, conversion, event, message, run
+from runner.store.tables import MessageStatus, RunStatus, contact, conversion, message, run
 from runner.store.timeline import ACTIVE
 from runner.store.types import constant, earliest
 from runner.store.working import leaving, moving, wave
@@ -68,11 +68,13 @@ def exit_on_event(sql: ProgramSql, connection: Connection, n: int, stage: int) -
         found = (
             select(wave.c.partition, wave.c.contact, run.c.id.label("run"), wave.c.at, reason.label("reason"))
             .select_from(
-                wave.join(event, WAVE_EVENT)
-                .join(contact, WAVE_CONTACT)
-                .join(run, and_(WAVE_RUN, run.c.version == constant(sql.version)))
+                with_event_and_contact(
+                    wave.join(run, and_(WAVE_RUN, run.c.version == constant(sql.version))),
+                    *(rule.where for rule in rules),
+                )
             )
             .where(wave.c.n == PASS, wave.c.event.is_not(None))
+            .suffix_with("OFFSET 0", dialect="postgresql")
             .subquery()
         )
         return into_leaving(sql.dialect, select(_STAGE, *found.c).where(found.c.reason.is_not(None)))
@@ -110,6 +112,7 @@ def exit_on_condition_after_event(sql: ProgramSql, connection: Connection, n: in
                 )
             )
             .where(wave.c.n == PASS, wave.c.event.is_not(None))
+            .suffix_with("OFFSET 0", dialect="postgresql")
             .subquery()
         )
         return into_leaving(sql.dialect, select(_STAGE, *found.c).where(found.c.reason.is_not(None)))
@@ -138,6 +141,7 @@ def exit_on_condition(
                 moving.c.version == constant(sql.version),
                 *([moving.c.from_node == constant(behind)] if behind is not None else []),
             )
+            .suffix_with("OFFSET 0", dialect="postgresql")
             .subquery()
         )
         return into_leaving(sql.dialect, select(_STAGE, *found.c).where(found.c.reason.is_not(None)))

@@ -6,14 +6,14 @@ their stored form (see ``runner.journey.values``); days and microseconds count f
 ====================================  ==============================================================================
 ``journeys_add(a, b)`` …              ``subtract``, ``multiply``, ``divide``: exact, then rounded to six places half
                                       away from zero; NULL on overflow and division by zero
-``journeys_sum(a)``                   SQLite only: the exact sum of a group, 0 where empty, NULL on overflow
-``journeys_number(a)``                PostgreSQL only: ``a`` where it is no larger than the largest number
+``journeys_number(a)``                ``a`` where it is no larger than the largest number
+``journeys_sum(a)``                   SQLite only: the exact sum of a group; one too large is some number too large
 ``journeys_number_text(a)``           plain decimal notation: ``12.5``
 ``journeys_day_number(date)``         and back: ``journeys_date_text(days)``
 ``journeys_microseconds(datetime)``   and back: ``journeys_datetime_text(microseconds)``
-``journeys_after(a, b)``              ``a`` where it is later than ``b`` and before the year 10,000; microseconds
+``journeys_after(a, b)``              ``a`` where it is later than ``b`` and before the year 2255; microseconds
 ``journeys_earliest(a, …)``           SQLite only: the least that is not NULL
-``journeys_bucket(text)``             SQLite only: ``runner.journey.bucket``
+``journeys_bucket(text)``             ``runner.journey.bucket``
 ``journeys_lower(text)``              by the table of ``runner.journey.expression.lower``
 ``journeys_endswith(text, affix)``    and ``journeys_startswith``
 ``journeys_matches(text, pattern)``   SQLite only: whether the portable pattern is found
@@ -31,7 +31,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from runner.journey.bucket import bucket
+from runner.journey.bucket import PARTS, bucket
 from runner.journey.expression.canonical import number_text
 from runner.journey.expression.literals import datetime_text
 from runner.journey.expression.lower import lower, lower_table
@@ -44,6 +44,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _DAYS = (date.min.toordinal() - _EPOCH_DAY, date.max.toordinal() - _EPOCH_DAY)
 """The first and the last day of the years 1 to 9999."""
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
+_FAR_FUTURE = 2**53
+"""In the year 2255. Until then microseconds fit a double, which PostgreSQL's intervals are multiplied as."""
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
@@ -92,8 +94,13 @@ class _Sum:
         if millionths is not None:
             self.sum += millionths
 
-    def finalize(self) -> int | None:
-        return _in_range(self.sum)
+    def finalize(self) -> int:
+        # Too large for a number is not too large for SQLite; that NULL is left to a group without rows.
+        return max(-LARGEST - 1, min(self.sum, LARGEST + 1))
+
+
+def _number(millionths: int | None) -> int | None:
+    return None if millionths is None else _in_range(millionths)
 
 
 def _number_text(millionths: int | None) -> str | None:
@@ -129,7 +136,7 @@ def _datetime_text(microseconds: int | None) -> str | None:
 
 
 def _after(one: int | None, other: int | None) -> int | None:
-    return one if one is not None and other is not None and other < one <= _MICROSECONDS[1] else None
+    return one if one is not None and other is not None and other < one < _FAR_FUTURE else None
 
 
 def _earliest(*instants: int | None) -> int | None:
@@ -178,6 +185,7 @@ _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "subtract": (2, _subtract),
     "multiply": (2, _multiply),
     "divide": (2, _divide),
+    "number": (1, _number),
     "number_text": (1, _number_text),
     "day_number": (1, _day_number),
     "date_text": (1, _date_text),
@@ -233,7 +241,22 @@ def _where_valid_day(pattern: str, then: str) -> str:
 
 _QUOTIENT = "div(2 * abs({0}) + abs({1}), 2 * abs({1})) * sign({0}) * sign({1})"
 
+
+def _horner() -> str:
+    """The first eight bytes of ``digest`` as a big-endian number, modulo ``PARTS`` at each step."""
+    total = "0"
+    for place in range(8):
+        total = f"mod({total} * 256 + get_byte(digest, {place}), {PARTS})"
+    return total
+
+
 POSTGRESQL_DDL: tuple[str, ...] = (
+    _function(
+        "bucket",
+        "text",
+        "integer",
+        f"(SELECT {_horner()} FROM (SELECT sha256(convert_to($1, 'UTF8')) AS digest) AS d)",
+    ),
     _function("number", "numeric", "numeric", f"CASE WHEN $1 BETWEEN -{LARGEST} AND {LARGEST} THEN $1 END"),
     _function("add", "numeric, numeric", "numeric", "journeys_number($1 + $2)"),
     _function("subtract", "numeric, numeric", "numeric", "journeys_number($1 - $2)"),
@@ -276,9 +299,7 @@ POSTGRESQL_DDL: tuple[str, ...] = (
         f" + mod($1 - {_MICROSECONDS[0]}, 86400000000) * interval '1 microsecond',"
         """ 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END""",
     ),
-    _function(
-        "after", "bigint, bigint", "bigint", f"CASE WHEN $1 > $2 AND $1 <= {_MICROSECONDS[1]} THEN $1 END"
-    ),
+    _function("after", "bigint, bigint", "bigint", f"CASE WHEN $1 > $2 AND $1 < {_FAR_FUTURE} THEN $1 END"),
     _function(
         "lower",
         "text",

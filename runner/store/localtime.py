@@ -2,7 +2,7 @@
 
 Everything is in whole microseconds since 1970, of UTC or of the wall clock, as 64-bit integers. ``zone`` is
 the name of a zone that ``zones.ensure_zones`` has written; for another one the answer is NULL. Each look-up
-is one correlated scalar subquery, served by the primary key of its table.
+is a correlated scalar subquery of two seeks, served by the primary key of its table.
 
 A local time that occurs twice is the first of the two; one that does not exist is the next valid instant.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import time
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, case, func, or_, select
+from sqlalchemy import Alias, BigInteger, ColumnElement, FromClause, Subquery, and_, case, func, or_, select
 
 from runner.journey.duration import DAY, MICROSECONDS, Duration
 from runner.store import tables
@@ -38,13 +38,13 @@ T = TypeVar("T")
 
 def local_microseconds(utc: Microseconds, zone: Zone) -> Microseconds:
     """What the wall clock shows at an instant."""
-    return _at_instant(utc, zone, lambda row: utc + row.c.offset)
+    return _at_instant(utc, zone, lambda row, utc: utc + row.c.offset)
 
 
 def utc_microseconds(local: Microseconds, zone: Zone) -> Microseconds:
     """The instant at which the wall clock shows ``local`` (the first, or the next valid one)."""
     row = tables.zone_local.alias()
-    return _latest(func.coalesce(local - row.c.offset, row.c.instant), row, zone, local)
+    return _latest(lambda local: func.coalesce(local - row.c.offset, row.c.instant), row, zone, local)
 
 
 def midnight(local: Microseconds) -> Microseconds:
@@ -70,9 +70,9 @@ def due_after(
     if local.at is not None:
         at, days = _since_midnight(local.at), local.days
         return utc_microseconds(
-            _at_instant(ends, zone, lambda row: _next_time(_first_unread(ends, row), at, days)), zone
+            _at_instant(ends, zone, lambda row, ends: _next_time(_first_unread(ends, row), at, days)), zone
         )
-    return _on_allowed_day(ends, zone, local.days)
+    return _named(ends, lambda ends: _on_allowed_day(ends, zone, local.days))
 
 
 def due_on(
@@ -89,19 +89,21 @@ def due_on(
     part of ``offset``, and once more to an allowed day.
     """
     days = EVERY_DAY if days is None else days
-    first_day = _allowed(_day(local_midnight + constant(offset.days * DAY)), days)
+    first_day = _day(local_midnight + constant(offset.days * DAY))
+    if days != EVERY_DAY:
+        first_day = _named(first_day, lambda day: _allowed(day, days))
     ends = utc_microseconds(_start_of(first_day) + constant(_since_midnight(at) if at else 0), zone)
     if not offset.microseconds:
         return ends
     ends = ends + constant(offset.microseconds)
-    return ends if days == EVERY_DAY else _on_allowed_day(ends, zone, days)
+    return ends if days == EVERY_DAY else _named(ends, lambda ends: _on_allowed_day(ends, zone, days))
 
 
 def _on_allowed_day(utc: Microseconds, zone: Zone, days: frozenset[int]) -> Microseconds:
     """The instant itself where its local day is one of ``days``, else the beginning of the next such day."""
-    is_allowed = _at_instant(utc, zone, lambda row: _weekday(_day(utc + row.c.offset)).in_(_listed(days)))
+    is_allowed = _at_instant(utc, zone, lambda row, utc: _weekday(_day(utc + row.c.offset)).in_(_listed(days)))
 
-    def beginning(row: FromClause) -> Microseconds:
+    def beginning(row: FromClause, utc: Microseconds) -> Microseconds:
         unread = _first_unread(utc, row)
         started = _start_of(_allowed(_day(unread), days))
         return case((started < unread, unread), else_=started)
@@ -167,20 +169,44 @@ def _since_midnight(at: time) -> int:
 
 
 def _at_instant(
-    utc: Microseconds, zone: Zone, answer: Callable[[FromClause], ColumnElement[T]]
+    utc: Microseconds, zone: Zone, answer: Callable[[FromClause, Microseconds], ColumnElement[T]]
 ) -> ColumnElement[T]:
-    """``answer`` over the row of ``zone_offset`` that is in force at ``utc``."""
+    """``answer`` over the row of ``zone_offset`` that is in force at ``utc``, and ``utc``."""
     row = tables.zone_offset.alias()
-    return _latest(answer(row), row, zone, utc)
+    return _latest(lambda utc: answer(row, utc), row, zone, utc)
 
 
-def _latest(answer: ColumnElement[T], row: FromClause, zone: Zone, instant: Microseconds) -> ColumnElement[T]:
+def _latest(
+    answer: Callable[[Microseconds], ColumnElement[T]], row: Alias, zone: Zone, instant: Microseconds
+) -> ColumnElement[T]:
+    given = _given(instant)
+    earlier = row.element.alias()
+    begins = (
+        select(func.max(earlier.c.begins))
+        .where(earlier.c.zone == zone, earlier.c.begins <= given.c.instant)
+        .correlate_except(earlier)
+        .scalar_subquery()
+    )
     found = (
-        select(answer)
-        .select_from(row)
-        .where(row.c.zone == zone, row.c.begins <= instant)
-        .order_by(row.c.begins.desc())
-        .limit(constant(1))
-        .correlate_except(row)
+        select(answer(given.c.instant))
+        .select_from(given.join(row, and_(row.c.zone == zone, row.c.begins == begins)))
+        .correlate_except(row, given)
     )
     return found.scalar_subquery()
+
+
+def _named(instant: Microseconds, answer: Callable[[Microseconds], ColumnElement[T]]) -> ColumnElement[T]:
+    """``answer`` over ``instant``, which is computed once however often the answer mentions it."""
+    given = _given(instant)
+    return select(answer(given.c.instant)).select_from(given).correlate_except(given).scalar_subquery()
+
+
+def _given(instant: Microseconds) -> Subquery:
+    """One row with ``instant``. Neither database folds it into its surroundings: SQLite because nothing stands in its
+    FROM, PostgreSQL because of the OFFSET. Folded, the computations would repeat at each mention, and nest."""
+    return (
+        select(instant.label("instant"))
+        .correlate_except(None)
+        .suffix_with("OFFSET 0", dialect="postgresql")
+        .subquery()
+    )

@@ -46,6 +46,13 @@ def of_run(rows: FromClause | type, other: Any = run) -> ColumnElement[bool]:
     )
 
 
+def with_event_and_contact(rows: FromClause, *conditions: Expression | None) -> FromClause:
+    """``rows`` of a wave, joined with its event and contact where a condition may read them."""
+    if any(condition is not None for condition in conditions):
+        return rows.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT)
+    return rows
+
+
 class ProgramSql:
     """One version's way into SQL: its number, its program, the zone that stands in for a missing one, the dialect."""
 

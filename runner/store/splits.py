@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, case, literal, literal_column, select
+from sqlalchemy import Connection, Integer, Text, and_, case, func, literal, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.expression import FunctionElement
-from sqlalchemy.types import Integer
 
-from runner.journey.bucket import PARTS
 from runner.journey.graph import Node
 from runner.journey.model import Split
 from runner.store.advance import at_node, pass_on
@@ -19,28 +14,6 @@ from runner.store.program import MOVING_CONTACT, MOVING_RUN, ProgramSql
 from runner.store.statement import Statement
 from runner.store.tables import assignment, contact, run
 from runner.store.working import moving
-
-
-class bucket_of(FunctionElement[int]):
-    """``runner.journey.bucket`` in SQL."""
-
-    type = Integer()
-    inherit_cache = True
-
-
-@compiles(bucket_of, "sqlite")
-def _sqlite_bucket(element: bucket_of, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"journeys_bucket({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(bucket_of, "postgresql")
-def _postgresql_bucket(element: bucket_of, compiler: SQLCompiler, **kw: Any) -> str:
-    digest = f"sha256(convert_to({compiler.process(element.clauses, **kw)}, 'UTF8'))"
-    # Horner's rule over the eight bytes, each step modulo the number of parts.
-    total = "0"
-    for place in range(8):
-        total = f"(({total} * 256 + get_byte(d, {place})) % {PARTS})"
-    return f"(SELECT {total} FROM (SELECT {digest} AS d) AS digest)"
 
 
 def split(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
@@ -58,7 +31,8 @@ def split(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
     )
 
     def drawn() -> Any:
-        place = bucket_of(literal(f"{sql.program.journey.name}/{node.step.id}/", Text()) + contact.c.key)
+        salted = literal(f"{sql.program.journey.name}/{node.step.id}/", Text()) + contact.c.key
+        place = func.journeys_bucket(salted, type_=Integer())
         bounds, total = [], 0
         for arm in verb.arms:
             total += arm.share

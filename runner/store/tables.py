@@ -310,15 +310,6 @@ Index(
     postgresql_where=text("status = 'active' AND next_at IS NOT NULL"),
     sqlite_where=text("status = 'active' AND next_at IS NOT NULL"),
 )
-Index(
-    "ix_run_timeline",
-    run.c.partition,
-    run.c.contact,
-    run.c.next_at,
-    postgresql_where=text("status = 'active' AND next_at IS NOT NULL"),
-    sqlite_where=text("status = 'active' AND next_at IS NOT NULL"),
-)
-
 step_log = Table(
     "step_log",
     metadata,

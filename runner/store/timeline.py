@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     Connection,
     Integer,
+    Select,
+    SmallInteger,
     and_,
+    any_,
     bindparam,
     case,
     func,
@@ -16,6 +22,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     union_all,
 )
 
@@ -52,28 +59,41 @@ def lock_partitions_with_work(connection: Connection, now: datetime) -> tuple[in
     return tuple(_LOCK.run(connection, now=now).scalars())
 
 
-_partition = bindparam("partition", type_=Integer())
 _limit = bindparam("limit", type_=Integer())
-_due_events = (
-    select(event.c.partition, event.c.contact)
-    .where(event.c.partition == _partition, event.c.pending, event.c.at <= _now)
-    .order_by(event.c.at)
-    .limit(_limit)
-    .subquery()
-)
-_due_runs = (
-    select(run.c.partition, run.c.contact)
-    .where(run.c.partition == _partition, ACTIVE, run.c.next_at.is_not(None), run.c.next_at <= _now)
-    .order_by(run.c.next_at)
-    .limit(_limit)
-    .subquery()
-)
-_due = union_all(select(_due_events), select(_due_runs)).subquery()
-_BEGIN = Statement(
-    insert(wave).from_select(
-        ["n", "partition", "contact"],
-        select(literal_column("0"), _due.c.partition, _due.c.contact).distinct(),
+
+
+def _first_due(partition: Any) -> tuple[Select[Any], Select[Any]]:
+    """The contacts of one partition with the earliest unhandled events, and those with the earliest timers."""
+    events = (
+        select(event.c.partition, event.c.contact)
+        .where(event.c.partition == partition, event.c.pending, event.c.at <= _now)
+        .order_by(event.c.at)
+        .limit(_limit)
     )
+    timers = (
+        select(run.c.partition, run.c.contact)
+        .where(run.c.partition == partition, ACTIVE, run.c.next_at.is_not(None), run.c.next_at <= _now)
+        .order_by(run.c.next_at)
+        .limit(_limit)
+    )
+    return events, timers
+
+
+def _begin(found: Iterable[Select[Any]]) -> Statement:
+    due = union_all(*found).subquery()
+    return Statement(
+        insert(wave).from_select(
+            ["n", "partition", "contact"],
+            select(literal_column("0"), due.c.partition, due.c.contact).distinct(),
+        )
+    )
+
+
+_held = bindparam("partitions", type_=ARRAY(SmallInteger))
+_BEGIN_ONE = _begin(select(part.subquery()) for part in _first_due(bindparam("partition", type_=Integer())))
+_BEGIN_ALL = _begin(
+    select(part).select_from(shard.join(part, true())).where(shard.c.partition == any_(_held))
+    for part in (query.lateral() for query in _first_due(shard.c.partition))
 )
 
 
@@ -83,8 +103,11 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
     Returns how many there are.
     """
     share = max(1, -(-size // len(partitions)))
+    if connection.dialect.name == "postgresql":
+        return _BEGIN_ALL.run(connection, partitions=list(partitions), now=now, limit=share).rowcount
     return sum(
-        _BEGIN.run(connection, partition=partition, now=now, limit=share).rowcount for partition in partitions
+        _BEGIN_ONE.run(connection, partition=partition, now=now, limit=share).rowcount
+        for partition in partitions
     )
 
 
@@ -106,7 +129,7 @@ _overdue = select(func.min(run.c.next_at)).where(
 )
 _other = event.alias("other")
 _first_event = (
-    select(_other.c.id)
+    select(_other.c.id, _other.c.name, _other.c.at)
     .where(
         _other.c.partition == wave.c.partition,
         _other.c.contact == wave.c.contact,
@@ -116,69 +139,69 @@ _first_event = (
     .order_by(_other.c.at, _other.c.id)
     .limit(1)
 )
-_pending = (
-    select(
-        wave.c.partition,
-        wave.c.contact,
-        _timely.correlate(wave).scalar_subquery().label("timer_at"),
-        _overdue.correlate(wave).scalar_subquery().label("overdue_at"),
-        event.c.id.label("event"),
-        event.c.name,
-        event.c.at.label("event_at"),
-    )
-    .select_from(
-        wave.outerjoin(
+
+
+def _take(dialect: str) -> Statement:
+    if dialect == "postgresql":
+        first: Any = _first_event.lateral()
+        joined = wave.outerjoin(first, true())
+    else:  # which has no LATERAL
+        first = event
+        first_id = _first_event.with_only_columns(_other.c.id).correlate(wave).scalar_subquery()
+        joined = wave.outerjoin(
             event,
             and_(
                 event.c.partition == wave.c.partition,
                 event.c.contact == wave.c.contact,
-                event.c.id == _first_event.correlate(wave).scalar_subquery(),
+                event.c.id == first_id,
             ),
         )
-    )
-    .where(wave.c.n == _n - 1)
-    .subquery()
-)
-_timer_first = and_(
-    _pending.c.timer_at.is_not(None),
-    or_(_pending.c.event.is_(None), _pending.c.timer_at <= _pending.c.event_at),
-)
-_TAKE = Statement(
-    insert(wave).from_select(
-        ["n", "partition", "contact", "at", "late", "event", "name"],
+    pending = (
         select(
-            _n,
-            _pending.c.partition,
-            _pending.c.contact,
-            case(
-                (_timer_first, _pending.c.timer_at),
-                (_pending.c.event.is_not(None), _pending.c.event_at),
-                else_=_now,
-            ),
-            case(
-                (or_(_timer_first, _pending.c.event.is_not(None)), literal_column("0")),
-                else_=literal_column("1"),
-            ),
-            case((_timer_first, null()), else_=_pending.c.event),
-            case((_timer_first, null()), else_=_pending.c.name),
-        ).where(
-            or_(
-                _pending.c.timer_at.is_not(None),
-                _pending.c.overdue_at.is_not(None),
-                _pending.c.event.is_not(None),
-            )
-        ),
+            wave.c.partition,
+            wave.c.contact,
+            _timely.correlate(wave).scalar_subquery().label("timer_at"),
+            _overdue.correlate(wave).scalar_subquery().label("overdue_at"),
+            first.c.id.label("event"),
+            first.c.name,
+            first.c.at.label("event_at"),
+        )
+        .select_from(joined)
+        .where(wave.c.n == _n - 1)
+        .suffix_with("OFFSET 0", dialect="postgresql")  # or its columns are folded into each mention below
+        .subquery()
     )
-)
+    has_event = pending.c.event.is_not(None)
+    timer_first = and_(
+        pending.c.timer_at.is_not(None), or_(~has_event, pending.c.timer_at <= pending.c.event_at)
+    )
+    return Statement(
+        insert(wave).from_select(
+            ["n", "partition", "contact", "at", "late", "event", "name"],
+            select(
+                _n,
+                pending.c.partition,
+                pending.c.contact,
+                case((timer_first, pending.c.timer_at), (has_event, pending.c.event_at), else_=_now),
+                case((or_(timer_first, has_event), literal_column("0")), else_=literal_column("1")),
+                case((timer_first, null()), else_=pending.c.event),
+                case((timer_first, null()), else_=pending.c.name),
+            ).where(or_(pending.c.timer_at.is_not(None), pending.c.overdue_at.is_not(None), has_event)),
+        )
+    )
+
+
+_TAKE = {dialect: _take(dialect) for dialect in ("sqlite", "postgresql")}
 
 
 def take(connection: Connection, n: int, now: datetime, late_before: datetime) -> int:
     """Pass ``n``: of each contact of pass ``n - 1`` the earliest instant that is due, timers before events at a tie.
 
     Runs due before ``late_before`` come after all events of their contact, at ``now``. A contact with nothing due
-    drops out. Served by ix_run_timeline and ix_event_timeline. Returns how many contacts there are.
+    drops out. Served by uq_run_active and ix_event_timeline. Returns how many contacts there are.
     """
-    return _TAKE.run(connection, n=n, now=now, late_before=late_before).rowcount
+    statement = _TAKE[connection.dialect.name]
+    return statement.run(connection, n=n, now=now, late_before=late_before).rowcount
 
 
 _SUMMARY = Statement(select(wave.c.name, func.count()).where(wave.c.n == _n).group_by(wave.c.name))

@@ -61,6 +61,24 @@ moving = Table(
 )
 Index("ix_moving_node", moving.c.n, moving.c.version, moving.c.node)
 
+resting = Table(
+    "resting",
+    working,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("node", SmallInteger, primary_key=True, autoincrement=False),
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("due", Instant),
+    Column("turn", Instant),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+    comment="Runs that have come to a wait, and until when it lasts.",
+)
+
 entering = Table(
     "entering",
     working,
@@ -175,5 +193,5 @@ def create_working_tables(connection: Connection) -> None:
 def empty_working_tables(connection: Connection) -> None:
     """Forget the passes of an earlier tick. PostgreSQL does so by itself at commit."""
     if connection.dialect.name != "postgresql":
-        for table in (wave, moving, entering, leaving):
+        for table in (wave, moving, resting, entering, leaving):
             connection.exec_driver_sql(f"DELETE FROM {table.name}")

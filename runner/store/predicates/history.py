@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, exists, func, select
+from sqlalchemy import BigInteger, Select, exists, func, or_, select
 
 from runner.journey.expression import tree
 from runner.journey.values import MILLIONTHS, Kind
@@ -28,10 +28,8 @@ def history_value(compiler: Compiler, node: tree.History) -> Sql:
         return compiler.number(counted.scalar_subquery())
     if isinstance(node, tree.Total):
         number = read_json(event.c.properties, node.path, node.type, compiler.dialect)
-        if compiler.postgresql:
-            total = compiler.typed("number", func.coalesce(func.sum(number), constant(0)), kind=Kind.NUMBER)
-        else:
-            total = compiler.typed("sum", number, kind=Kind.NUMBER)
+        summed = func.sum(number) if compiler.postgresql else func.journeys_sum(number)
+        total = compiler.typed("number", func.coalesce(summed, constant(0)), kind=Kind.NUMBER)
         return looked_at(compiler, node, event, total).scalar_subquery()
     if isinstance(node, tree.DaysSince):
         latest = microseconds_of(func.max(event.c.at))
@@ -62,7 +60,8 @@ def looked_at(compiler: Compiler, node: tree.History, event: Any, *columns: Sql)
             event.c.contact == row.contact,
             event.c.name == node.event,
             event.c.at <= row.instant,
-            event.c.pending.is_(False),
+            # What lies before the instant has been handled: the index alone answers for it.
+            or_(event.c.at < row.instant, ~event.c.pending),
         )
         .correlate_except(event)
     )
