@@ -29,9 +29,9 @@ DATETIME = re.compile(DATE.pattern + r"T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{
 class Situation:
     """A contact at an instant, all values in their stored form and all instants in microseconds since 1970 UTC.
 
-    ``columns`` holds id, email, phone, timezone and locale; ``events`` the handled events (name, at, properties) in order
-    of arrival; ``sent`` the steps of this run whose message was let go; ``consents`` whether (topic, channel) is given,
-    where that is recorded, ``*`` being every channel without a record of its own.
+    ``columns`` holds id, email, phone, timezone and locale; ``events`` the handled events (name, at, properties) in
+    order of arrival; ``sent`` the steps of this run whose message was let go; ``consents`` whether (topic, channel) is
+    given, where that is recorded, ``*`` being every channel without a record of its own.
     """
 
     instant: int

@@ -141,4 +141,4 @@ def literal_expression(value: str | int | Decimal | bool | date | None, type: Va
         literal = typed_literal(value, type)
     except ValueError as error:
         raise ExpressionError([Finding(str(error), "bad-literal", 0, max(1, len(str(value))))]) from None
-    return Expression(literal_text(literal.value, literal.type.kind), literal, type)
+    return Expression(literal_text(literal.value, literal.type.kind), literal, literal.type)

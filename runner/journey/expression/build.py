@@ -369,12 +369,12 @@ class Builder:
 
 
 def _loose_list(builder: Builder, node: ast.expr) -> Node | None:
-    builder.report(
-        node,
-        "unsupported-syntax",
-        "a list stands only to the right of `in`",
-        'as in `contact.plan in ["free", "pro"]`',
-    )
+    if builder.source.segment(node).startswith("{{"):
+        hint = "names stand by themselves here, without braces"
+        builder.report(node, "unsupported-syntax", "`{{` belongs into templates", hint)
+        return None
+    hint = 'as in `contact.plan in ["free", "pro"]`'
+    builder.report(node, "unsupported-syntax", "a list stands only to the right of `in`", hint)
     return None
 
 

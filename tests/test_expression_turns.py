@@ -1,0 +1,135 @@
+"""Between an instant and the next turn that is computed for it, time alone changes no value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from runner.journey.expression import Expression, parse_expression, turn_problem
+from runner.journey.values import Kind
+from runner.store.database import Database
+from runner.store.predicates import next_turn
+from runner.store.types import to_microseconds
+from tests.reference.expression_world import DAY, HOUR, ROW, SCOPE, expressions, read_all, situations, store
+from tests.reference.expressions import Situation, evaluate
+
+PEOPLE = situations(25, seed=2)
+TIMED = (
+    *(
+        "today {} contact.d",
+        "today + days('7d') {} event.d",
+        "contact.d - today {} 7",
+        "today - contact.d {} 0.5",
+    ),
+    *(
+        "now {} contact.t",
+        "now - days('1h') {} trigger.t",
+        "now - contact.t {} 14",
+        "contact.t - now {} -0.000001",
+    ),
+    *("days_since('Order Completed') {} 28", "days_since('Cart Updated', within='30d') {} 6.5"),
+    *("count('Order Completed', within='7d') {} 1", "total('Cart Updated', 'n', within='30d') {} 0"),
+    *("last('Order Completed', within='7d').n {} 1", "days_since('Order Completed', where=event.b) {} 1"),
+    *(
+        "count('Order Completed', where=event.d < today) {} 1",
+        "weekday {} 'sat'",
+        "contact.d {} today - days('1w')",
+    ),
+    *(
+        "count('Order Completed', where=today - event.d > 3, within='30d') {} 1",
+        "contact.t + days('1h') {} now",
+    ),
+)
+OPERATORS = ("==", "!=", "<", "<=", ">", ">=")
+
+
+@pytest.fixture(scope="module")
+def both(postgres_url: str) -> Iterator[tuple[Database, Database]]:
+    with Database.scratch() as sqlite, Database.scratch(postgres_url, partitions=1) as postgresql:
+        for database in (sqlite, postgresql):
+            with database.begin() as connection:
+                store(connection, PEOPLE)
+        yield sqlite, postgresql
+
+
+def computed(connection: Connection, found: list[Expression]) -> list[list[int | None]]:
+    """For each contact, the next turn of each expression in microseconds, None where there is none ahead."""
+    columns = {
+        place: column
+        for place, expression in enumerate(found)
+        if (column := next_turn(expression, ROW, connection.dialect.name)) is not None
+    }
+    rows = read_all(connection, list(columns.values())) if columns else [()] * len(PEOPLE)
+    turns = []
+    for row in rows:
+        instants = dict(zip(columns, row, strict=True))
+        turns.append(
+            [
+                None if (at := instants.get(place)) is None else to_microseconds(at)
+                for place in range(len(found))
+            ]
+        )
+    return turns
+
+
+def moments_before(person: Situation, turn: int | None) -> list[int]:
+    """Instants at which the value must be what it is now: just before the turn, and at all that might be one."""
+    begin = person.instant
+    ahead = {begin + 1, *(begin + days * DAY for days in (1, 2, 7, 8, 14, 15, 28, 29, 31, 366, 800))}
+    ahead |= {begin + HOUR * hours for hours in range(1, 30)}
+    for _, at, _ in person.events:
+        ahead |= {at + days * DAY + more for days in (1, 2, 7, 28, 29, 30, 365) for more in (-1, 0, 1)}
+    if turn is not None:
+        ahead |= {turn - 1, begin + (turn - begin) // 2, begin + (turn - begin) // 3}
+    return sorted(at for at in ahead if at > begin and (turn is None or at < turn))
+
+
+def check(both: tuple[Database, Database], sources: list[str]) -> None:
+    found = [parse_expression(source, SCOPE) for source in sources]
+    found = [expression for expression in found if turn_problem(expression) is None]
+    answers = []
+    for database in both:
+        with database.read() as connection:
+            answers.append(computed(connection, found))
+    assert answers[0] == answers[1], "SQLite and PostgreSQL agree"
+    for person, turns in zip(PEOPLE, answers[0], strict=True):
+        for expression, turn in zip(found, turns, strict=True):
+            assert turn is None or turn > person.instant
+            now = evaluate(expression, person)
+            for at in moments_before(person, turn):
+                later = evaluate(expression, replace(person, instant=at))
+                assert later == now, (
+                    f"{expression.source}: {now} at {person.instant}, {later} at {at}, turn {turn}"
+                )
+
+
+def test_comparisons_with_the_time(both: tuple[Database, Database]) -> None:
+    check(both, [source.format(operator) for source in TIMED for operator in OPERATORS])
+
+
+@given(sources=st.lists(expressions(Kind.BOOLEAN), min_size=20, max_size=20))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_condition(both: tuple[Database, Database], sources: list[str]) -> None:
+    check(both, sources)
+
+
+def test_turns_are_exact_where_they_can_be(both: tuple[Database, Database]) -> None:
+    """A run waits for 28 days since an order, not for 28 midnights."""
+    sources = [
+        "days_since('Order Completed') >= 28",
+        "did('Order Completed', within='7d')",
+        "today >= contact.d",
+    ]
+    found = [parse_expression(source, SCOPE) for source in sources]
+    with both[0].read() as connection:
+        for person, (idle, gone, due) in zip(PEOPLE, computed(connection, found), strict=True):
+            orders = [at for name, at, _ in person.events if name == "Order Completed"]
+            last = max(orders, default=None)
+            assert idle in (None, *([last + 28 * DAY, last + 29 * DAY] if last else []))
+            assert gone == (last + 7 * DAY if last and last + 7 * DAY > person.instant else None)
+            assert due is None or evaluate(parse_expression("contact.d", SCOPE), person) is not None
