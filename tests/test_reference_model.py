@@ -6,18 +6,17 @@ what contacts hold in the end. The engine is cut into batches and ticks of any s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from runner.engine.apply import apply_project
 from sqlalchemy import ColumnElement, FromClause, and_, select
 
+from runner.engine.apply import apply_project
 from runner.engine.tick import EXACT, Pace, tick
 from runner.engine.versions import load_versions
 from runner.journey.catalog import IDENTIFIED
@@ -36,6 +35,8 @@ PACES = st.builds(
     st.sampled_from((1, 2, 20_000)),
     st.sampled_from((1, 3, 400)),
 )
+RECEIVED_AT = datetime(2028, 1, 1, tzinfo=UTC)
+"""After all that is recorded: an event counts no later than it was received."""
 SETTINGS = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None
 )
@@ -87,7 +88,7 @@ def lived_by_the_engine(
     beginning = min((arrival.at for arrival in arrived), default=case.until) - timedelta(days=1)
     apply_project(database, project, now=beginning, author=None, git_commit=None)
     with database.begin() as connection:
-        store_events(connection, database.deployment, arrived, received_at=case.until, pending=True)
+        store_events(connection, database.deployment, arrived, received_at=RECEIVED_AT, pending=True)
     versions = load_versions(database)
     for instant in (*case.cuts, case.until):
         while tick(database, versions, instant, pace).more:
@@ -118,7 +119,7 @@ def read_lives(database: Database) -> dict[str, Lived]:
                 reason=row.reason or "",
                 ended_at=row.ended_at,
                 step=row.step or "",
-                data=json.dumps(row.data, sort_keys=True),
+                data=RunRecord.said(row.data),
             )
             for row in rows(run)
         ]

@@ -126,6 +126,9 @@ class Author:
     def maybe(self) -> bool:
         return bool(self.draw(st.booleans()))
 
+    def seldom(self) -> bool:
+        return not self.draw(st.integers(0, 3))
+
     # Expressions -----------------------------------------------------------------------------------------
 
     def test(self, *more: Sequence[str]) -> str:
@@ -138,7 +141,7 @@ class Author:
         if self.sends:
             pools.append(tuple(f'sent("{step}")' for step in self.sends))
         first = self.one_of(*self.one_of(*pools))
-        if not self.draw(st.integers(0, 3)):
+        if self.seldom():
             second = self.one_of(*self.one_of(*pools))
             return str(self.one_of(f"({first}) and ({second})", f"({first}) or ({second})", f"not ({first})"))
         return str(first)
@@ -153,7 +156,7 @@ class Author:
         steps: list[dict[str, Any]] = []
         while len(steps) < wanted and (self.steps_left > 0 or len(steps) < at_least):
             steps.append(self.step(depth))
-        if depth and self.steps_left > 0 and not self.draw(st.integers(0, 3)):
+        if depth and self.steps_left > 0 and self.seldom():
             steps.append(self.last_step())
         return steps
 
@@ -176,8 +179,8 @@ class Author:
         step = self.new_step()
         if not depth:
             self.top.append(step["id"])
-        kinds = ["wait", "until", "event", "send", "send", "update", "condition"]
-        kinds += ["branch", "split"] if depth < 2 else []
+        kinds = ["send", "send", "wait", "wait", "event", "until", "update", "update"]
+        kinds += ["condition", "branch", "split"] if depth < 2 else []
         match self.one_of(*kinds):
             case "wait":
                 step["wait"] = self.wait_for()
@@ -201,7 +204,7 @@ class Author:
                 step["update"] = self.update()
             case "condition":
                 test = self.test()
-                if depth < 2 and self.maybe():
+                if not self.seldom():
                     step["condition"] = {"if": test, "else": self.list_of_steps(depth + 1, at_least=1)}
                 else:
                     step["condition"] = test
@@ -291,11 +294,11 @@ class Author:
         journey["entry"] = entry
         steps = self.list_of_steps(0, at_least=1)
         self.land_jumps()
-        if rules := [self.exit_rule(number) for number in range(self.draw(st.integers(0, 2)))]:
+        if rules := [self.exit_rule(number) for number in range(self.one_of(0, 0, 1, 2))]:
             journey["exit"] = rules
         if self.maybe():
             goal: dict[str, Any] = {"event": self.one_of(*EVENTS), "within": self.one_of("12h", "1d", "3d")}
-            if self.maybe():
+            if self.seldom():
                 goal["where"] = self.one_of(*ABOUT_THE_EVENT, *ABOUT_BOTH)
             if self.maybe():
                 goal["value"] = self.one_of(*NUMBERS)
@@ -306,7 +309,7 @@ class Author:
 
     def trigger(self) -> dict[str, Any]:
         trigger: dict[str, Any] = {"event": self.one_of(*EVENTS)}
-        if self.maybe():
+        if self.seldom():
             trigger["where"] = self.of_trigger()
         return trigger
 
@@ -354,7 +357,7 @@ def project_files(draw: Draw, zone: str) -> dict[str, str]:
     """The files of a project of one to three journeys."""
     files = {"journeys/catalog.yaml": json.dumps({"timezone": zone, **CATALOG}, indent=1)}
     for number in range(draw(st.sampled_from((1, 1, 2, 3)))):
-        author = Author(draw, f"j{number + 1}", steps_left=draw(st.integers(1, 9)))
+        author = Author(draw, f"j{number + 1}", steps_left=draw(st.integers(2, 9)))
         journey = author.journey()
         files[f"journeys/{author.name}/journey.yaml"] = json.dumps(journey, indent=1)
         for template in author.templates:
@@ -416,8 +419,8 @@ def cases(draw: Draw) -> Case:
                 Recorded(contact, IDENTIFIED, start, {"email": f"{contact}@example.com", "points": 1})
             )
             recorded.append(Recorded(contact, CONSENT_GRANTED, start, {"topic": "offers"}))
-        for (name, said), at in draw(st.lists(st.tuples(event, instants), max_size=8)):
+        for (name, said), at in draw(st.lists(st.tuples(event, instants), min_size=2, max_size=9)):
             recorded.append(Recorded(contact, name, at, said))
     until = start + timedelta(days=draw(st.integers(4, 16)))
-    cuts = tuple(sorted(draw(st.lists(instants, max_size=2))))
+    cuts = tuple(sorted(cut for cut in draw(st.lists(instants, max_size=2)) if cut < until))
     return Case(files, tuple(recorded), until, cuts)

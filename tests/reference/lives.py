@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,6 +52,11 @@ class RunRecord:
     ended_at: datetime | None
     step: str
     data: str
+
+    @staticmethod
+    def said(data: Mapping[str, Any]) -> str:
+        """``run.NAME`` as text; a value that is missing is not in it."""
+        return json.dumps({name: value for name, value in data.items() if value is not None}, sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True)

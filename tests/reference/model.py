@@ -7,14 +7,13 @@ which something may happen: a due wait, an instant at which time alone may turn 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED, Catalog
+from runner.journey.catalog import CONTACT_UPDATED, Catalog
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
 from runner.journey.expression.tree import walk
@@ -36,11 +35,10 @@ from runner.journey.model import (
     WaitFor,
     WaitUntil,
 )
-from tests.reference import expressions
 from tests.reference.lives import Conversion, Happening, Lived, Message, Run, RunRecord, To, Walk
+from tests.reference.person import Person, as_date_or_instant, number
 from tests.reference.wall_clock import MICROSECOND, due_after, due_on, elapsed, instant_of
 
-OWN_FIELDS = ("email", "phone", "timezone", "locale")
 ADDRESS_OF = {"email": "email", "sms": "phone"}
 DAY = timedelta(days=1)
 
@@ -57,11 +55,7 @@ class Contact:
         self.walks = {journey.name: Walk(journey) for journey in self.journeys}
         self.pending = sorted(happenings, key=lambda happening: (happening.at, happening.order))
         self.orders = max((happening.order for happening in self.pending), default=0)
-        self.past: list[Happening] = []
-        self.fields: dict[str, str | None] = dict.fromkeys(OWN_FIELDS)
-        self.attributes: dict[str, Any] = {}
-        self.tags: set[str] = set()
-        self.consents: dict[tuple[str, str], bool] = {}
+        self.person = Person(key, catalog)
         self.runs: list[Run] = []
         self.messages: list[Message] = []
         self.conversions: list[Conversion] = []
@@ -94,10 +88,10 @@ class Contact:
         """
         if not any(run.active and any(rule.when for rule in run.journey.exits) for run in self.runs):
             return
-        zone = self._zone()
+        zone = self.person.zone()
         today = self.now.astimezone(zone).date()
-        known = [happening.at for happening in self.past]
-        for values in (self.attributes, *(run.trigger for run in self.runs)):
+        known = [happening.at for happening in self.person.past]
+        for values in (self.person.attributes, *(run.trigger for run in self.runs)):
             known += [instant for value in values.values() if (instant := _as_instant(value)) is not None]
         turns = [
             instant_of(datetime.combine(today + timedelta(days=days), time()), zone) for days in (0, 1, 2)
@@ -120,8 +114,7 @@ class Contact:
         self._advance(goes_on, turned)
 
     def _event(self, event: Happening) -> None:
-        self.past.append(event)
-        changed = self._change_contact(event)
+        changed = self.person.receive(event)
         self._count_goals(event)
         self._exit_by_event(event)
         self._exit_where_true([run for run in self.runs if run.active])
@@ -162,16 +155,15 @@ class Contact:
                         del places[run]
                     else:
                         places[run] = to
-                self._end_those_through(places)
-                if here and isinstance(step.verb, Update | Send):
+                if isinstance(step.verb, Update | Send):
                     self._exit_where_true(here)
-                    places = {run: to for run, to in places.items() if run.active}
+                self._end_those_through(places)
 
     def _end_those_through(self, places: dict[Run, To]) -> None:
         for run, to in list(places.items()):
-            if to.reason is not None:
+            if run.active and to.reason is not None:
                 run.end("exited", to.reason, self.now)
-            elif to.step is None:
+            elif run.active and to.step is None:
                 run.end("completed", "", self.now)
             if not run.active:
                 del places[run]
@@ -250,45 +242,21 @@ class Contact:
             case WaitFor(duration=duration, local=local):
                 return due_after(arrived_at, self._zone(local, run), duration, local)
             case WaitUntil(date=expression, offset=offset, local=local):
-                value = self._value(expression, run)
-                if value is None:
+                stored = self._value(expression, run)
+                if stored is None:
                     return None
+                value = as_date_or_instant(stored)
                 zone = self._zone(local, run)
                 if isinstance(value, datetime):
                     return due_after(value, zone, offset, local)
                 return due_on(value, zone, offset, local)
         raise AssertionError("nobody waits there")
 
-    def _zone(self, local: LocalTimes | None = None, run: Run | None = None) -> ZoneInfo:
-        name = self._value(local.timezone, run) if local is not None and local.timezone is not None else None
-        return ZoneInfo(name or self.fields["timezone"] or self.catalog.timezone)
+    def _zone(self, local: LocalTimes | None, run: Run) -> ZoneInfo:
+        named = self._value(local.timezone, run) if local is not None and local.timezone is not None else None
+        return ZoneInfo(named) if named else self.person.zone()
 
     # What an event does --------------------------------------------------------------------------------------
-
-    def _change_contact(self, event: Happening) -> bool:
-        """Traits and consents. Answers whether waits may have moved."""
-        if event.name == IDENTIFIED:
-            for name, value in event.properties.items():
-                self._set(name, value)
-        elif event.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN) and event.properties.get("topic"):
-            topic, channel = event.properties["topic"], event.properties.get("channel") or "*"
-            given = event.name == CONSENT_GRANTED
-            if channel == "*":
-                for known in list(self.consents):
-                    if known[0] == topic:
-                        self.consents[known] = given
-            self.consents[topic, channel] = given
-        return event.name in (IDENTIFIED, CONTACT_UPDATED)
-
-    def _set(self, name: str, value: Any) -> None:
-        if name in OWN_FIELDS:
-            self.fields[name] = value
-        else:
-            self.attributes[name] = value
-
-    def consented(self, topic: str, channel: str) -> bool:
-        own = self.consents.get((topic, channel))
-        return self.consents.get((topic, "*"), False) if own is None else own
 
     def _count_goals(self, event: Happening) -> None:
         for run in self.runs:
@@ -302,7 +270,12 @@ class Contact:
                 continue
             value = self._value(goal.value, run, event) if goal.value else None
             self.conversions.append(
-                Conversion(contact=self.key, journey=run.journey.name, at=event.at, value=value)
+                Conversion(
+                    contact=self.key,
+                    journey=run.journey.name,
+                    at=event.at,
+                    value=None if value is None else number(value),
+                )
             )
             if goal.exits and run.active:
                 run.end("exited", "goal", event.at)
@@ -344,7 +317,7 @@ class Contact:
         if not fires:
             return
         entry = journey.entry
-        per = self._per(entry.per, event)
+        per = self.person.per(entry.per, event)
         same = [run for run in self.runs if run.journey is journey and run.per == per]
         on = next((run for run in same if run.active), None)
         if on is not None and entry.again is Again.IGNORE:
@@ -372,9 +345,9 @@ class Contact:
     def _send(self, run: Run, step: Step, send: Send) -> None:
         address = ADDRESS_OF.get(send.channel)
         topic = self.catalog.topics[send.topic]
-        if address is not None and not self.fields[address]:
+        if address is not None and not self.person.fields[address]:
             status, reason = "blocked", "no_address"
-        elif not topic.transactional and not self.consented(send.topic, send.channel):
+        elif not topic.transactional and not self.person.consented(send.topic, send.channel):
             status, reason = "blocked", "no_consent"
         else:
             status, reason = "ready", ""
@@ -388,13 +361,12 @@ class Contact:
 
     def _update(self, run: Run, update: Update) -> None:
         # All values are read before any is written.
-        values = [(name, self._stored(expression, run)) for name, expression in update.values]
-        attributes = [(name, self._stored(expression, run)) for name, expression in update.attributes]
-        for name, value in values:
-            run.data[name] = value
+        values = [(name, self._value(expression, run)) for name, expression in update.values]
+        attributes = [(name, self._value(expression, run)) for name, expression in update.attributes]
+        run.data |= dict(values)
         for name, value in attributes:
-            self._set(name, value)
-        self.tags = (self.tags | set(update.add_tags)) - set(update.remove_tags)
+            self.person.set(name, value)
+        self.person.tags = (self.person.tags | set(update.add_tags)) - set(update.remove_tags)
         if update.attributes or update.add_tags or update.remove_tags:
             self.orders += 1
             self.pending.append(
@@ -416,26 +388,21 @@ class Contact:
                     reason=run.reason,
                     ended_at=run.ended_at,
                     step=run.step.id if run.step else "",
-                    data=json.dumps(run.data, sort_keys=True),
+                    data=RunRecord.said(run.data),
                 )
                 for run in self.runs
             ],
             messages=self.messages,
             conversions=self.conversions,
-            attributes=self.attributes,
-            tags=self.tags,
+            attributes=self.person.attributes,
+            tags=self.person.tags,
         )
 
-    def _per(self, per: Expression | None, event: Happening) -> str:
-        if per is None:
-            return ""
-        return expressions.text(self._value(per, None, event, trigger=event.properties))
+    def _value(self, expression: Expression, run: Run | None, event: Happening | None = None) -> Any:
+        return self.person.value(expression, self.now, run=run, event=event)
 
     def _holds(self, test: Expression | None, run: Run | None, event: Happening | None = None) -> bool:
         return test is None or self._value(test, run, event) is True
-
-    def _stored(self, expression: Expression, run: Run) -> Any:
-        return expressions.stored(self._value(expression, run), expression.type)
 
 
 def _moves_with_contact(run: Run) -> bool:

@@ -1,0 +1,119 @@
+"""A contact as the reference model holds it: what is known of it, and what expressions read of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED, Catalog
+from runner.journey.expression import Expression
+from tests.reference.expressions import EPOCH, MICROSECOND, Situation, evaluate
+from tests.reference.lives import Happening, Run
+
+OWN_FIELDS = ("email", "phone", "timezone", "locale")
+
+
+class Person:
+    """``past`` are the events that have been handled, in the order in which they were."""
+
+    def __init__(self, key: str, catalog: Catalog) -> None:
+        self.key = key
+        self.catalog = catalog
+        self.past: list[Happening] = []
+        self.fields: dict[str, str | None] = dict.fromkeys(OWN_FIELDS)
+        self.attributes: dict[str, Any] = {}
+        self.tags: set[str] = set()
+        self.consents: dict[tuple[str, str], bool] = {}
+
+    def receive(self, event: Happening) -> bool:
+        """The event becomes past; traits and consents are taken over. Answers whether waits may have moved."""
+        self.past.append(event)
+        if event.name == IDENTIFIED:
+            for name, value in event.properties.items():
+                self.set(name, value)
+        elif event.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN) and event.properties.get("topic"):
+            topic, channel = event.properties["topic"], event.properties.get("channel") or "*"
+            given = event.name == CONSENT_GRANTED
+            if channel == "*":
+                self.consents |= {known: given for known in self.consents if known[0] == topic}
+            self.consents[topic, channel] = given
+        return event.name in (IDENTIFIED, CONTACT_UPDATED)
+
+    def set(self, name: str, value: Any) -> None:
+        if name in OWN_FIELDS:
+            self.fields[name] = value
+        else:
+            self.attributes[name] = value
+
+    def consented(self, topic: str, channel: str) -> bool:
+        own = self.consents.get((topic, channel))
+        return self.consents.get((topic, "*"), False) if own is None else own
+
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.fields["timezone"] or self.catalog.timezone)
+
+    # Reading ---------------------------------------------------------------------------------------------
+
+    def value(
+        self,
+        expression: Expression,
+        now: datetime,
+        *,
+        run: Run | None = None,
+        event: Happening | None = None,
+        trigger: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The value of ``expression`` at the instant ``now``, in its stored form. ``trigger`` is the run's own, where
+        there is a run."""
+        return evaluate(
+            expression,
+            Situation(
+                instant=microseconds(now),
+                zone=self.zone().key,
+                columns={"id": self.key, **self.fields},
+                attributes=self.attributes,
+                tags=sorted(self.tags),
+                trigger=run.trigger if run else trigger,
+                event=event.properties if event else None,
+                run=run.data if run else None,
+                entered_at=microseconds(run.entered_at) if run else None,
+                events=[
+                    (happening.name, microseconds(happening.at), happening.properties)
+                    for happening in sorted(self.past, key=lambda happening: happening.order)
+                ],
+                sent=frozenset(step for step, _ in run.let_go) if run else frozenset(),
+                consents=self.consents,
+            ),
+        )
+
+    def per(self, per: Expression | None, event: Happening) -> str:
+        """The text of ``entry.per`` for the run that ``event`` starts; empty where the value is missing."""
+        value = self.value(per, event.at, trigger=event.properties) if per else None
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return plain_number(value) if isinstance(value, int) else str(value)
+
+
+def microseconds(instant: datetime) -> int:
+    """Since 1970, UTC."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def number(millionths: int) -> Decimal:
+    return Decimal(millionths) / 1_000_000
+
+
+def plain_number(millionths: int) -> str:
+    """In decimal notation without superfluous zeros: ``12.5``, ``-3``."""
+    text = f"{number(millionths):.6f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def as_date_or_instant(stored: str) -> date | datetime:
+    """A stored date or datetime as what it means."""
+    return date.fromisoformat(stored) if len(stored) == len("2026-03-01") else datetime.fromisoformat(stored)
