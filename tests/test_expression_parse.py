@@ -19,7 +19,7 @@ from runner.journey.expression import (
     turn_problem,
 )
 from runner.journey.values import BOOLEAN, DATE, DATETIME, NUMBER, STRING, Kind, ValueType
-from tests.reference.expression_shop import ANYWHERE, BARE, IN_RUN, IN_WHERE, PLAN
+from tests.reference.expression_shop import ANYWHERE, BARE, CATALOG, IN_RUN, IN_WHERE, PLAN
 from tests.reference.expression_world import SCOPE as WORLD
 from tests.reference.expression_world import expressions
 
@@ -230,6 +230,17 @@ def test_names_that_are_not_there() -> None:
     assert problems("run.entered_at < now", ANYWHERE)[0][1] == "not-here"
     assert problems('sent("remind")', ANYWHERE)[0][1] == "not-here"
     parse_expression("event.revenue > 5", IN_WHERE, expect=BOOLEAN)
+
+
+def test_a_name_that_no_path_can_hold_is_refused() -> None:
+    odd = {'a"b': STRING, "a\\b": STRING, "a\nb": STRING, "a b": STRING}
+    for name in odd:
+        source = f"trigger[{name!r}] == 'x'"
+        scope = Scope(catalog=CATALOG, trigger=odd)
+        if name == "a b":
+            parse_expression(source, scope)
+        else:
+            assert [code for _, code, _, _ in problems(source, scope)] == ["unreadable-name"]
 
 
 def test_what_a_place_wants() -> None:

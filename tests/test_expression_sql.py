@@ -153,7 +153,7 @@ def test_nothing_that_the_author_wrote_is_in_the_sql(both: tuple[Database, Datab
         f"contact.s.startswith({word!r})",
         f"contact.s.matches({'DROP TABLE'!r})",
         f"contact.s + {word!r} == trigger.s",
-        f'did({event!r}, where=event["Ünï cödé"] == {word!r})',
+        f'did({event!r}, where=event["Ünï.cödé [0] $"] == {word!r})',
         "contact.n > 123456",
         "contact.d > date('2031-03-01')",
         "consented('offers', 'email') and sent('remind')",

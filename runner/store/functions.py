@@ -57,7 +57,7 @@ def register(connection: sqlite3.Connection) -> None:
     """Make the functions known to one SQLite connection."""
     for name, (arguments, function) in _FUNCTIONS.items():
         connection.create_function(f"journeys_{name}", arguments, function, deterministic=True)
-    connection.create_aggregate("journeys_sum", 1, _Sum)  # type: ignore[arg-type]
+    connection.create_aggregate("journeys_sum", 1, _Sum)
 
 
 def _in_range(millionths: int) -> int | None:

@@ -92,7 +92,7 @@ PROPERTIES = {
     "b": BOOLEAN,
     "d": DATE,
     "t": DATETIME,
-    "Ünï cödé": STRING,
+    "Ünï.cödé [0] $": STRING,
     "place": ValueType(Kind.OBJECT, fields={"city": STRING, "lines": ValueType(Kind.LIST, items=STRING)}),
     "words": ValueType(Kind.LIST, items=STRING),
     "amounts": ValueType(Kind.LIST, items=NUMBER),
@@ -398,7 +398,7 @@ def _names(kind: Kind) -> st.SearchStrategy[str]:
     names += {
         Kind.STRING: [
             *("contact.email", "contact.locale", "contact.id", "contact.timezone", "weekday"),
-            *("trigger.place.city", 'event["Ünï cödé"]', "contact.o.city"),
+            *("trigger.place.city", 'event["Ünï.cödé [0] $"]', "contact.o.city"),
         ],
         Kind.NUMBER: ["contact.m"],
         Kind.DATE: ["today"],

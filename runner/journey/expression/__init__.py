@@ -93,9 +93,25 @@ def parse_expression(source: str, scope: Scope, *, expect: ValueType | None = No
     if built is not None and tree.size(built) > LARGEST_TREE:
         message = "with its segments written out, the expression is too large"
         builder.report(read.body, "expression-too-large", message, "say less in one expression")
+    for name in sorted(_unreadable(built)) if built is not None else ():
+        message = (
+            f"the name {name!r} holds a quotation mark, a backslash or a control character and cannot be read"
+        )
+        builder.report(read.body, "unreadable-name", message, "rename the property where it is sent")
     if builder.findings or built is None:
         raise ExpressionError(builder.findings)
     return Expression(source, built, built.type)
+
+
+def _unreadable(node: Node) -> set[str]:
+    """Names of properties that SQLite has no way to write in a path."""
+    names: set[str] = set()
+    for part in tree.walk(node):
+        if isinstance(part, tree.Name | tree.Last):
+            names.update(part.path + part.inside)
+        elif isinstance(part, tree.Total):
+            names.update(part.path)
+    return {name for name in names if any(sign < " " or sign in '"\\' for sign in name)}
 
 
 def _fit(builder: Builder, source: Source, built: Node, expect: ValueType | None) -> None:

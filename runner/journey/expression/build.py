@@ -10,9 +10,10 @@ from typing import Any
 
 from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.expression import tree
-from runner.journey.expression.calls import FUNCTIONS, build_call, build_last
+from runner.journey.expression.calls import FUNCTIONS, build_call
 from runner.journey.expression.compare import build_compare
 from runner.journey.expression.finding import Finding, did_you_mean, listing
+from runner.journey.expression.history import build_last
 from runner.journey.expression.literals import DESCRIPTIONS, stored_number, text_problem
 from runner.journey.expression.scope import Scope
 from runner.journey.expression.syntax import Source

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.journey.duration import parse_duration
-from runner.journey.expression import tree
+from runner.journey.expression import history, tree
+from runner.journey.expression.arguments import check_arguments, written_duration, written_text
 from runner.journey.expression.finding import did_you_mean, listing
 from runner.journey.expression.literals import DESCRIPTIONS, stored_date, stored_datetime
 from runner.journey.expression.pattern import PatternError, parse_pattern
@@ -17,11 +17,6 @@ from runner.journey.values import DATE, DATETIME, DURATION, Kind
 
 if TYPE_CHECKING:
     from runner.journey.expression.build import Builder
-
-_CENTURY = 36_525 * 86_400_000_000
-_DURATION_HINT = (
-    'write it like "90s", "15m", "2h", "3d", "1w", "1h30m" or "PT2H"; months and years have no fixed length'
-)
 
 
 @dataclass(frozen=True)
@@ -81,200 +76,13 @@ def _method(builder: Builder, node: ast.Call, called: ast.Attribute) -> Node | N
     return _METHODS[name].build_on(builder, node, receiver)
 
 
-# Arguments ----------------------------------------------------------------------------------------------------
-
-
-def _arguments(
-    builder: Builder, node: ast.Call, count: int, keywords: tuple[str, ...] = (), *, example: str
-) -> dict[str, ast.expr] | None:
-    """The keyword arguments by name, once number and names of all arguments are right."""
-    good = True
-    if len(node.args) != count or any(isinstance(argument, ast.Starred) for argument in node.args):
-        name = builder.quoted(node.func)
-        wanted = {0: "no argument", 1: "one argument"}.get(count, f"{count} arguments")
-        hint = f"write it like `{example}`"
-        builder.report(
-            node, "bad-arguments", f"{name} takes {wanted} without a name, and has {len(node.args)}", hint
-        )
-        good = False
-    found: dict[str, ast.expr] = {}
-    for keyword in node.keywords:
-        if keyword.arg is None or keyword.arg not in keywords:
-            what = f"`{keyword.arg}=`" if keyword.arg else "`**`"
-            hint = (keyword.arg and did_you_mean(keyword.arg, keywords)) or f"write it like `{example}`"
-            builder.report(keyword, "bad-arguments", f"{builder.quoted(node.func)} takes no {what}", hint)
-            good = False
-        else:
-            found[keyword.arg] = keyword.value
-    return found if good else None
-
-
-def _text(builder: Builder, node: ast.expr, what: str) -> str | None:
-    """The string that is written out at ``node``."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        literal = builder.build(node)
-        return node.value if literal is not None else None
-    hint = f'put it in quotes: "{node.id}"' if isinstance(node, ast.Name) else None
-    builder.report(node, "bad-arguments", f"{what} must be written out as a string", hint)
-    return None
-
-
-def _duration(builder: Builder, node: ast.expr) -> int | None:
-    """Microseconds, a day counted as 24 hours."""
-    if (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, (int, float))
-        and not isinstance(node.value, bool)
-    ):
-        hint = f'a length of time has a unit: "{node.value}d"'
-        builder.report(node, "bad-duration", f"`{node.value}` is no length of time", hint)
-        return None
-    text = _text(builder, node, "a length of time")
-    if text is None:
-        return None
-    duration = parse_duration(text)
-    if duration is None:
-        builder.report(node, "bad-duration", f'"{text}" is no length of time', _DURATION_HINT)
-        return None
-    if abs(duration.elapsed) > _CENTURY:
-        builder.report(node, "bad-duration", f'"{text}" is longer than a century')
-        return None
-    return duration.elapsed
-
-
-# History ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Looked:
-    event: str
-    within: int | None
-    where: Node | None
-
-
-def _looked(builder: Builder, node: ast.Call, count: int, example: str) -> _Looked | None:
-    """What every history function says: which events, how far back, and which of them."""
-    keywords = _arguments(builder, node, count, ("within", "where"), example=example)
-    if keywords is None:
-        return None
-    within: int | None = None
-    where: Node | None = None
-    good = True
-    if "within" in keywords:
-        within = _duration(builder, keywords["within"])
-        if within is not None and within <= 0:
-            builder.report(
-                keywords["within"], "bad-duration", "`within` looks back, so it must be longer than nothing"
-            )
-            within = None
-        good = within is not None
-    event = _event(builder, node.args[0])
-    if "where" in keywords and event is not None:
-        properties = builder.scope.event_properties(event) or {}
-        where = builder.about_event(properties).condition(keywords["where"])
-        good = good and where is not None
-    if event is None or not good:
-        return None
-    return _Looked(event, within, where)
-
-
-def _event(builder: Builder, node: ast.expr) -> str | None:
-    name = _text(builder, node, "the name of an event")
-    if name is None:
-        return None
-    if builder.scope.event_properties(name) is None:
-        known = builder.scope.event_names()
-        hint = did_you_mean(name, known) or (
-            f"events: {listing(known)}" if known else "declare it in the catalog"
-        )
-        builder.report(node, "unknown-event", f'the catalog has no event "{name}"', hint)
-        return None
-    return name
-
-
-def _did(builder: Builder, node: ast.Call) -> Node | None:
-    looked = _looked(builder, node, 1, FUNCTIONS["did"].example)
-    if looked is None:
-        return None
-    return tree.Did(event=looked.event, within=looked.within, where=looked.where)
-
-
-def _count(builder: Builder, node: ast.Call) -> Node | None:
-    looked = _looked(builder, node, 1, FUNCTIONS["count"].example)
-    if looked is None:
-        return None
-    return tree.Count(event=looked.event, within=looked.within, where=looked.where)
-
-
-def _days_since(builder: Builder, node: ast.Call) -> Node | None:
-    looked = _looked(builder, node, 1, FUNCTIONS["days_since"].example)
-    if looked is None:
-        return None
-    return tree.DaysSince(event=looked.event, within=looked.within, where=looked.where)
-
-
-def _total(builder: Builder, node: ast.Call) -> Node | None:
-    looked = _looked(builder, node, 2, FUNCTIONS["total"].example)
-    if looked is None:
-        return None
-    name = _text(builder, node.args[1], "the name of a property")
-    if name is None:
-        return None
-    properties = builder.scope.event_properties(looked.event) or {}
-    type = properties.get(name)
-    if type is None or type.kind is not Kind.NUMBER:
-        numbers = [key for key, value in properties.items() if value.kind is Kind.NUMBER]
-        message = f'"{looked.event}" has no property "{name}"'
-        if type is not None:
-            message = f'"{name}" of "{looked.event}" is {DESCRIPTIONS[type.kind]}; only numbers have a total'
-        hint = did_you_mean(name, numbers) or (f"its numbers: {listing(numbers)}" if numbers else None)
-        builder.report(node.args[1], "unknown-property", message, hint)
-        return None
-    return tree.Total(event=looked.event, within=looked.within, where=looked.where, path=(name,))
-
-
-def build_last(builder: Builder, node: ast.Call, parts: list[tuple[str, ast.expr]]) -> Node | None:
-    """``last("X").property``, with further properties of objects and lists."""
-    looked = _looked(builder, node, 1, FUNCTIONS["last"].example)
-    if looked is None:
-        return None
-    properties = builder.scope.event_properties(looked.event) or {}
-    name, place = parts[0]
-    type = properties.get(name)
-    if type is None:
-        hint = did_you_mean(name, properties) or (f"known: {listing(properties)}" if properties else None)
-        builder.report_end(
-            place, len(name), "unknown-property", f'"{looked.event}" has no property `{name}`', hint
-        )
-        return None
-    found = builder.follow(type, parts[1:], name)
-    if found is None:
-        return None
-    path, inside, type = found
-    return tree.Last(
-        event=looked.event,
-        within=looked.within,
-        where=looked.where,
-        path=(name, *path),
-        inside=inside,
-        type=type,
-    )
-
-
-def _last_alone(builder: Builder, node: ast.Call) -> Node | None:
-    if _looked(builder, node, 1, FUNCTIONS["last"].example) is not None:
-        hint = f"read one of its properties: `{FUNCTIONS['last'].example}`; whether there is one at all: `did(…)`"
-        builder.report(node, "not-a-value", f"{builder.quoted(node)} is an event, not a value", hint)
-    return None
-
-
 # State and time -----------------------------------------------------------------------------------------------
 
 
 def _sent(builder: Builder, node: ast.Call) -> Node | None:
-    if _arguments(builder, node, 1, example=FUNCTIONS["sent"].example) is None:
+    if check_arguments(builder, node, 1, example=FUNCTIONS["sent"].example) is None:
         return None
-    step = _text(builder, node.args[0], "the id of a step")
+    step = written_text(builder, node.args[0], "the id of a step")
     if step is None:
         return None
     if builder.scope.trigger is None:
@@ -289,9 +97,9 @@ def _sent(builder: Builder, node: ast.Call) -> Node | None:
 
 
 def _in_segment(builder: Builder, node: ast.Call) -> Node | None:
-    if _arguments(builder, node, 1, example=FUNCTIONS["in_segment"].example) is None:
+    if check_arguments(builder, node, 1, example=FUNCTIONS["in_segment"].example) is None:
         return None
-    name = _text(builder, node.args[0], "the name of a segment")
+    name = written_text(builder, node.args[0], "the name of a segment")
     if name is None:
         return None
     segment = builder.scope.catalog.segments.get(name)
@@ -306,10 +114,10 @@ def _in_segment(builder: Builder, node: ast.Call) -> Node | None:
 
 
 def _consented(builder: Builder, node: ast.Call) -> Node | None:
-    if _arguments(builder, node, 2, example=FUNCTIONS["consented"].example) is None:
+    if check_arguments(builder, node, 2, example=FUNCTIONS["consented"].example) is None:
         return None
-    topic = _text(builder, node.args[0], "the name of a topic")
-    channel = _text(builder, node.args[1], "the name of a channel")
+    topic = written_text(builder, node.args[0], "the name of a topic")
+    channel = written_text(builder, node.args[1], "the name of a channel")
     if topic is None or channel is None:
         return None
     catalog = builder.scope.catalog
@@ -328,45 +136,45 @@ def _consented(builder: Builder, node: ast.Call) -> Node | None:
 
 
 def _days(builder: Builder, node: ast.Call) -> Node | None:
-    if _arguments(builder, node, 1, example=FUNCTIONS["days"].example) is None:
+    if check_arguments(builder, node, 1, example=FUNCTIONS["days"].example) is None:
         return None
-    elapsed = _duration(builder, node.args[0])
+    elapsed = written_duration(builder, node.args[0])
     return None if elapsed is None else tree.Literal(elapsed, DURATION)
 
 
 def _date(builder: Builder, node: ast.Call) -> Node | None:
-    if _arguments(builder, node, 1, example=FUNCTIONS["date"].example) is None:
+    if check_arguments(builder, node, 1, example=FUNCTIONS["date"].example) is None:
         return None
-    text = _text(builder, node.args[0], "a date")
-    if text is None:
+    written = written_text(builder, node.args[0], "a date")
+    if written is None:
         return None
-    stored = stored_date(text)
+    stored = stored_date(written)
     if stored is None:
-        builder.report(node.args[0], "bad-literal", f'"{text}" is no date', 'write it like "2026-03-01"')
+        builder.report(node.args[0], "bad-literal", f'"{written}" is no date', 'write it like "2026-03-01"')
         return None
     return tree.Literal(stored, DATE)
 
 
 def _datetime(builder: Builder, node: ast.Call) -> Node | None:
-    if _arguments(builder, node, 1, example=FUNCTIONS["datetime"].example) is None:
+    if check_arguments(builder, node, 1, example=FUNCTIONS["datetime"].example) is None:
         return None
-    text = _text(builder, node.args[0], "a date with time")
-    if text is None:
+    written = written_text(builder, node.args[0], "a date with time")
+    if written is None:
         return None
-    stored = stored_datetime(text)
+    stored = stored_datetime(written)
     if stored is None:
         hint = 'write it with its offset, like "2026-03-01T10:00:00+04:00"'
-        builder.report(node.args[0], "bad-literal", f'"{text}" is no date with time and offset', hint)
+        builder.report(node.args[0], "bad-literal", f'"{written}" is no date with time and offset', hint)
         return None
     return tree.Literal(stored, DATETIME)
 
 
 FUNCTIONS: dict[str, Function] = {
-    "did": Function(_did, 'did("Order Completed", within="30d", where=event.revenue > 50)'),
-    "count": Function(_count, 'count("Order Completed", within="30d")'),
-    "total": Function(_total, 'total("Order Completed", "revenue", within="365d")'),
-    "last": Function(_last_alone, 'last("Order Completed").revenue'),
-    "days_since": Function(_days_since, 'days_since("Order Completed")'),
+    "did": Function(history.build_did, history.EXAMPLES["did"]),
+    "count": Function(history.build_count, history.EXAMPLES["count"]),
+    "total": Function(history.build_total, history.EXAMPLES["total"]),
+    "last": Function(history.build_last_alone, history.EXAMPLES["last"]),
+    "days_since": Function(history.build_days_since, history.EXAMPLES["days_since"]),
     "sent": Function(_sent, 'sent("remind")'),
     "in_segment": Function(_in_segment, 'in_segment("vip")'),
     "consented": Function(_consented, 'consented("offers", "email")'),
@@ -386,7 +194,7 @@ class Method:
 
 
 def _lower(builder: Builder, node: ast.Call, receiver: Node) -> Node | None:
-    if _arguments(builder, node, 0, example=_METHODS["lower"].example) is None:
+    if check_arguments(builder, node, 0, example=_METHODS["lower"].example) is None:
         return None
     return tree.Lower(receiver)
 
@@ -394,7 +202,7 @@ def _lower(builder: Builder, node: ast.Call, receiver: Node) -> Node | None:
 def _affix(builder: Builder, node: ast.Call, receiver: Node) -> Node | None:
     assert isinstance(node.func, ast.Attribute)
     operator = node.func.attr
-    if _arguments(builder, node, 1, example=_METHODS[operator].example) is None:
+    if check_arguments(builder, node, 1, example=_METHODS[operator].example) is None:
         return None
     affix = builder.build(node.args[0])
     if affix is None:
@@ -407,17 +215,17 @@ def _affix(builder: Builder, node: ast.Call, receiver: Node) -> Node | None:
 
 
 def _matches(builder: Builder, node: ast.Call, receiver: Node) -> Node | None:
-    if _arguments(builder, node, 1, example=_METHODS["matches"].example) is None:
+    if check_arguments(builder, node, 1, example=_METHODS["matches"].example) is None:
         return None
-    text = _text(builder, node.args[0], "a pattern")
-    if text is None:
+    written = written_text(builder, node.args[0], "a pattern")
+    if written is None:
         return None
     try:
-        parse_pattern(text)
+        parse_pattern(written)
     except PatternError as error:
         builder.report(node.args[0], "bad-pattern", str(error), error.hint)
         return None
-    return tree.Matches(receiver, text)
+    return tree.Matches(receiver, written)
 
 
 _METHODS: dict[str, Method] = {

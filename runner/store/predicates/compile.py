@@ -37,6 +37,7 @@ from runner.journey.expression.tree import Node
 from runner.journey.values import MILLIONTHS, Kind
 from runner.store import tables
 from runner.store.localtime import local_microseconds
+from runner.store.predicates.history import history_value
 from runner.store.predicates.read import read_name, sql_type
 from runner.store.predicates.row import Row
 from runner.store.predicates.search import postgresql_pattern
@@ -240,7 +241,7 @@ class Compiler:
         )
 
     def in_segment(self, node: tree.InSegment) -> Sql:
-        return Compiler(self.row.without_run(), self.dialect).condition(node.condition)
+        return self.for_row(self.row.without_run()).condition(node.condition)
 
     def consented(self, node: tree.Consented) -> Sql:
         states = []
@@ -260,9 +261,11 @@ class Compiler:
         return _holds(func.coalesce(*states) == constant(tables.ConsentState.GIVEN.value))
 
     def history(self, node: tree.History) -> Sql:
-        from runner.store.predicates.history import history_value
-
         return history_value(self, node)
+
+    def for_row(self, row: Row) -> Compiler:
+        """A compiler of the same expression's parts that are read for another row."""
+        return Compiler(row, self.dialect)
 
 
 def may_be_missing(node: Node) -> bool:

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Select, exists, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, exists, func, or_, select
 
 from runner.journey.expression import tree
 from runner.journey.values import MILLIONTHS, Kind
 from runner.store import tables
-from runner.store.predicates.compile import Compiler, Sql
 from runner.store.predicates.read import read_json
 from runner.store.types import constant, microseconds_of, shifted
 
+if TYPE_CHECKING:
+    from runner.store.predicates.compile import Compiler
+
+Sql = ColumnElement[Any]
 _DAY = 86_400_000_000
 
 
@@ -68,6 +71,6 @@ def looked_at(compiler: Compiler, node: tree.History, event: Any, *columns: Sql)
     if node.within is not None:
         query = query.where(event.c.at > shifted(row.instant, constant(-node.within)))
     if node.where is not None:
-        about_it = Compiler(replace(row, event=event.c.properties), compiler.dialect)
+        about_it = compiler.for_row(replace(row, event=event.c.properties))
         query = query.where(about_it.condition(node.where))
     return query
