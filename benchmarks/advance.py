@@ -60,7 +60,9 @@ TEMPLATE = "---\nsubject: Hello\n---\nHello\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", default="10000,300000", help="numbers of runs, separated by commas")
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
@@ -82,7 +84,9 @@ def main() -> None:
                     "ratio": round(engine / by_hand, 2),
                 }
             )
-            print(f"{kind:<12}{size:>9,}{engine:>12,.0f}{by_hand:>12,.0f}{engine / by_hand:>8.2f}", flush=True)
+            print(
+                f"{kind:<12}{size:>9,}{engine:>12,.0f}{by_hand:>12,.0f}{engine / by_hand:>8.2f}", flush=True
+            )
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -154,7 +158,7 @@ def fill(database: Database, size: int) -> None:
     started = str(to_microseconds(START)) if sqlite else f"timestamptz '{START.isoformat()}'"
     due = f"{started} + 3600000000" if sqlite else f"{started} + interval '1 hour'"
     as_json = (lambda value: value) if sqlite else (lambda value: f"({value})::jsonb")
-    value = as_json("'{\"lifetime_value\":' || (i % 200) * 1000000 || '}'")
+    value = as_json("'{\"lifetime_value\":' || ((i % 200) * 1000000) || '}'")
     empty, tags = as_json("'{}'"), as_json("'[]'")
     with database.begin() as connection:
         connection.execute(
@@ -254,7 +258,9 @@ def advance_by_hand(database: Database, now: datetime) -> int:
 def check(database: Database, size: int) -> None:
     """Both ways must have done the same."""
     with database.read() as connection:
-        messages = connection.execute(text("SELECT step, status, count(*) FROM message GROUP BY step, status")).all()
+        messages = connection.execute(
+            text("SELECT step, status, count(*) FROM message GROUP BY step, status")
+        ).all()
         waiting = connection.execute(text("SELECT count(*) FROM run WHERE step = 'pause'")).scalar()
         logged = connection.execute(text("SELECT count(*) FROM step_log")).scalar()
     assert sorted(messages) == [("nudge", "ready", size // 2), ("voucher", "ready", size // 2)], messages

@@ -21,7 +21,7 @@ from runner.journey.model import (
     WaitUntil,
 )
 from runner.store.advance import decide, end_runs, leave_at_once, log_steps, rest
-from runner.store.exits import end_leaving_runs, exit_on_condition, plan_reviews, reads_time
+from runner.store.exits import end_leaving_runs, exit_on_condition, plan_reviews
 from runner.store.sends import decide_sends
 from runner.store.splits import split
 from runner.store.timeline import occupied_nodes
@@ -60,15 +60,14 @@ def advance(passes: Passes, n: int) -> None:
 
 def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int | None]) -> None:
     sql, connection = version.sql, passes.connection
-    may_exit = any(rule.when is not None for rule in version.journey.exits)
 
     def read_exits(behind: int | None = None) -> None:
-        if may_exit:
+        if sql.may_exit:
             stage = next(passes.stages)
             passes.end(stage, exit_on_condition(sql, connection, n, stage, behind=behind))
 
     read_exits()
-    if None in occupied and reads_time(sql):
+    if None in occupied and sql.reads_time:
         plan_reviews(sql, connection, n, after_event=False)
     reached = {node for node in occupied if node is not None}
     for node in version.program.nodes:

@@ -19,7 +19,6 @@ from runner.store.exits import (
     exit_on_event,
     exit_on_goal,
     plan_reviews,
-    reads_time,
 )
 from runner.store.goals import count_goals
 from runner.store.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
@@ -69,11 +68,11 @@ def _end_runs(passes: Passes, n: int, events: Set[str]) -> None:
     passes.end(stage, found)
     stage, found = next(passes.stages), 0
     for version in passes.versions:
-        if any(rule.when is not None for rule in version.journey.exits):
+        if version.sql.may_exit:
             found += exit_on_condition_after_event(version.sql, passes.connection, n, stage)
     passes.end(stage, found)
     for version in passes.versions:
-        if reads_time(version.sql):
+        if version.sql.reads_time:
             plan_reviews(version.sql, passes.connection, n, after_event=True)
 
 

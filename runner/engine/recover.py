@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from channels.base import Channel, Message, Recoverable, Result, RetryLater, Sent
 from runner.engine.deliver import Delivered, idempotency_key
 from runner.store import messages
 from runner.store.database import Database
-from runner.store.messages import Change
+from runner.store.messages import Change, MessageKey
 from runner.store.tables import MessageStatus
 
 logger = logging.getLogger(__name__)
 
 
+BATCH = 1_000
+"""How many messages of each kind are taken back at a time."""
+END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)
+
+
 def recover(
-    database: Database, channels: Mapping[str, Channel], now: datetime, *, limit: int = 1_000
+    database: Database, channels: Mapping[str, Channel], now: datetime, *, alone: bool = False
 ) -> Delivered:
     """Take back what processes left behind that died, or hang: messages whose lease ran out by ``now``.
 
     Claimed ones are ready again. One that was being handed over is looked up where the channel can do that (``sent``,
-    or ready again), and is ``unknown`` where it cannot. The answer counts the latter kind; ``retried`` are ready again.
+    or ready again), and is ``unknown`` where it cannot. The answer counts what became of them; ``retried`` are ready
+    again. ``alone`` says that nobody else is at work, so that leases need not be waited for.
     """
+    lapsed_by = END_OF_TIME if alone else now
     with database.begin() as connection:
-        released = messages.release_lapsed(connection, now=now, limit=limit)
-        interrupted = messages.cut_short(connection, now=now, limit=limit)
+        released = messages.release_lapsed(connection, lapsed_by=lapsed_by, now=now, limit=BATCH)
+        interrupted = messages.cut_short(connection, lapsed_by=lapsed_by, limit=BATCH)
     if released:
         logger.warning("%d claimed messages were given back: their lease ran out", released)
-    if not interrupted:
-        return Delivered()
     changes = []
     for one in interrupted:
         channel = channels.get(one.channel)
@@ -55,13 +60,15 @@ def recover(
             case _:
                 change = Change(held=one.held, to=MessageStatus.UNKNOWN, reason=reason)
         changes.append(change)
-    with database.begin() as connection:
-        done = messages.change(connection, MessageStatus.SENDING, changes)
+    done: frozenset[MessageKey] = frozenset()
+    if changes:
+        with database.begin() as connection:
+            done = messages.change(connection, MessageStatus.SENDING, changes)
     effective = [change.to for change in changes if change.held.key in done]
     if effective:
         logger.warning("%d messages were cut short while they were handed over", len(effective))
     return Delivered(
         sent=effective.count(MessageStatus.SENT),
-        retried=effective.count(MessageStatus.READY),
+        retried=released + effective.count(MessageStatus.READY),
         unknown=effective.count(MessageStatus.UNKNOWN),
     )

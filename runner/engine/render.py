@@ -197,7 +197,9 @@ def _header(template: Template, key: str, source: str, values: Mapping[str, Any]
     except _Trouble as trouble:
         raise RenderError(f"{_place(template, key)}: {trouble}") from None
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise RenderError(f"{_place(template, key)}: its {key} comes out with a line break or a control character")
+        raise RenderError(
+            f"{_place(template, key)}: its {key} comes out with a line break or a control character"
+        )
     return text
 
 

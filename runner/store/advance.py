@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     Integer,
     SmallInteger,
     Text,
@@ -52,7 +53,6 @@ from runner.store.types import ByCodePoint, Instant, constant, earliest, instant
 from runner.store.working import moving, node_step, resting, wave
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
-_ARRIVALS = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
 _MOVING_COLUMNS = [
     "n",
     "version",
@@ -74,6 +74,15 @@ def at_node(sql: ProgramSql, node: Node) -> ColumnElement[bool]:
         moving.c.version == constant(sql.version),
         moving.c.node == constant(node.index),
     )
+
+
+def arrivals(sql: ProgramSql, *expressions: Expression) -> FromClause:
+    """``moving``, joined with the contact, and with the run where something may look at it: an expression, or an exit
+    condition that may have ended it on the way."""
+    rows: FromClause = moving
+    if sql.may_exit or any(expression.reads.run for expression in expressions):
+        rows = rows.join(run, MOVING_RUN)
+    return rows.join(contact, MOVING_CONTACT)
 
 
 def pass_on(sql: ProgramSql, node: Node, found: Any, *, outcome: ColumnElement[str]) -> Statement:
@@ -126,7 +135,7 @@ def decide(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
         )
         found = evaluated_once(
             select(*_RUN_KEY_AND_INSTANT, outcome.label("outcome"))
-            .select_from(_ARRIVALS)
+            .select_from(arrivals(sql, *(test for test, _ in tests)))
             .where(at_node(sql, node)),
             *(test for test, _ in tests),
         )
@@ -205,7 +214,7 @@ def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
                     _due(sql, node),
                     when if when is not None else cast(null(), Instant()),
                 )
-                .select_from(_ARRIVALS)
+                .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
                 .where(at_node(sql, node)),
             )
         )

@@ -227,6 +227,8 @@ def _sqlite_engine(url: URL) -> Engine:
         **options,
     )
     engine.dialect.statement_compiler = BatchFirst
+    # The driver counts the rows of a statement only where its text begins with INSERT, UPDATE or DELETE.
+    engine.dialect.cte_follows_insert = True
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _record: object) -> None:

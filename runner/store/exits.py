@@ -264,8 +264,3 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
         )
 
     sql.once(("plan reviews", after_event), build).run(connection, n=n)  # type: ignore[arg-type]
-
-
-def reads_time(sql: ProgramSql) -> bool:
-    """Whether time alone can turn one of the version's exit conditions."""
-    return any(rule.when is not None and rule.when.reads.time for rule in sql.program.journey.exits)

@@ -6,8 +6,8 @@ their stored form (see ``runner.journey.values``); days and microseconds count f
 ====================================  ==============================================================================
 ``journeys_add(a, b)`` …              ``subtract``, ``multiply``, ``divide``: exact, then rounded to six places half
                                       away from zero; NULL on overflow and division by zero
-``journeys_number(a)``                ``a`` where it is no larger than the largest number
-``journeys_sum(a)``                   SQLite only: the exact sum of a group; one too large is some number too large
+``journeys_number(a)``                PostgreSQL only: ``a`` where it is no larger than the largest number
+``journeys_total(upper, lower)``      SQLite only: a sum from those of its halves, 0 over no rows, NULL on overflow
 ``journeys_number_text(a)``           plain decimal notation: ``12.5``
 ``journeys_day_number(date)``         and back: ``journeys_date_text(days)``
 ``journeys_microseconds(datetime)``   and back: ``journeys_datetime_text(microseconds)``
@@ -36,6 +36,7 @@ from runner.journey.expression.canonical import number_text
 from runner.journey.expression.literals import datetime_text
 from runner.journey.expression.lower import lower, lower_table
 from runner.journey.values import LARGEST, MILLIONTHS
+from runner.store.predicates.history import HALF
 from runner.store.predicates.search import found
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -57,7 +58,6 @@ def register(connection: sqlite3.Connection) -> None:
     """Make the functions known to one SQLite connection."""
     for name, (arguments, function) in _FUNCTIONS.items():
         connection.create_function(f"journeys_{name}", arguments, function, deterministic=True)
-    connection.create_aggregate("journeys_sum", 1, _Sum)
 
 
 def _in_range(millionths: int) -> int | None:
@@ -86,21 +86,8 @@ def _divide(left: int | None, right: int | None) -> int | None:
     return None if left is None or not right else _in_range(_divided(left * MILLIONTHS, right))
 
 
-class _Sum:
-    def __init__(self) -> None:
-        self.sum = 0
-
-    def step(self, millionths: int | None) -> None:
-        if millionths is not None:
-            self.sum += millionths
-
-    def finalize(self) -> int:
-        # Too large for a number is not too large for SQLite; that NULL is left to a group without rows.
-        return max(-LARGEST - 1, min(self.sum, LARGEST + 1))
-
-
-def _number(millionths: int | None) -> int | None:
-    return None if millionths is None else _in_range(millionths)
+def _total(upper: int | None, lower: int | None) -> int | None:
+    return _in_range((upper or 0) * HALF + (lower or 0))
 
 
 def _number_text(millionths: int | None) -> str | None:
@@ -185,7 +172,7 @@ _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "subtract": (2, _subtract),
     "multiply": (2, _multiply),
     "divide": (2, _divide),
-    "number": (1, _number),
+    "total": (2, _total),
     "number_text": (1, _number_text),
     "day_number": (1, _day_number),
     "date_text": (1, _date_text),

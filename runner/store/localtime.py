@@ -101,7 +101,9 @@ def due_on(
 
 def _on_allowed_day(utc: Microseconds, zone: Zone, days: frozenset[int]) -> Microseconds:
     """The instant itself where its local day is one of ``days``, else the beginning of the next such day."""
-    is_allowed = _at_instant(utc, zone, lambda row, utc: _weekday(_day(utc + row.c.offset)).in_(_listed(days)))
+    is_allowed = _at_instant(
+        utc, zone, lambda row, utc: _weekday(_day(utc + row.c.offset)).in_(_listed(days))
+    )
 
     def beginning(row: FromClause, utc: Microseconds) -> Microseconds:
         unread = _first_unread(utc, row)

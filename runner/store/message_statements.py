@@ -190,8 +190,9 @@ def change(dialect: str, status: MessageStatus) -> Statement:
 
 @lru_cache
 def release_lapsed() -> Statement:
-    """Make up to ``most`` claimed messages ready whose lease ran out by ``now`` (served by ix_message_held)."""
-    lapsed = _lapsed(MessageStatus.CLAIMED, _NOW, _MOST).with_for_update(skip_locked=True).cte("lapsed")
+    """Make up to ``most`` claimed messages ready, at ``now``, whose lease ran out by ``lapsed`` (ix_message_held)."""
+    by = bindparam("lapsed", type_=Instant())
+    lapsed = _lapsed(MessageStatus.CLAIMED, by, _MOST).with_for_update(skip_locked=True).cte("lapsed")
     return Statement(
         update(message)
         .values(status=constant(MessageStatus.READY.value), lease_until=null(), available_at=_NOW)
@@ -200,9 +201,9 @@ def release_lapsed() -> Statement:
     )
 
 
-def cut_short(now: datetime, limit: int) -> Select[Any]:
-    """Up to ``limit`` messages whose lease ran out by ``now`` while they were sent (served by ix_message_held)."""
-    lapsed = _lapsed(MessageStatus.SENDING, now, limit).subquery("lapsed")
+def cut_short(lapsed_by: datetime, limit: int) -> Select[Any]:
+    """Up to ``limit`` messages whose lease ran out by then while they were sent (served by ix_message_held)."""
+    lapsed = _lapsed(MessageStatus.SENDING, lapsed_by, limit).subquery("lapsed")
     return (
         select(
             *KEY,
@@ -217,10 +218,10 @@ def cut_short(now: datetime, limit: int) -> Select[Any]:
     )
 
 
-def _lapsed(status: MessageStatus, now: Any, limit: Any) -> Select[Any]:
+def _lapsed(status: MessageStatus, instant: Any, limit: Any) -> Select[Any]:
     return (
         select(*KEY)
-        .where(message.c.lease_until <= now, message.c.status == constant(status.value))
+        .where(message.c.lease_until <= instant, message.c.status == constant(status.value))
         .order_by(message.c.lease_until)
         .limit(limit)
     )

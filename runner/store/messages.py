@@ -132,13 +132,15 @@ def record(connection: Connection, results: Sequence[Change]) -> frozenset[Messa
     return done | change(connection, MessageStatus.UNKNOWN, late)
 
 
-def release_lapsed(connection: Connection, *, now: datetime, limit: int) -> int:
-    """Give back claimed messages whose lease ran out; nothing of them was handed over. Answers how many."""
-    return len(statements.release_lapsed().run(connection, now=now, most=limit).all())
+def release_lapsed(connection: Connection, *, lapsed_by: datetime, now: datetime, limit: int) -> int:
+    """Give back claimed messages whose lease ran out by ``lapsed_by``: ready again at ``now``, since nothing of them
+    was handed over. Answers how many."""
+    rows = statements.release_lapsed().run(connection, lapsed=lapsed_by, now=now, most=limit)
+    return len(rows.all())
 
 
-def cut_short(connection: Connection, *, now: datetime, limit: int) -> list[CutShort]:
-    """Messages whose lease ran out while they were being handed over."""
+def cut_short(connection: Connection, *, lapsed_by: datetime, limit: int) -> list[CutShort]:
+    """Messages whose lease ran out by ``lapsed_by`` while they were being handed over."""
     return [
         CutShort(
             held=_held(row),
@@ -147,7 +149,7 @@ def cut_short(connection: Connection, *, now: datetime, limit: int) -> list[CutS
             contact_key=row.contact_key,
             let_go_at=row.let_go_at,
         )
-        for row in connection.execute(statements.cut_short(now, limit))
+        for row in connection.execute(statements.cut_short(lapsed_by, limit))
     ]
 
 

@@ -60,6 +60,11 @@ class ProgramSql:
         self.version = version
         self.program = program
         self.dialect = dialect
+        conditions = [rule.when for rule in program.journey.exits if rule.when is not None]
+        self.may_exit = bool(conditions)
+        """Whether a condition may end a run in the midst of its way."""
+        self.reads_time = any(condition.reads.time for condition in conditions)
+        """Whether time alone can turn such a condition."""
         self._timezone = timezone
         self._statements: dict[Hashable, Statement] = {}
 

@@ -19,10 +19,10 @@ from sqlalchemy import (
 from runner.journey.catalog import EVERY_CHANNEL
 from runner.journey.graph import Node
 from runner.journey.model import Send
-from runner.store.advance import at_node, pass_on
-from runner.store.program import MOVING_CONTACT, MOVING_RUN, ProgramSql
+from runner.store.advance import arrivals, at_node, pass_on
+from runner.store.program import ProgramSql
 from runner.store.statement import Statement
-from runner.store.tables import ConsentState, MessageStatus, consent, contact, message, run
+from runner.store.tables import ConsentState, MessageStatus, consent, contact, message
 from runner.store.types import constant, shifted
 from runner.store.working import moving
 
@@ -52,7 +52,7 @@ def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *,
                 alias.c.channel == literal(channel, String()),  # type: ignore[union-attr, attr-defined]
             )
 
-        rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
+        rows = arrivals(sql)
         blocks = []
         if address := ADDRESS_OF.get(send.channel):
             blocks.append(
@@ -123,7 +123,7 @@ def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *,
                 ).label("outcome"),
             )
             .select_from(
-                moving.join(run, MOVING_RUN).join(
+                moving.join(
                     message,
                     and_(
                         message.c.partition == moving.c.partition,

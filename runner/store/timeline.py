@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
-from runner.store.types import Instant, constant
+from runner.store.types import Instant, constant, shifted
 from runner.store.working import moving, node_step, wave
 
 ACTIVE = run.c.status == constant("active")
@@ -112,20 +112,14 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
 
 
 _n = bindparam("n", type_=Integer())
-_timely = select(func.min(run.c.next_at)).where(
+# What is overdue counts as due just after now, behind everything else that has come by now.
+_after_now = shifted(_now, literal_column("1"))
+_first_timer = select(func.min(case((run.c.next_at < _late_before, _after_now), else_=run.c.next_at))).where(
     run.c.partition == wave.c.partition,
     run.c.contact == wave.c.contact,
     ACTIVE,
     run.c.next_at.is_not(None),
-    run.c.next_at >= _late_before,
     run.c.next_at <= _now,
-)
-_overdue = select(func.min(run.c.next_at)).where(
-    run.c.partition == wave.c.partition,
-    run.c.contact == wave.c.contact,
-    ACTIVE,
-    run.c.next_at.is_not(None),
-    run.c.next_at < _late_before,
 )
 _other = event.alias("other")
 _first_event = (
@@ -160,21 +154,19 @@ def _take(dialect: str) -> Statement:
         select(
             wave.c.partition,
             wave.c.contact,
-            _timely.correlate(wave).scalar_subquery().label("timer_at"),
-            _overdue.correlate(wave).scalar_subquery().label("overdue_at"),
+            _first_timer.correlate(wave).scalar_subquery().label("timer_at"),
             first.c.id.label("event"),
             first.c.name,
             first.c.at.label("event_at"),
         )
         .select_from(joined)
         .where(wave.c.n == _n - 1)
-        .suffix_with("OFFSET 0", dialect="postgresql")  # or its columns are folded into each mention below
-        .subquery()
+        .cte()
+        .prefix_with("MATERIALIZED")  # or its columns would be computed anew at each mention below
     )
-    has_event = pending.c.event.is_not(None)
-    timer_first = and_(
-        pending.c.timer_at.is_not(None), or_(~has_event, pending.c.timer_at <= pending.c.event_at)
-    )
+    has_timer, has_event = pending.c.timer_at.is_not(None), pending.c.event.is_not(None)
+    timer_first = and_(has_timer, or_(~has_event, pending.c.timer_at <= pending.c.event_at))
+    late = and_(timer_first, pending.c.timer_at > _now)
     return Statement(
         insert(wave).from_select(
             ["n", "partition", "contact", "at", "late", "event", "name"],
@@ -182,11 +174,11 @@ def _take(dialect: str) -> Statement:
                 _n,
                 pending.c.partition,
                 pending.c.contact,
-                case((timer_first, pending.c.timer_at), (has_event, pending.c.event_at), else_=_now),
-                case((or_(timer_first, has_event), literal_column("0")), else_=literal_column("1")),
+                case((late, _now), (timer_first, pending.c.timer_at), else_=pending.c.event_at),
+                case((late, literal_column("1")), else_=literal_column("0")),
                 case((timer_first, null()), else_=pending.c.event),
                 case((timer_first, null()), else_=pending.c.name),
-            ).where(or_(pending.c.timer_at.is_not(None), pending.c.overdue_at.is_not(None), has_event)),
+            ).where(or_(has_timer, has_event)),
         )
     )
 

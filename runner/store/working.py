@@ -30,9 +30,9 @@ working = MetaData()
 wave = Table(
     "wave",
     working,
-    Column("n", Integer, primary_key=True, autoincrement=False),
-    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
-    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("n", Integer, nullable=False, index=True),
+    Column("partition", SmallInteger, nullable=False),
+    Column("contact", BigInteger, nullable=False),
     Column("at", Instant),
     Column("late", Integer, comment="1 where the timers of a runner that was away are handled, at now"),
     Column("event", BigInteger, comment="NULL where the instant is that of timers"),
@@ -64,12 +64,12 @@ Index("ix_moving_node", moving.c.n, moving.c.version, moving.c.node)
 resting = Table(
     "resting",
     working,
-    Column("n", Integer, primary_key=True, autoincrement=False),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("node", SmallInteger, primary_key=True, autoincrement=False),
-    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
-    Column("contact", BigInteger, primary_key=True, autoincrement=False),
-    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("n", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("node", SmallInteger, nullable=False),
+    Column("partition", SmallInteger, nullable=False),
+    Column("contact", BigInteger, nullable=False),
+    Column("run", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
     Column("since", Instant, nullable=False),
     Column("due", Instant),
@@ -78,6 +78,7 @@ resting = Table(
     postgresql_on_commit="DELETE ROWS",
     comment="Runs that have come to a wait, and until when it lasts.",
 )
+Index("ix_resting_node", resting.c.n, resting.c.version, resting.c.node)
 
 entering = Table(
     "entering",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 
 from runner.journey.expression import tree
 from runner.journey.expression.build import Builder
@@ -36,7 +37,8 @@ LARGEST_TREE = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class Reads:
-    """What an expression looks at. ``time``: time alone can turn its value."""
+    """What an expression looks at. ``time``: time alone can turn its value. ``run``: it looks at the run, at what started
+    it, or at its messages."""
 
     attributes: frozenset[str] = frozenset()
     events: frozenset[str] = frozenset()
@@ -44,6 +46,7 @@ class Reads:
     sends: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
     time: bool = False
+    run: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Expression:
     tree: Node
     type: ValueType = field(hash=False)
 
-    @property
+    @cached_property
     def reads(self) -> Reads:
         """What it looks at, the conditions of the segments that it names included."""
         found = list(tree.walk(self.tree))
@@ -71,6 +74,10 @@ class Expression:
             sends=frozenset(n.step for n in found if isinstance(n, tree.Sent)),
             topics=frozenset(n.topic for n in found if isinstance(n, tree.Consented)),
             time=depends_on_time(self.tree),
+            run=any(
+                isinstance(n, tree.Sent) or (isinstance(n, tree.Name) and n.source in ("run", "trigger"))
+                for n in found
+            ),
         )
 
     def canonical(self) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Sql = ColumnElement[Any]
 _DAY = 86_400_000_000
+HALF = 1_000_000_000
+"""What a number is divided by to be summed in two halves."""
 
 
 def history_value(compiler: Compiler, node: tree.History) -> Sql:
@@ -31,8 +33,13 @@ def history_value(compiler: Compiler, node: tree.History) -> Sql:
         return compiler.number(counted.scalar_subquery())
     if isinstance(node, tree.Total):
         number = read_json(event.c.properties, node.path, node.type, compiler.dialect)
-        summed = func.sum(number) if compiler.postgresql else func.journeys_sum(number)
-        total = compiler.typed("number", func.coalesce(summed, constant(0)), kind=Kind.NUMBER)
+        if compiler.postgresql:
+            total = compiler.typed("number", func.coalesce(func.sum(number), constant(0)), kind=Kind.NUMBER)
+        else:
+            # SQLite's sum() fails where it leaves 64 bits: neither of the two halves can.
+            upper = number.op("/", precedence=8, return_type=BigInteger())(constant(HALF))
+            lower = number % constant(HALF)
+            total = compiler.typed("total", func.sum(upper), func.sum(lower), kind=Kind.NUMBER)
         return looked_at(compiler, node, event, total).scalar_subquery()
     if isinstance(node, tree.DaysSince):
         latest = microseconds_of(func.max(event.c.at))
