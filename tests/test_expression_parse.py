@@ -139,12 +139,15 @@ def test_what_an_expression_reads() -> None:
         sends=frozenset({"remind"}),
         topics=frozenset({"offers"}),
         time=True,
+        run=True,
     )
     assert parse_expression("today > contact.renewal_date", IN_RUN).reads.attributes == {
         "renewal_date",
         "timezone",
     }
-    assert not parse_expression('count("Cart Updated") > 1', IN_RUN).reads.time
+    count = parse_expression('count("Cart Updated") > 1', IN_RUN).reads
+    assert not count.time
+    assert not count.run
 
 
 def test_numbers_are_exact() -> None:

@@ -37,8 +37,8 @@ LARGEST_TREE = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class Reads:
-    """What an expression looks at. ``time``: time alone can turn its value. ``run``: it looks at the run, at what started
-    it, or at its messages."""
+    """What an expression looks at. ``time``: time alone can turn its value. ``run``: it looks at the run, at what
+    started it, or at its messages."""
 
     attributes: frozenset[str] = frozenset()
     events: frozenset[str] = frozenset()
