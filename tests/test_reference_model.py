@@ -6,6 +6,7 @@ what contacts hold in the end. The engine is cut into batches and ticks of any s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,8 @@ from runner.problem import Severity
 from runner.store import tables
 from runner.store.database import Database
 from runner.store.events import Arrival, store_events
-from tests.reference.generate import Case, cases
+from tests.reference.author import CATALOG
+from tests.reference.generate import Case, Recorded, cases
 from tests.reference.lives import Conversion, Happening, Lived, Message, RunRecord
 from tests.reference.model import Contact
 
@@ -188,3 +190,29 @@ def test_the_engine_agrees_with_the_model_on_sqlite(case: Case, pace: Pace) -> N
 @given(case=cases(), pace=PACES)
 def test_the_engine_agrees_with_the_model_on_postgresql(postgres_url: str, case: Case, pace: Pace) -> None:
     compare(case, pace, postgres_url)
+
+
+def test_a_zone_that_a_run_sets_holds_for_the_wait_that_follows(database: Database) -> None:
+    # Nobody has been in that zone before: the engine has to make its clock known on the way.
+    journey = {
+        "journey": "j1",
+        "language": 1,
+        "title": "A zone of one's own",
+        "owner": "shop@example.com",
+        "trigger": {"event": "A"},
+        "steps": [
+            {"id": "move", "update": {"set": {"timezone": "Asia/Tbilisi"}}},
+            {"id": "morning", "wait": {"for": "1d", "at": "09:00"}},
+        ],
+    }
+    files = {
+        "journeys/catalog.yaml": json.dumps({"timezone": "UTC", **CATALOG}),
+        "journeys/j1/journey.yaml": json.dumps(journey),
+    }
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    case = Case(files, (Recorded("c0", "A", at, {}),), at + timedelta(days=3), ())
+    project = project_of(case)
+    lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
+    # 16:00 in Tbilisi (UTC+4); a day later it is past nine, so the next nine o'clock: 05:00 UTC on 3 March.
+    assert [run.ended_at for run in lived["c0"].runs] == [datetime(2026, 3, 3, 5, tzinfo=UTC)]
+    assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)

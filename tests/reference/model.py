@@ -8,7 +8,7 @@ which something may happen: a due wait, an instant at which time alone may turn 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 from runner.journey.catalog import CONTACT_UPDATED, Catalog
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
-from runner.journey.expression.tree import walk
 from runner.journey.model import (
     Again,
     Branch,
@@ -37,10 +36,10 @@ from runner.journey.model import (
 )
 from tests.reference.lives import Conversion, Happening, Lived, Message, Run, RunRecord, To, Walk
 from tests.reference.person import Person, as_date_or_instant, number
-from tests.reference.wall_clock import MICROSECOND, due_after, due_on, elapsed, instant_of
+from tests.reference.turns import spans_read, turns
+from tests.reference.wall_clock import due_after, due_on, elapsed
 
 ADDRESS_OF = {"email": "email", "sms": "phone"}
-DAY = timedelta(days=1)
 
 
 class Contact:
@@ -60,7 +59,7 @@ class Contact:
         self.messages: list[Message] = []
         self.conversions: list[Conversion] = []
         self.now = datetime.min.replace(tzinfo=UTC)
-        self.spans = _spans_read(self.journeys)
+        self.spans = spans_read(self.journeys)
 
     def live_until(self, until: datetime) -> Lived:
         while True:
@@ -82,25 +81,8 @@ class Contact:
         return min([*dues, *self._reviews()], default=None)
 
     def _reviews(self) -> Iterator[datetime]:
-        """The instants after now at which time alone may turn an exit condition of a run that is on.
-
-        Far too many, which does no harm: looking changes nothing unless the condition holds.
-        """
-        if not any(run.active and any(rule.when for rule in run.journey.exits) for run in self.runs):
-            return
-        zone = self.person.zone()
-        today = self.now.astimezone(zone).date()
-        known = [happening.at for happening in self.person.past]
-        for values in (self.person.attributes, *(run.trigger for run in self.runs)):
-            known += [instant for value in values.values() if (instant := _as_instant(value)) is not None]
-        turns = [
-            instant_of(datetime.combine(today + timedelta(days=days), time()), zone) for days in (0, 1, 2)
-        ]
-        for instant in known:
-            whole_days = (self.now - instant) // DAY
-            turns += [instant + span for span in (timedelta(), *self.spans, (whole_days + 1) * DAY)]
-        for turn in turns:
-            yield from (instant for instant in (turn, turn + MICROSECOND) if instant > self.now)
+        if any(run.active and any(rule.when for rule in run.journey.exits) for run in self.runs):
+            yield from turns(self.person, [run.trigger for run in self.runs], self.spans, self.now)
 
     # A pass --------------------------------------------------------------------------------------------------
 
@@ -124,9 +106,7 @@ class Contact:
                 wait = run.step.verb
                 if wait.event == event.name and self._holds(wait.where, run, event):
                     goes_on[run] = self._leave_wait(run, "event")
-        again: list[Run] = []
-        if changed:
-            again += [run for run in self.runs if run.active and _moves_with_contact(run)]
+        again = [run for run in self.runs if changed and run.active and _moves_with_contact(run)]
         for journey in self.journeys:
             self._trigger(journey, event, goes_on, again)
         for run in again:
@@ -417,23 +397,3 @@ def _moves_with_contact(run: Run) -> bool:
 
 def _hash(text: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big") % 10_000
-
-
-def _as_instant(value: object) -> datetime | None:
-    """A stored value as an instant, where it is one."""
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) and value.endswith("Z") else None
-    except ValueError:
-        return None
-
-
-def _spans_read(journeys: Iterable[Journey]) -> list[timedelta]:
-    """The lengths of time that exit conditions speak of: those of ``within``, and those that move a date."""
-    found = set()
-    for journey in journeys:
-        for rule in journey.exits:
-            for node in walk(rule.when.tree) if rule.when else ():
-                for length in (getattr(node, "within", None), getattr(node, "microseconds", None)):
-                    if length:
-                        found |= {timedelta(microseconds=length), timedelta(microseconds=-length)}
-    return sorted(found)

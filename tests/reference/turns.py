@@ -1,0 +1,55 @@
+"""The instants at which time alone may turn a condition, found by listing far too many.
+
+That does no harm: looking changes nothing unless the condition holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from runner.journey.expression.tree import walk
+from runner.journey.model import Journey
+from tests.reference.person import Person
+from tests.reference.wall_clock import MICROSECOND, instant_of
+
+DAY = timedelta(days=1)
+
+
+def spans_read(journeys: Iterable[Journey]) -> list[timedelta]:
+    """The lengths of time that exit conditions speak of: those of ``within``, and those that move a date."""
+    found = set()
+    for journey in journeys:
+        for rule in journey.exits:
+            for node in walk(rule.when.tree) if rule.when else ():
+                for length in (getattr(node, "within", None), getattr(node, "microseconds", None)):
+                    if length:
+                        found |= {timedelta(microseconds=length), timedelta(microseconds=-length)}
+    return sorted(found)
+
+
+def turns(
+    person: Person, triggers: Sequence[Mapping[str, Any]], spans: Sequence[timedelta], now: datetime
+) -> Iterator[datetime]:
+    """Instants after ``now``: the next midnights of the contact, and all that lie one of ``spans``, or whole days,
+    from an event or from a value that is an instant. The same again a microsecond later, for ``>`` and ``<``."""
+    zone = person.zone()
+    today = now.astimezone(zone).date()
+    known = [happening.at for happening in person.past]
+    for values in (person.attributes, *triggers):
+        known += [instant for value in values.values() if (instant := _as_instant(value)) is not None]
+    found = [instant_of(datetime.combine(today + days * DAY, time()), zone) for days in (0, 1, 2)]
+    for instant in known:
+        whole_days = (now - instant) // DAY
+        found += [instant + span for span in (timedelta(), *spans, (whole_days + 1) * DAY)]
+    for turn in found:
+        yield from (instant for instant in (turn, turn + MICROSECOND) if instant > now)
+
+
+def _as_instant(value: object) -> datetime | None:
+    """A stored value as an instant, where it is one."""
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) and value.endswith("Z") else None
+    except ValueError:
+        return None
