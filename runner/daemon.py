@@ -46,7 +46,6 @@ BATCH = 1_000
 WORKER_BATCH = 200
 """Messages that a worker of the daemon claims together: few enough to be handed over within a lease."""
 STRIDE = timedelta(days=7)
-AFTER_EVERY_LEASE = timedelta(days=36_500)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +96,8 @@ def run_virtual(
     """
     versions = load_versions(database)
     with _opened(open_channels, versions) as channels:
-        recover(database, channels, until + AFTER_EVERY_LEASE, limit=sys.maxsize)
+        while recover(database, channels, begin, alone=True) != Delivered():
+            pass
         total = Lived()
         for instant in _strides(begin, until):
             lived = _live_until(database, versions, channels, instant, EXACT)
@@ -237,13 +237,15 @@ class Daemon:
             executors={"default": {"type": "threadpool", "max_workers": len(self.stages)}},
             timezone=UTC,
         )
+        # The scheduler lives by the machine's clock, whatever `clock` says: from a first run in the past it would count
+        # through every one that it missed.
         for stage in self.stages:
             every = self._pulse.lease / 4 if stage.name == "housekeeping" else self._pulse.every
             scheduler.add_job(
                 stage.run,
                 "interval",
                 seconds=max(every.total_seconds(), 0.01),
-                next_run_time=self._clock(),
+                next_run_time=utc_now(),
                 coalesce=True,
                 max_instances=1,
                 misfire_grace_time=None,

@@ -291,7 +291,7 @@ def test_claims_of_a_dead_process_are_ready_again_and_only_what_was_on_its_way_i
     sink = Sink()
     assert recover(shop.database, {"email": sink}, START + LEASE - timedelta(seconds=1)) == Delivered()
     assert hand_over(shop, sink, START + LEASE - timedelta(seconds=1)) == Delivered()
-    assert recover(shop.database, {"email": sink}, START + LEASE) == Delivered(unknown=1)
+    assert recover(shop.database, {"email": sink}, START + LEASE) == Delivered(unknown=1, retried=2)
     assert hand_over(shop, sink, START + LEASE) == Delivered(claimed=2, sent=2)
     assert shop.statuses() == {"ana/hello": "unknown", "bob/hello": "sent", "eve/hello": "sent"}
 

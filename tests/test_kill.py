@@ -27,7 +27,6 @@ PEOPLE = 8
 """Who sign up before each start of the daemon."""
 LEASE = "2s"
 JOURNEY = FILES["journeys/greet/journey.yaml"].replace("wait: 1d", "wait: 1s")
-SETTINGS = 'language: 1\nlimits: {tick_every: "1s", workers: 2}\n'
 
 
 @pytest.fixture

@@ -1,0 +1,386 @@
+"""The daemon and its stages: once, in virtual time, and for as long as nobody stops it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from channels.base import Channel, Message, Result
+from channels.file import FileChannel
+from runner import daemon
+from runner.cli import run as journeys
+from runner.daemon import Daemon, Pulse, Stage, run_once, run_virtual
+from runner.engine.deliver import LEASE, Delivered
+from runner.engine.versions import Versions
+from runner.problem import JourneysError
+from runner.settings import default_database
+from runner.store import messages
+from runner.store.database import Database
+from tests.shop import FILES, START, Shop, Sink
+
+QUICK = Pulse(every=timedelta(milliseconds=20))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def file_database(project: Path) -> Iterator[Database]:
+    """On disk, as the daemon has it: several threads, each with a connection of its own."""
+    database = Database.open(default_database(project))
+    yield database
+    database.close()
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """The command points the log at standard error, which is the test's own while it runs."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@dataclass
+class Opened:
+    """An opener of channels that remembers what it opened."""
+
+    channel: Channel
+    times: int = 0
+    versions: list[Versions] = field(default_factory=list)
+
+    def __call__(self, versions: Versions) -> Mapping[str, Channel]:
+        self.times += 1
+        self.versions.append(versions)
+        return {"email": self.channel}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Once --------------------------------------------------------------------------------------------------------------
+
+
+def test_once_does_what_is_due_and_no_more(database: Database) -> None:
+    shop, sink = Shop(database), Sink()
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up", START, plan="pro", seats=1)])
+    assert run_once(database, Opened(sink), START).delivered == Delivered(claimed=1, sent=1)
+    assert run_once(database, Opened(sink), START + timedelta(hours=23)).delivered == Delivered()
+    assert run_once(database, Opened(sink), START + timedelta(hours=24)).delivered.sent == 1
+    assert [message.step for message in sink.messages] == ["hello", "again"]
+
+
+def test_once_takes_up_what_a_dead_process_left(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana", "bob")
+    with database.begin() as connection:
+        messages.claim(connection, now=START, lease_until=START + LEASE, limit=1)
+    assert run_once(database, Opened(FileChannel(tmp_path)), START + LEASE).delivered.sent == 2
+
+
+# Virtual time ------------------------------------------------------------------------------------------------------
+
+
+def test_virtual_time_lives_every_instant_in_its_place(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database)
+    moments = {"ana": START, "bob": START + timedelta(days=3, seconds=7), "eve": START + timedelta(days=40)}
+    for key, at in moments.items():
+        shop.identify(key, at)
+        shop.arrive([shop.event(key, "Signed Up", at, plan="pro", seats=1)])
+    seen: list[datetime] = []
+    until = START + timedelta(days=41)
+    lived = run_virtual(
+        database,
+        Opened(FileChannel(tmp_path, durable=False)),
+        START - timedelta(days=1),
+        until,
+        progress=lambda instant, lived: seen.append(instant),
+    )
+    assert lived.delivered == Delivered(claimed=6, sent=6)
+    ledger = shop.ledger()
+    assert {name: row.sent_at for name, row in ledger.items()} == {
+        f"{key}/{step}": at + timedelta(days=days)
+        for key, at in moments.items()
+        for step, days in (("hello", 0), ("again", 1))
+    }
+    assert sorted(row.provider_id for row in ledger.values()) == names(tmp_path)
+    assert seen == sorted(seen)
+    assert seen[-1] == until
+
+
+def test_it_does_not_matter_how_virtual_time_is_cut(tmp_path: Path) -> None:
+    outcomes = []
+    for place, cuts in enumerate([[], [1, 2, 3, 30], [0.001, 25, 26]]):
+        folder = tmp_path / str(place)
+        with Database.scratch() as database:
+            shop = Shop(database)
+            for number in range(12):
+                at = START + timedelta(hours=7 * number)
+                shop.identify(f"c{number}", at)
+                shop.arrive([shop.event(f"c{number}", "Signed Up", at, plan="pro", seats=number)])
+            shop.arrive([shop.event("c1", "Left", START + timedelta(hours=12))])
+            begin = START - timedelta(days=1)
+            for days in [*cuts, 60]:
+                until = START + timedelta(days=days)
+                run_virtual(database, Opened(FileChannel(folder, durable=False)), begin, until)
+                begin = until
+        outcomes.append({name: (folder / name).read_bytes() for name in names(folder)})
+    assert len(outcomes[0]) == 23
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+def test_virtual_time_that_was_killed_goes_on_where_it_was(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana", "bob", "eve")
+
+    class Killed(BaseException):
+        pass
+
+    class Dying(FileChannel):
+        def send(self, message: Message) -> Result:
+            if message.contact == "bob":
+                raise Killed
+            return super().send(message)
+
+    until = START + timedelta(days=9)
+    with pytest.raises(Killed):
+        run_virtual(database, Opened(Dying(tmp_path)), START, until)
+    assert run_virtual(database, Opened(FileChannel(tmp_path)), START, until).delivered.sent == 5
+    assert set(shop.statuses().values()) == {"sent"}
+    assert len(names(tmp_path)) == 6
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_lives_virtual_time_and_says_what_it_did(
+    project: Path, file_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Shop(file_database)
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up", START, plan="pro", seats=1)])
+    arguments = ["run", "--project", str(project), "--virtual", "2026-02-28..2026-03-05T12:00:00+04:00"]
+    assert journeys(arguments) == 0
+    assert capsys.readouterr().out == "2 messages sent.\n"
+    assert len(names(project / "outbox")) == 2
+    assert journeys(arguments) == 0
+    assert capsys.readouterr().out == "0 messages sent.\n"
+
+
+def test_virtual_time_is_for_files_alone(project: Path, file_database: Database, capsys: Any) -> None:
+    Shop(file_database)
+    (project / "journeys.yaml").write_text("channels: {email: {smtp: {host: mail.example}}}\n")
+    assert journeys(["run", "--project", str(project), "--virtual", "2026-01-01..2026-02-01"]) == 1
+    assert "the channel email uses smtp" in capsys.readouterr().err
+
+
+def test_virtual_time_is_not_for_people_who_were_written_to(
+    project: Path, file_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Shop(file_database).sign_up("ana")
+    run_once(file_database, Opened(Sink()), START)
+    assert journeys(["run", "--project", str(project), "--virtual", "2026-01-01..2026-02-01"]) == 1
+    assert "were written to in real time" in capsys.readouterr().err
+
+
+def test_after_virtual_time_nobody_real_is_written_to(
+    project: Path, file_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Shop(file_database)
+    assert journeys(["run", "--project", str(project), "--virtual", "2026-01-01..2026-02-01"]) == 0
+    assert journeys(["run", "--project", str(project), "--once"]) == 0
+    (project / "journeys.yaml").write_text("channels: {email: {smtp: {host: mail.example}}}\n")
+    assert journeys(["run", "--project", str(project), "--once"]) == 1
+    assert "has lived in virtual time" in capsys.readouterr().err
+
+
+def test_nothing_applied_is_said_and_a_wrong_transport_too(
+    project: Path, file_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert journeys(["run", "--project", str(project), "--once"]) == 1
+    assert "Nothing was applied yet" in capsys.readouterr().err
+    Shop(file_database)
+    (project / "journeys.yaml").write_text("channels: {email: {file: {folder: ''}}}\n")
+    assert journeys(["run", "--project", str(project), "--once"]) == 1
+    assert "folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--once", "--virtual", "2026-01-01..2026-02-01"],
+        ["--virtual", "2026-02-01..2026-01-01"],
+        ["--virtual", "2026-01-01"],
+        ["--virtual", "yesterday..today"],
+        ["--interval", "5"],
+        ["--interval", "0s"],
+        ["--lease", "soon"],
+    ],
+)
+def test_wrong_usage(project: Path, arguments: list[str]) -> None:
+    assert journeys(["run", "--project", str(project), *arguments]) == 2
+
+
+# The daemon --------------------------------------------------------------------------------------------------------
+
+
+def run_until(worker: Daemon, happened: threading.Event) -> int:
+    """Run the daemon until ``happened``, or for 20 seconds; answers its exit code."""
+    watcher = threading.Thread(target=lambda: (happened.wait(20), worker.stop()))
+    watcher.start()
+    code = worker.run()
+    watcher.join()
+    assert happened.is_set()
+    return code
+
+
+def test_the_daemon_delivers_until_it_is_stopped(file_database: Database) -> None:
+    shop, done = Shop(file_database), threading.Event()
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up", START, plan="pro", seats=1)])
+    sink = Sink(on_send=lambda message: done.set())
+    assert run_until(Daemon(file_database, Opened(sink), QUICK, clock=lambda: START), done) == 0
+    assert shop.statuses() == {"ana/hello": "sent"}
+
+
+def test_what_is_applied_while_the_daemon_runs_takes_effect(file_database: Database) -> None:
+    done = threading.Event()
+    sink = Sink(on_send=lambda message: done.set())
+
+    first = threading.Lock()
+
+    class ApplyingMeanwhile(Opened):
+        def __call__(self, versions: Versions) -> Mapping[str, Channel]:
+            if first.acquire(blocking=False):
+                shop = Shop(file_database)
+                shop.identify("ana")
+                shop.arrive([shop.event("ana", "Signed Up", START, plan="pro", seats=1)])
+            return super().__call__(versions)
+
+    opened = ApplyingMeanwhile(sink)
+    assert run_until(Daemon(file_database, opened, QUICK, clock=lambda: START), done) == 0
+    assert sink.contacts == ["ana"]
+    assert any("greet" in versions.current for versions in opened.versions)
+    assert any("greet" not in versions.current for versions in opened.versions)
+
+
+def test_a_stage_that_raises_is_logged_and_tried_again(
+    file_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop, done = Shop(file_database), threading.Event()
+    shop.sign_up("ana")
+    sink = Sink(on_send=lambda message: done.set())
+
+    class Failing(Opened):
+        def __call__(self, versions: Versions) -> Mapping[str, Channel]:
+            if not super().__call__(versions) or self.times < 4:
+                raise JourneysError("channel email: not yet")
+            return {"email": self.channel}
+
+    opened = Failing(sink)
+    assert run_until(Daemon(file_database, opened, QUICK, clock=lambda: START), done) == 0
+    assert "channel email: not yet" in caplog.text
+    assert shop.statuses() == {"ana/hello": "sent"}
+
+
+def test_a_stage_pauses_longer_the_more_often_it_fails(caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> bool:
+        raise OSError("away")
+
+    stage = Stage("tick", fails, threading.Event())
+    for _ in range(3):
+        stage._not_before = 0
+        stage.run()
+    stage.run()
+    pauses = [record.getMessage() for record in caplog.records]
+    assert [text.rsplit("in ", 1)[1] for text in pauses] == ["1 s", "2 s", "4 s"]
+    assert stage.idle.is_set()
+
+
+def test_more_than_the_grace_is_not_waited_for(file_database: Database) -> None:
+    shop, begun, over = Shop(file_database), threading.Event(), threading.Event()
+    shop.sign_up("ana")
+
+    def hang(message: Message) -> None:
+        begun.set()
+        over.wait(20)
+
+    pulse = Pulse(every=timedelta(milliseconds=20), grace=timedelta(milliseconds=100))
+    worker = Daemon(file_database, Opened(Sink(on_send=hang)), pulse, clock=lambda: START)
+    try:
+        assert run_until(worker, begun) == 1
+        assert shop.statuses() == {"ana/hello": "sending"}
+    finally:
+        over.set()
+        for stage in worker.stages:
+            stage.idle.wait(20)
+
+
+def test_a_daemon_whose_stage_hangs_ends_its_process(project: Path, file_database: Database) -> None:
+    Shop(file_database).sign_up("ana")
+    program = f"""
+import threading
+from datetime import timedelta
+from runner.daemon import Daemon, Pulse, log_to_stderr
+from runner.store.database import Database
+from tests.shop import START
+
+class Hanging:
+    def send(self, message):
+        threading.Event().wait()
+    def close(self):
+        pass
+
+log_to_stderr()
+database = Database.open({default_database(project)!r})
+Daemon(database, lambda versions: {{"email": Hanging()}}, Pulse(every=timedelta(milliseconds=20)),
+       clock=lambda: START, stalled=timedelta(seconds=1)).run()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == daemon.STALLED_EXIT, ended.stderr
+    assert "has hung; the process ends" in ended.stderr
+
+
+def test_channels_are_opened_once_a_worker_and_closed(file_database: Database) -> None:
+    Shop(file_database).sign_up("ana", "bob")
+    done, closed = threading.Event(), []
+
+    class Closing(Sink):
+        def close(self) -> None:
+            closed.append(self)
+
+    sink = Closing(on_send=lambda message: done.set())
+    opened = Opened(sink)
+    assert run_until(Daemon(file_database, opened, QUICK, clock=lambda: START), done) == 0
+    assert opened.times == len(closed)
+    assert opened.times <= 2
+
+
+def test_log_records_are_lines() -> None:
+    record = logging.LogRecord("x", logging.ERROR, "f", 1, "one\ntwo %s", ("three\nfour",), None)
+    record.created = START.timestamp()
+    assert daemon.OneLine().format(record) == "2026-03-01T10:00:00Z ERROR one\\ntwo three\\nfour"
+
+
+def test_after_a_year_away_what_waited_is_expired(database: Database) -> None:
+    Shop(database).sign_up("ana", "bob", "eve")
+    delivered = run_once(database, Opened(Sink()), START + timedelta(days=365)).delivered
+    assert (delivered.blocked, delivered.sent) == (3, 3)

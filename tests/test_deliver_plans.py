@@ -1,0 +1,59 @@
+"""Delivery reads the messages it needs, however many there are: the plans of its statements."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from channels.base import RetryLater
+from runner.engine.deliver import LEASE, deliver
+from runner.engine.recover import recover
+from runner.store.database import Database
+from tests.shop import START, Shop, Sink
+
+
+@pytest.fixture
+def plans(database: Database) -> list[str]:
+    """The plan of every statement that claims, changes or takes back messages, gathered as it runs."""
+    found: list[str] = []
+    explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
+
+    def read(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        if "json_each" in statement or "jsonb_to_recordset" in statement or "lease_until" in statement:
+            other = cursor.connection.cursor()
+            other.execute(explain + statement, parameters)
+            found.append("\n".join(str(row[-1]) for row in other.fetchall()))
+
+    event.listen(database.engine, "before_cursor_execute", read)
+    return found
+
+
+def without_scans(database: Database) -> None:
+    """On twenty rows a scan is PostgreSQL's best plan; what counts is whether there is another."""
+
+    def connected(connection: Any, record: object) -> None:
+        connection.autocommit = True
+        connection.execute("SET enable_seqscan = off")
+        connection.autocommit = False
+
+    if database.dialect == "postgresql":
+        event.listen(database.engine, "connect", connected)
+        database.engine.dispose()
+
+
+def test_no_statement_of_delivery_reads_all_messages(database: Database, plans: list[str]) -> None:
+    shop = Shop(database)
+    shop.sign_up(*(f"c{number}" for number in range(20)))
+    without_scans(database)
+    plans.clear()
+    sink = Sink(answers={"c1": RetryLater("later")})
+    deliver(database, shop.versions, {"email": sink}, START, limit=15)
+    recover(database, {"email": sink}, START + LEASE + timedelta(hours=1))
+    assert len(plans) >= 4
+    for plan in plans:
+        for table in ("message", "contact", "run"):
+            assert not re.search(rf"\bSCAN {table}\b|Seq Scan on {table}\b", plan), plan
