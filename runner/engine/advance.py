@@ -24,9 +24,9 @@ from runner.store.advance import decide, end_runs, leave_at_once, log_steps, res
 from runner.store.exits import end_leaving_runs, exit_on_condition, plan_reviews
 from runner.store.sends import decide_sends
 from runner.store.splits import split
+from runner.store.statement import Connection
 from runner.store.timeline import occupied_nodes
 from runner.store.updates import update_values
-from runner.store.working import Connection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ class Passes:
 def advance(passes: Passes, n: int) -> None:
     """Let everybody who was woken, has entered, or whose time has come in pass ``n`` go on."""
     occupied: dict[int, set[int | None]] = {}
-    for version, node in occupied_nodes(passes.connection, n):
-        occupied.setdefault(version, set()).add(node)
+    for number, node in occupied_nodes(passes.connection, n):
+        occupied.setdefault(number, set()).add(node)
     for version in passes.versions:
         if version.id in occupied:
             _advance_version(passes, n, version, occupied[version.id])

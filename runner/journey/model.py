@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time
 from enum import StrEnum
 
@@ -96,7 +96,7 @@ class WaitUntil:
     """Until ``date`` plus ``offset``, at ``local.at`` (00:00 for a date without time)."""
 
     date: Expression
-    offset: Duration = Duration()
+    offset: Duration = field(default=Duration())
     local: LocalTimes | None = None
     if_past: Leave | Goto = Leave.CONTINUE
     if_missing: Leave | Goto = Leave.CONTINUE
@@ -152,13 +152,14 @@ class Send:
     channel: str
     template: str
     topic: str
-    valid_for: Duration = Duration(days=1)
+    valid_for: Duration = field(default=Duration(days=1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """Writes to the contact (``attributes``, tags) and to the run (``values``); each value is an expression, a literal one
-    where the author wrote a literal."""
+    """Writes to the contact (``attributes``, tags) and to the run (``values``).
+
+    Each value is an expression: a literal one where the author wrote a literal."""
 
     attributes: tuple[tuple[str, Expression], ...] = ()
     values: tuple[tuple[str, Expression], ...] = ()

@@ -389,7 +389,7 @@ def take_up_again(sql: ProgramSql, node: Node, connection: Connection, n: int) -
     return sql.once(("take up again", node.index), build).run(connection, n=n).rowcount
 
 
-_CHANGES = [literal_column(f"'{name}'") for name in (IDENTIFIED, CONTACT_UPDATED)]
+_CHANGES: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in (IDENTIFIED, CONTACT_UPDATED)]
 
 
 def moves_with_contact(node: Node) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import time
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Alias, BigInteger, ColumnElement, FromClause, Subquery, and_, case, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Subquery, and_, case, func, or_, select
 
 from runner.journey.duration import DAY, MICROSECONDS, Duration
 from runner.store import tables
@@ -179,10 +179,13 @@ def _at_instant(
 
 
 def _latest(
-    answer: Callable[[Microseconds], ColumnElement[T]], row: Alias, zone: Zone, instant: Microseconds
+    answer: Callable[[Microseconds], ColumnElement[T]],
+    row: FromClause,
+    zone: Zone,
+    instant: Microseconds,
 ) -> ColumnElement[T]:
     given = _given(instant)
-    earlier = row.element.alias()
+    earlier = row.alias()
     begins = (
         select(func.max(earlier.c.begins))
         .where(earlier.c.zone == zone, earlier.c.begins <= given.c.instant)

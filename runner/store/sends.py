@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
+    FromClause,
     String,
     and_,
     case,
@@ -29,7 +31,7 @@ from runner.store.working import moving
 ADDRESS_OF = {"email": "email", "sms": "phone", "phone": "phone"}
 """Which field of the contact a channel needs. Other channels (a webhook, say) need none."""
 
-_VISIT = literal_column("1")
+_VISIT: ColumnElement[int] = literal_column("1")
 
 
 def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *, transactional: bool) -> None:
@@ -44,12 +46,12 @@ def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *,
     def build_messages() -> Statement:
         own, every = consent.alias("own"), consent.alias("every")
 
-        def on(alias: type[consent] | object, channel: str) -> object:
+        def on(alias: FromClause, channel: str) -> ColumnElement[bool]:
             return and_(
-                alias.c.partition == moving.c.partition,  # type: ignore[union-attr, attr-defined]
-                alias.c.contact == moving.c.contact,  # type: ignore[union-attr, attr-defined]
-                alias.c.topic == literal(send.topic, String()),  # type: ignore[union-attr, attr-defined]
-                alias.c.channel == literal(channel, String()),  # type: ignore[union-attr, attr-defined]
+                alias.c.partition == moving.c.partition,
+                alias.c.contact == moving.c.contact,
+                alias.c.topic == literal(send.topic, String()),
+                alias.c.channel == literal(channel, String()),
             )
 
         rows = arrivals(sql)
@@ -59,7 +61,7 @@ def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *,
                 (or_(contact.c[address].is_(None), contact.c[address] == ""), constant("no_address"))
             )
         if not transactional:
-            rows = rows.outerjoin(own, on(own, send.channel)).outerjoin(every, on(every, EVERY_CHANNEL))  # type: ignore[arg-type]
+            rows = rows.outerjoin(own, on(own, send.channel)).outerjoin(every, on(every, EVERY_CHANNEL))
             given = func.coalesce(own.c.state, every.c.state, literal_column("''")) == constant(
                 ConsentState.GIVEN.value
             )

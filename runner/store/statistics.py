@@ -50,18 +50,24 @@ def tell_planner(connection: Connection) -> None:
 
 
 _SAMPLE = {
-    "contact": "id, key, attributes, tags, created_at) SELECT 0, c, 'c' || c, '{}', '[]', now() FROM generate_series(1, 2000) c",
-    "event": "contact, id, name, at, received_at, properties, dedup_key, pending) SELECT 0, c, c * 20 + i, 'e' || mod(i, 3), "
-    "now() - i * interval '1 day', now(), '{}', 'd' || i, i = 1",
-    "run": "contact, id, journey, version, per, entry_key, status, step, node, arrived_at, due_at, next_at, entered_at, "
-    "ended_at, trigger, data) SELECT 0, c, i, 'j' || mod(i, 3), mod(i, 3), '', 'e' || i, CASE WHEN i < 3 THEN 'active' ELSE "
-    "'completed' END, CASE WHEN i < 3 THEN 's' END, CASE WHEN i < 3 THEN i END, now(), CASE WHEN i < 3 THEN now() + (c * i) "
-    "* interval '1 minute' END, CASE WHEN i < 3 THEN now() + (c * i) * interval '1 minute' END, now() - i * interval "
-    "'1 day', CASE WHEN i >= 3 THEN now() END, '{}', '{}'",
-    "step_log": "contact, run, node, visit, step, outcome, at) SELECT 0, c, i / 4, mod(i, 4), 1, 's' || mod(i, 4), 'o', now()",
-    "message": "contact, run, step, visit, journey, version, channel, topic, status, let_go_at, expires_at, attempts, "
-    "available_at, sent_at) SELECT 0, c, i, 's' || mod(i, 4), 1, 'j' || mod(i, 3), 1, 'email', 't', CASE i WHEN 1 THEN 'ready' ELSE "
-    "'sent' END, now() - i * interval '1 day', now(), 1, CASE i WHEN 1 THEN now() END, CASE WHEN i > 1 THEN now() END",
+    "contact": """id, key, attributes, tags, created_at)
+        SELECT 0, c, 'c' || c, '{}', '[]', now() FROM generate_series(1, 2000) c""",
+    "event": """contact, id, name, at, received_at, properties, dedup_key, pending)
+        SELECT 0, c, c * 20 + i, 'e' || mod(i, 3), now() - i * interval '1 day', now(), '{}', 'd' || i, i = 1""",
+    "run": """contact, id, journey, version, per, entry_key, status, step, node, arrived_at, due_at, next_at,
+            entered_at, ended_at, trigger, data)
+        SELECT 0, c, i, 'j' || mod(i, 3), mod(i, 3), '', 'e' || i, CASE WHEN i < 3 THEN 'active' ELSE 'completed' END,
+            CASE WHEN i < 3 THEN 's' END, CASE WHEN i < 3 THEN i END, now(),
+            CASE WHEN i < 3 THEN now() + (c * i) * interval '1 minute' END,
+            CASE WHEN i < 3 THEN now() + (c * i) * interval '1 minute' END,
+            now() - i * interval '1 day', CASE WHEN i >= 3 THEN now() END, '{}', '{}'""",
+    "step_log": """contact, run, node, visit, step, outcome, at)
+        SELECT 0, c, i / 4, mod(i, 4), 1, 's' || mod(i, 4), 'o', now()""",
+    "message": """contact, run, step, visit, journey, version, channel, topic, status, let_go_at, expires_at, attempts,
+            available_at, sent_at)
+        SELECT 0, c, i, 's' || mod(i, 4), 1, 'j' || mod(i, 3), 1, 'email', 't',
+            CASE i WHEN 1 THEN 'ready' ELSE 'sent' END, now() - i * interval '1 day', now(), 1,
+            CASE i WHEN 1 THEN now() END, CASE WHEN i > 1 THEN now() END""",
     "consent": "contact, topic, channel, state, since) SELECT 0, c, 't' || i, '*', 'given', now()",
     "conversion": "contact, run, event, journey, step, at) SELECT 0, c, i, i, 'j', 's', now()",
     "assignment": "contact, journey, step, arm) SELECT 0, c, 'j' || i, 's', 'a'",

@@ -181,7 +181,7 @@ zone_local = Table(
     Column("begins", BigInteger, primary_key=True, autoincrement=False, comment="local µs since 1970"),
     Column("offset", BigInteger, comment="µs: UTC = local - offset; NULL in a gap"),
     Column("instant", BigInteger, comment="in a gap: the next valid instant, µs since 1970, UTC"),
-    comment="From local time `begins` until the next row's: how it is read as an instant (the first, where it occurs twice).",
+    comment="From local time `begins` until the next row's: how it is read as an instant (the first of two).",
 )
 
 # Contact-owned --------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class Instant(TypeDecorator[datetime]):
         microseconds = to_microseconds(value)
         return value.astimezone(UTC) if dialect.name == "postgresql" else microseconds
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
         return value.astimezone(UTC) if isinstance(value, datetime) else from_microseconds(value)
@@ -246,8 +246,8 @@ def _sqlite_tags_changed(element: tags_changed, compiler: SQLCompiler, **kw: Any
     tags, added, removed = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
     return (
         "(SELECT json_group_array(value) FROM (SELECT DISTINCT value FROM (SELECT value FROM json_each("
-        f"{tags}) UNION SELECT value FROM json_each({added})) WHERE value NOT IN (SELECT value FROM json_each({removed}))"
-        " ORDER BY value))"
+        f"{tags}) UNION SELECT value FROM json_each({added})) "
+        f"WHERE value NOT IN (SELECT value FROM json_each({removed})) ORDER BY value))"
     )
 
 
@@ -262,7 +262,7 @@ def _postgresql_tags_changed(element: tags_changed, compiler: SQLCompiler, **kw:
 
 
 class json_member(FunctionElement[Any]):
-    """``json_member(column, constant(key))``: the array or object that is the member, as JSON; NULL where missing or null."""
+    """``json_member(column, constant(key))``: the array or object there, as JSON; NULL where missing or null."""
 
     type = Json()
     inherit_cache = True

@@ -326,7 +326,7 @@ def upgrade() -> None:
             comment="in a gap: the next valid instant, µs since 1970, UTC",
         ),
         sa.PrimaryKeyConstraint("zone", "begins", name=op.f("pk_zone_local")),
-        comment="From local time `begins` until the next row's: how it is read as an instant (the first, where it occurs twice).",
+        comment="From local time `begins` until the next row's: how it is read as an instant (the first of two).",
     )
     op.create_table(
         "zone_offset",
