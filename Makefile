@@ -5,12 +5,14 @@ STAMP := .venv/.made-from-lock
 DEMO := .demo
 JOURNEYS = $(BIN)/journeys
 
-.PHONY: help demo test lint bench clean
+.PHONY: help init demo test lint docs bench clean
 
 help:
+	@echo "make init    DIR=../shop: a project of your own, with one runnable journey"
 	@echo "make demo    a year of a grocery chain through three journeys, in virtual time"
 	@echo "make test    lint, types, layering and every test, on SQLite and PostgreSQL"
 	@echo "make lint    the same without the tests"
+	@echo "make docs    write docs/reference.md anew from the schemas and the rules"
 	@echo "make bench   how fast it is, beside hand-written SQL in the same run"
 	@echo "make clean   remove what these made"
 
@@ -22,6 +24,18 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+# A project of one's own. The commands are printed as they are to be typed: from here, with nothing activated.
+init: $(STAMP)
+	@test -n "$(DIR)" || { echo "Say where: make init DIR=../shop" >&2; exit 1; }
+	@$(JOURNEYS) init "$(DIR)" >/dev/null
+	@echo "A project with one journey, \`welcome\`, is in $(DIR). Put it into force, let three people sign up, see what happens:"
+	@echo
+	@echo "  $(JOURNEYS) apply --project $(DIR)"
+	@echo "  $(JOURNEYS) events import --live $(DIR)/people.ndjson --project $(DIR)"
+	@echo "  $(JOURNEYS) run --once --project $(DIR)"
+	@echo
+	@echo "The messages are then in $(DIR)/outbox. README.md says how to go on."
+
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -30,6 +44,9 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/pytest -n 2
+
+docs: $(STAMP)
+	$(BIN)/python -m runner.review.reference > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/advance.py
