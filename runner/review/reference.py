@@ -119,9 +119,9 @@ class _File:
         if reference:
             return self._named(reference)
         if "enum" in schema:
-            return " · ".join(f"`{json.dumps(value).strip('"')}`" for value in schema["enum"])
+            return " · ".join(map(_literal, schema["enum"]))
         if "const" in schema:
-            return f"`{json.dumps(schema['const'])}`"
+            return _literal(schema["const"])
         if "anyOf" in schema:
             compound = [each for each in schema["anyOf"] if not _reference(each) and _has_keys(each)]
             return self._kinds(schema["anyOf"]) if not compound else self._section(key, schema)
@@ -174,6 +174,11 @@ class _File:
         if reference is None:
             return schema
         return {**self.schema["definitions"][reference], **{k: v for k, v in schema.items() if k != "allOf"}}
+
+
+def _literal(value: object) -> str:
+    """``value`` as it is written in YAML."""
+    return f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
 
 
 def _reference(schema: Schema) -> str | None:
