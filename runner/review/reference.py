@@ -154,6 +154,8 @@ class _File:
             return self._section(reference, schema)
         if "enum" in schema or schema.get("type") in ("array", "boolean"):
             return self._kind(schema)
+        if "anyOf" in schema and not schema.get("description"):
+            return self._kinds(schema["anyOf"])
         label = reference.replace("_", " ")
         if label not in self.simple:
             self.simple[label] = schema
@@ -199,11 +201,12 @@ def _merged(alternatives: Sequence[Schema]) -> Schema | None:
     common = set.intersection(*(set(each["properties"]) for each in alternatives))
     if any(len(each["properties"]) != len(common) + 1 for each in alternatives):
         return None
-    properties = {key: value for each in alternatives for key, value in each["properties"].items()}
-    return {
-        "properties": properties,
-        "required": [key for key in alternatives[0]["required"] if key in common],
-    }
+    shared = alternatives[0]
+    required = [key for key in shared["required"] if key in common]
+    order = [*required, *(key for each in alternatives for key in each["properties"] if key not in common)]
+    order += sorted(common - set(required))
+    known = {key: value for each in alternatives for key, value in each["properties"].items()}
+    return {"properties": {key: known[key] for key in order}, "required": required}
 
 
 def _alternative(schema: Schema) -> str:
