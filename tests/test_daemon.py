@@ -20,7 +20,8 @@ from runner import daemon
 from runner.cli import run as journeys
 from runner.daemon import Daemon, Pulse, Stage, run_once, run_virtual
 from runner.engine.deliver import LEASE, Delivered
-from runner.engine.versions import Versions
+from runner.engine.tick import tick
+from runner.engine.versions import Versions, load_versions
 from runner.problem import JourneysError
 from runner.settings import default_database
 from runner.store import messages
@@ -262,24 +263,35 @@ def test_the_daemon_delivers_until_it_is_stopped(file_database: Database) -> Non
 
 
 def test_what_is_applied_while_the_daemon_runs_takes_effect(file_database: Database) -> None:
-    done = threading.Event()
-    sink = Sink(on_send=lambda message: done.set())
-
-    first = threading.Lock()
-
-    class ApplyingMeanwhile(Opened):
-        def __call__(self, versions: Versions) -> Mapping[str, Channel]:
-            if first.acquire(blocking=False):
-                shop = Shop(file_database)
-                shop.identify("ana")
-                shop.arrive([shop.event("ana", "Signed Up", START, plan="pro", seats=1)])
-            return super().__call__(versions)
-
-    opened = ApplyingMeanwhile(sink)
-    assert run_until(Daemon(file_database, opened, QUICK, clock=lambda: START), done) == 0
+    sink = Sink()
+    opened = Opened(sink)
+    worker = Daemon(file_database, opened, QUICK, clock=lambda: START)
+    ticking, delivering, _ = worker.stages
+    ticking.run()
+    delivering.run()
+    shop = Shop(file_database)
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up", START, plan="pro", seats=1)])
+    ticking.run()
+    delivering.run()
     assert sink.contacts == ["ana"]
-    assert any("greet" in versions.current for versions in opened.versions)
-    assert any("greet" not in versions.current for versions in opened.versions)
+    assert [set(versions.current) for versions in opened.versions] == [set(), {"greet"}]
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a tick does not look, in its own transaction, whether its versions are still those in force",
+)
+def test_an_event_after_an_apply_is_never_handled_by_the_versions_from_before_it(database: Database) -> None:
+    before = load_versions(database)
+    shop = Shop(database)
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up", START, plan="pro", seats=1)])
+    # Another process, or this one a moment ago, had read the versions before they were applied.
+    while tick(database, before, START).more:
+        pass
+    shop.tick(START)
+    assert shop.statuses() == {"ana/hello": "ready"}
 
 
 def test_a_stage_that_raises_is_logged_and_tried_again(
