@@ -224,8 +224,9 @@ def advance_by_hand(database: Database, now: datetime) -> int:
         "INSERT INTO message (partition, contact, run, step, visit, journey, version, channel, topic, status, reason, "
         "let_go_at, expires_at, attempts, available_at) SELECT d.partition, d.contact, d.run, CASE d.high WHEN 1 THEN "
         "'voucher' ELSE 'nudge' END, 1, 'bench', 1, 'email', 'offers', CASE WHEN k.state = 'given' THEN 'ready' "
-        f"ELSE 'blocked' END, CASE WHEN k.state = 'given' THEN NULL ELSE 'no_consent' END, d.due_at, d.due_at + {hours(24)}, "
-        "0, CASE WHEN k.state = 'given' THEN d.due_at END FROM due d LEFT JOIN consent k ON k.partition = d.partition "
+        f"ELSE 'blocked' END, CASE WHEN k.state = 'given' THEN NULL ELSE 'no_consent' END, d.due_at, "
+        f"d.due_at + {hours(24)}, 0, CASE WHEN k.state = 'given' THEN d.due_at END "
+        "FROM due d LEFT JOIN consent k ON k.partition = d.partition "
         "AND k.contact = d.contact AND k.topic = 'offers' AND k.channel = '*'"
     )
     log = (

@@ -27,6 +27,7 @@ from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
 from runner.engine.recover import recover
 from runner.engine.tick import EXACT, LIVE, Pace, tick
 from runner.engine.versions import Versions, load_versions
+from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.in_force import InForce, in_force
 
@@ -121,6 +122,8 @@ def _live_until(
     passes = 0
     while (ticked := tick(database, versions, now, pace)).more:
         passes += ticked.passes
+    if ticked.outdated:
+        raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; run again")
     total, more = Delivered(), True
     while more:
         part = deliver(database, versions, channels, now, exact=pace.exact, limit=BATCH)
@@ -302,7 +305,7 @@ class Daemon:
         ticked = tick(self._database, self._current(), self._clock())
         if ticked.contacts:
             logger.info("ticked: contacts=%d passes=%d", ticked.contacts, ticked.passes)
-        return ticked.more
+        return ticked.more or ticked.outdated
 
     def _deliverer(self, worker: _Worker) -> Callable[[], bool]:
         def step() -> bool:

@@ -278,10 +278,6 @@ def test_what_is_applied_while_the_daemon_runs_takes_effect(file_database: Datab
     assert [set(versions.current) for versions in opened.versions] == [set(), {"greet"}]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a tick does not look, in its own transaction, whether its versions are still those in force",
-)
 def test_an_event_after_an_apply_is_never_handled_by_the_versions_from_before_it(database: Database) -> None:
     before = load_versions(database)
     shop = Shop(database)

@@ -270,10 +270,6 @@ def test_a_channel_or_a_version_that_this_process_does_not_know_makes_messages_w
     assert hand_over(shop, Sink(), LATER).sent == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="versions_in_use leaves out a replaced version that nobody stands in, though its messages still wait",
-)
 def test_the_last_message_of_a_run_leaves_though_its_version_was_replaced(database: Database) -> None:
     shop = Shop(database)
     shop.sign_up("ana")

@@ -20,13 +20,15 @@ from runner.journey.model import (
     WaitFor,
     WaitUntil,
 )
-from runner.store.advance import decide, end_runs, leave_at_once, log_steps, rest
+from runner.store.advance import decide, end_runs, leave_at_once, log_steps
 from runner.store.exits import end_leaving_runs, exit_on_condition, plan_reviews
+from runner.store.receive import load_zones_of_pass
 from runner.store.sends import decide_sends
 from runner.store.splits import split
 from runner.store.statement import Connection
 from runner.store.timeline import occupied_nodes
 from runner.store.updates import update_values
+from runner.store.waits import rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,9 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> None:
             split(sql, node, connection, n)
         case Send(topic=topic):
             decide_sends(sql, node, connection, n, transactional=version.catalog.topics[topic].transactional)
-        case Update():
+        case Update(attributes=attributes):
             update_values(sql, node, connection, n)
+            if any(name == "timezone" for name, _ in attributes):
+                load_zones_of_pass(connection, n)
         case Goto() | Exit():
             leave_at_once(sql, node, connection, n)

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from runner.engine.advance import Passes, advance
 from runner.engine.receive import receive
-from runner.engine.versions import ANY_ZONE, Versions
+from runner.engine.versions import Versions
 from runner.store.database import Database
-from runner.store.receive import load_zones_of_pass
+from runner.store.in_force import in_force
 from runner.store.timeline import begin_batch, fire_timers, lock_partitions_with_work, names_in_pass, take
 from runner.store.working import empty_working_tables, forget_session, prepare_session, steady_plans
-from runner.store.zones import ensure_zones, known_zones
+from runner.store.zones import ensure_zones
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -43,11 +43,17 @@ EXACT = Pace(late_after=None, event_max_age=None)
 
 @dataclass(frozen=True, kw_only=True)
 class Ticked:
-    """``more``: something may still be due; tick again."""
+    """``more``: something may still be due; tick again. ``outdated``: nothing was done, since other versions are in
+    force by now; load them and tick again."""
 
     contacts: int
     passes: int
     more: bool
+    outdated: bool = False
+
+
+class _OutdatedError(Exception):
+    """Other versions are in force than those that the tick was given."""
 
 
 def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIVE) -> Ticked:
@@ -59,31 +65,40 @@ def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIV
         raise ValueError("`now` must carry its time zone")
     late_before = now - pace.late_after if pace.late_after is not None else _ALWAYS
     event_floor = now - pace.event_max_age if pace.event_max_age is not None else _ALWAYS
-    with database.begin() as connection:
-        partitions = lock_partitions_with_work(connection, now)
-        if not partitions:
-            return Ticked(contacts=0, passes=0, more=False)
-        try:
-            prepare_session(connection, versions.nodes)
-            steady_plans(connection)
-            empty_working_tables(connection)
-            ensure_zones(connection, known_zones() if ANY_ZONE in versions.zones else versions.zones)
-            contacts = begin_batch(connection, partitions, now, pace.contacts)
-            load_zones_of_pass(connection, 0)
-            passes = Passes(
-                connection=connection, versions=versions, exact=pace.exact, event_floor=event_floor
-            )
-            n = 1
-            while n <= pace.passes and take(connection, n, now, late_before):
-                names = names_in_pass(connection, n)
-                if None in names:
-                    fire_timers(connection, n)
-                events = names.keys() - {None}
-                if events:
-                    receive(passes, n, {name for name in events if name is not None})
-                advance(passes, n)
-                n += 1
-        except BaseException:
-            forget_session(connection)
-            raise
+    try:
+        with database.begin() as connection:
+            partitions = lock_partitions_with_work(connection, now)
+            if not partitions:
+                return Ticked(contacts=0, passes=0, more=False)
+            try:
+                prepare_session(connection, versions.nodes)
+                steady_plans(connection)
+                empty_working_tables(connection)
+                ensure_zones(connection, versions.zones)
+                contacts = begin_batch(connection, partitions, now, pace.contacts)
+                passes = Passes(
+                    connection=connection, versions=versions, exact=pace.exact, event_floor=event_floor
+                )
+                n = 1
+                while n <= pace.passes and take(connection, n, now, late_before):
+                    _handle(passes, n)
+                    n += 1
+            except BaseException:
+                forget_session(connection)
+                raise
+    except _OutdatedError:
+        return Ticked(contacts=0, passes=0, more=False, outdated=True)
     return Ticked(contacts=contacts, passes=n - 1, more=True)
+
+
+def _handle(passes: Passes, n: int) -> None:
+    # Asked after the instants were taken: an event that was stored after an `apply` is never taken without it.
+    if in_force(passes.connection) != passes.versions.in_force:
+        raise _OutdatedError
+    names = names_in_pass(passes.connection, n)
+    if None in names:
+        fire_timers(passes.connection, n)
+    events = {name for name in names if name is not None}
+    if events:
+        receive(passes, n, events)
+    advance(passes, n)

@@ -8,11 +8,12 @@ from datetime import datetime
 
 from runner.journey.catalog import Catalog
 from runner.journey.graph import Program, compile_program
-from runner.journey.model import Journey, WaitFor, WaitUntil
+from runner.journey.model import Journey
 from runner.journey.project import load_project
 from runner.journey.template import Template
 from runner.problem import JourneysError
 from runner.store.database import Database
+from runner.store.in_force import InForce, in_force
 from runner.store.program import ProgramSql
 from runner.store.tables import JourneyState
 from runner.store.versions import versions_in_use
@@ -41,7 +42,9 @@ class Version:
 class Versions:
     """The versions in use: those that contacts enter, and those that somebody is still in."""
 
-    def __init__(self, versions: tuple[Version, ...]) -> None:
+    def __init__(self, versions: tuple[Version, ...], in_force: InForce) -> None:
+        self.in_force = in_force
+        """What was in force when they were read."""
         # The order in which versions act within a pass.
         self._ordered = tuple(sorted(versions, key=lambda version: (version.journey.name, version.id)))
         self.by_id: Mapping[int, Version] = {version.id: version for version in self._ordered}
@@ -51,7 +54,7 @@ class Versions:
         self.nodes: Mapping[int, tuple[NodeRow, ...]] = {
             version.id: _node_rows(version.program) for version in self._ordered
         }
-        self.zones = frozenset(zone for version in self._ordered for zone in _zones(version))
+        self.zones = frozenset(version.catalog.timezone for version in self._ordered)
 
     def __iter__(self) -> Iterator[Version]:
         return iter(self._ordered)
@@ -63,12 +66,13 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
     Raises JourneysError where a stored version cannot be read by this release of the software.
     """
     with database.read() as connection:
-        rows = versions_in_use(connection)
+        rows, known = versions_in_use(connection), in_force(connection)
     loaded = []
     for row in rows:
-        known = previous.by_id.get(row.id) if previous else None
-        if known is not None:
-            program, catalog, templates, sql = known.program, known.catalog, known.templates, known.sql
+        compiled = previous.by_id.get(row.id) if previous else None
+        if compiled is not None:
+            program, catalog = compiled.program, compiled.catalog
+            templates, sql = compiled.templates, compiled.sql
         else:
             project = load_project(row.files)
             journey = project.journeys.get(row.journey)
@@ -93,7 +97,7 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
                 sql=sql,
             )
         )
-    return Versions(tuple(loaded))
+    return Versions(tuple(loaded), known)
 
 
 def _node_rows(program: Program) -> tuple[NodeRow, ...]:
@@ -106,17 +110,3 @@ def _node_rows(program: Program) -> tuple[NodeRow, ...]:
         )
         for node in program.nodes
     )
-
-
-ANY_ZONE = "*"
-"""Stands for every zone: the zone of a wait may come from data."""
-
-
-def _zones(version: Version) -> Iterator[str]:
-    yield version.catalog.timezone
-    for node in version.program.nodes:
-        match node.verb:
-            case WaitFor(local=local) | WaitUntil(local=local) if (
-                local is not None and local.timezone is not None
-            ):
-                yield ANY_ZONE

@@ -207,7 +207,7 @@ def names_in_pass(connection: Connection, n: int) -> dict[str | None, int]:
 _is_due = run.c.due_at <= wave.c.at
 _FIRE = Statement(
     insert(moving).from_select(
-        ["n", "version", "node", "partition", "contact", "run", "at", "from_node", "outcome"],
+        ["n", "version", "node", "partition", "contact", "run", "at", "from_node", "from_step", "outcome"],
         select(
             wave.c.n,
             run.c.version,
@@ -217,6 +217,7 @@ _FIRE = Statement(
             run.c.id,
             wave.c.at,
             case((_is_due, run.c.node)),
+            case((_is_due, run.c.step)),
             case((_is_due, node_step.c.timer_outcome)),
         )
         .select_from(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, exists, select
 
 from runner.store.insert import insert_new, upsert
-from runner.store.tables import JourneyState, RunStatus, journey, journey_version, run
+from runner.store.tables import JourneyState, MessageStatus, RunStatus, journey, journey_version, message, run
 from runner.store.types import constant
 
 
@@ -31,17 +31,27 @@ class StoredVersion:
     current: bool
 
 
+_TO_HAND_OVER = (MessageStatus.READY, MessageStatus.CLAIMED, MessageStatus.SENDING)
+
+
 def current_versions(connection: Connection) -> tuple[StoredVersion, ...]:
     """The version of each journey that contacts enter, by the journey's name."""
     return _versions(connection, _every_version().where(journey.c.version == journey_version.c.id))
 
 
 def versions_in_use(connection: Connection) -> tuple[StoredVersion, ...]:
-    """The current versions, and those that somebody is still in, by journey and age."""
+    """The current versions, those that somebody is still in, and those that still have messages to hand over, by
+    journey and age."""
     active = run.c.status == constant(RunStatus.ACTIVE.value)
     inside = exists(select(run.c.id).where(run.c.version == journey_version.c.id, active))
     current = journey.c.version == journey_version.c.id
-    return _versions(connection, _every_version().where(current | inside))
+    waiting = exists(
+        select(message.c.run).where(
+            message.c.version == journey_version.c.id,
+            message.c.status.in_([constant(status.value) for status in _TO_HAND_OVER]),
+        )
+    )
+    return _versions(connection, _every_version().where(current | inside | waiting))
 
 
 def _every_version() -> Select[Any]:

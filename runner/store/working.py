@@ -53,6 +53,7 @@ moving = Table(
     Column("run", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
     Column("from_node", SmallInteger, comment="the node that it left; NULL where it has just been taken up"),
+    Column("from_step", ByCodePoint, comment="the step of that node"),
     Column("outcome", ByCodePoint, comment="how it left"),
     Column("reason", ByCodePoint, comment="of an exit; NULL otherwise"),
     prefixes=["TEMPORARY"],

@@ -227,8 +227,10 @@ class Contact:
                     return None
                 value = as_date_or_instant(stored)
                 zone = self._zone(local, run)
-                if isinstance(value, datetime):
+                if isinstance(value, datetime) and (local is None or local.at is None):
                     return due_after(value, zone, offset, local)
+                if isinstance(value, datetime):
+                    value = value.astimezone(zone).date()
                 return due_on(value, zone, offset, local)
         raise AssertionError("nobody waits there")
 

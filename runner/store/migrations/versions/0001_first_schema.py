@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """The first schema."""
 
 from __future__ import annotations
