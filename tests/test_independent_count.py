@@ -164,7 +164,7 @@ def test_the_command_says_the_same_twice(
         file = tmp_path / f"{attempt}.ndjson"
         arguments = [
             "backtest",
-            str(EXTRACT),
+            str(folder),
             "--grant",
             "offers",
             "--format",
