@@ -14,6 +14,7 @@ their stored form (see ``runner.journey.values``); days and microseconds count f
 ``journeys_after(a, b)``              ``a`` where it is later than ``b`` and before the year 2255; microseconds
 ``journeys_earliest(a, …)``           SQLite only: the least that is not NULL
 ``journeys_bucket(text)``             ``runner.journey.bucket``
+``journeys_key(text)``                ``text``, or its SHA-256 where it is too long for an index
 ``journeys_lower(text)``              by the table of ``runner.journey.expression.lower``
 ``journeys_endswith(text, affix)``    and ``journeys_startswith``
 ``journeys_matches(text, pattern)``   SQLite only: whether the portable pattern is found
@@ -24,6 +25,7 @@ their stored form (see ``runner.journey.values``); days and microseconds count f
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -58,6 +60,16 @@ def register(connection: sqlite3.Connection) -> None:
     """Make the functions known to one SQLite connection."""
     for name, (arguments, function) in _FUNCTIONS.items():
         connection.create_function(f"journeys_{name}", arguments, function, deterministic=True)
+
+
+LONGEST_KEY = 200
+"""Code points of a value that stands in an index as it is: PostgreSQL's index rows hold some 2,700 bytes."""
+
+
+def _key(text: str | None) -> str | None:
+    if text is None or len(text) <= LONGEST_KEY:
+        return text
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _in_range(millionths: int) -> int | None:
@@ -168,6 +180,7 @@ def _pluck(text: str | None, *path: str) -> str | None:
 
 _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "bucket": (1, bucket),
+    "key": (1, _key),
     "add": (2, _add),
     "subtract": (2, _subtract),
     "multiply": (2, _multiply),
@@ -238,6 +251,12 @@ def _horner() -> str:
 
 
 POSTGRESQL_DDL: tuple[str, ...] = (
+    _function(
+        "key",
+        "text",
+        "text",
+        f"CASE WHEN length($1) > {LONGEST_KEY} THEN encode(sha256(convert_to($1, 'UTF8')), 'hex') ELSE $1 END",
+    ),
     _function(
         "bucket",
         "text",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runner.journey.builder.kinds import WRITABLE, a_kind
-from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
+from runner.journey.builder.notes import Notes, fields_of, items_of, sentence, text_of
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
 from runner.journey.catalog import Catalog
-from runner.journey.expression import Expression, Scope
+from runner.journey.expression import Expression, Scope, turn_problem
 from runner.journey.model import Again, Entry, EventTrigger, ExitRule, Goal, Journey, Reentry
 from runner.journey.values import BOOLEAN, NUMBER, ValueType
 from runner.journey.words import did_you_mean
@@ -178,7 +178,10 @@ class _JourneyBuilder:
             if fields is None:
                 continue
             event, where = self.steps.event_and_where(fields)
-            when = self.notes.expression(fields.get("when"), self.scope, expect=BOOLEAN)
+            condition = fields.get("when")
+            when = self.notes.expression(condition, self.scope, expect=BOOLEAN)
+            if condition is not None and when is not None and (problem := turn_problem(when)) is not None:
+                self.notes.note("exit/no-turn", sentence(problem), condition.span)
             if reason and (event or when):
                 made.append(ExitRule(reason=reason, event=event, where=where, when=when))
         return tuple(made)
