@@ -59,11 +59,9 @@ def trigger(
         row = sql.row(wave, with_run=False, with_event=True)
         # The event that may start a run is what `trigger` will be in it: `entry.per` reads it so.
         per_row = replace(row, trigger=event.c.properties)
-        per = (
-            text_value(journey.entry.per, per_row, sql.dialect)
-            if journey.entry.per
-            else literal("", ByCodePoint())
-        )
+        per: ColumnElement[str] = literal("", ByCodePoint())
+        if journey.entry.per is not None:
+            per = func.journeys_key(text_value(journey.entry.per, per_row, sql.dialect), type_=ByCodePoint())
         on = run.alias("on")
         active = and_(
             on.c.partition == wave.c.partition,
