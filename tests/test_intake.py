@@ -186,7 +186,11 @@ def test_no_file_makes_the_reader_fail(
     read(path)
 
 
-@pytest.mark.parametrize("content", [b"plain", gzip.compress(b"{}\n" * 10_000)[:-20], b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "content",
+    [b"plain", gzip.compress(b"{}\n" * 10_000)[:-20], b"\x1f\x8b"],
+    ids=["no gzip", "cut off", "header alone"],
+)
 def test_a_broken_gzip_file_is_said(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "events.ndjson.gz"
     path.write_bytes(content)
