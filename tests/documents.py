@@ -1,0 +1,76 @@
+"""The pages of the documentation, and the examples in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference.md"
+"""Made from the schemas and the rules; its examples are run where they come from."""
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+_BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """An example: its language, its text, and the line of the page on which it begins."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(*languages: str) -> list[Block]:
+    """The examples in these languages, page by page, those of the reference left out."""
+    return [
+        block for page in PAGES if page != REFERENCE for block in _blocks(page) if block.language in languages
+    ]
+
+
+def block_of(page: Path, language: str, containing: str) -> Block:
+    """The only example of ``page`` in ``language`` that contains a text."""
+    (found,) = (block for block in _blocks(page) if block.language == language and containing in block.text)
+    return found
+
+
+def _blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for match in _BLOCK.finditer(text):
+        yield Block(
+            page=page,
+            line=text.count("\n", 0, match.start("text")),
+            language=match["language"],
+            text=match["text"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command of a ``console`` example, and the lines that it prints there."""
+
+    line: str
+    printed: str
+
+    def prints(self, actual: str) -> bool:
+        """Whether ``actual`` is what the example shows. ``…`` stands for any text, on a line of its own for any lines;
+        an example that shows nothing leaves it open."""
+        if not self.printed.strip():
+            return True
+        pattern = re.escape(self.printed.rstrip("\n"))
+        pattern = re.sub(r"(?m)^…$", r"(?s:.*)", pattern.replace(r"\n", "\n")).replace("…", "[^\n]*")
+        return re.fullmatch(pattern, actual.rstrip("\n")) is not None
+
+
+def commands(block: Block) -> Iterator[Command]:
+    """The commands of a ``console`` example, which begin with ``$``."""
+    for part in re.split(r"(?m)^\$ ", block.text)[1:]:
+        line, _, printed = part.partition("\n")
+        yield Command(line=line, printed=printed)
