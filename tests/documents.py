@@ -17,9 +17,10 @@ _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.DOTAL
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """An example: its language, its text, and the line of the page on which it begins."""
+    """An example: its language, its text, the heading under which it stands, and the line on which it begins."""
 
     page: Path
+    heading: str
     line: int
     language: str
     text: str
@@ -44,8 +45,10 @@ def block_of(page: Path, language: str, containing: str) -> Block:
 def _blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for match in _BLOCK.finditer(text):
+        headings = re.findall(r"^#+ (.+)$", text[: match.start()], re.MULTILINE)
         yield Block(
             page=page,
+            heading=headings[-1] if headings else "",
             line=text.count("\n", 0, match.start("text")),
             language=match["language"],
             text=match["text"],
