@@ -67,12 +67,12 @@ def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIV
     event_floor = now - pace.event_max_age if pace.event_max_age is not None else _ALWAYS
     try:
         with database.begin() as connection:
+            steady_plans(connection)
             partitions = lock_partitions_with_work(connection, now)
             if not partitions:
                 return Ticked(contacts=0, passes=0, more=False)
             try:
                 prepare_session(connection, versions.nodes)
-                steady_plans(connection)
                 empty_working_tables(connection)
                 ensure_zones(connection, versions.zones)
                 contacts = begin_batch(connection, partitions, now, pace.contacts)
