@@ -20,15 +20,15 @@ from runner.journey.model import (
     WaitFor,
     WaitUntil,
 )
-from runner.store.advance import decide, end_runs, leave_at_once, log_steps
-from runner.store.exits import end_leaving_runs, exit_on_condition, plan_reviews
-from runner.store.receive import load_zones_of_pass
-from runner.store.sends import decide_sends
-from runner.store.splits import split
+from runner.store.passes.advance import decide, end_runs, leave_at_once, log_steps
+from runner.store.passes.exits import end_leaving_runs, exit_on_condition, plan_reviews
+from runner.store.passes.receive import load_zones_of_pass
+from runner.store.passes.sends import decide_sends
+from runner.store.passes.splits import split
+from runner.store.passes.timeline import occupied_nodes
+from runner.store.passes.updates import update_values
+from runner.store.passes.waits import rest
 from runner.store.statement import Connection
-from runner.store.timeline import occupied_nodes
-from runner.store.updates import update_values
-from runner.store.waits import rest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from runner.journey.model import Send
 from runner.store import messages
 from runner.store.database import Database, Deployment
 from runner.store.messages import Change, Claimed, Held, MessageKey
-from runner.store.sends import ADDRESS_OF
+from runner.store.passes.sends import ADDRESS_OF
 from runner.store.tables import ConsentState, MessageStatus
 
 logger = logging.getLogger(__name__)

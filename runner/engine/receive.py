@@ -12,18 +12,18 @@ from runner.engine.advance import Passes
 from runner.engine.versions import Version
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED
 from runner.journey.model import Again, WaitEvent
-from runner.store.entry import end_for_restart, enter, refresh, trigger
-from runner.store.exits import (
+from runner.store.passes.entry import end_for_restart, enter, refresh, trigger
+from runner.store.passes.exits import (
     exit_on_condition_after_event,
     exit_on_event,
     exit_on_goal,
     plan_reviews,
 )
-from runner.store.goals import count_goals
-from runner.store.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
+from runner.store.passes.goals import count_goals
+from runner.store.passes.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
+from runner.store.passes.waits import moves_with_contact, take_up_again, wake
 from runner.store.tables import JourneyState
 from runner.store.types import EPOCH
-from runner.store.waits import moves_with_contact, take_up_again, wake
 
 
 def receive(passes: Passes, n: int, events: Set[str]) -> None:

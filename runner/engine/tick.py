@@ -10,8 +10,14 @@ from runner.engine.receive import receive
 from runner.engine.versions import Versions
 from runner.store.database import Database
 from runner.store.in_force import in_force
-from runner.store.timeline import begin_batch, fire_timers, lock_partitions_with_work, names_in_pass, take
-from runner.store.working import empty_working_tables, forget_session, prepare_session, steady_plans
+from runner.store.passes.timeline import (
+    begin_batch,
+    fire_timers,
+    lock_partitions_with_work,
+    names_in_pass,
+    take,
+)
+from runner.store.passes.working import empty_working_tables, forget_session, prepare_session, steady_plans
 from runner.store.zones import ensure_zones
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)

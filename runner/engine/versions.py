@@ -14,10 +14,10 @@ from runner.journey.template import Template
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.in_force import InForce, in_force
-from runner.store.program import ProgramSql
+from runner.store.passes.program import ProgramSql
+from runner.store.passes.working import NodeRow
 from runner.store.tables import JourneyState
 from runner.store.versions import versions_in_use
-from runner.store.working import NodeRow
 
 
 @dataclass(frozen=True, kw_only=True)

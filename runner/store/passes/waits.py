@@ -28,11 +28,10 @@ from runner.journey.expression import Expression
 from runner.journey.graph import Node
 from runner.journey.model import Again, Leave, WaitEvent, WaitFor, WaitUntil
 from runner.journey.values import Kind
-from runner.store.advance import RUN_KEY_AND_INSTANT, at_node, pass_on
-from runner.store.exits import turn
 from runner.store.localtime import due_after, due_on, local_microseconds, midnight
-from runner.store.predicates import Row, day_microseconds, instant_microseconds, predicate, value
-from runner.store.program import (
+from runner.store.passes.advance import RUN_KEY_AND_INSTANT, at_node, pass_on
+from runner.store.passes.exits import turn
+from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
     PASS,
@@ -41,11 +40,12 @@ from runner.store.program import (
     of_run,
     with_event_and_contact,
 )
+from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.working import moving, resting, wave
+from runner.store.predicates import Row, day_microseconds, instant_microseconds, predicate, value
 from runner.store.statement import Statement
 from runner.store.tables import contact, run, zone_offset
-from runner.store.timeline import ACTIVE
 from runner.store.types import Instant, constant, earliest, instant_of, microseconds_of, shifted
-from runner.store.working import moving, resting, wave
 from runner.store.zones import ensure_zones, known_zone
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())

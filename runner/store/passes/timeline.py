@@ -26,10 +26,10 @@ from sqlalchemy import (
     union_all,
 )
 
+from runner.store.passes.working import moving, node_step, wave
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant, shifted
-from runner.store.working import moving, node_step, wave
 
 ACTIVE = run.c.status == constant("active")
 _now = bindparam("now", type_=Instant())

@@ -13,12 +13,12 @@ from sqlalchemy.sql.selectable import CTE, Subquery
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Program
+from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.working import moving, wave
 from runner.store.predicates import Row
 from runner.store.statement import Statement
 from runner.store.tables import contact, event, run
-from runner.store.timeline import ACTIVE
 from runner.store.types import ByCodePoint
-from runner.store.working import moving, wave
 
 PASS = bindparam("n", type_=Integer())
 

@@ -21,12 +21,12 @@ from sqlalchemy import (
 from runner.journey.catalog import EVERY_CHANNEL
 from runner.journey.graph import Node
 from runner.journey.model import Send
-from runner.store.advance import arrivals, at_node, pass_on
-from runner.store.program import ProgramSql
+from runner.store.passes.advance import arrivals, at_node, pass_on
+from runner.store.passes.program import ProgramSql
+from runner.store.passes.working import moving
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, MessageStatus, consent, contact, message
 from runner.store.types import constant, shifted
-from runner.store.working import moving
 
 ADDRESS_OF = {"email": "email", "sms": "phone", "phone": "phone"}
 """Which field of the contact a channel needs. Other channels (a webhook, say) need none."""

@@ -30,14 +30,14 @@ from sqlalchemy import (
 
 from runner.journey.duration import Duration
 from runner.journey.model import Again, Journey, Reentry
-from runner.store.exits import into_leaving
+from runner.store.passes.exits import into_leaving
+from runner.store.passes.program import PASS, WAVE_CONTACT, WAVE_EVENT, ProgramSql
+from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.working import entering, moving, wave
 from runner.store.predicates import predicate, text_value
-from runner.store.program import PASS, WAVE_CONTACT, WAVE_EVENT, ProgramSql
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, event, run
-from runner.store.timeline import ACTIVE
 from runner.store.types import ByCodePoint, Instant, Json, constant, shifted
-from runner.store.working import entering, moving, wave
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
 _SINCE = bindparam("since", type_=Instant())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, and_, func, insert, literal, null, select
 
+from runner.store.passes.program import PASS, ProgramSql, of_run
+from runner.store.passes.working import wave
 from runner.store.predicates import millionths, predicate
-from runner.store.program import PASS, ProgramSql, of_run
 from runner.store.statement import Statement
 from runner.store.tables import LET_GO, contact, conversion, event, message, run
 from runner.store.types import constant, shifted
-from runner.store.working import wave
 
 
 def count_goals(sql: ProgramSql, connection: Connection, n: int) -> int:

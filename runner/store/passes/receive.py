@@ -24,10 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED
+from runner.store.passes.working import wave
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, consent, consent_log, contact, event, zone_offset
 from runner.store.types import Json, constant, json_has, json_member, json_merged, json_text, json_without
-from runner.store.working import wave
 from runner.store.zones import ensure_zones, known_zone
 
 _n = bindparam("n", type_=Integer())

@@ -19,8 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runner.store.predicates import next_turn, predicate
-from runner.store.program import (
+from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
     PASS,
@@ -30,11 +29,12 @@ from runner.store.program import (
     of_run,
     with_event_and_contact,
 )
+from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.working import leaving, moving, wave
+from runner.store.predicates import next_turn, predicate
 from runner.store.statement import Statement
 from runner.store.tables import MessageStatus, RunStatus, contact, conversion, message, run
-from runner.store.timeline import ACTIVE
 from runner.store.types import constant, earliest
-from runner.store.working import leaving, moving, wave
 
 _STAGE = bindparam("stage", type_=Integer())
 _COLUMNS = ["stage", "partition", "contact", "run", "at", "reason"]

@@ -22,13 +22,13 @@ from sqlalchemy import (
 from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.graph import Node
 from runner.journey.model import Update
-from runner.store.advance import at_node, leave_at_once
+from runner.store.passes.advance import at_node, leave_at_once
+from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql, of_run
+from runner.store.passes.working import moving
 from runner.store.predicates import json_value, value
-from runner.store.program import MOVING_CONTACT, MOVING_RUN, ProgramSql, of_run
 from runner.store.statement import Statement
 from runner.store.tables import contact, event, event_id_sequence, run
 from runner.store.types import ByCodePoint, Json, json_merged, json_object, tags_changed
-from runner.store.working import moving
 
 _RANK = bindparam("rank", type_=Integer())
 OWN_FIELDS = ("email", "phone", "timezone", "locale")

@@ -9,11 +9,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.graph import Node
 from runner.journey.model import Split
-from runner.store.advance import at_node, pass_on
-from runner.store.program import MOVING_CONTACT, MOVING_RUN, ProgramSql
+from runner.store.passes.advance import at_node, pass_on
+from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql
+from runner.store.passes.working import moving
 from runner.store.statement import Statement
 from runner.store.tables import assignment, contact, run
-from runner.store.working import moving
 
 
 def split(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:

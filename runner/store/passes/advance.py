@@ -29,8 +29,7 @@ from sqlalchemy import (
 from runner.journey.expression import Expression
 from runner.journey.graph import Node
 from runner.journey.model import Branch, Condition
-from runner.store.predicates import predicate
-from runner.store.program import (
+from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
     PASS,
@@ -38,11 +37,12 @@ from runner.store.program import (
     evaluated_once,
     of_run,
 )
+from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.working import moving
+from runner.store.predicates import predicate
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, run, step_log
-from runner.store.timeline import ACTIVE
 from runner.store.types import ByCodePoint, constant
-from runner.store.working import moving
 
 _MOVING_COLUMNS = [
     "n",
