@@ -19,14 +19,16 @@ from channels.file import FileChannel
 from runner import daemon
 from runner.cli import run as journeys
 from runner.daemon import Daemon, Pulse, Stage, run_once, run_virtual
+from runner.engine.apply import apply_project
 from runner.engine.deliver import LEASE, Delivered
 from runner.engine.tick import tick
 from runner.engine.versions import Versions, load_versions
+from runner.journey.project import load_project
 from runner.problem import JourneysError
 from runner.settings import default_database
 from runner.store import messages
 from runner.store.database import Database
-from tests.shop import FILES, START, Shop, Sink
+from tests.shop import FILES, GREET, START, Shop, Sink
 
 QUICK = Pulse(every=timedelta(milliseconds=20))
 
@@ -287,6 +289,17 @@ def test_an_event_after_an_apply_is_never_handled_by_the_versions_from_before_it
     while tick(database, before, START).more:
         pass
     shop.tick(START)
+    assert shop.statuses() == {"ana/hello": "ready"}
+
+
+def test_an_event_that_waits_while_a_version_is_applied_enters_the_new_one(database: Database) -> None:
+    shop = Shop(database)
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up", START, plan="pro", seats=1)])
+    later = load_project({**FILES, "journeys/greet/journey.yaml": GREET.replace("wait: 1d", "wait: 2d")})
+    apply_project(database, later, now=START + timedelta(seconds=1), author="tests", git_commit=None)
+    shop.versions = load_versions(database)
+    shop.tick(START + timedelta(seconds=2))
     assert shop.statuses() == {"ana/hello": "ready"}
 
 

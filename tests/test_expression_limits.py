@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.journey.expression import Expression, ExpressionError, Finding, parse_expression
@@ -157,6 +157,8 @@ PUNCTUATION = st.text(alphabet="()[]{}\"'\\.=!&|<>+-*/,:#ab1 \n", max_size=60)
         st.lists(WORDS, max_size=40).map("".join),
     )
 )
+@example(source="EU.A")
+@example(source="today.x")
 @settings(max_examples=600, deadline=None)
 def test_any_text_is_an_expression_or_an_error(source: str) -> None:
     findings: list[Finding] | None = None

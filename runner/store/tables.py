@@ -147,7 +147,10 @@ journey = Table(
     Column("name", ByCodePoint, primary_key=True),
     Column("version", Integer, ForeignKey("journey_version.id"), nullable=False),
     Column(
-        "since", Instant, nullable=False, comment="only what is received from then on enters this version"
+        "since",
+        Instant,
+        nullable=False,
+        comment="the first apply; only what is received from then on enters the journey",
     ),
     Column("state", ByCodePoint, nullable=False),
     _one_of("state", JourneyState),

@@ -18,7 +18,7 @@ from runner.store.types import constant
 class StoredVersion:
     """A version as it was applied. ``files`` maps each path to the text that it was compiled from.
 
-    ``current``: contacts enter it, if they are heard of at ``since`` or later. ``state`` is that of the
+    ``current``: contacts enter it, by what is received at ``since`` (the first apply of the journey) or later. ``state`` is that of the
     journey.
     """
 
@@ -121,7 +121,9 @@ def store_version(
     connection.execute(
         entered.on_conflict_do_update(
             index_elements=["name"],
-            set_={"version": entered.excluded.version, "since": entered.excluded.since},
+            # `since` stays: what was received before this version, and is not handled yet, enters it. Otherwise each
+            # apply would lose the triggers of the moment.
+            set_={"version": entered.excluded.version},
         ),
         {"name": journey_name, "version": version, "since": now, "state": JourneyState.LIVE.value},
     )

@@ -188,9 +188,7 @@ class Builder:
             self.report(
                 root, "unknown-name", "there is no name `account`", did_you_mean("contact", ["contact"])
             )
-        elif isinstance(root, ast.Name):
-            self.name(root)
-        else:
+        elif not isinstance(root, ast.Name) or self.name(root) is not None:
             names = listing(ROOTS)
             message = f"nothing can be read from {self.quoted(root)} with a dot or brackets"
             self.report(node, "unsupported-syntax", message, f"only these have properties: {names}, last(…)")
