@@ -150,7 +150,7 @@ journey = Table(
         "since",
         Instant,
         nullable=False,
-        comment="the first apply; only what is received from then on enters the journey",
+        comment="its first apply; what is received from then on enters it",
     ),
     Column("state", ByCodePoint, nullable=False),
     _one_of("state", JourneyState),

@@ -18,8 +18,8 @@ from runner.store.types import constant
 class StoredVersion:
     """A version as it was applied. ``files`` maps each path to the text that it was compiled from.
 
-    ``current``: contacts enter it, by what is received at ``since`` (the first apply of the journey) or later. ``state`` is that of the
-    journey.
+    ``current``: contacts enter it, by what is received at ``since`` (the first apply of the journey) or later.
+    ``state`` is that of the journey.
     """
 
     id: int

@@ -351,7 +351,7 @@ def upgrade() -> None:
             "since",
             Instant(),
             nullable=False,
-            comment="the first apply; only what is received from then on enters the journey",
+            comment="its first apply; what is received from then on enters it",
         ),
         sa.Column("state", ByCodePoint(), nullable=False),
         sa.CheckConstraint("state IN ('live', 'paused')", name=op.f("ck_journey_state_is_known")),
