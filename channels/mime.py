@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html as html_entities
 import re
 from dataclasses import dataclass
 from email import message_from_bytes
@@ -56,7 +55,7 @@ class Mail:
 
 
 def build(message: Message) -> Mail:
-    """The message as an email: a text part always, the HTML beside it where there is one.
+    """The message as an email: its text always, the HTML beside it where there is one.
 
     ``Date`` is the instant at which policy let it go and ``Message-ID`` is made of the idempotency key, so every
     attempt builds the same bytes. Raises Unfit where an address is none, a header holds control characters or
@@ -81,7 +80,7 @@ def build(message: Message) -> Mail:
         if name not in ("From", "To", "Reply-To"):
             _check_value(name, value)
 
-    text = _lines(message.text or (plain_text(message.html) if message.html else ""))
+    text = _lines(message.text)
     parts = [("plain", text)] + ([("html", _lines(message.html))] if message.html else [])
     content = _assemble(meant, parts)
     _compare(content, meant, parts)
@@ -259,32 +258,3 @@ def _unwritten(raw: str) -> str:
     return _OUR_WORD.sub(
         lambda word: base64.b64decode(word[1]).decode("utf-8", "replace"), _BETWEEN_WORDS.sub(r"\1", unfolded)
     )
-
-
-_INVISIBLE = re.compile(r"<!--.*?-->|<(head|style|script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
-_LINK = re.compile(
-    r"<a\b[^>]*?\bhref\s*=\s*(\"[^\"]*\"|'[^']*')[^>]*>(.*?)</a\s*>", re.DOTALL | re.IGNORECASE
-)
-_ITEM = re.compile(r"<li\b[^>]*>", re.IGNORECASE)
-_BREAK = re.compile(r"<br\b[^>]*>|</(?:tr|li|div)\s*>", re.IGNORECASE)
-_PARAGRAPH = re.compile(r"</?(?:p|h[1-6]|ul|ol|table|blockquote|section|article|hr)\b[^>]*>", re.IGNORECASE)
-_CELL = re.compile(r"</t[dh]\s*>", re.IGNORECASE)
-_SPACES = re.compile(r"[ \t\u00a0]+")
-_AROUND_BREAK = re.compile(r" ?\n ?")
-_TAG = re.compile(r"<[^>]*>")
-
-
-def plain_text(html: str) -> str:
-    """The text of an HTML body: its paragraphs, line breaks, list items, and links with their address."""
-
-    def link(match: re.Match[str]) -> str:
-        target, label = match[1][1:-1], match[2]
-        shown = _TAG.sub("", label).strip()
-        return label if not target or shown == target or target.startswith("#") else f"{label} ({target})"
-
-    text = re.sub(r"\s+", " ", _INVISIBLE.sub(" ", html))
-    text = _ITEM.sub("\n- ", _LINK.sub(link, text))
-    text = _CELL.sub(" ", _PARAGRAPH.sub("\n\n", _BREAK.sub("\n", text)))
-    text = html_entities.unescape(_TAG.sub("", text))
-    text = _AROUND_BREAK.sub("\n", _SPACES.sub(" ", text))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

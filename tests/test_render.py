@@ -250,7 +250,15 @@ LOCALES = {
 )
 def test_a_message_is_in_the_best_locale_throughout(locale: str | None, subject: str, text: str) -> None:
     made = content(recipient=replace(ANA, locale=locale), files=LOCALES)
-    assert (made.subject, made.html, made.text) == (subject, subject, text)
+    assert (made.subject, made.html, made.text.strip()) == (subject, subject, text or subject)
+
+
+def test_text_is_made_of_html_where_there_is_only_html() -> None:
+    front = "subject: x\npreheader: seen beside the subject"
+    made = content(
+        '<p>Hi <b>Ana</b>,</p><p>see <a href="https://x.example/?a=1&amp;b=2">it</a></p>', front=front
+    )
+    assert made.text == "Hi Ana,\n\nsee it (https://x.example/?a=1&b=2)\n"
 
 
 def test_the_order_of_locales() -> None:

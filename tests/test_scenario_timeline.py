@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -89,6 +90,10 @@ def sent(at: str, step: str = "remind", subject: str = "Your cart of 80", **more
     )
 
 
+SUBJECT_WITHOUT_90 = 'the subject does not contain "90"; it is "Your cart of 80"'
+TEXT_WITHOUT_90 = 'the text does not contain "90"; the nearest line is "80 EUR are waiting"'
+
+
 def blocked(at: str, reason: str = "no_consent", step: str = "remind") -> Happening:
     return Happening(
         at=after(at), kind=Kind.BLOCKED, journey="cart", name=step, detail=reason, channel="email"
@@ -120,8 +125,8 @@ def test_what_is_expected_and_happens_at_its_instant_passes() -> None:
         (send("1h", blocked="no_consent"), sent("1h"), "was not blocked"),
         (send("1h", blocked="no_address"), blocked("1h"), "was blocked: no_consent"),
         (send("1h", channel="sms"), sent("1h"), "expected by sms, went by email"),
-        (send("1h", subject_contains=("90",)), sent("1h"), 'the subject does not contain "90"'),
-        (send("1h", text_contains=("90",)), sent("1h"), 'the text does not contain "90"'),
+        (send("1h", subject_contains=("90",)), sent("1h"), SUBJECT_WITHOUT_90),
+        (send("1h", text_contains=("90",)), sent("1h"), TEXT_WITHOUT_90),
         (send("1h"), sent("1h", trouble="the template fails"), "the template fails"),
         (exits("1h"), happened("2h", Kind.EXITED, "bought"), "expected at 1h, happened at 2h"),
         (
@@ -276,3 +281,12 @@ def test_a_failure_reads_like_this() -> None:
         ),
     )
     golden("scenario/failure.out", comparison_text(case, decided) + "\n")
+
+
+def test_of_several_lines_the_nearest_is_shown() -> None:
+    text = "Dear Ana,\n\nyour cart of 80 EUR is waiting.\n\nThe shop"
+    message = replace(sent("1h"), text=text)
+    (row,) = compare(scenario(send("1h", text_contains=("cart of 90 EUR",))), [message]).rows
+    assert row.why.endswith('the nearest line is "your cart of 80 EUR is waiting."')
+    (row,) = compare(scenario(send("1h", text_contains=("x",))), [replace(message, text="")]).rows
+    assert row.why.endswith("it is empty")

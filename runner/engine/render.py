@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jinja2 import TemplateSyntaxError
 from markupsafe import escape
 
+from channels.plain_text import plain_text
 from runner.engine.sandbox import BUDGET, LARGEST_OUTPUT, ZONE, Budget, compiled
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.fit import present
@@ -42,8 +43,8 @@ class Recipient:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A rendered message. ``locale`` is the one of the template that was used; ``text`` is empty where only HTML was
-    written; ``sender_name`` and ``sender_address`` are None unless the template has a ``from``."""
+    """A rendered message. ``locale`` is the one of the template that was used; Where only HTML was written, ``text`` is
+    made of it; ``sender_name`` and ``sender_address`` are None unless the template has a ``from``."""
 
     locale: str
     subject: str
@@ -96,7 +97,7 @@ def render(
     return Content(
         locale=locale,
         subject=header("subject"),
-        text=_body(text, values) if text else "",
+        text=_body(text, values) if text else plain_text(body or ""),
         html=_with_preheader(body, header("preheader")) if body is not None else None,
         sender_name=sender_name,
         sender_address=sender_address,

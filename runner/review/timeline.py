@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from difflib import SequenceMatcher
 from enum import StrEnum
 
 from runner.journey.scenario import Expected, ExpectedCompletion, ExpectedExit, ExpectedSend, Never, Scenario
@@ -218,16 +219,39 @@ def _differences(scenario: Scenario, wanted: Expected, item: Happening) -> list[
         found.append(item.trouble)
     elif item.kind is Kind.SENT:
         found.extend(
-            f'the subject does not contain "{part}"'
+            f'the subject does not contain "{part}"; it is "{item.subject or ""}"'
             for part in wanted.subject_contains
             if part not in (item.subject or "")
         )
         found.extend(
-            f'the text does not contain "{part}"'
+            f'the text does not contain "{part}"; {_nearest(part, item.text or "")}'
             for part in wanted.text_contains
             if part not in (item.text or "")
         )
     return found
+
+
+MOST_LINES = 2_000
+"""Lines of a text that are looked at for the one that comes nearest."""
+LONGEST_LINE = 200
+
+
+def _nearest(part: str, text: str) -> str:
+    """The line of ``text`` that comes nearest to ``part``, as half a sentence."""
+    lines = [line for each in text.splitlines() if (line := each.strip())][:MOST_LINES]
+    if not lines:
+        return "it is empty"
+    matcher = SequenceMatcher(b=part.lower(), autojunk=False)
+
+    def likeness(line: str) -> float:
+        """How much of ``part`` the line holds, of equal lines the shorter one."""
+        matcher.set_seq1(line[:LONGEST_LINE].lower())
+        shared = sum(block.size for block in matcher.get_matching_blocks() if block.size > 1)
+        return shared + matcher.ratio()
+
+    nearest = max(lines, key=likeness)
+    shown = nearest if len(nearest) <= LONGEST_LINE else f"{nearest[:LONGEST_LINE]}…"
+    return f'the nearest line is "{shown}"'
 
 
 def _in_their_order(expected: Sequence[Expected], happened: Sequence[Happening]) -> list[Expected]:
