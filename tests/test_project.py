@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from standard_project import CASES, JOURNEY, STANDARD, standard_files
 
 from runner.journey.project import load_project, read_files, read_folder
@@ -90,6 +92,9 @@ SAME = [
     ("an attribute in short", CATALOG, ("vip: {type: boolean}", "vip: boolean")),
     ("a topic that is not used", CATALOG, ("topics:\n", "topics:\n  more: {title: More, opt_in: soft}\n")),
     ("an event that is not used", CATALOG, ("events:\n", "events:\n  Clicked: {}\n")),
+    ("an attribute that is not used", CATALOG, ("attributes:\n", "attributes:\n  shoe_size: number\n")),
+    ("a channel that is not used", CATALOG, ("channels:\n", "channels:\n  push: {}\n")),
+    ("another type of a property that is not read", CATALOG, ("ends: date", "ends: datetime")),
 ]  # fmt: skip
 
 OTHER = [
@@ -98,7 +103,6 @@ OTHER = [
     ("another arm", JOURNEY, ("name: control, percent: 33.34", "name: nothing, percent: 33.34")),
     ("another text", "journeys/demo/hello.txt", ("Hello {{", "Dear {{")),
     ("another subject", "journeys/demo/hello.html", ("subject: Hello", "subject: Good day")),
-    ("another type of an event's property", CATALOG, ("ends: date", "ends: datetime")),
     ("another list", CATALOG, ("EU: [AT, BE, DE]", "EU: [AT, BE, DE, FR]")),
     ("another segment", CATALOG, ("> 500", "> 600")),
     ("another sender", CATALOG, ("hello@shop.example", "shop@shop.example")),
@@ -117,6 +121,86 @@ def test_makes_no_new_version(path: str, change: tuple[str, str]) -> None:
 def test_makes_a_new_version(path: str, change: tuple[str, str]) -> None:
     before, after = changed(path, change)
     assert hashed(before) != hashed(after)
+
+
+ENTRIES = {
+    "attributes": ["by_expression", "by_segment", "by_template", "in_subject", "written", "unused"],
+    "properties": ["by_expression", "in_history", "by_template", "in_where", "unused"],
+}
+TYPES = ["string", "number", "boolean", "date", "datetime"]
+READING = """\
+journey: demo
+language: 1
+title: Reads a little
+topic: tips
+trigger: {event: Started, where: event.in_where is not None}
+steps:
+  - {id: one, condition: contact.by_expression is None and trigger.by_expression is None}
+  - {id: two, condition: last("Started").in_history is None and in_segment("some")}
+  - {id: note, update: {set: {written: null}}}
+  - {id: hello, send: email}
+"""
+
+
+@st.composite
+def catalogs(draw: st.DrawFn) -> dict[str, dict[str, str]]:
+    """A type for each attribute, and for each property of the event that starts the journey."""
+    return {kind: {name: draw(st.sampled_from(TYPES)) for name in names} for kind, names in ENTRIES.items()}
+
+
+def reading(types: dict[str, dict[str, str]], *, more: bool = False) -> dict[str, str]:
+    """A project whose journey reads all entries but those called ``unused``; ``more`` adds entries of every kind."""
+    listed = {
+        kind: ", ".join(f"{name}: {type}" for name, type in each.items()) + (", more: string" if more else "")
+        for kind, each in types.items()
+    }
+    extra = {
+        "event": "  More: {}\n",
+        "topic": "  more: {title: More, opt_in: soft}\n",
+        "channel": "  more: {}\n",
+        "segment": "  more: {when: contact.unused is None}\n",
+        "list": "lists:\n  MORE: [a]\n",
+    }
+    added = extra if more else dict.fromkeys(extra, "")
+    catalog = (
+        f"attributes: {{{listed['attributes']}}}\n"
+        f"events:\n  Started: {{{listed['properties']}}}\n{added['event']}"
+        f"topics:\n  tips: {{title: Tips, opt_in: explicit}}\n{added['topic']}"
+        f"segments:\n  some: {{when: contact.by_segment is None}}\n{added['segment']}"
+        f"channels:\n  email: {{sender: {{address: a@b.example}}}}\n{added['channel']}{added['list']}"
+    )
+    template = "---\nsubject: 'A {{ contact.in_subject }}'\n---\n{{ contact['by_template'] }} {{ trigger.by_template }}"
+    return {CATALOG: catalog, JOURNEY: READING, "journeys/demo/hello.txt": template}
+
+
+@settings(deadline=None, max_examples=40)
+@given(before=catalogs(), after=catalogs())
+def test_a_version_is_made_of_what_its_journey_uses(
+    before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]
+) -> None:
+    def used(types: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        return {kind: {n: t for n, t in each.items() if n != "unused"} for kind, each in types.items()}
+
+    assert hashed(reading(before)) == hashed(reading(before, more=True))
+    assert (hashed(reading(before)) == hashed(reading(after))) == (used(before) == used(after))
+
+
+@pytest.mark.parametrize("kind", ENTRIES)
+@pytest.mark.parametrize("number", range(5))
+def test_the_type_of_one_used_entry_makes_a_new_version(kind: str, number: int) -> None:
+    plain = {each: dict.fromkeys(names, "string") for each, names in ENTRIES.items()}
+    name = ENTRIES[kind][number]
+    other = {**plain, kind: {**plain[kind], name: "date"}}
+    assert (hashed(reading(plain)) == hashed(reading(other))) == (name == "unused")
+
+
+@pytest.mark.parametrize(
+    "text", ["{% for name in contact %}{{ name }}{% endfor %}", "{{ contact[trigger.source] }}"]
+)
+def test_a_template_that_may_read_any_attribute_uses_all(text: str) -> None:
+    files = standard_files({"journeys/demo/hello.txt": f"---\nsubject: Hello\n---\n{text}"})
+    more = {**files, CATALOG: files[CATALOG].replace("attributes:\n", "attributes:\n  shoe_size: number\n")}
+    assert hashed(files) != hashed(more)
 
 
 def changed(path: str, change: tuple[str, str]) -> tuple[dict[str, str], dict[str, str]]:

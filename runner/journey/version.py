@@ -1,29 +1,33 @@
 """The hash of a journey version: of the compiled journey and of all that it refers to.
 
 Comments, notes, formatting, the order of keys and the spelling of expressions make no new version; a
-template, a type or a topic that the journey uses does.
+template, a type or a topic that the journey uses does. What it does not use may change: the files that were
+stored with a version then still compile to the same program.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from runner.journey.expression import Expression
-from runner.journey.model import Journey, Send
-from runner.journey.template import templates_named
+from runner.journey.expression import Expression, tree
+from runner.journey.model import Journey, Send, Update
+from runner.journey.template import Template, templates_named
+from runner.journey.template_reads import members_read
 from runner.problem import Span
 
 if TYPE_CHECKING:
     from runner.journey.project import Project
 
-FORMAT = 1
+Entry = TypeVar("Entry")
+
+FORMAT = 2
 """Raised where the meaning of the hashed form changes."""
 
 _REMARKS = frozenset({"note", "span", "places", "path", "body_line"})
@@ -40,32 +44,57 @@ def version_hash(project: Project, journey: str) -> str:
         "format": FORMAT,
         "journey": _canonical(made),
         "templates": [_canonical(template) for template in templates],
-        "catalog": _catalog_entries(project, made, sends),
+        "catalog": _catalog_entries(project, made, sends, templates),
     }
     text = json.dumps(form, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _catalog_entries(project: Project, journey: Journey, sends: list[Send]) -> dict[str, Any]:
-    """What of the catalog the journey reads. Templates may read any attribute, so their types all count."""
+def _catalog_entries(
+    project: Project, journey: Journey, sends: list[Send], templates: Iterable[Template]
+) -> dict[str, Any]:
+    """What of the catalog the journey reads or writes, and nothing else: an entry that it does not use may come and go.
+
+    Lists and segments are not among them: expressions have them written out.
+    """
     catalog = project.catalog
     expressions = list(_found(journey, Expression))
-    events = {event for expression in expressions for event in expression.reads.events}
-    events |= {trigger.event for trigger in journey.triggers}
-    events |= {event for part in _parts(journey) if isinstance(event := getattr(part, "event", None), str)}
+    written = {name for update in _found(journey, Update) for name, _ in update.attributes}
+    attributes = _chosen(catalog.attributes, members_read(templates, "contact"), written)
+    properties = members_read(templates, "trigger")
+    events = [catalog.events[each.event] for each in journey.triggers if each.event in catalog.events]
     topics = {send.topic for send in sends}
     topics |= {topic for expression in expressions for topic in expression.reads.topics}
     channels = {send.channel for send in sends}
     return {
         "timezone": catalog.timezone,
         "locale": catalog.locale,
-        "attributes": {name: _canonical(each.type) for name, each in sorted(catalog.attributes.items())},
-        "events": {name: _canonical(catalog.events[name]) for name in sorted(events & set(catalog.events))},
-        "topics": {name: _canonical(catalog.topics[name]) for name in sorted(topics & set(catalog.topics))},
-        "channels": {
-            name: _canonical(catalog.channels[name]) for name in sorted(channels & set(catalog.channels))
-        },
+        "attributes": {name: _canonical(each.type) for name, each in attributes.items()},
+        "properties": [_canonical(_chosen(event.properties, properties)) for event in events],
+        "topics": _canonical(_chosen(catalog.topics, topics)),
+        "channels": _canonical(_chosen(catalog.channels, channels)),
     }
+
+
+def _chosen(entries: Mapping[str, Entry], *names: Set[str] | None) -> dict[str, Entry]:
+    """The entries of one of ``names``; all, where one of these is None."""
+    return {
+        key: entry for key, entry in entries.items() if any(each is None or key in each for each in names)
+    }
+
+
+def _types_read(expression: Expression) -> list[Any]:
+    """The type of each value that the expression looks up: of attributes, and of the properties of events."""
+    found = [
+        (
+            node.source if isinstance(node, tree.Name) else node.event,
+            [*node.path, *node.inside],
+            _canonical(node.type),
+        )
+        for node in tree.walk(expression.tree)
+        if isinstance(node, tree.Name | tree.Last)
+    ]
+    return [json.loads(text) for text in sorted({json.dumps(each, sort_keys=True) for each in found})]
 
 
 def _parts(value: Any) -> Iterator[Any]:
@@ -87,7 +116,11 @@ def _found(journey: Journey, kind: type[Any]) -> Iterator[Any]:
 def _canonical(value: Any) -> Any:
     """``value`` as JSON that is the same for all spellings of the same."""
     if isinstance(value, Expression):
-        return {"expression": value.canonical(), "type": _canonical(value.type)}
+        return {
+            "expression": value.canonical(),
+            "type": _canonical(value.type),
+            "reads": _types_read(value),
+        }
     if isinstance(value, Span):
         return None
     if is_dataclass(value):

@@ -1,0 +1,58 @@
+"""Which values a template reads, as far as its text tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from jinja2 import Environment, TemplateSyntaxError, nodes
+
+from runner.journey.template import Template
+
+Names = frozenset[str] | None
+"""Members of a value by name; None where any of them may be read."""
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(autoescape=True)
+
+
+def members_read(templates: Iterable[Template], owner: str) -> Names:
+    """The members of ``owner`` (``contact``, ``trigger``) that ``templates`` read, front matter included.
+
+    None where one of them hands on the value as a whole or chooses the member by a computed name, and where one
+    cannot be parsed.
+    """
+    found: set[str] = set()
+    for template in templates:
+        for source in (*template.front.values(), template.body):
+            names = _read_by(source, owner)
+            if names is None:
+                return None
+            found |= names
+    return frozenset(found)
+
+
+def _read_by(source: str, owner: str) -> Names:
+    try:
+        tree = _environment().parse(source)
+        named = sum(name.name == owner for name in tree.find_all(nodes.Name))
+        read = [
+            name for each in tree.find_all((nodes.Getattr, nodes.Getitem)) for name in _member(each, owner)
+        ]
+    except (TemplateSyntaxError, RecursionError):
+        return None
+    return frozenset(read) if len(read) == named else None
+
+
+def _member(node: nodes.Node, owner: str) -> Iterable[str]:
+    """The name after the dot, or in the brackets, where it is one of ``owner``."""
+    if not isinstance(node, nodes.Getattr | nodes.Getitem):
+        return ()
+    if not isinstance(node.node, nodes.Name) or node.node.name != owner:
+        return ()
+    if isinstance(node, nodes.Getattr):
+        return (node.attr,)
+    written = node.arg.value if isinstance(node.arg, nodes.Const) else None
+    return (written,) if isinstance(written, str) else ()
