@@ -85,7 +85,11 @@ class ChannelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """The catalog of one project. ``timezone`` and ``locale`` stand in where a contact has none."""
+    """The catalog of one project. ``timezone`` and ``locale`` stand in where a contact has none.
+
+    ``unreadable`` names the attributes that are declared, but not so that their type is known; whoever reports that a
+    journey reads one of them would report the same mistake again.
+    """
 
     timezone: str = "UTC"
     locale: str = "en"
@@ -95,6 +99,7 @@ class Catalog:
     segments: Mapping[str, Segment] = field(default_factory=dict)
     channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unreadable: frozenset[str] = frozenset()
 
     def attribute_type(self, name: str) -> ValueType | None:
         """The type of ``contact.NAME``, or None where the catalog declares none."""

@@ -292,6 +292,8 @@ class _Test:
         made: dict[str, object] = {}
         for item in fields.fields:
             kind = types.get(item.key)
+            if kind is None and what == "attribute" and item.key in self.catalog.unreadable:
+                continue
             if kind is None:
                 self.file.unknown(what, item.key, types, item.key_span)
                 continue

@@ -75,7 +75,9 @@ def explain(finding: Finding) -> Iterator[Problem]:
         missing = [key for key in finding.argument if key not in finding.instance]
         strange = [key for key in finding.instance if key not in finding.schema.get("properties", {})]
         missing = [key for key in missing if not any(did_you_mean(each, [key]) for each in strange)]
-        if not missing:
+        # What is not supported yet may stand where the required key would: `{schedule: …}` instead of an event.
+        later = finding.schema.get("x-later", ())
+        if not missing or (len(strange) == len(finding.instance) and any(key in later for key in strange)):
             return
         yield _problem(
             finding, "schema/missing-key", f"{_capital(finding.what)} needs {listed(missing, 'and')}."

@@ -12,6 +12,7 @@ from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.model import Journey
 from runner.journey.values import DATETIME, Kind, ValueType
 from runner.journey.words import did_you_mean, listed
+from runner.review.template_filters import argument_trouble
 
 _FUNCTIONS = frozenset({"range"})
 _WORDS = {
@@ -65,16 +66,19 @@ def trigger_properties(journey: Journey, catalog: Catalog) -> dict[str, ValueTyp
     return {name: type for name, type in each[0].items() if all(other.get(name) == type for other in each)}
 
 
-def misreadings(tree: nodes.Template, values: Mapping[str, ValueType]) -> Iterator[Misread]:
-    """Everything that a parsed template reads and cannot."""
-    reader = _Reader(values)
+def misreadings(
+    tree: nodes.Template, values: Mapping[str, ValueType], unreadable: frozenset[str] = frozenset()
+) -> Iterator[Misread]:
+    """Everything that a parsed template reads and cannot. Of the attributes in ``unreadable`` nothing is known."""
+    reader = _Reader(values, unreadable)
     reader.body(tree.body, _Scope())
     return iter(reader.found)
 
 
 class _Reader:
-    def __init__(self, values: Mapping[str, ValueType]) -> None:
+    def __init__(self, values: Mapping[str, ValueType], unreadable: frozenset[str]) -> None:
         self.values = values
+        self.unreadable = unreadable
         self.found: list[Misread] = []
 
     def body(self, body: Iterable[nodes.Node], scope: _Scope) -> None:
@@ -145,6 +149,10 @@ class _Reader:
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
             hint = did_you_mean(node.name, FILTERS) or f"The filters: {listed(sorted(FILTERS), 'and', 30)}."
             self.report(node, node.name, "template/filter", f"Unknown filter `{node.name}`.", hint)
+        elif isinstance(node, nodes.Filter):
+            trouble = argument_trouble(node)
+            if trouble:
+                self.report(node, node.name, "template/filter", *trouble)
         elif isinstance(node, nodes.Test) and node.name not in TESTS:
             self.report(
                 node,
@@ -194,6 +202,8 @@ class _Reader:
             message = f"`{owner}` is {_WORDS.get(base.kind, 'a list')}; it has no `{name}`."
             hint = f"Write {owner}|{name}." if name in FILTERS else None
             self.report(node, name, "template/unknown", message, hint)
+            return None
+        if owner == "contact" and name in self.unreadable:
             return None
         if name not in base.fields:
             message, hint = self.no_member(owner, name, base)

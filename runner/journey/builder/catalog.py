@@ -68,6 +68,9 @@ def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
             for f in _each(root, "lists")
         },
     )
+    declared = {field.key for field in _each(root, "attributes")}
+    catalog = replace(catalog, unreadable=frozenset(declared - set(catalog.attributes)))
+    notes.catalog = catalog
     segments: dict[str, Segment] = {}
     for field in _each(root, "segments"):
         # A segment may speak of those above it, so that none can contain itself.

@@ -201,6 +201,9 @@ class StepBuilder:
                 value.span,
                 "End it with `- {name: rest, else: []}`: who fits no case then goes on after the branch.",
             )
+        elif len(cases) == 1:
+            message = "This branch has an else case alone: there is nothing to choose."
+            self.notes.note("branch/one-case", message, value.span, "Add a case with `when` above it.")
         self.distinct_names(cases, "case")
         return Branch(cases=tuple(made)) if made and made[-1].when is None else None
 
@@ -310,6 +313,8 @@ class StepBuilder:
         fields = fields_of(options.get("set"))
         for field in fields.fields if fields else ():
             type = self.scope.contact_type(field.key)
+            if type is None and field.key in self.scope.catalog.unreadable:
+                continue
             if type is None:
                 names = [*self.scope.catalog.attributes, *CONTACT_FIELDS]
                 hint = did_you_mean(field.key, names) or "Declare it in catalog.yaml, under `attributes`."

@@ -52,14 +52,14 @@ def _check_send(project: Project, journey: str, step: Step, send: Send) -> Itera
     own = [template for template in project.templates[journey] if template.name == send.template]
     mail = is_mail(project, send.channel)
     usable = [template for template in own if mail or template.extension == "txt"]
-    endings = "`.html` or `.txt`" if mail else "`.txt`"
     if not usable:
         folder = f"{FOLDER}/{journey}"
-        hint = did_you_mean(send.template, {template.name for template in project.templates[journey]})
-        hint = None if own else hint
-        first = "html" if mail else "txt"
-        message = f"There is no template `{send.template}` for {send.channel} ({endings})."
-        hint = hint or f"Write {folder}/{send.template}.{first}."
+        names = {template.name for template in project.templates[journey]}
+        near = None if own else did_you_mean(send.template, names)
+        message = f"There is no template `{send.template}` for {send.channel}."
+        files = f"{send.template}.html or {send.template}.txt" if mail else f"{send.template}.txt"
+        hint = f"{near} Otherwise write" if near else "Write"
+        hint = f"{hint} {files} in {folder}/."
         yield Problem(code="template/missing", message=message, span=span, hint=hint)
     elif not any(is_fallback(template, project.catalog.locale) for template in usable):
         there = ", ".join(sorted(template.locale or "" for template in usable))

@@ -105,7 +105,7 @@ def _check_source(
         return
     if values is None:
         return
-    for found in misreadings(tree, values):
+    for found in misreadings(tree, values, project.catalog.unreadable):
         span = place(found.line, rf"(?<![A-Za-z0-9_]){re.escape(found.word)}(?![A-Za-z0-9_])")
         yield Problem(code=found.code, message=found.message, span=span, hint=found.hint)
 

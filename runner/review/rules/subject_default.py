@@ -1,0 +1,90 @@
+"""A subject that prints an attribute says what stands there for contacts who have none.
+
+A missing value prints as nothing: "Welcome, " goes out. What every contact has (id, email, locale, time zone)
+needs no default, nor does what an ``if`` around it asks for.
+
+Passes:
+
+    # journeys/demo/hello.txt
+    ---
+    subject: Hello {{ contact.first_name|default("reader") }}
+    ---
+    Hello
+
+Fails:
+
+    # journeys/demo/hello.txt
+    ---
+    subject: Hello {{ contact.first_name }}
+    ---
+    Hello
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from jinja2 import Environment, TemplateSyntaxError, nodes
+
+from runner.journey.catalog import CONTACT_FIELDS
+from runner.journey.project import Project
+from runner.journey.template import Template
+from runner.problem import Problem, Severity
+from runner.review.places import text_in_lines
+
+
+def check(project: Project) -> Iterator[Problem]:
+    for templates in project.templates.values():
+        for template in templates:
+            if "subject" in template.front:
+                yield from _check_subject(project, template)
+
+
+def _check_subject(project: Project, template: Template) -> Iterator[Problem]:
+    try:
+        body = Environment(autoescape=True).parse(template.front["subject"]).body
+    except (TemplateSyntaxError, RecursionError):
+        return
+    line = template.places["subject"].line
+    for name in dict.fromkeys(_bare(body, frozenset(CONTACT_FIELDS))):
+        if name not in project.catalog.attributes:
+            continue
+        text = project.files[template.path].removeprefix("\ufeff")
+        pattern = rf"contact\s*\.\s*{re.escape(name)}\b"
+        yield Problem(
+            code="template/subject-default",
+            message=f"The subject prints nothing for contacts without `{name}`.",
+            span=text_in_lines(template.path, text, line, pattern, template.body_line - 1),
+            hint=f"Write contact.{name}|default('friend'), or whatever shall stand there.",
+            severity=Severity.WARNING,
+        )
+
+
+def _bare(body: Iterable[nodes.Node], asked: frozenset[str]) -> Iterator[str]:
+    """Attributes of the contact that are printed as they are, but for those in ``asked``."""
+    for node in body:
+        if isinstance(node, nodes.If):
+            inner = asked | set(_attributes(node.test))
+            yield from _bare([*node.body, *node.elif_, *node.else_], inner)
+        elif isinstance(node, nodes.Output):
+            for printed in node.nodes:
+                name = _printed(printed)
+                if name is not None and name not in asked:
+                    yield name
+        else:
+            yield from _bare(node.iter_child_nodes(), asked)
+
+
+def _attributes(node: nodes.Node) -> Iterator[str]:
+    found = [*node.find_all(nodes.Getattr), *([node] if isinstance(node, nodes.Getattr) else [])]
+    return (each.attr for each in found if isinstance(each.node, nodes.Name) and each.node.name == "contact")
+
+
+def _printed(node: nodes.Node) -> str | None:
+    """The attribute whose lack prints as nothing: ``contact.NAME``, through any filters but ``default``."""
+    while isinstance(node, nodes.Filter) and node.node is not None and node.name != "default":
+        node = node.node
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "contact":
+        return node.attr
+    return None
