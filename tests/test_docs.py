@@ -38,6 +38,7 @@ from runner.review.outcomes import failure_text
 from runner.review.reference import reference
 from runner.review.reporters import text_report
 from runner.review.scenarios import play_all
+from runner.review.template_filters import SIGNATURES
 from runner.settings import load_settings
 from runner.store.tables import MESSAGE_TRANSITIONS, MessageStatus, RunStatus, metadata
 
@@ -186,6 +187,10 @@ def test_every_filter_is_named() -> None:
     text = LANGUAGE.read_text(encoding="utf-8")
     listed = text.split("closed\nlist of filters: ")[1].split(". Values")[0]
     assert set(re.findall(r"`(\w+)`", listed)) == set(FILTERS) - {"e"}
+    takers = re.findall(r"^\| `(\w+)\(([\w, ]*)\)` \|", text, re.MULTILINE)
+    assert {name: tuple(names.split(", ")) for name, names in takers} == {
+        name: tuple(each.name for each in signature.parameters) for name, signature in SIGNATURES.items()
+    }
 
 
 EXPRESSIONS = [
@@ -288,6 +293,11 @@ PAGES_WITH_COMMANDS = sorted({block.page for block in blocks("console")})
 @pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=lambda page: page.name)
 def test_commands_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     project = project_of(page, tmp_path)
+    if page == ROOT / "README.md":
+        # Its reader has typed the five commands before.
+        for line in block_of(page, "sh", "git clone").text.splitlines()[2:]:
+            command_line = line.removeprefix(".venv/bin/").replace("../shop", str(project))
+            assert called(command_line, project)[0] == 0
     for block in blocks("console"):
         if block.page != page:
             continue
