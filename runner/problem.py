@@ -50,6 +50,12 @@ class JourneysError(Exception):
     exit_code = 1
 
 
+class NothingThere(JourneysError):
+    """There is no project where one was looked for."""
+
+    exit_code = 4
+
+
 class ProblemsFound(JourneysError):
     """Files were read and are wrong. ``sources`` has their texts, where known, by the files of the spans."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -327,6 +328,8 @@ def test_a_status_reads_like_this(rows: Rows, shop: Project) -> None:
     cart_life(rows)
     rows.event((0, 1), 1, hours=-1, pending=True)
     status = read_status(database)
+    assert "13:00 UTC (overdue)" not in status_text(status, NOON + timedelta(hours=1, seconds=59))
+    assert "overdue" not in status_text(replace(status, virtual=True), NOON + timedelta(hours=9))
     text = status_text(status, NOON + timedelta(hours=2))
     as_json = json.dumps(status_json(status), indent=2)
     for one in status.journeys:

@@ -100,7 +100,9 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
     from runner.store.story import Chapter, story
 
     catalog = load_catalog(project)
-    database = Database.open(load_settings(project, os.environ).database_url)
+    database = Database.find(load_settings(project, os.environ).database_url)
+    if database is None:
+        raise JourneysError(f"there is no contact {key!r}: nothing was imported yet")
     try:
         with database.read() as connection:
             contact = find_contact(connection, database.deployment, key)

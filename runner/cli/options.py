@@ -11,6 +11,20 @@ import click
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def want_deployment(project: Path) -> None:
+    """Raise NothingThere for a folder that holds neither journeys nor settings, before a command makes a
+    database in it. What runs and looks needs no journeys: they are in the database."""
+    from runner.journey.project import FOLDER
+    from runner.problem import NothingThere
+    from runner.settings import SETTINGS_FILE
+
+    if not (project / FOLDER).is_dir() and not (project / SETTINGS_FILE).exists():
+        raise NothingThere(
+            f"There is no folder {FOLDER}/ in {project.resolve()}, and no {SETTINGS_FILE}."
+            " `journeys init` makes a project."
+        )
+
+
 def project_option(function: Function) -> Function:
     """``--project DIR``, handed over as ``project: Path``: the folder that holds ``journeys/``."""
     return click.option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import project_option
+from runner.cli.options import project_option, want_deployment
 
 if TYPE_CHECKING:
     from channels.base import Channel
@@ -109,6 +109,7 @@ def command(
     """
     if once and stretch:
         raise click.UsageError("--once and --virtual exclude each other.")
+    want_deployment(project)
     from runner.daemon import log_to_stderr
     from runner.settings import load_settings
     from runner.store.database import Database
@@ -156,7 +157,7 @@ def _virtual(database: Database, settings: Settings, begin: datetime, until: dat
     from runner.daemon import run_virtual
     from runner.engine.versions import load_versions
     from runner.problem import JourneysError
-    from runner.store.audit import record
+    from runner.store.audit import VIRTUAL, record
     from runner.store.messages import ever_claimed
 
     _want_something_applied(database)
@@ -177,15 +178,11 @@ def _virtual(database: Database, settings: Settings, begin: datetime, until: dat
     return 0
 
 
-VIRTUAL = "virtual time"
-"""How the audit calls it; a database in which it stands is never used to write to real people."""
-
-
 def _lived_virtually(database: Database) -> bool:
-    from runner.store.audit import records
+    from runner.store.audit import lived_virtually
 
     with database.read() as connection:
-        return any(record.what.startswith(VIRTUAL) for record in records(connection))
+        return lived_virtually(connection)
 
 
 def _refuse_real_messages_after_virtual_time(database: Database, settings: Settings) -> None:
@@ -264,8 +261,10 @@ def _progress(begin: datetime, until: datetime) -> Iterator[Callable[[datetime, 
 
 def _tell(lived: Lived) -> None:
     """One line of what was done, and one of what needs a look."""
+    from runner.insight.present import count_text
+
     delivered = lived.delivered
-    click.echo(f"{delivered.sent:,} messages sent.")
+    click.echo(f"{count_text(delivered.sent, 'message')} sent.")
     troubles = [
         f"{count:,} {what}"
         for count, what in (

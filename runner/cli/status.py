@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.options import format_option, project_option
+from runner.cli.options import format_option, project_option, want_deployment
 
 
 @click.command("status")
@@ -19,15 +19,20 @@ def command(project: Path, output_format: str, url: str | None) -> int:
     import json
 
     from runner.clock import utc_now
-    from runner.insight.status import read_status, status_json, status_text
+    from runner.insight.status import NOTHING, read_status, status_json, status_text
     from runner.settings import load_settings
     from runner.store.database import Database
 
-    database = Database.open(url or load_settings(project, os.environ).database_url)
-    try:
-        status = read_status(database)
-    finally:
-        database.close()
+    if url is None:
+        want_deployment(project)
+    # Whoever looks makes nothing.
+    database = Database.find(url or load_settings(project, os.environ).database_url)
+    status = NOTHING
+    if database is not None:
+        try:
+            status = read_status(database)
+        finally:
+            database.close()
     if output_format == "json":
         click.echo(json.dumps(status_json(status), indent=2, ensure_ascii=False))
     else:

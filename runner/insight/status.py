@@ -6,16 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from runner.insight.present import count_text, instant_text, journey_json, journey_text
 from runner.insight.report import JourneyNumbers, journey_numbers, nothing_yet
 from runner.journey.project import load_project
 from runner.store import reports
+from runner.store.audit import lived_virtually
 from runner.store.database import Database
 from runner.store.tables import JourneyState
 from runner.store.versions import StoredVersion, current_versions
 
+OVERDUE_AFTER = timedelta(minutes=1)
+"""A daemon looks every few seconds: what is due for less than that waits for its next look."""
 SHORT_HASH = 12
 """Digits of a version's hash that are shown to people."""
 
@@ -42,12 +45,23 @@ class JourneyStatus:
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """``next_due`` is the earliest instant at which a run is due, ``oldest_pending`` that of the earliest
-    event that has not been handled; None where there is none."""
+    event that has not been handled; None where there is none. ``virtual``: this database has lived in virtual
+    time, of which the real clock says nothing."""
 
     journeys: tuple[JourneyStatus, ...]
     totals: reports.Totals
     next_due: datetime | None
     oldest_pending: datetime | None
+    virtual: bool = False
+
+
+NOTHING = Status(
+    journeys=(),
+    totals=reports.Totals(contacts=0, events=0, pending=0, first=None, last=None),
+    next_due=None,
+    oldest_pending=None,
+)
+"""The state of a deployment whose database is not there yet."""
 
 
 def read_status(database: Database) -> Status:
@@ -58,6 +72,7 @@ def read_status(database: Database) -> Status:
         totals = reports.totals(connection)
         next_due = reports.next_due(connection)
         oldest_pending = reports.next_pending(connection)
+        virtual = lived_virtually(connection)
     journeys = [
         journey
         for version in stored.values()
@@ -71,6 +86,7 @@ def read_status(database: Database) -> Status:
         totals=totals,
         next_due=next_due,
         oldest_pending=oldest_pending,
+        virtual=virtual,
     )
 
 
@@ -112,14 +128,16 @@ def status_json(status: Status) -> dict[str, object]:
 
 
 def status_text(status: Status, now: datetime) -> str:
-    """For people: the totals, then a paragraph and a table a journey. What is overdue at ``now`` says so."""
+    """For people: the totals, then a paragraph and a table a journey. What is overdue at
+    ``now`` says so, but for virtual time."""
     totals = status.totals
+    overdue_before = None if status.virtual else now - OVERDUE_AFTER
     lines = [f"{count_text(totals.contacts, 'contact')}, {count_text(totals.events, 'event')}"]
     if totals.pending:
-        oldest = _when(status.oldest_pending, now)
+        oldest = _when(status.oldest_pending, overdue_before)
         lines.append(f"{count_text(totals.pending, 'event')} not handled yet, the oldest of {oldest}")
     if status.next_due is not None:
-        lines.append(f"next run due {_when(status.next_due, now)}")
+        lines.append(f"next run due {_when(status.next_due, overdue_before)}")
     if not status.journeys:
         return "\n".join([*lines, "", "No journey has been applied: `journeys apply` does it."])
     journeys = (journey_text(one.numbers, states=True, facts=_facts(one)) for one in status.journeys)
@@ -135,9 +153,10 @@ def _facts(one: JourneyStatus) -> tuple[tuple[str, str], ...]:
     return (("version", since), *older)
 
 
-def _when(instant: datetime | None, now: datetime) -> str:
+def _when(instant: datetime | None, overdue_before: datetime | None) -> str:
     assert instant is not None
-    return f"{_minute(instant)}{' (overdue)' if instant < now else ''}"
+    overdue = overdue_before is not None and instant < overdue_before
+    return f"{_minute(instant)}{' (overdue)' if overdue else ''}"
 
 
 def _minute(instant: datetime) -> str:

@@ -18,7 +18,7 @@ from runner.journey.model import Journey, Send
 from runner.journey.schema import load_document
 from runner.journey.template import Template, is_template_file, read_template, templates_named
 from runner.journey.yaml import Broken, Value
-from runner.problem import JourneysError, Problem, ProblemsFound, Severity, Span
+from runner.problem import NothingThere, Problem, ProblemsFound, Severity, Span
 
 FOLDER = "journeys"
 CATALOG = f"{FOLDER}/catalog.yaml"
@@ -64,7 +64,7 @@ def journey_path(journey: str) -> str:
 def read_files(folder: Path) -> Mapping[str, str]:
     """The texts of the project in ``folder``, by posix path relative to it.
 
-    Raises ProblemsFound for files that cannot be read, JourneysError where there is no ``journeys/``.
+    Raises ProblemsFound for files that cannot be read, NothingThere where there is no ``journeys/``.
     """
     files, problems = read_folder(folder)
     if problems:
@@ -76,11 +76,11 @@ def read_folder(folder: Path) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
     """The texts that can be read, and a problem for each file that cannot.
 
     Hidden files and files of other kinds are left alone; links are refused, so that nothing outside the
-    folder is ever read. Raises JourneysError where there is no ``journeys/``.
+    folder is ever read. Raises NothingThere where there is no ``journeys/``.
     """
     top = folder / FOLDER
     if not top.is_dir():
-        raise JourneysError(f"There is no folder {FOLDER}/ in {folder.resolve()}. `journeys init` makes one.")
+        raise NothingThere(f"There is no folder {FOLDER}/ in {folder.resolve()}. `journeys init` makes one.")
     files: dict[str, str] = {}
     problems: list[Problem] = []
     size = 0

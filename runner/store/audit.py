@@ -11,6 +11,10 @@ from sqlalchemy import Connection, insert, select
 
 from runner.store.tables import audit
 
+VIRTUAL = "virtual time"
+"""How a stretch of virtual time begins in ``Record.what``; a database in which it stands is never used to
+write to real people."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -34,3 +38,9 @@ def records(connection: Connection) -> tuple[Record, ...]:
     """All that was written down, oldest first."""
     rows = connection.execute(select(audit).order_by(audit.c.id))
     return tuple(Record(at=row.at, who=row.who, what=row.what, detail=row.detail) for row in rows)
+
+
+def lived_virtually(connection: Connection) -> bool:
+    """Whether this database has lived in virtual time."""
+    found = select(audit.c.id).where(audit.c.what.startswith(VIRTUAL, autoescape=True)).limit(1)
+    return connection.execute(found).first() is not None

@@ -109,10 +109,7 @@ class Database:
             deployment = _as_it_is(engine) or _made(engine, partitions)
         except (DBAPIError, OSError) as error:
             engine.dispose()
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            raise JourneysError(
-                f"the database {parsed.render_as_string()} cannot be opened: {str(cause).strip()}"
-            ) from error
+            raise _cannot_be_opened(parsed, error) from error
         except BaseException:
             engine.dispose()
             raise
@@ -123,6 +120,24 @@ class Database:
                 f" that cannot be changed to {partitions}"
             )
         return cls(engine, deployment)
+
+    @classmethod
+    def find(cls, url: str) -> Database | None:
+        """The same, but None, and nothing made, where there is no database of ours at ``url`` yet. One of an
+        older version is migrated. Raises what ``open`` raises."""
+        parsed = _parsed(url)
+        if parsed.drivername == "sqlite":
+            found = _in_memory(parsed) or Path(str(parsed.database)).exists()
+            return cls.open(url) if found else None
+        engine = _engine(parsed)
+        try:
+            with engine.connect() as connection:
+                found = migrations.is_begun(connection)
+        except DBAPIError as error:
+            raise _cannot_be_opened(parsed, error) from error
+        finally:
+            engine.dispose()
+        return cls.open(url) if found else None
 
     @classmethod
     @contextmanager
@@ -174,6 +189,11 @@ _READING: dict[str, dict[str, Any]] = {
     "sqlite": {"journeys_reading": True},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
+
+
+def _cannot_be_opened(url: URL, error: DBAPIError | OSError) -> JourneysError:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return JourneysError(f"the database {url.render_as_string()} cannot be opened: {str(cause).strip()}")
 
 
 def _parsed(url: str) -> URL:

@@ -35,6 +35,11 @@ def is_current(connection: Connection) -> bool:
     return MigrationContext.configure(connection).get_current_revision() == script.get_current_head()
 
 
+def is_begun(connection: Connection) -> bool:
+    """Whether there is a schema of ours, of whatever revision."""
+    return MigrationContext.configure(connection).get_current_revision() is not None
+
+
 def migrate(connection: Connection) -> None:
     """Bring the schema to the newest revision, inside the caller's transaction.
 
