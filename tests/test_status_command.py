@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,80 @@ def test_a_version_that_came_after_leaves_runs_behind(
     assert run(["status", "--project", str(project), "--format", "json"]) == 0
     cart, _ = json.loads(capsys.readouterr().out)["journeys"]
     assert (cart["since"], cart["on_older_versions"]) == ("2026-03-01T13:00:00Z", 0)
+
+
+def test_a_story_tells_runs_of_a_journey_apart(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `journeys run` logs to the standard error of its process, which here is that of this test alone.
+    monkeypatch.setattr(logging.root, "handlers", [])
+    carts = [
+        {
+            "type": "track",
+            "userId": "ana",
+            "event": "Cart Updated",
+            "properties": {"cart_id": cart, "total": 80},
+        }
+        for cart in ("c1", "c2")
+    ]
+    lines = tmp_path / "carts.ndjson"
+    lines.write_text("".join(f"{json.dumps(cart)}\n" for cart in carts))
+    assert run(["events", "import", "--live", str(lines), "--project", str(project)]) == 0
+    assert run(["run", "--once", "--project", str(project)]) == 0
+    capsys.readouterr()
+    assert run(["contacts", "show", "ana", "--project", str(project), "--format", "json"]) == 0
+    story = json.loads(capsys.readouterr().out)["story"]
+    standing = [entry for entry in story if entry["what"] == "stands"]
+    assert [(one["name"], one["per"], one["step"]) for one in standing] == [
+        ("cart", "c1", "settle"),
+        ("cart", "c2", "settle"),
+    ]
+    assert run(["contacts", "show", "ana", "--project", str(project)]) == 0
+    printed = capsys.readouterr().out
+    for one in standing:
+        due = datetime.fromisoformat(one["due_at"])
+        assert due == datetime.fromisoformat(one["at"]) + timedelta(hours=1)
+        assert f"cart ({one['per']}): stands on settle until {due:%Y-%m-%d %H:%M:%S}" in printed
+    assert "cart (c1): entered" in printed
+
+
+def test_a_folder_without_a_project_stays_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, lines = tmp_path / "empty", tmp_path / "recorded" / "lines.ndjson"
+    folder.mkdir()
+    lines.parent.mkdir()
+    lines.write_text("")
+    for command in (
+        ["status"],
+        ["run", "--once"],
+        ["check"],
+        ["apply"],
+        ["test"],
+        ["backtest", str(lines.parent)],
+        ["contacts", "show", "ana"],
+        ["contacts", "import", str(lines)],
+        ["events", "import", str(lines)],
+    ):
+        assert run([*command, "--project", str(folder)]) == 4, command
+        assert "here is no folder journeys/ in" in capsys.readouterr().err, command
+    assert list(folder.iterdir()) == []
+
+
+def test_whoever_looks_makes_no_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(shutil.copytree(SHOP, tmp_path / "shop"))
+    assert run(["status", "--project", str(folder)]) == 0
+    assert "No journey has been applied" in capsys.readouterr().out
+    assert run(["contacts", "show", "ana", "--project", str(folder)]) == 1
+    assert "nothing was imported yet" in capsys.readouterr().err
+    assert not (folder / ".journeys").exists()
+
+
+def test_an_empty_postgresql_database_stays_empty(
+    postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server's own database, which no test writes to."""
+    assert Database.find(postgres_url) is None
+    assert run(["status", "--database", postgres_url]) == 0
+    assert "No journey has been applied" in capsys.readouterr().out
+    assert Database.find(postgres_url) is None

@@ -66,28 +66,32 @@ def _present(name: str, stored: Any, catalog: Catalog) -> Any:
 
 
 def _told(entry: Entry) -> str:
+    # Two runs of one journey are told apart by what they are about.
+    run = f"{entry.name} ({entry.per})" if entry.per else entry.name
     match entry.chapter:
         case Chapter.RECEIVED:
             return f"event {entry.name}"
         case Chapter.ENTERED:
-            return f"{entry.name}: entered"
+            return f"{run}: entered"
         case Chapter.STANDS:
-            return f"{entry.name}: stands on {entry.step}"
+            until = f" until {entry.due_at:%Y-%m-%d %H:%M:%S}" if entry.due_at else ""
+            return f"{run}: stands on {entry.step}{until}"
         case Chapter.ENDED:
             how = f"exited: {entry.outcome}" if entry.outcome else str(entry.status)
-            return f"{entry.name}: {how}"
+            return f"{run}: {how}"
         case Chapter.LEFT:
             if entry.message is None:
-                return f"{entry.name}: {entry.step} → {entry.outcome}"
+                return f"{run}: {entry.step} → {entry.outcome}"
             reason = f" ({entry.message.reason})" if entry.message.reason else ""
             status = f"{entry.message.channel} {entry.message.status}{reason}"
-            return f"{entry.name}: {entry.step} → message by {status}"
+            return f"{run}: {entry.step} → message by {status}"
 
 
 def contact_json(
     contact: Contact, consents: Sequence[Consent], entries: Sequence[Entry], catalog: Catalog
 ) -> dict[str, Any]:
-    """The same for programs. Numbers are decimal text, so that none loses places; instants are ISO 8601."""
+    """The same for programs. Numbers are decimal text: they have up to 19 digits, and a reader that takes JSON numbers
+    for floating point keeps 15. Instants are ISO 8601."""
     return {
         "contact": contact.key,
         "created_at": contact.created_at.isoformat(),
@@ -117,6 +121,9 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
     told: dict[str, Any] = {"at": entry.at.isoformat(), "what": entry.chapter, "name": entry.name}
     if entry.run:
         told["run"] = entry.run
+        told["per"] = entry.per or None
+    if entry.chapter is Chapter.STANDS:
+        told["due_at"] = entry.due_at.isoformat() if entry.due_at else None
     for name in ("step", "outcome", "status"):
         if getattr(entry, name) is not None:
             told[name] = getattr(entry, name)

@@ -62,7 +62,8 @@ class Chapter(StrEnum):
 class Entry:
     """One entry of a story. ``step`` is set for what happens at a step; ``outcome`` is the way a step was
     left, the reason of an exit, or None. ``status`` is that of the run that ended. ``message`` is that of a
-    send."""
+    send. ``per`` is the value of ``entry.per`` of the run, empty where there is none; ``due_at`` is when the wait
+    on which a run stands ends by itself."""
 
     at: datetime
     chapter: Chapter
@@ -74,6 +75,8 @@ class Entry:
     outcome: str | None = None
     status: RunStatus | None = None
     message: MessageDecision | None = None
+    per: str = ""
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +135,8 @@ def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
     columns: tuple[Any, ...] = (
         run.c.id,
         run.c.journey,
+        run.c.per,
+        run.c.due_at,
         run.c.status,
         run.c.reason,
         run.c.step,
@@ -141,13 +146,15 @@ def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
         run.c.ended_at,
     )
     for row in connection.execute(select(*columns).where(own)):
-        yield Entry(at=row.entered_at, chapter=Chapter.ENTERED, name=row.journey, run=row.id)
+        yield Entry(at=row.entered_at, chapter=Chapter.ENTERED, name=row.journey, run=row.id, per=row.per)
         if row.ended_at is None:
             yield Entry(
                 at=row.arrived_at,
                 chapter=Chapter.STANDS,
                 name=row.journey,
                 run=row.id,
+                per=row.per,
+                due_at=row.due_at,
                 node=row.node or 0,
                 step=row.step,
             )
@@ -157,6 +164,7 @@ def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
                 chapter=Chapter.ENDED,
                 name=row.journey,
                 run=row.id,
+                per=row.per,
                 outcome=row.reason,
                 status=RunStatus(row.status),
             )
@@ -175,6 +183,7 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
             step_log.c.step,
             step_log.c.outcome,
             run.c.journey,
+            run.c.per,
             message.c.channel,
             message.c.status,
             message.c.reason,
@@ -205,6 +214,7 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
             chapter=Chapter.LEFT,
             name=row.journey,
             run=row.run,
+            per=row.per,
             node=row.node,
             step=row.step,
             outcome=row.outcome,
