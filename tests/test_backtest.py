@@ -24,6 +24,7 @@ from runner.review.backtest import (
     recordings,
     replay,
     replayed_json,
+    replayed_text,
 )
 from runner.store.database import Database
 from runner.store.reports import message_lines
@@ -154,6 +155,38 @@ def test_what_is_wrong_with_a_recording_is_counted(
     ]
 
 
+def test_names_that_the_catalog_does_not_have_are_told(
+    sqlite_database: Database, shop: Project, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text(track("ana", 0, "Cart updated", cart_id="a") + "\n")
+    replayed = replay(sqlite_database, shop, [path])
+    text = replayed_text(replayed)
+    assert text.startswith("Replayed 1 event of 1 contact from events.ndjson.\n")
+    told = 'Not in the catalog, kept but not read: event "Cart updated" 1 (did you mean "Cart Updated"?).'
+    assert told in text
+    assert replayed_json(replayed)["not_read"] == {
+        "names": 1,
+        "first": [
+            {
+                "kind": "event",
+                "name": "Cart updated",
+                "event": None,
+                "count": 1,
+                "did_you_mean": "Cart Updated",
+            }
+        ],
+    }
+
+
+def test_a_recording_that_was_read_as_a_whole_ends_with_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "events.ndjson").write_text(track("ana", 0, "Cart Updated", cart_id="a") + "\n")
+    assert command(tmp_path, "--project", SHOP) == 0
+    assert "Rejected" not in capsys.readouterr().out
+
+
 def test_folders_without_recordings_and_recordings_without_events(tmp_path: Path, shop: Project) -> None:
     with pytest.raises(JourneysError, match="holds no recording"):
         recordings(tmp_path)
@@ -189,7 +222,7 @@ def test_the_command_prints_a_report(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     messages = tmp_path / "messages.ndjson"
-    assert command(folder, "--project", SHOP, "--grant", "offers:email", "--messages", messages) == 0
+    assert command(folder, "--project", SHOP, "--grant", "offers:email", "--messages", messages) == 1
     printed = capsys.readouterr()
     golden("report/backtest.out", printed.out)
     assert printed.err == ""
@@ -200,7 +233,7 @@ def test_the_command_prints_the_same_bytes_twice(folder: Path, capsys: pytest.Ca
     printed = []
     for batch in ("1", "50"):
         assert (
-            command(folder, "--project", SHOP, "--format", "json", "--grant", "offers", "--batch", batch) == 0
+            command(folder, "--project", SHOP, "--format", "json", "--grant", "offers", "--batch", batch) == 1
         )
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
@@ -211,9 +244,9 @@ def test_the_command_runs_on_postgresql_and_leaves_nothing_behind(
     folder: Path, postgres_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = (folder, "--project", SHOP, "--format", "json", "--grant", "offers")
-    assert command(*common) == 0
+    assert command(*common) == 1
     on_sqlite = capsys.readouterr().out
-    assert command(*common, "--database", postgres_url) == 0
+    assert command(*common, "--database", postgres_url) == 1
     assert capsys.readouterr().out == on_sqlite
 
 

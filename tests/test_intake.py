@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from runner.cli import run
 from runner.engine.imports import Granted, Imported, import_file
 from runner.engine.intake import LONGEST_LINE, Rejected, read_arrivals
+from runner.engine.unread import MOST_NAMES, UnreadNames, unread_text
 from runner.journey.catalog import (
     CONSENT_GRANTED,
     IDENTIFIED,
@@ -317,6 +318,60 @@ def test_live_events_are_left_to_the_engine(database: Database, tmp_path: Path) 
         assert connection.execute(select(tables.event.c.pending)).scalars().all() == [True]
 
 
+def test_names_that_the_catalog_does_not_have_are_counted(sqlite_database: Database, tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        track(event="Order completed", properties={"anything": 1}),
+        *(track(messageId=f"n{number}", properties={"revenu": 1, "\x1b[2J": 2}) for number in range(3)),
+        {"type": "identify", "userId": "ana", "traits": {"valu": 3, "plan": "pro", "id": "ana"}},
+    )
+    unread = imported(sqlite_database, path).unread
+    assert unread_text(unread) == (
+        "not in the catalog, kept but not read: Order Completed.\ufffd[2J 3, "
+        'Order Completed.revenu 3 (did you mean "revenue"?), '
+        'event "Order completed" 1 (did you mean "Order Completed"?), '
+        'trait id 1, trait valu 1 (did you mean "value"?)'
+    )
+
+
+def test_of_many_unknown_names_the_most_frequent_are_told() -> None:
+    names = UnreadNames(CATALOG)
+    for number in (7, *range(MOST_NAMES + 5)):
+        names.look(
+            Arrival(contact="ana", name=f"Thing {number}", at=NOW, properties={}, undeclared={}, dedup_key="")
+        )
+    text = unread_text(names.told())
+    assert text is not None
+    assert 'read: event "Thing 7" 2, event "Thing 0" 1, ' in text
+    assert text.endswith(f", and {MOST_NAMES - 10:,} more")
+    assert unread_text(UnreadNames(CATALOG).told()) is None
+
+
+@pytest.mark.parametrize("name", ["Consent Granted", "Consent Withdrawn"])
+def test_a_consent_wants_a_topic_of_the_catalog(tmp_path: Path, name: str) -> None:
+    def consent(**properties: str) -> dict[str, Any]:
+        return track(event=name, messageId="absent", properties=properties)
+
+    lines = consent(topic="offers"), consent(topic="ofers"), consent(channel="email")
+    good, misspelt, missing = read(written(tmp_path, *lines))
+    assert isinstance(good, Arrival)
+    assert isinstance(misspelt, Rejected)
+    assert misspelt.reason == "unknown topic 'ofers'. Did you mean `offers`?"
+    assert isinstance(missing, Rejected)
+    assert missing.reason == f"{name} without a `topic`"
+    row = f"userId,event,timestamp,topic\nana,{name},2026-02-01T10:00:00Z,ofers"
+    [in_csv] = read(written(tmp_path, row, name="events.csv"))
+    assert isinstance(in_csv, Rejected)
+    assert "unknown topic 'ofers'" in in_csv.reason
+
+
+def test_live_events_that_are_too_old_are_counted(sqlite_database: Database, tmp_path: Path) -> None:
+    ages = "2026-02-28T11:59:59Z", "2026-02-28T12:00:00Z", "2026-03-01T11:00:00Z"
+    path = written(tmp_path, *(track(timestamp=at, messageId=at) for at in ages))
+    assert imported(sqlite_database, path).too_old == 0
+    assert imported(sqlite_database, path, pending=True).too_old == 1
+
+
 # By command ---------------------------------------------------------------------------------------
 
 
@@ -340,7 +395,7 @@ def test_contacts_are_imported_and_shown(
     arguments = ["contacts", "import", str(path), "--project", str(project)]
     assert run([*arguments, "--grant", "offers"]) == 2
     assert run([*arguments, "--grant", "offers:email", "--source", "desk"]) == 0
-    assert "1 new, 0 already there, 0 rejected; 1 new contacts" in capsys.readouterr().out
+    assert "1 new, 0 already there, 0 rejected; 1 new contact\n" in capsys.readouterr().out
     assert run(["contacts", "show", "ana", "--project", str(project), "--format", "json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["attributes"] == {"plan": "pro", "value": "12.5"}
@@ -361,4 +416,17 @@ def test_events_are_imported_and_a_rejected_line_is_an_exit_code(
     assert (project / ".journeys" / "rejected" / "events.ndjson").read_text() == "{\n"
     assert run(["events", "import", str(path), "--project", str(project), "--format", "json"]) == 1
     [told] = json.loads(capsys.readouterr().out)["files"]
+    assert (told["not_read"], told["too_old"]) == ({"names": 0, "first": []}, 0)
     assert (told["new"], told["duplicate"], told["rejected_lines"]) == (0, 1, 1)
+
+
+def test_an_import_tells_what_will_not_happen(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, track(event="Order completed"))
+    for line in ("  1 event is older than 24 hours: it starts nothing\n", "1 already there"):
+        assert run(["events", "import", "--live", str(path), "--project", str(project)]) == 0
+        printed = capsys.readouterr().out
+        assert line in printed
+        assert 'kept but not read: event "Order completed" 1 (did you mean "Order Completed"?)' in printed
+    assert "older" not in printed

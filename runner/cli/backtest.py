@@ -63,6 +63,9 @@ def command(
 
     DIR holds .ndjson, .ndjson.gz and .csv files, which are read in order of their names. The scratch database
     is thrown away; nothing is sent.
+
+    Exit codes: 0 everything was read, 1 a line was rejected (the report tells of the rest) or an error that you
+    can mend, 2 wrong usage, 3 a bug of ours, 4 no project.
     """
     import json
     import sys
@@ -110,7 +113,7 @@ def command(
     else:
         parts = [replayed_text(replayed), *(journey_text(one, states=False) for one in numbers)]
         click.echo("\n\n".join(parts))
-    return 0
+    return 1 if replayed.rejected else 0
 
 
 def _instant(text: str) -> datetime:

@@ -13,6 +13,8 @@ import click
 
 from runner.clock import utc_now
 from runner.engine.imports import Granted, Imported, import_file
+from runner.engine.unread import unread_json, unread_text
+from runner.insight.present import count_text
 from runner.journey.catalog import Catalog
 from runner.journey.project import load_project, read_files
 from runner.problem import ProblemsFound, Severity
@@ -102,13 +104,18 @@ def _text(path: Path, imported: Imported) -> Iterator[str]:
     stored = imported.stored
     yield (
         f"{path.name}: {stored.new:,} new, {stored.duplicate:,} already there, "
-        f"{imported.rejected_lines:,} rejected; {stored.contacts_new:,} new contacts"
+        f"{imported.rejected_lines:,} rejected; {count_text(stored.contacts_new, 'new contact')}"
     )
     if imported.consents:
-        yield f"  {imported.consents:,} consents recorded"
+        yield f"  {count_text(imported.consents, 'consent')} recorded"
     if imported.rejected_values:
         counts = ", ".join(f"{name} {count:,}" for name, count in imported.rejected_values.items())
         yield f"  values that did not fit, left empty: {counts}"
+    if told := unread_text(imported.unread):
+        yield f"  {told}"
+    if imported.too_old and stored.new:
+        are, they = ("is", "it starts") if imported.too_old == 1 else ("are", "they start")
+        yield f"  {count_text(imported.too_old, 'event')} {are} older than 24 hours: {they} nothing"
     for rejected in imported.rejections:
         yield f"  line {rejected.line}: {rejected.reason}"
     if imported.reject_file:
@@ -124,6 +131,8 @@ def _json(path: Path, imported: Imported) -> dict[str, object]:
         "consents": imported.consents,
         "rejected_lines": imported.rejected_lines,
         "rejected_values": dict(imported.rejected_values),
+        "not_read": unread_json(imported.unread),
+        "too_old": imported.too_old,
         "rejections": [{"line": one.line, "reason": one.reason} for one in imported.rejections],
         "reject_file": str(imported.reject_file) if imported.reject_file else None,
     }

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header, read_arrivals
+from runner.engine.tick import LIVE
+from runner.engine.unread import Unread, UnreadNames
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED, Catalog
 from runner.store.database import Database
 from runner.store.events import Arrival, Stored, store_events
@@ -40,14 +42,17 @@ class Imported:
     """What became of a file.
 
     ``stored`` counts its lines; ``consents`` those that were recorded on the way. ``rejected_values``
-    counts, for each property, the values that did not fit; their lines were taken. ``rejections`` are the
-    first rejected lines, all of which are in ``reject_file``.
+    counts, for each property, the values that did not fit; their lines were taken. ``unread`` are names that
+    the catalog does not have. ``too_old`` counts the events of a live import that are too old to start
+    anything. ``rejections`` are the first rejected lines, all of which are in ``reject_file``.
     """
 
     stored: Stored
     consents: int
     rejected_lines: int
     rejected_values: Mapping[str, int]
+    unread: Unread
+    too_old: int
     rejections: tuple[Rejected, ...]
     reject_file: Path | None
 
@@ -113,6 +118,9 @@ def import_file(
     total = Stored()
     consents = 0
     values: Counter[str] = Counter()
+    unread = UnreadNames(catalog)
+    too_old = 0
+    oldest = received_at - LIVE.event_max_age if pending and LIVE.event_max_age else None
     read = read_arrivals(
         path, catalog, received_at=received_at, only_contacts=only_contacts, progress=progress
     )
@@ -125,6 +133,8 @@ def import_file(
                 bad.append(item)
                 continue
             values.update(item.rejected)
+            unread.look(item)
+            too_old += oldest is not None and item.name != IDENTIFIED and item.at < oldest
             if item.name == IDENTIFIED:
                 given.extend(_consents(item, grants))
             # A consent of a contact's row is no line of its own.
@@ -141,6 +151,8 @@ def import_file(
         consents=consents,
         rejected_lines=kept.count,
         rejected_values=dict(sorted(values.items())),
+        unread=unread.told(),
+        too_old=too_old,
         rejections=tuple(kept.first),
         reject_file=kept.path if kept.count else None,
     )

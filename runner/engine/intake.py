@@ -21,12 +21,14 @@ from typing import IO, Any, cast
 
 from runner.journey.catalog import (
     CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
     CONTACT_UPDATED,
     EVERY_CHANNEL,
     IDENTIFIED,
     Catalog,
 )
 from runner.journey.fit import Fitted, clean_text, fit_event, fit_traits, read_instant
+from runner.journey.words import known
 from runner.problem import JourneysError
 from runner.store.events import Arrival
 
@@ -168,8 +170,20 @@ class _Reader:
         if self.only_contacts:
             raise _BadLine("a track call; `journeys events import` takes it")
         name = _event_name(record.get("event"))
-        fitted = fit_event(self.catalog, name, _object(record, "properties"))
+        fitted = self._event(name, _object(record, "properties"))
         return _arrival(key, name, at, dedup_key, fitted)
+
+    def _event(self, name: str, raw: Mapping[str, object]) -> Fitted:
+        """The properties of an event. A consent must name a topic of the catalog: another one would be
+        recorded and never looked at, and a withdrawal that is lost is worse than a line that is told."""
+        fitted = fit_event(self.catalog, name, raw)
+        if name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
+            topic = fitted.properties.get("topic")
+            if not topic:
+                raise _BadLine(f"{name} without a `topic`")
+            if topic not in self.catalog.topics:
+                raise _BadLine(_unknown_topic(topic, self.catalog))
+        return fitted
 
     def _instant(self, value: object) -> datetime:
         if value is None:
@@ -226,7 +240,7 @@ class _Reader:
         dedup_key = self._dedup_key(row.pop(columns.message, None) if columns.message else None, line)
         if columns.is_events:
             name = _event_name(row.pop(_EVENT_COLUMN, None))
-            yield _arrival(key, name, at, dedup_key, fit_event(self.catalog, name, _unfolded(row)))
+            yield _arrival(key, name, at, dedup_key, self._event(name, _unfolded(row)))
             return
         consents = row.pop(_CONSENTS_COLUMN, "").split()
         yield _arrival(key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, _unfolded(row)))
@@ -241,7 +255,7 @@ class _Reader:
             return one, other if colon else EVERY_CHANNEL
         if other in self.catalog.topics:
             return other, one
-        raise _BadLine(f"`consents` names {text!r}; the catalog has no such topic")
+        raise _BadLine(f"`consents` names {_shown(text)}: {_unknown_topic(one, self.catalog)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,6 +369,10 @@ def _unfolded(row: Mapping[str, str]) -> dict[str, object]:
         elif name == "tags":
             values[name] = cell.replace(",", " ").split()
     return values
+
+
+def _unknown_topic(topic: str, catalog: Catalog) -> str:
+    return f"unknown topic {_shown(topic)}. {known('topic', catalog.topics, topic[:LONGEST_KEY])}"
 
 
 def _shown(value: object) -> str:

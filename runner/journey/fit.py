@@ -19,9 +19,7 @@ from runner.journey.expression.canonical import number_text
 from runner.journey.values import LARGEST, MILLIONTHS, STRING, Kind, ValueType
 from runner.journey.zone_names import known_zone
 
-_CONSENT_PROPERTIES: Mapping[str, ValueType] = dict.fromkeys(
-    ("topic", "channel", "source", "wording"), STRING
-)
+CONSENT_PROPERTIES: Mapping[str, ValueType] = dict.fromkeys(("topic", "channel", "source", "wording"), STRING)
 _NUMBER = re.compile(r"\s*[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?\s*", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LARGEST_EXPONENT = 13
@@ -54,7 +52,7 @@ def fit_event(catalog: Catalog, name: str, raw: Mapping[str, object]) -> Fitted:
     if name in catalog.events:
         declared = catalog.events[name].properties
     elif name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
-        declared = _CONSENT_PROPERTIES
+        declared = CONSENT_PROPERTIES
     return _fit_all(declared, raw, clears=False)
 
 

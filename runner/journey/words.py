@@ -6,11 +6,17 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
-    """``Did you mean X?`` where a candidate is near ``word``, else None."""
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that was probably meant by ``word``, else None."""
     by_lower = {candidate.lower(): candidate for candidate in candidates}
     near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f"Did you mean `{by_lower[near[0]]}`?" if near else None
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
+    """``Did you mean X?`` where a candidate is near ``word``, else None."""
+    near = nearest(word, candidates)
+    return f"Did you mean `{near}`?" if near else None
 
 
 def listed(words: Iterable[str], last: str = "or", most: int = 12) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from runner.engine.apply import apply_project
 from runner.engine.intake import Rejected, read_arrivals
 from runner.engine.tick import EXACT, Pace, tick
+from runner.engine.unread import Unread, UnreadNames, unread_json, unread_text
 from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import EVERY_CHANNEL, Catalog
 from runner.journey.project import Project
@@ -89,12 +90,14 @@ class Replayed:
     rejected: int
     rejections: tuple[Rejection, ...]
     misfits: tuple[Misfit, ...]
+    unread: Unread
 
 
 @dataclass
 class _Intake:
     """What has been read so far."""
 
+    unread: UnreadNames
     events: int = 0
     duplicates: int = 0
     rejected: int = 0
@@ -149,7 +152,7 @@ def replay(
     in what happens. Raises JourneysError where the recordings hold no event.
     """
     apply_project(database, project, now=BEGINNING, author=None, git_commit=None)
-    intake = _Intake()
+    intake = _Intake(unread=UnreadNames(project.catalog))
     for path in paths:
         _store(database, path, project.catalog, intake, batch, progress)
     with database.begin() as connection:
@@ -184,6 +187,7 @@ def replay(
             Misfit(event=event, value=value, count=count)
             for (event, value), count in sorted(intake.misfits.items())
         ),
+        unread=intake.unread.told(),
     )
 
 
@@ -203,6 +207,7 @@ def _store(
                 intake.reject(path.name, item.line, item.reason)
                 continue
             arrivals.append(item)
+            intake.unread.look(item)
             for value in item.rejected:
                 intake.misfits[item.name, value] += 1
         with database.begin() as connection:
@@ -230,7 +235,8 @@ def _live(
 def replayed_text(replayed: Replayed) -> str:
     """What was replayed, what was granted and what was rejected, as lines for people."""
     lines = [
-        f"Replayed {replayed.events:,} events of {replayed.contacts:,} contacts from {', '.join(replayed.files)}.",
+        f"Replayed {counted(replayed.events, 'event')} of {counted(replayed.contacts, 'contact')}"
+        f" from {', '.join(replayed.files)}.",
         f"  {_minute(replayed.first)} to {_minute(replayed.until)} UTC. Nothing was sent to anybody.",
     ]
     if replayed.duplicates:
@@ -248,6 +254,8 @@ def replayed_text(replayed: Replayed) -> str:
         lines += [
             f"    {item.event}: {item.value}, {counted(item.count, 'time')}" for item in replayed.misfits
         ]
+    if told := unread_text(replayed.unread):
+        lines.append(f"  {told[0].upper()}{told[1:]}.")
     return "\n".join(lines)
 
 
@@ -268,6 +276,7 @@ def replayed_json(replayed: Replayed) -> dict[str, object]:
         "misfits": [
             {"event": item.event, "value": item.value, "count": item.count} for item in replayed.misfits
         ],
+        "not_read": unread_json(replayed.unread),
     }
 
 

@@ -68,8 +68,8 @@ def json_report(problems: Iterable[Problem], journeys: int) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """``1 journey``, ``2 journeys``."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    """``1 journey``, ``2,000 journeys``."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _entry(problem: Problem, lines: Sequence[str], colour: bool) -> str:
