@@ -78,7 +78,8 @@ def file_name(message: Message) -> str:
             _safe(message.contact, 64),
             _safe(message.journey, 40),
             _safe(message.step, 40),
-            message.idempotency_key[:8],
+            # 64 bits: a file that is there counts as sent, so two messages must never meet in one name.
+            message.idempotency_key[:16],
         )
     )
     return f"{at:%Y-%m-%dT%H%M%SZ}-{names}.eml"

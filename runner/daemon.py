@@ -155,8 +155,16 @@ class Stage:
     away.
     """
 
-    def __init__(self, name: str, step: Callable[[], bool], stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], bool],
+        stopping: threading.Event,
+        every: timedelta = timedelta(seconds=1),
+    ) -> None:
         self.name = name
+        self.every = every
+        """How long it rests between two looks."""
         self.idle = threading.Event()
         self.idle.set()
         self._step = step
@@ -224,9 +232,12 @@ class Daemon:
         self._workers = [_Worker(name=f"{os.getpid()}/{n + 1}") for n in range(pulse.workers)]
         self._keeper = _Worker(name=f"{os.getpid()}/keeper")
         self.stages: Sequence[Stage] = (
-            Stage("tick", self._tick, self._stopping),
-            *(Stage(f"deliver {w.name}", self._deliverer(w), self._stopping) for w in self._workers),
-            Stage("housekeeping", self._keep_house, self._stopping),
+            Stage("tick", self._tick, self._stopping, pulse.every),
+            *(
+                Stage(f"deliver {w.name}", self._deliverer(w), self._stopping, pulse.every)
+                for w in self._workers
+            ),
+            Stage("housekeeping", self._keep_house, self._stopping, pulse.lease / 4),
         )
 
     def stop(self) -> None:
@@ -243,11 +254,10 @@ class Daemon:
         # The scheduler lives by the machine's clock, whatever `clock` says: from a first run in the past it would count
         # through every one that it missed.
         for stage in self.stages:
-            every = self._pulse.lease / 4 if stage.name == "housekeeping" else self._pulse.every
             scheduler.add_job(
                 stage.run,
                 "interval",
-                seconds=max(every.total_seconds(), 0.01),
+                seconds=max(stage.every.total_seconds(), 0.01),
                 next_run_time=utc_now(),
                 coalesce=True,
                 max_instances=1,
@@ -269,7 +279,7 @@ class Daemon:
     def _watch(self) -> None:
         """End the process if a stage has hung: a daemon that seems to run and does nothing is the worst of all."""
         for stage in self.stages:
-            if stage.silent_for() > self._stalled:
+            if stage.silent_for() > self._stalled + stage.every:
                 logger.critical(
                     "stage %s has hung; the process ends so that it can be started anew", stage.name
                 )

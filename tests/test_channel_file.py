@@ -19,8 +19,13 @@ from tests.test_channel_mime import AT, a_message
 def test_the_name_says_when_to_whom_and_why(tmp_path: Path) -> None:
     message = a_message()
     result = FileChannel(tmp_path).send(message)
-    assert result == Sent("2026-03-01T100000Z-ana-abandoned-cart-remind-01234567.eml")
+    assert result == Sent(f"2026-03-01T100000Z-ana-abandoned-cart-remind-{message.idempotency_key[:16]}.eml")
     assert [path.name for path in tmp_path.iterdir()] == [result.provider_id]
+
+
+def test_two_messages_whose_keys_begin_alike_get_two_names() -> None:
+    keys = ["0123456789abcdef" + "0" * 48, "01234567fedcba98" + "0" * 48]
+    assert len({file_name(a_message(idempotency_key=key)) for key in keys}) == 2
 
 
 def test_names_sort_by_time() -> None:

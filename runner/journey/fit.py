@@ -73,9 +73,10 @@ def fit_traits(
 
 
 def present(stored: Any, type_: ValueType) -> Any:
-    """A stored value as templates and reports read it: Decimal, date, datetime (UTC), tuple, dict, str or
-    bool."""
-    if stored is None:
+    """A stored value as templates and reports read it: Decimal, date, datetime (UTC), tuple, dict, str or bool.
+
+    None for a value that was stored when the catalog gave it another type: SQL reads it as missing, too."""
+    if not _is_stored_as(stored, type_.kind):
         return None
     match type_.kind:
         case Kind.NUMBER:
@@ -90,6 +91,26 @@ def present(stored: Any, type_: ValueType) -> Any:
         case Kind.OBJECT:
             return {name: present(stored.get(name), field) for name, field in type_.fields.items()}
     return stored
+
+
+_JSON_TYPES: Mapping[Kind, type] = {
+    Kind.NUMBER: int,
+    Kind.BOOLEAN: bool,
+    Kind.LIST: list,
+    Kind.OBJECT: dict,
+}
+_SHAPES: Mapping[Kind, re.Pattern[str]] = {
+    Kind.DATE: re.compile(r"\d{4}-\d\d-\d\d"),
+    Kind.DATETIME: re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"),
+}
+
+
+def _is_stored_as(stored: Any, kind: Kind) -> bool:
+    if isinstance(stored, bool) != (kind is Kind.BOOLEAN) or not isinstance(
+        stored, _JSON_TYPES.get(kind, str)
+    ):
+        return False
+    return kind not in _SHAPES or _SHAPES[kind].fullmatch(str(stored)) is not None
 
 
 def millionths(value: object) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    ColumnElement,
     Connection,
     Integer,
     Select,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    except_,
     func,
     insert,
     literal_column,
@@ -100,6 +102,34 @@ _BEGIN_ALL = _begin(
 )
 
 
+def _begin_more(held: ColumnElement[bool]) -> Statement:
+    """The contacts behind those of pass 0: each counts once here, however many events it has."""
+    waiting = (
+        select(event.c.partition, event.c.contact)
+        .where(held, event.c.pending, event.c.at <= _now)
+        .group_by(event.c.partition, event.c.contact)
+        .order_by(func.min(event.c.at))
+        .limit(_limit)
+        .subquery()
+    )
+    others = except_(
+        select(waiting.c.partition, waiting.c.contact),
+        select(wave.c.partition, wave.c.contact).where(wave.c.n == 0),
+    ).subquery()
+    return Statement(
+        insert(wave).from_select(
+            ["n", "partition", "contact"], select(literal_column("0"), others.c.partition, others.c.contact)
+        )
+    )
+
+
+_MORE_OF_ONE = _begin_more(event.c.partition == bindparam("partition", type_=Integer()))
+_MORE_OF_ALL = _begin_more(event.c.partition == any_(_held))
+FEW = 20
+"""A batch with less than one in so many of the contacts that it has room for is looked at again: a storm on one contact
+may stand before the rest."""
+
+
 def begin_batch(connection: Connection, partitions: tuple[int, ...], now: datetime, size: int) -> int:
     """Put up to about ``size`` contacts with something due into pass 0. Served by ix_event_pending and ix_run_due.
 
@@ -107,11 +137,21 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
     """
     share = max(1, -(-size // len(partitions)))
     if connection.dialect.name == "postgresql":
-        return _BEGIN_ALL.run(connection, partitions=list(partitions), now=now, limit=share).rowcount
-    return sum(
+        held = list(partitions)
+        found = _BEGIN_ALL.run(connection, partitions=held, now=now, limit=share).rowcount
+        if found * FEW < size:
+            found += _MORE_OF_ALL.run(connection, partitions=held, now=now, limit=size).rowcount
+        return found
+    found = sum(
         _BEGIN_ONE.run(connection, partition=partition, now=now, limit=share).rowcount
         for partition in partitions
     )
+    if found * FEW < size:
+        found += sum(
+            _MORE_OF_ONE.run(connection, partition=partition, now=now, limit=share).rowcount
+            for partition in partitions
+        )
+    return found
 
 
 _n = bindparam("n", type_=Integer())
