@@ -105,3 +105,18 @@ def test_opening_does_not_wait_for_whoever_writes(tmp_path: Path) -> None:
             assert reading.execute(select(tables.audit.c.who)).all() == []
         reader.close()
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres//bob:SECRET@h/db",
+        "postgresql://bob:SECRET/x@h/db",
+        "postgresql://127.0.0.1:1/x?password=SECRET",
+        "postgresql://bob:SECRET@127.0.0.1:1/x",
+    ],
+)
+def test_no_error_shows_a_password(url: str) -> None:
+    with pytest.raises(JourneysError) as raised:
+        Database.open(url)
+    assert "SECRET" not in str(raised.value)

@@ -193,17 +193,23 @@ _READING: dict[str, dict[str, Any]] = {
 
 def _cannot_be_opened(url: URL, error: DBAPIError | OSError) -> JourneysError:
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return JourneysError(f"the database {url.render_as_string()} cannot be opened: {str(cause).strip()}")
+    return JourneysError(f"the database {_shown(url)} cannot be opened: {str(cause).strip()}")
+
+
+def _shown(url: URL) -> str:
+    """The URL for people to read: without the password, and without options, which may hold one."""
+    return url.set(query={}).render_as_string()
 
 
 def _parsed(url: str) -> URL:
     """The URL with its driver. Raises JourneysError for what is no URL of a database that we know."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
+        # Neither the text nor the cause is shown: a part of it may be a password.
         raise JourneysError(
-            f"not a database URL: {url!r}; write sqlite:////path or postgresql://…"
-        ) from error
+            "this is not a database URL; write sqlite:////path or postgresql://user@host:port/name"
+        ) from None
     if parsed.drivername in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
