@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -278,9 +279,11 @@ def test_a_file_goes_in_once_and_its_bad_lines_are_kept(database: Database, tmp_
     path = written(tmp_path, *lines[:5], "{oops", *lines[5:], name="events.ndjson.gz")
     first = imported(database, path)
     assert (first.stored.new, first.stored.contacts_new, first.rejected_lines) == (10, 4, 1)
-    assert first.reject_file == tmp_path / "rejected" / "events.ndjson"
+    assert first.reject_file is not None
+    assert first.reject_file.parent == tmp_path / "rejected"
+    assert re.fullmatch(r"events-[0-9a-f]{8}\.ndjson", first.reject_file.name)
     assert first.reject_file.read_text() == "{oops\n"
-    reasons = (tmp_path / "rejected" / "events.ndjson.reasons").read_text()
+    reasons = first.reject_file.with_name(f"{first.reject_file.name}.reasons").read_text()
     assert reasons.startswith("6: not JSON")
     again = imported(database, path, batch=100)
     assert (again.stored.new, again.stored.duplicate) == (0, 10)
@@ -296,6 +299,31 @@ def test_a_mended_file_leaves_no_reject_file(sqlite_database: Database, tmp_path
         imported(sqlite_database, written(tmp_path, "id,plan", "ana,pro", name="c.csv")).reject_file is None
     )
     assert not rejected.exists()
+
+
+def test_a_reject_file_is_an_input_like_any_other(sqlite_database: Database, tmp_path: Path) -> None:
+    rejects = tmp_path / "rejected"
+    path = written(tmp_path, "{one", "{two")
+    rejected = imported(sqlite_database, path, rejects=rejects).reject_file
+    assert rejected is not None
+    mended = f"{json.dumps(track())}\n{{two\n"
+    rejected.write_text(mended)
+    again = imported(sqlite_database, rejected, rejects=rejects)
+    assert (again.stored.new, again.rejected_lines) == (1, 1)
+    assert rejected.read_text() == mended
+    assert again.reject_file not in (None, rejected)
+    assert not list(rejects.glob("*.part"))
+    assert len([one for one in rejects.iterdir() if one.suffix == ".ndjson"]) == 2
+
+
+def test_files_of_one_name_have_their_own_reject_files(sqlite_database: Database, tmp_path: Path) -> None:
+    kept = []
+    for folder, name in (("jan", "e.ndjson"), ("feb", "e.ndjson"), ("feb", "e.ndjson.GZ")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        path = written(tmp_path / folder, f"{{{folder} {name}", name=name)
+        kept.append(imported(sqlite_database, path, rejects=tmp_path / "rejected").reject_file)
+    texts = [path.read_text() for path in kept if path is not None]
+    assert texts == ["{jan e.ndjson\n", "{feb e.ndjson\n", "{feb e.ndjson.GZ\n"]
 
 
 def test_a_grant_is_recorded_for_each_contact_with_its_proof(database: Database, tmp_path: Path) -> None:
@@ -413,7 +441,8 @@ def test_events_are_imported_and_a_rejected_line_is_an_exit_code(
     path = written(tmp_path, track(), "{")
     assert run(["events", "import", str(path), "--project", str(project)]) == 1
     assert "line 2: not JSON" in capsys.readouterr().out
-    assert (project / ".journeys" / "rejected" / "events.ndjson").read_text() == "{\n"
+    [kept] = (project / ".journeys" / "rejected").glob("events-*.ndjson")
+    assert kept.read_text() == "{\n"
     assert run(["events", "import", str(path), "--project", str(project), "--format", "json"]) == 1
     [told] = json.loads(capsys.readouterr().out)["files"]
     assert (told["not_read"], told["too_old"]) == ({"names": 0, "first": []}, 0)

@@ -3,6 +3,8 @@ file."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,29 +62,33 @@ class Imported:
 @dataclass
 class _Rejects:
     """The reject file, made when the first line is rejected: the lines as they stood, ready to be mended
-    and imported again, and their reasons beside them."""
+    and imported again, and their reasons beside them.
+
+    They are written under another name and moved into place at the end.
+    """
 
     path: Path
     header: str | None
     count: int = 0
     first: list[Rejected] = field(default_factory=list)
 
-    @property
-    def reasons(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.reasons")
-
-    def clear(self) -> None:
-        """Forget what an earlier import of the same file has left."""
-        self.path.unlink(missing_ok=True)
-        self.reasons.unlink(missing_ok=True)
+    @classmethod
+    def of(cls, source: Path, folder: Path) -> _Rejects:
+        """Of the file ``source``. The name holds its whole path: files of one base name do not share a
+        reject file, and that of a reject file is another one."""
+        plain = Path(source.name[:-3] if source.name.lower().endswith(".gz") else source.name)
+        digest = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:8]
+        return cls(path=folder / f"{plain.stem}-{digest}{plain.suffix}", header=csv_header(source))
 
     def take(self, rejections: Sequence[Rejected]) -> None:
         if not rejections:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        mode = "a" if self.count else "w"
+        part, part_of_reasons = _part(self.path), _part(_reasons(self.path))
         with (
-            self.path.open("a", encoding="utf-8", errors="surrogateescape") as lines,
-            self.reasons.open("a", encoding="utf-8") as reasons,
+            part.open(mode, encoding="utf-8", errors="surrogateescape", newline="\n") as lines,
+            part_of_reasons.open(mode, encoding="utf-8", errors="replace") as reasons,
         ):
             if self.header is not None and self.count == 0:
                 lines.write(f"{self.header}\n")
@@ -91,6 +97,25 @@ class _Rejects:
                 reasons.write(f"{rejected.line}: {rejected.reason}\n")
         self.count += len(rejections)
         self.first += rejections[: FIRST_SHOWN - len(self.first)]
+
+    def place(self) -> None:
+        """Put what was written in the place of what an earlier import of the same file has left."""
+        if self.count:
+            for path in (self.path, _reasons(self.path)):
+                _part(path).replace(path)
+
+    def clear(self) -> None:
+        """Forget what an earlier import of the same file has left."""
+        for path in (self.path, _reasons(self.path)):
+            path.unlink(missing_ok=True)
+
+
+def _reasons(path: Path) -> Path:
+    return path.with_name(f"{path.name}.reasons")
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def import_file(
@@ -113,8 +138,7 @@ def import_file(
     to the folder ``rejects``. Raises JourneysError where the file cannot be read, or is cut off; the
     batches before are stored then.
     """
-    kept = _Rejects(path=rejects / path.name.removesuffix(".gz"), header=csv_header(path))
-    kept.clear()
+    kept = _Rejects.of(path, rejects)
     total = Stored()
     consents = 0
     values: Counter[str] = Counter()
@@ -124,28 +148,36 @@ def import_file(
     read = read_arrivals(
         path, catalog, received_at=received_at, only_contacts=only_contacts, progress=progress
     )
-    for portion in _portions(read, batch):
-        arrivals: list[Arrival] = []
-        given: list[Arrival] = []
-        bad: list[Rejected] = []
-        for item in portion:
-            if isinstance(item, Rejected):
-                bad.append(item)
-                continue
-            values.update(item.rejected)
-            unread.look(item)
-            too_old += oldest is not None and item.name != IDENTIFIED and item.at < oldest
-            if item.name == IDENTIFIED:
-                given.extend(_consents(item, grants))
-            # A consent of a contact's row is no line of its own.
-            (given if only_contacts and item.name == CONSENT_GRANTED else arrivals).append(item)
-        with database.begin() as connection:
-            deployment = database.deployment
-            total += store_events(connection, deployment, arrivals, received_at=received_at, pending=pending)
-            consents += store_events(
-                connection, deployment, given, received_at=received_at, pending=pending
-            ).new
-        kept.take(bad)
+    try:
+        for portion in _portions(read, batch):
+            arrivals: list[Arrival] = []
+            given: list[Arrival] = []
+            bad: list[Rejected] = []
+            for item in portion:
+                if isinstance(item, Rejected):
+                    bad.append(item)
+                    continue
+                values.update(item.rejected)
+                unread.look(item)
+                too_old += oldest is not None and item.name != IDENTIFIED and item.at < oldest
+                if item.name == IDENTIFIED:
+                    given.extend(_consents(item, grants))
+                # A consent of a contact's row is no line of its own.
+                (given if only_contacts and item.name == CONSENT_GRANTED else arrivals).append(item)
+            with database.begin() as connection:
+                deployment = database.deployment
+                total += store_events(
+                    connection, deployment, arrivals, received_at=received_at, pending=pending
+                )
+                consents += store_events(
+                    connection, deployment, given, received_at=received_at, pending=pending
+                ).new
+            kept.take(bad)
+    finally:
+        # Of a file that is cut off, too: its batches before are stored.
+        kept.place()
+    if not kept.count:
+        kept.clear()
     return Imported(
         stored=total,
         consents=consents,
