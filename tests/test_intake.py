@@ -23,6 +23,7 @@ from runner.journey.catalog import (
     IDENTIFIED,
     Attribute,
     Catalog,
+    ChannelSettings,
     EventType,
     OptIn,
     Topic,
@@ -51,6 +52,7 @@ CATALOG = Catalog(
         )
     },
     topics={name: Topic(name=name, title=name, opt_in=OptIn.EXPLICIT) for name in ("offers", "newsletter")},
+    channels={"email": ChannelSettings(name="email", uses="file")},
 )
 
 
@@ -226,7 +228,7 @@ def test_csv_rows_without_event_are_contacts(tmp_path: Path) -> None:
         "ben,,,,,,,weather",
         name="contacts.csv",
     )
-    ana, *granted, ben, rejected = read(path)
+    ana, *granted, rejected = read(path)
     assert isinstance(ana, Arrival)
     assert ana.properties == {
         "email": "ana@x.example",
@@ -242,9 +244,25 @@ def test_csv_rows_without_event_are_contacts(tmp_path: Path) -> None:
         if isinstance(one, Arrival) and one.name == CONSENT_GRANTED
     ]
     assert given_consents == [("offers", "*"), ("newsletter", "email"), ("newsletter", "email")]
-    assert isinstance(ben, Arrival)
     assert isinstance(rejected, Rejected)
     assert "'weather'" in rejected.reason
+
+
+@pytest.mark.parametrize(
+    ("consent", "reason"),
+    [
+        ("offers:fax", "unknown channel 'fax'"),
+        ("fax:offers", "unknown channel 'fax'"),
+        (":offers", "not TOPIC or TOPIC:CHANNEL"),
+        ("offers:", "not TOPIC or TOPIC:CHANNEL"),
+        ("weather:email", "unknown topic 'weather'"),
+    ],
+)
+def test_a_row_with_a_bad_consent_is_rejected_whole(tmp_path: Path, consent: str, reason: str) -> None:
+    path = written(tmp_path, "id,plan,consents", f"ana,pro,newsletter {consent}", name="contacts.csv")
+    [rejected] = read(path)
+    assert isinstance(rejected, Rejected)
+    assert reason in rejected.reason
 
 
 def test_csv_without_a_key_column_is_said(tmp_path: Path) -> None:

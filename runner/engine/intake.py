@@ -242,20 +242,25 @@ class _Reader:
             name = _event_name(row.pop(_EVENT_COLUMN, None))
             yield _arrival(key, name, at, dedup_key, self._event(name, _unfolded(row)))
             return
-        consents = row.pop(_CONSENTS_COLUMN, "").split()
+        # All of them are looked at first: a row is taken as a whole or not at all.
+        consents = [self._topic_and_channel(text) for text in row.pop(_CONSENTS_COLUMN, "").split()]
         yield _arrival(key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, _unfolded(row)))
-        for consent in consents:
-            topic, channel = self._topic_and_channel(consent)
+        for topic, channel in consents:
             yield consent_arrival(key, topic, channel, at, self.source, dedup_key)
 
     def _topic_and_channel(self, text: str) -> tuple[str, str]:
         """``TOPIC``, ``TOPIC:CHANNEL`` or ``CHANNEL:TOPIC``: the catalog knows which is which."""
-        one, colon, other = text.partition(":")
-        if one in self.catalog.topics:
-            return one, other if colon else EVERY_CHANNEL
-        if other in self.catalog.topics:
-            return other, one
-        raise _BadLine(f"`consents` names {_shown(text)}: {_unknown_topic(one, self.catalog)}")
+        topic, colon, channel = text.partition(":")
+        if not topic or (colon and not channel):
+            raise _BadLine(f"`consents` names {_shown(text)}, not TOPIC or TOPIC:CHANNEL")
+        if topic not in self.catalog.topics and channel in self.catalog.topics:
+            topic, channel = channel, topic
+        if topic not in self.catalog.topics:
+            raise _BadLine(f"`consents` names {_shown(text)}: {_unknown_topic(topic, self.catalog)}")
+        if colon and channel != EVERY_CHANNEL and channel not in self.catalog.channels:
+            hint = known("channel", self.catalog.channels, channel[:LONGEST_KEY])
+            raise _BadLine(f"`consents` names {_shown(text)}: unknown channel {_shown(channel)}. {hint}")
+        return topic, channel if colon else EVERY_CHANNEL
 
 
 @dataclass(frozen=True, kw_only=True)
