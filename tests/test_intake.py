@@ -272,6 +272,18 @@ def test_csv_without_a_key_column_is_said(tmp_path: Path) -> None:
         read(written(tmp_path, "id,plan,plan", "x,y,z", name="contacts.csv"))
 
 
+def test_csv_with_bare_carriage_returns_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.csv"
+    path.write_bytes(b"id,plan\rana,pro\rben,pro\r")
+    with pytest.raises(JourneysError, match="its first line is not CSV"):
+        read(path)
+    path.write_bytes(b"id,plan\nana,pro\rben,pro\ncem,pro\n")
+    bad, good = read(path)
+    assert isinstance(bad, Rejected)
+    assert (bad.line, bad.text) == (2, "ana,pro\rben,pro")
+    assert isinstance(good, Arrival)
+
+
 # Into the store -----------------------------------------------------------------------------------
 
 
@@ -342,6 +354,15 @@ def test_files_of_one_name_have_their_own_reject_files(sqlite_database: Database
         kept.append(imported(sqlite_database, path, rejects=tmp_path / "rejected").reject_file)
     texts = [path.read_text() for path in kept if path is not None]
     assert texts == ["{jan e.ndjson\n", "{feb e.ndjson\n", "{feb e.ndjson.GZ\n"]
+
+
+def test_rejected_csv_rows_are_kept_as_they_stand(sqlite_database: Database, tmp_path: Path) -> None:
+    rows = '"a,b","x\ny",more', 'ana,"p"ro', 'ben,"never closed'
+    path = written(tmp_path, "id,plan", rows[0], "cem,pro", *rows[1:], name="c.csv")
+    result = imported(sqlite_database, path, batch=1)
+    assert (result.stored.new, [one.line for one in result.rejections]) == (1, [2, 5, 6])
+    assert result.reject_file is not None
+    assert result.reject_file.read_text() == "\n".join(("id,plan", *rows, ""))
 
 
 def test_a_grant_is_recorded_for_each_contact_with_its_proof(database: Database, tmp_path: Path) -> None:

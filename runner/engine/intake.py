@@ -208,27 +208,35 @@ class _Reader:
         text = (line.decode(errors="surrogateescape") for line in lines)
         first = next(text, "").removeprefix("\ufeff")
         delimiter = max(",;\t", key=first.count)
-        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        try:
+            header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        except csv.Error as error:
+            raise JourneysError(
+                f"{path}: its first line is not CSV: {error}; lines end with LF or CRLF"
+            ) from error
         columns = _Columns.of(header, path)
         if columns.is_events and self.only_contacts:
             raise JourneysError(f"{path} has a column {_EVENT_COLUMN!r}; `journeys events import` takes it")
-        rows = csv.reader(text, delimiter=delimiter, strict=True)
+        raw: list[str] = []
+        """The lines of the row at hand as they stand."""
+        rows = csv.reader(_noted(text, raw), delimiter=delimiter, strict=True)
         while True:
-            before = rows.line_num
+            raw.clear()
+            # The header is the first line.
+            number = rows.line_num + 2
             try:
                 cells = next(rows)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Rejected(line=rows.line_num + 1, reason=f"not CSV: {error}")
+                yield Rejected(line=number, reason=f"not CSV: {error}", text="".join(raw).rstrip("\r\n"))
                 continue
             if not any(cells):
                 continue
             try:
                 yield from self._from_row(columns, cells)
             except _BadLine as bad:
-                # The header is the first line.
-                yield Rejected(line=before + 2, reason=str(bad), text=delimiter.join(cells))
+                yield Rejected(line=number, reason=str(bad), text="".join(raw).rstrip("\r\n"))
 
     def _from_row(self, columns: _Columns, cells: list[str]) -> Iterator[Arrival]:
         if len(cells) != len(columns.names):
@@ -261,6 +269,12 @@ class _Reader:
             hint = known("channel", self.catalog.channels, channel[:LONGEST_KEY])
             raise _BadLine(f"`consents` names {_shown(text)}: unknown channel {_shown(channel)}. {hint}")
         return topic, channel if colon else EVERY_CHANNEL
+
+
+def _noted(lines: Iterator[str], notes: list[str]) -> Iterator[str]:
+    for line in lines:
+        notes.append(line)
+        yield line
 
 
 @dataclass(frozen=True, kw_only=True)
