@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from runner.problem import JourneysError
 from runner.store import tables
@@ -120,3 +122,46 @@ def test_no_error_shows_a_password(url: str) -> None:
     with pytest.raises(JourneysError) as raised:
         Database.open(url)
     assert "SECRET" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://127.0.0.1:1/x",
+        "sqlite://",
+        "postgresql://127.0.0.1:1/x?nonsense=1",
+        "postgresql://h:x/y",
+    ],
+)
+def test_a_scratch_database_that_cannot_be_made_is_said(url: str) -> None:
+    with pytest.raises(JourneysError), Database.scratch(url):
+        pass
+
+
+def test_an_option_that_the_driver_refuses_is_said(tmp_path: Path) -> None:
+    with pytest.raises(JourneysError, match="option"):
+        Database.open(f"sqlite:///{tmp_path}/journeys.db?timeout=soon")
+
+
+def test_a_locked_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.store.database.BUSY_MILLISECONDS", 10)
+    url = f"sqlite:///{tmp_path}/journeys.db"
+    first, second = Database.open(url), Database.open(url)
+    with first.begin(), pytest.raises(JourneysError, match="database is locked"), second.begin():
+        pass
+    first.close()
+    second.close()
+
+
+def test_a_lost_connection_is_said_and_a_wrong_statement_is_a_bug(database: Database) -> None:
+    with pytest.raises(DBAPIError), database.read() as connection:
+        connection.execute(text("SELECT nonsense"))
+    if database.dialect == "postgresql":
+        with pytest.raises(JourneysError, match="failed"), database.begin() as connection:
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def test_a_server_that_never_speaks_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.store.database.CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(JourneysError, match="timeout"):
+        Database.open(f"postgresql://127.0.0.1:{server.getsockname()[1]}/x?sslmode=disable")

@@ -30,7 +30,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.sql.selectable import GenerativeSelect, Join
 
 from runner.problem import JourneysError
@@ -46,6 +46,8 @@ BUSY_MILLISECONDS = 90_000
 IDLE_MILLISECONDS = 60_000
 """After so long without a statement inside a transaction PostgreSQL ends the session, so that a stopped
 process frees its partitions."""
+CONNECT_SECONDS = 10
+"""How long a PostgreSQL server may take to answer at all, unless the URL has a ``connect_timeout``."""
 CUT_OFF_MILLISECONDS = 30_000
 """After so long without an answer over TCP either side takes the other for gone."""
 
@@ -106,6 +108,7 @@ class Database:
         engine = _engine(parsed)
         try:
             _make_folder(parsed)
+            _reach(engine)
             deployment = _as_it_is(engine) or _made(engine, partitions)
         except (DBAPIError, OSError) as error:
             engine.dispose()
@@ -131,6 +134,7 @@ class Database:
             return cls.open(url) if found else None
         engine = _engine(parsed)
         try:
+            _reach(engine)
             with engine.connect() as connection:
                 found = migrations.is_begun(connection)
         except DBAPIError as error:
@@ -147,6 +151,7 @@ class Database:
         """A database that lives as long as the ``with`` block: in memory, or a schema of its own at ``url``.
 
         ``key`` is the deployment's key: give the same one for idempotency keys that are the same every time.
+        Raises JourneysError where no schema can be made at ``url``.
         """
         if url is None:
             engine = _engine(make_url("sqlite://"))
@@ -156,26 +161,41 @@ class Database:
                 engine.dispose()
             return
         schema = f"scratch_{secrets.token_hex(8)}"
-        engine = _engine(_parsed(url), schema=schema)
+        parsed = _parsed(url)
+        if parsed.drivername == "sqlite":
+            raise JourneysError(
+                "a schema of its own needs PostgreSQL; write postgresql://user@host:port/name"
+            )
+        engine = _engine(parsed, schema=schema)
         try:
-            with engine.begin() as connection:
-                connection.execute(text(f"CREATE SCHEMA {schema}"))
-            yield cls(engine, _create(engine, partitions, key))
+            try:
+                _reach(engine)
+                with engine.begin() as connection:
+                    connection.execute(text(f"CREATE SCHEMA {schema}"))
+                database = cls(engine, _create(engine, partitions, key))
+            except DBAPIError as error:
+                raise _cannot_be_opened(parsed, error) from error
+            try:
+                yield database
+            finally:
+                with _told(engine), engine.begin() as connection:
+                    connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
         finally:
-            with engine.begin() as connection:
-                connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
             engine.dispose()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end of the block, rolled back where it raises."""
-        with self.engine.connect() as connection, connection.begin():
+        """A transaction that writes: committed at the end of the block, rolled back where it raises.
+
+        Raises JourneysError where the database is locked, full, or no longer there.
+        """
+        with _told(self.engine), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads, all of it at one state of the database."""
-        with self.engine.connect() as connection:
+        """A transaction that only reads, all of it at one state of the database. Raises what ``begin`` raises."""
+        with _told(self.engine), self.engine.connect() as connection:
             reading = connection.execution_options(**_READING[self.dialect])
             with reading.begin():
                 yield reading
@@ -189,6 +209,59 @@ _READING: dict[str, dict[str, Any]] = {
     "sqlite": {"journeys_reading": True},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
+
+
+_SQLITE_TROUBLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+"""What befalls SQLite from outside. Its other errors are mistakes of ours."""
+
+
+def _from_outside(error: DBAPIError) -> bool:
+    """Whether an error comes from the state of the database and not from the statement."""
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_TROUBLE
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    """Raise JourneysError for what befell the database: the user can mend that."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not _from_outside(error):
+            raise
+        raise JourneysError(
+            f"the database {_shown(engine.url)} failed: {str(error.orig).strip()};"
+            " what was not committed is undone; see to it and try again"
+        ) from error
+
+
+@contextmanager
+def _options_fit(url: URL) -> Iterator[None]:
+    """Raise JourneysError for options of the URL that the driver refuses."""
+    try:
+        yield
+    except (TypeError, ValueError, ArgumentError):
+        raise JourneysError(
+            f"the database {_shown(url)} cannot be opened: its URL has an option that is not valid"
+        ) from None
+
+
+def _reach(engine: Engine) -> None:
+    """Connect once. Raises DBAPIError, and JourneysError for options of the URL that the driver refuses."""
+    with _options_fit(engine.url):
+        engine.connect().close()
 
 
 def _cannot_be_opened(url: URL, error: DBAPIError | OSError) -> JourneysError:
@@ -218,7 +291,8 @@ def _parsed(url: str) -> URL:
 
 
 def _engine(url: URL, *, schema: str | None = None) -> Engine:
-    return _sqlite_engine(url) if url.drivername == "sqlite" else _postgresql_engine(url, schema)
+    with _options_fit(url):
+        return _sqlite_engine(url) if url.drivername == "sqlite" else _postgresql_engine(url, schema)
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -279,7 +353,11 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
         url,
         json_serializer=write_json,
         pool_pre_ping=True,
-        connect_args={"application_name": "journeys", "tcp_user_timeout": CUT_OFF_MILLISECONDS},
+        connect_args={
+            "application_name": "journeys",
+            "tcp_user_timeout": CUT_OFF_MILLISECONDS,
+            **({} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}),
+        },
     )
     settings = {
         "jit": "off",
