@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
@@ -76,8 +77,18 @@ def open_channels(
     """A channel for each that the catalog declares, by its name.
 
     A deployment's ``overrides`` (by channel: ``uses`` and options) go before the catalog's options; where they name
-    another transport the catalog's options do not apply. Raises ChannelError.
+    another transport the catalog's options do not apply. Raises ChannelError, also for an override of a channel that
+    nobody declares.
     """
+    declared = list(declared)
+    names = [channel.name for channel in declared]
+    for name in overrides:
+        if names and name not in names:
+            near = get_close_matches(name, names, n=1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise ChannelError(
+                f"channel {name}: the catalog has no such channel ({meant}it has {', '.join(names)})"
+            )
     opened: dict[str, Channel] = {}
     for channel in declared:
         own = {name: value for name, value in overrides.get(channel.name, {}).items() if name != "uses"}

@@ -7,10 +7,11 @@ literal password is an error. Relative paths are relative to the project.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -64,14 +65,28 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> Settings:
     return _settings(folder, expanded)
 
 
-def check_settings(folder: Path) -> tuple[tuple[Problem, ...], str]:
+def check_settings(folder: Path, channels: Collection[str] | None = None) -> tuple[tuple[Problem, ...], str]:
     """What is wrong with the settings whatever the environment is, and their text (empty where there are
-    none).
+    none). ``channels`` are those of the catalog, where they are known.
 
     The secrets that are reported are struck out of the text, so that no log shows them.
     """
-    _, problems, text = _read(folder)
+    tree, problems, text = _read(folder)
+    if channels is not None and isinstance(tree, Fields):
+        problems += tuple(_unknown_channels(tree.get("channels"), channels))
     return problems, text
+
+
+def _unknown_channels(value: Value | None, channels: Collection[str]) -> Iterator[Problem]:
+    for each in value.fields if isinstance(value, Fields) else ():
+        if each.key not in channels:
+            near = get_close_matches(each.key, channels, n=1)
+            yield Problem(
+                code="settings/channel",
+                message=f"The catalog has no channel `{each.key}`.",
+                span=each.key_span,
+                hint=f"Did you mean `{near[0]}`?" if near else "Declare it under `channels` of the catalog.",
+            )
 
 
 def default_database(folder: Path) -> str:

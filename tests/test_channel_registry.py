@@ -59,3 +59,11 @@ def test_every_transport_is_in_the_contract_suite() -> None:
     from tests.test_channel_contract import CHANNELS
 
     assert set(TRANSPORTS) <= set(CHANNELS)
+
+
+def test_an_override_of_a_channel_that_nobody_declares_is_refused(tmp_path: Path) -> None:
+    around = Surroundings(folder=tmp_path, clock=lambda: AT)
+    with pytest.raises(ChannelError, match=r"channel e-mail: .*did you mean 'email'"):
+        open_channels([EMAIL], {"e-mail": {"uses": "file"}}, around)
+    assert list(tmp_path.iterdir()) == []
+    assert open_channels([], {"email": {"uses": "file"}}, around) == {}

@@ -167,3 +167,10 @@ def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "journeys/catalog.yaml").unlink()
     assert run(["init", str(tmp_path)]) == 0
     assert (tmp_path / ".gitignore").read_text(encoding="utf-8") == "mine\n"
+
+
+def test_settings_of_a_channel_that_the_catalog_does_not_have(tmp_path: Path) -> None:
+    write(tmp_path, {**standard_files({}), "journeys.yaml": "channels: {e-mail: {file: {folder: sent}}}\n"})
+    (problem,) = check_folder(tmp_path).problems
+    assert (problem.code, problem.span.column) == ("settings/channel", 12)
+    assert problem.hint == "Did you mean `email`?"

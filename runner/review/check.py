@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.journey.project import FOLDER, Project, load_project, read_folder
+from runner.journey.project import CATALOG, FOLDER, Project, load_project, read_folder
 from runner.journey.scenario_file import find_scenarios
 from runner.problem import Problem, Severity
 from runner.review.rules import RULES
@@ -34,7 +34,10 @@ def check_folder(folder: Path) -> Checked:
     """
     files, unreadable = read_folder(folder)
     checked = check_files(files)
-    settings, settings_source = check_settings(folder)
+    known = CATALOG in files and not any(problem.span.file == CATALOG for problem in checked.problems)
+    settings, settings_source = check_settings(
+        folder, load_project(files).catalog.channels if known else None
+    )
     return Checked(
         problems=_sorted((*checked.problems, *unreadable, *settings)),
         sources={**checked.sources, SETTINGS_FILE: settings_source},
