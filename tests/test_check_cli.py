@@ -174,3 +174,23 @@ def test_settings_of_a_channel_that_the_catalog_does_not_have(tmp_path: Path) ->
     (problem,) = check_folder(tmp_path).problems
     assert (problem.code, problem.span.column) == ("settings/channel", 12)
     assert problem.hint == "Did you mean `email`?"
+
+
+def test_a_template_with_a_control_character_or_too_many_terms(tmp_path: Path) -> None:
+    write(tmp_path, standard_files({"journeys/demo/hello.txt": "---\nsubject: Hi\n---\nOne\nTwo \0\n"}))
+    (problem,) = check_folder(tmp_path).problems
+    assert (problem.code, problem.span.line, problem.span.column) == ("template/character", 5, 5)
+    terms = "---\nsubject: Hi\n---\n{{ 1" + "+1" * 20_000 + " }}\n"
+    write(tmp_path, standard_files({"journeys/demo/hello.txt": terms}))
+    (problem,) = check_folder(tmp_path).problems
+    assert problem.message == "This template is nested too deeply."
+
+
+def test_a_key_that_is_no_text_and_a_stretch_beyond_all_calendars(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, standard_files({}))
+    assert run(["contacts", "show", "\udcff", "--project", str(tmp_path)]) == 1
+    assert "there is no contact" in capsys.readouterr().err
+    late = "9999-12-31T23:59:59..9999-12-31T23:59:59.999999"
+    assert run(["run", "--virtual", late, "--project", str(tmp_path)]) == 2

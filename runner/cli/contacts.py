@@ -100,6 +100,8 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
     from runner.store.story import Chapter, story
 
     catalog = load_catalog(project)
+    if any("\ud800" <= character <= "\udfff" for character in key):
+        raise JourneysError(f"there is no contact {key!a}")
     database = Database.find(load_settings(project, os.environ).database_url)
     if database is None:
         raise JourneysError(f"there is no contact {key!r}: nothing was imported yet")

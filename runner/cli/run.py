@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from runner.store.database import Database
 
 
+LAST_YEAR = 9000
+"""Waits that begin in virtual time must end before the year 10000."""
+
+
 class LengthOfTime(click.ParamType[timedelta]):
     """``1s``, ``2m``, ``1h30m``."""
 
@@ -58,6 +62,8 @@ class Stretch(click.ParamType[tuple[datetime, datetime]]):
             self.fail(f"{value!r} is not FROM..UNTIL, such as 2017-01-01..2018-01-01", param, ctx)
         if stretch[0] > stretch[1]:
             self.fail(f"{value!r} ends before it begins", param, ctx)
+        if stretch[1].year > LAST_YEAR:
+            self.fail(f"{value!r} ends after the year {LAST_YEAR}", param, ctx)
         return stretch
 
 

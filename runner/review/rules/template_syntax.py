@@ -47,6 +47,7 @@ from runner.problem import Problem, Span
 from runner.review.places import text_in_lines
 from runner.review.template_names import misreadings, template_values, trigger_properties
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MOST_FRONT_LINES = 200
 """Lines below its key among which a name of a front matter value is looked for."""
 
@@ -95,6 +96,12 @@ def _check_source(
         text = project.files[template.path].removeprefix("\ufeff")
         return text_in_lines(template.path, text, line + inner - 1, pattern, last)
 
+    control = _CONTROL.search(source)
+    if control:
+        message = f"The character U+{ord(control[0]):04X} may not stand in a template."
+        span = place(source.count("\n", 0, control.start()) + 1, re.escape(control[0]))
+        yield Problem(code="template/character", message=message, span=span, hint="Remove it.")
+        return
     tree = _parsed(source)
     if isinstance(tree, TemplateSyntaxError):
         yield _syntax_problem(tree, source, place)
@@ -105,7 +112,13 @@ def _check_source(
         return
     if values is None:
         return
-    for found in misreadings(tree, values, project.catalog.unreadable):
+    try:
+        misread = list(misreadings(tree, values, project.catalog.unreadable))
+    except RecursionError:
+        message = "This template is nested too deeply."
+        yield Problem(code="template/syntax", message=message, span=place(1, r"\S+"))
+        return
+    for found in misread:
         span = place(found.line, rf"(?<![A-Za-z0-9_]){re.escape(found.word)}(?![A-Za-z0-9_])")
         yield Problem(code=found.code, message=found.message, span=span, hint=found.hint)
 
