@@ -22,6 +22,9 @@ CONTACT_FIELDS: Mapping[str, ValueType] = {
 }
 """What every contact has, declared or not. All but ``id`` and ``tags`` arrive as traits of an ``identify``."""
 
+OWN_FIELDS = tuple(name for name in CONTACT_FIELDS if name not in ("id", "tags"))
+"""Those of them that hold a single text and have a column of their own in the store."""
+
 IDENTIFIED = "Contact Identified"
 """The reserved event that an ``identify`` is stored as; its properties are the traits."""
 CONSENT_GRANTED = "Consent Granted"

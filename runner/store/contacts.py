@@ -11,13 +11,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
 
-from runner.journey.catalog import EVERY_CHANNEL
+from runner.journey.catalog import EVERY_CHANNEL, OWN_FIELDS
 from runner.store.database import Deployment
 from runner.store.insert import upsert
 from runner.store.tables import ConsentState, consent, consent_log, contact
 from runner.store.types import EPOCH
 
-_OWN_FIELDS = ("email", "phone", "timezone", "locale")
 _CHUNK = 3_000
 """Rows that one statement names: both databases limit the parameters of a statement."""
 
@@ -114,7 +113,7 @@ def apply_traits(connection: Connection, traits: Sequence[tuple[Identity, Mappin
     statement = (
         update(contact)
         .where(contact.c.partition == bindparam("its_partition"), contact.c.id == bindparam("its_id"))
-        .values({name: bindparam(f"new_{name}") for name in (*_OWN_FIELDS, "attributes", "tags")})
+        .values({name: bindparam(f"new_{name}") for name in (*OWN_FIELDS, "attributes", "tags")})
     )
     for identities in chunks(sorted(merged)):
         rows = connection.execute(
@@ -124,8 +123,8 @@ def apply_traits(connection: Connection, traits: Sequence[tuple[Identity, Mappin
 
 
 def _with_traits(row: Any, traits: Mapping[str, Any]) -> dict[str, Any]:
-    own = {f"new_{name}": traits.get(name, getattr(row, name)) for name in _OWN_FIELDS}
-    others = {name: value for name, value in traits.items() if name not in (*_OWN_FIELDS, "tags")}
+    own = {f"new_{name}": traits.get(name, getattr(row, name)) for name in OWN_FIELDS}
+    others = {name: value for name, value in traits.items() if name not in (*OWN_FIELDS, "tags")}
     attributes = {name: value for name, value in {**row.attributes, **others}.items() if value is not None}
     return {
         "its_partition": row.partition,

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED
+from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED, OWN_FIELDS
 from runner.store.passes.working import wave
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, consent, consent_log, contact, event, zone_offset
@@ -45,9 +45,6 @@ def mark_handled(connection: Connection, n: int) -> None:
     _HANDLED.run(connection, n=n)
 
 
-_OWN_FIELDS = ("email", "phone", "timezone", "locale")
-
-
 def _trait(column: Column[str]) -> ColumnElement[str]:
     key = constant(column.name)
     return case((json_has(event.c.properties, key), json_text(event.c.properties, key)), else_=column)
@@ -56,10 +53,10 @@ def _trait(column: Column[str]) -> ColumnElement[str]:
 _IDENTIFY = Statement(
     update(contact)
     .values(
-        {contact.c[name]: _trait(contact.c[name]) for name in _OWN_FIELDS}
+        {contact.c[name]: _trait(contact.c[name]) for name in OWN_FIELDS}
         | {
             contact.c.attributes: json_merged(
-                contact.c.attributes, json_without(event.c.properties, *map(constant, (*_OWN_FIELDS, "tags")))
+                contact.c.attributes, json_without(event.c.properties, *map(constant, (*OWN_FIELDS, "tags")))
             ),
             contact.c.tags: case(
                 (

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from runner.journey.catalog import CONTACT_UPDATED
+from runner.journey.catalog import CONTACT_UPDATED, OWN_FIELDS
 from runner.journey.graph import Node
 from runner.journey.model import Update
 from runner.store.passes.advance import at_node, leave_at_once
@@ -31,7 +31,6 @@ from runner.store.tables import contact, event, event_id_sequence, run
 from runner.store.types import ByCodePoint, Json, json_merged, json_object, tags_changed
 
 _RANK = bindparam("rank", type_=Integer())
-OWN_FIELDS = ("email", "phone", "timezone", "locale")
 
 
 def update_values(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
