@@ -16,9 +16,11 @@ import pytest
 
 from channels.base import Channel, Message, Result
 from channels.file import FileChannel
-from runner import daemon
 from runner.cli import run as journeys
-from runner.daemon import Daemon, Pulse, Stage, run_once, run_virtual
+from runner.daemon.daemon import STALLED_EXIT, Daemon, Pulse
+from runner.daemon.log import OneLine
+from runner.daemon.once import run_once, run_virtual
+from runner.daemon.stage import Stage
 from runner.engine.apply import apply_project
 from runner.engine.deliver import LEASE, Delivered
 from runner.engine.tick import tick
@@ -360,7 +362,8 @@ def test_a_daemon_whose_stage_hangs_ends_its_process(project: Path, file_databas
     program = f"""
 import threading
 from datetime import timedelta
-from runner.daemon import Daemon, Pulse, log_to_stderr
+from runner.daemon.daemon import Daemon, Pulse
+from runner.daemon.log import log_to_stderr
 from runner.store.database import Database
 from tests.shop import START
 
@@ -376,7 +379,7 @@ Daemon(database, lambda versions: {{"email": Hanging()}}, Pulse(every=timedelta(
        clock=lambda: START, stalled=timedelta(seconds=1)).run()
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert ended.returncode == daemon.STALLED_EXIT, ended.stderr
+    assert ended.returncode == STALLED_EXIT, ended.stderr
     assert "has hung; the process ends" in ended.stderr
 
 
@@ -398,7 +401,7 @@ def test_channels_are_opened_once_a_worker_and_closed(file_database: Database) -
 def test_log_records_are_lines() -> None:
     record = logging.LogRecord("x", logging.ERROR, "f", 1, "one\ntwo %s", ("three\nfour",), None)
     record.created = START.timestamp()
-    assert daemon.OneLine().format(record) == "2026-03-01T10:00:00Z ERROR one\\ntwo three\\nfour"
+    assert OneLine().format(record) == "2026-03-01T10:00:00Z ERROR one\\ntwo three\\nfour"
 
 
 def test_after_a_year_away_what_waited_is_expired(database: Database) -> None:

@@ -377,7 +377,7 @@ def test_every_command_is_told() -> None:
 
 
 def test_every_promise_has_the_test_that_it_names() -> None:
-    text = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/\w+\.py)::(\w+)`", text)
     assert len(named) == len(re.findall(r"^\| (?!promise)\S.* \|$", text, re.MULTILINE))
     for path, test in named:

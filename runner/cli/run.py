@@ -16,7 +16,8 @@ from runner.cli.options import project_option, want_deployment
 
 if TYPE_CHECKING:
     from channels.base import Channel
-    from runner.daemon import Lived, Open
+    from runner.daemon.once import Lived
+    from runner.daemon.opened import Open
     from runner.engine.versions import Versions
     from runner.journey.catalog import ChannelSettings
     from runner.settings import Settings
@@ -116,7 +117,7 @@ def command(
     if once and stretch:
         raise click.UsageError("--once and --virtual exclude each other.")
     want_deployment(project)
-    from runner.daemon import log_to_stderr
+    from runner.daemon.log import log_to_stderr
     from runner.settings import load_settings
     from runner.store.database import Database
 
@@ -133,7 +134,8 @@ def command(
 
 
 def _daemon(database: Database, settings: Settings, interval: timedelta | None, lease: timedelta) -> int:
-    from runner.daemon import Daemon, Pulse, stopping_on_signals
+    from runner.daemon.daemon import Daemon, Pulse
+    from runner.daemon.process import stopping_on_signals
 
     limits = settings.limits
     pulse = Pulse(
@@ -151,7 +153,7 @@ def _daemon(database: Database, settings: Settings, interval: timedelta | None, 
 
 def _once(database: Database, settings: Settings) -> int:
     from runner.clock import utc_now
-    from runner.daemon import run_once
+    from runner.daemon.once import run_once
 
     _want_something_applied(database)
     _tell(run_once(database, _opener(settings), utc_now()))
@@ -160,7 +162,7 @@ def _once(database: Database, settings: Settings) -> int:
 
 def _virtual(database: Database, settings: Settings, begin: datetime, until: datetime) -> int:
     from runner.clock import utc_now
-    from runner.daemon import run_virtual
+    from runner.daemon.once import run_virtual
     from runner.engine.versions import load_versions
     from runner.problem import JourneysError
     from runner.store.audit import VIRTUAL, record

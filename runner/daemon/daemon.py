@@ -1,52 +1,41 @@
-"""The daemon: one interval job a stage, signals, a watchdog; and the same stages once, or in virtual time.
+"""The daemon: one interval job a stage, signals, a watchdog.
 
-Nothing is decided here. APScheduler says when to look; what is due, and whose it is, the database knows. Its jobs are
-kept in memory, because its SQL job store deletes a date job before it has run and stops for good at an exception.
+APScheduler says when to look; what is due, and whose it is, the database knows. Its jobs are kept in memory, because
+its SQL job store deletes a date job before it has run and stops for good at an exception.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import FrameType
 
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from channels.base import Channel
 from runner.clock import utc_now
+from runner.daemon.opened import Open, close
+from runner.daemon.stage import Stage
 from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
 from runner.engine.recover import recover
-from runner.engine.tick import EXACT, LIVE, Pace, tick
+from runner.engine.tick import tick
 from runner.engine.versions import Versions, load_versions
-from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.in_force import InForce, in_force
 
 logger = logging.getLogger(__name__)
 
-Open = Callable[[Versions], Mapping[str, Channel]]
-"""Opens the channels that these versions send through. Each worker has its own."""
-
 STALLED = timedelta(minutes=10)
 """A stage without a sign of life for that long has hung: the process ends, and whatever watches it starts another."""
-LONGEST_PAUSE = 60.0
-"""Seconds between two attempts of a stage that keeps failing."""
 STALLED_EXIT = 70
 
-BATCH = 1_000
-"""Messages that are claimed together where nobody else is at work."""
 WORKER_BATCH = 200
 """Messages that a worker of the daemon claims together: few enough to be handed over within a lease."""
-STRIDE = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,142 +48,6 @@ class Pulse:
     grace: timedelta = timedelta(seconds=30)
     lease: timedelta = LEASE
     workers: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lived:
-    """What a stretch of time brought about."""
-
-    passes: int = 0
-    delivered: Delivered = field(default_factory=Delivered)
-
-
-# Once, and in virtual time -----------------------------------------------------------------------------------------
-
-
-def run_once(database: Database, open_channels: Open, now: datetime) -> Lived:
-    """Handle all that is due at ``now``, hand over all that is ready, and stop."""
-    versions = load_versions(database)
-    with _opened(open_channels, versions) as channels:
-        recovered = recover(database, channels, now)
-        lived = _live_until(database, versions, channels, now, LIVE)
-    return Lived(passes=lived.passes, delivered=recovered + lived.delivered)
-
-
-def run_virtual(
-    database: Database,
-    open_channels: Open,
-    begin: datetime,
-    until: datetime,
-    *,
-    progress: Callable[[datetime, Lived], None] = lambda _instant, _lived: None,
-) -> Lived:
-    """Live the time from ``begin`` to ``until``, both included, as fast as it goes, through the same stages.
-
-    The clock moves a week at a time, which keeps what is on the way small; what happens in a week happens at its own
-    instants all the same. ``progress`` is called after each week with the instant reached and what was lived so far.
-    What a killed run left behind is taken back first: in virtual time nobody else is at work.
-    """
-    versions = load_versions(database)
-    with _opened(open_channels, versions) as channels:
-        while recover(database, channels, begin, alone=True) != Delivered():
-            pass
-        total = Lived()
-        for instant in _strides(begin, until):
-            lived = _live_until(database, versions, channels, instant, EXACT)
-            total = Lived(passes=total.passes + lived.passes, delivered=total.delivered + lived.delivered)
-            progress(instant, total)
-    return total
-
-
-def _strides(begin: datetime, until: datetime) -> Iterator[datetime]:
-    """``begin``, every STRIDE after it, and ``until``."""
-    instant = begin
-    while instant < until:
-        yield instant
-        instant += STRIDE
-    yield until
-
-
-def _live_until(
-    database: Database, versions: Versions, channels: Mapping[str, Channel], now: datetime, pace: Pace
-) -> Lived:
-    passes = 0
-    while (ticked := tick(database, versions, now, pace)).more:
-        passes += ticked.passes
-    if ticked.outdated:
-        raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; run again")
-    total, more = Delivered(), True
-    while more:
-        part = deliver(database, versions, channels, now, exact=pace.exact, limit=BATCH)
-        total, more = total + part, part.claimed == BATCH
-    return Lived(passes=passes, delivered=total)
-
-
-@contextmanager
-def _opened(open_channels: Open, versions: Versions) -> Iterator[Mapping[str, Channel]]:
-    channels = open_channels(versions)
-    try:
-        yield channels
-    finally:
-        _close(channels)
-
-
-def _close(channels: Mapping[str, Channel]) -> None:
-    for channel in channels.values():
-        channel.close()
-
-
-# The daemon --------------------------------------------------------------------------------------------------------
-
-
-class Stage:
-    """A piece of work that is looked for again and again. ``step`` does one batch and answers whether there is more.
-
-    A step that raises is logged, and tried again after a pause that doubles with each failure: the database may be
-    away.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        step: Callable[[], bool],
-        stopping: threading.Event,
-        every: timedelta = timedelta(seconds=1),
-    ) -> None:
-        self.name = name
-        self.every = every
-        """How long it rests between two looks."""
-        self.idle = threading.Event()
-        self.idle.set()
-        self._step = step
-        self._stopping = stopping
-        self._failures = 0
-        self._not_before = 0.0
-        self._beat = time.monotonic()
-
-    def run(self) -> None:
-        """Work until there is nothing more to do. Never raises: an exception would be lost in the scheduler."""
-        self._beat = time.monotonic()
-        if self._beat < self._not_before:
-            return
-        self.idle.clear()
-        try:
-            while not self._stopping.is_set() and self._step():
-                self._beat = time.monotonic()
-            self._failures = 0
-        except Exception:
-            pause = min(2.0**self._failures, LONGEST_PAUSE)
-            self._failures += 1
-            self._not_before = time.monotonic() + pause
-            logger.exception("stage %s failed; it is tried again in %g s", self.name, pause)
-        finally:
-            self._beat = time.monotonic()
-            self.idle.set()
-
-    def silent_for(self) -> timedelta:
-        """How long ago the last sign of life was."""
-        return timedelta(seconds=time.monotonic() - self._beat)
 
 
 @dataclass(kw_only=True)
@@ -296,7 +149,7 @@ class Daemon:
             logger.error("still at work after the grace: %s", ", ".join(late))
             return 1
         for worker in (*self._workers, self._keeper):
-            _close(worker.channels)
+            close(worker.channels)
         return 0
 
     def _current(self) -> Versions:
@@ -349,7 +202,7 @@ class Daemon:
         the old ones then."""
         if worker.opened_for is not versions:
             opened = self._open(versions)
-            _close(worker.channels)
+            close(worker.channels)
             worker.channels, worker.opened_for = opened, versions
         return worker.channels
 
@@ -357,47 +210,3 @@ class Daemon:
 def _counts(delivered: Delivered) -> str:
     names = ("claimed", "sent", "retried", "failed", "blocked", "unknown", "skipped")
     return " ".join(f"{name}={value}" for name in names if (value := getattr(delivered, name)))
-
-
-# The process -------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def stopping_on_signals(daemon: Daemon) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the daemon in order; a second one ends the process at once."""
-    told = False
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal told
-        if told:
-            os._exit(128 + number)
-        told = True
-        daemon.stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class OneLine(logging.Formatter):
-    """A line a record, a traceback included, with the instant in UTC."""
-
-    converter = staticmethod(time.gmtime)
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", "\\n")
-
-
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Have the process log to standard error, one line a record."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    # It says at every look that the one before is still at work, which is no news.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
