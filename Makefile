@@ -50,7 +50,7 @@ docs: $(STAMP)
 	$(BIN)/python -m runner.review.reference > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/advance.py
+	$(BIN)/python -m benchmarks.advance
 
 # The demo works on a copy of journeys/ in a folder of its own, so that it never touches the database of the project.
 demo: $(STAMP)

