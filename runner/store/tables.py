@@ -117,6 +117,13 @@ deployment = Table(
     Column("key", ByCodePoint, nullable=False, comment="random; part of every idempotency key"),
     Column("partitions", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column(
+        "oldest_software",
+        ByCodePoint,
+        nullable=False,
+        server_default="0001",
+        comment="the newest schema revision that software must know to run here",
+    ),
     CheckConstraint("id = 1", name="one_row"),
     comment="One row: what was fixed when the database was made.",
 )
@@ -313,6 +320,12 @@ Index(
     postgresql_where=text("status = 'active' AND next_at IS NOT NULL"),
     sqlite_where=text("status = 'active' AND next_at IS NOT NULL"),
 )
+Index(
+    "ix_run_set_aside",
+    run.c.ended_at,
+    postgresql_where=text("status = 'set_aside'"),
+    sqlite_where=text("status = 'set_aside'"),
+)
 step_log = Table(
     "step_log",
     metadata,
@@ -383,6 +396,12 @@ Index(
     message.c.lease_until,
     postgresql_where=text("lease_until IS NOT NULL"),
     sqlite_where=text("lease_until IS NOT NULL"),
+)
+Index(
+    "ix_message_unknown",
+    message.c.let_go_at,
+    postgresql_where=text("status = 'unknown'"),
+    sqlite_where=text("status = 'unknown'"),
 )
 
 Index("ix_message_let_go", message.c.partition, message.c.contact, message.c.let_go_at)
