@@ -43,6 +43,13 @@ class OptIn(StrEnum):
     NONE = "none"  # transactional: sent without consent
 
 
+class OnUnknown(StrEnum):
+    """What becomes of a message that may or may not have arrived, where the channel cannot be asked."""
+
+    RESEND = "resend"  # sent again by the same key: it may arrive twice
+    HOLD = "hold"  # stays as it is until an operator decides
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
     name: str
@@ -62,11 +69,19 @@ class Topic:
     name: str
     title: str
     opt_in: OptIn
+    on_unknown: OnUnknown | None = None
+    """None where the catalog does not say."""
 
     @property
     def transactional(self) -> bool:
         """Whether messages of this topic need no consent."""
         return self.opt_in is OptIn.NONE
+
+    @property
+    def resends_unknown(self) -> bool:
+        """Whether a message that may or may not have arrived is sent again: a receipt had better come twice than
+        never, an offer had not."""
+        return self.transactional if self.on_unknown is None else self.on_unknown is OnUnknown.RESEND
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ FORMAT = 2
 
 _REMARKS = frozenset({"note", "span", "places", "path", "body_line"})
 """Fields that say where something stands or remark on it."""
+_ADDED = frozenset({"on_unknown"})
+"""Fields that are younger than FORMAT: left out where they are not set, so that no hash changes by an upgrade."""
 
 
 def version_hash(project: Project, journey: str) -> str:
@@ -124,7 +126,11 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, Span):
         return None
     if is_dataclass(value):
-        parts = {f.name: _canonical(getattr(value, f.name)) for f in fields(value) if f.name not in _REMARKS}
+        parts = {
+            f.name: _canonical(getattr(value, f.name))
+            for f in fields(value)
+            if f.name not in _REMARKS and not (f.name in _ADDED and getattr(value, f.name) is None)
+        }
         return {"kind": type(value).__name__, **parts}
     if isinstance(value, Mapping):
         return {str(key): _canonical(inner) for key, inner in sorted(value.items())}

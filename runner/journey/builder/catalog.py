@@ -18,6 +18,7 @@ from runner.journey.catalog import (
     Catalog,
     ChannelSettings,
     EventType,
+    OnUnknown,
     OptIn,
     Segment,
     Topic,
@@ -169,7 +170,13 @@ class _CatalogBuilder:
         title = text_of(options.get("title")) if options else None
         # One that the schema refuses still exists: journeys that name it are not to blame.
         kind = OptIn(opt_in) if opt_in in set(OptIn) else OptIn.EXPLICIT
-        return Topic(name=field.key, title=title or field.key, opt_in=kind)
+        unknown = text_of(options.get("on_unknown")) if options else None
+        return Topic(
+            name=field.key,
+            title=title or field.key,
+            opt_in=kind,
+            on_unknown=OnUnknown(unknown) if unknown in set(OnUnknown) else None,
+        )
 
     def channel(self, field: Field) -> ChannelSettings | None:
         options = fields_of(field.value)
