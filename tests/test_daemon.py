@@ -18,7 +18,6 @@ from channels.base import Channel, Message, Result
 from channels.file import FileChannel
 from runner.cli import run as journeys
 from runner.daemon.daemon import STALLED_EXIT, Daemon, Pulse
-from runner.daemon.log import OneLine
 from runner.daemon.once import run_once, run_virtual
 from runner.daemon.stage import Stage
 from runner.engine.apply import apply_project
@@ -396,12 +395,6 @@ def test_channels_are_opened_once_a_worker_and_closed(file_database: Database) -
     assert run_until(Daemon(file_database, opened, QUICK, clock=lambda: START), done) == 0
     assert opened.times == len(closed)
     assert opened.times <= 2
-
-
-def test_log_records_are_lines() -> None:
-    record = logging.LogRecord("x", logging.ERROR, "f", 1, "one\ntwo %s", ("three\nfour",), None)
-    record.created = START.timestamp()
-    assert OneLine().format(record) == "2026-03-01T10:00:00Z ERROR one\\ntwo three\\nfour"
 
 
 def test_after_a_year_away_what_waited_is_expired(database: Database) -> None:
