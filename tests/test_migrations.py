@@ -128,6 +128,7 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     database = Database.open(url)
     with database.begin() as connection:
         connection.execute(text(f"UPDATE {ALEMBIC} SET version_num = '9999'"))
+        connection.execute(text("UPDATE deployment SET oldest_software = '9998'"))
     database.close()
-    with pytest.raises(JourneysError, match=r"revision 9999.*newer version"):
+    with pytest.raises(JourneysError, match=r"revision 9999.*newer version.*must know revision 9998"):
         Database.open(url)

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from runner.problem import JourneysError
-from runner.store import tables
+from runner.store import migrations, tables
 from runner.store.database import Database
 from runner.store.types import EPOCH
 
@@ -67,7 +67,7 @@ def test_update_from_a_join_runs(database: Database) -> None:
 def test_sessions_are_set_up(postgres_database: Database) -> None:
     with postgres_database.read() as connection:
         shown = [connection.scalar(text(f"SHOW {name}")) for name in ("jit", "timezone", "application_name")]
-    assert shown == ["off", "UTC", "journeys"]
+    assert shown == ["off", "UTC", migrations.application_name()]
 
 
 def test_a_file_is_made_with_its_folder_and_kept(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -35,6 +35,7 @@ from sqlalchemy.sql.selectable import GenerativeSelect, Join
 
 from runner.problem import JourneysError
 from runner.store import functions, migrations, tables
+from runner.store.migrations import Standing
 from runner.store.statistics import tell_planner
 from runner.store.types import instant_of
 
@@ -102,7 +103,7 @@ class Database:
 
         ``url`` is ``sqlite:////path/journeys.db`` or ``postgresql://user@host/name``. ``partitions`` counts
         only when the database is made. Raises JourneysError where the database cannot be reached, was
-        migrated by a newer version, or was made with another number of partitions than the one asked for.
+        contracted by a newer version, or was made with another number of partitions than the one asked for.
         """
         parsed = _parsed(url)
         engine = _engine(parsed)
@@ -136,12 +137,33 @@ class Database:
         try:
             _reach(engine)
             with engine.connect() as connection:
-                found = migrations.is_begun(connection)
+                found = migrations.revision_of(connection) is not None
         except DBAPIError as error:
             raise _cannot_be_opened(parsed, error) from error
         finally:
             engine.dispose()
         return cls.open(url) if found else None
+
+    @classmethod
+    def as_found(cls, url: str) -> tuple[Standing, Database | None]:
+        """How the database at ``url`` stands to this version of the software, and the database where this version
+        can use it as it is. Makes and migrates nothing. Raises JourneysError where it cannot be reached."""
+        parsed = _parsed(url)
+        if parsed.drivername == "sqlite" and not Path(str(parsed.database)).exists():
+            return Standing.EMPTY, None
+        engine = _engine(parsed)
+        try:
+            _reach(engine)
+            with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
+                standing = migrations.standing(connection)
+            deployment = _as_it_is(engine)
+        except DBAPIError as error:
+            engine.dispose()
+            raise _cannot_be_opened(parsed, error) from error
+        if deployment is None:
+            engine.dispose()
+            return standing, None
+        return standing, cls(engine, deployment)
 
     @classmethod
     @contextmanager
@@ -354,7 +376,7 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
         json_serializer=write_json,
         pool_pre_ping=True,
         connect_args={
-            "application_name": "journeys",
+            "application_name": migrations.application_name(),
             "tcp_user_timeout": CUT_OFF_MILLISECONDS,
             **({} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}),
         },
@@ -381,13 +403,15 @@ def _as_it_is(engine: Engine) -> Deployment | None:
     """The deployment of a database that needs no migration. Reads only: whoever but looks at a database
     does not wait for those who write."""
     with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
-        return _deployment(connection) if migrations.is_current(connection) else None
+        usable = migrations.standing(connection) in (Standing.CURRENT, Standing.AHEAD)
+        return _deployment(connection) if usable else None
 
 
 def _made(engine: Engine, partitions: int | None) -> Deployment:
-    with engine.begin() as connection:
+    with migrations.in_turn(engine) as connection:
         migrations.migrate(connection)
-        return _deployment(connection) or _found(connection, partitions, secrets.token_hex(16))
+        with nullcontext() if connection.in_transaction() else connection.begin():
+            return _deployment(connection) or _found(connection, partitions, secrets.token_hex(16))
 
 
 def _create(engine: Engine, partitions: int | None, key: str) -> Deployment:
@@ -415,7 +439,15 @@ def _found(connection: Connection, partitions: int | None, key: str) -> Deployme
         "postgresql": "extract(epoch FROM now())::bigint * 1000000",
     }[connection.dialect.name]
     made_at = instant_of(literal_column(clock, BigInteger()))
-    connection.execute(insert(tables.deployment).values(id=1, key=key, partitions=count, created_at=made_at))
+    connection.execute(
+        insert(tables.deployment).values(
+            id=1,
+            key=key,
+            partitions=count,
+            created_at=made_at,
+            oldest_software=migrations.oldest_software(),
+        )
+    )
     connection.execute(insert(tables.shard), [{"partition": number} for number in range(count)])
     tell_planner(connection)
     return Deployment(key=key, partitions=count)

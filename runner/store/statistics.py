@@ -36,6 +36,8 @@ _PARTIAL = {
     "ix_run_due": 2 * _MILLION,
     "ix_message_ready": 10_000,
     "ix_message_held": 1_000,
+    "ix_message_unknown": 100,
+    "ix_run_set_aside": 100,
 }
 _CONTACTS = _MILLION
 _ZONES = 200
