@@ -22,6 +22,7 @@ from runner.clock import utc_now
 from runner.daemon.opened import Open, close
 from runner.daemon.stage import Stage
 from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
+from runner.engine.doubt import resend_unknown
 from runner.engine.recover import recover
 from runner.engine.tick import tick
 from runner.engine.versions import Versions, load_versions
@@ -192,9 +193,11 @@ class Daemon:
         return step
 
     def _keep_house(self) -> bool:
-        recovered = recover(self._database, self._channels_of(self._keeper, self._current()), self._clock())
+        versions, now = self._current(), self._clock()
+        recovered = recover(self._database, self._channels_of(self._keeper, versions), now)
         if recovered != Delivered():
             logger.warning("recovered: %s", _counts(recovered))
+        resend_unknown(self._database, versions, now)
         return False
 
     def _channels_of(self, worker: _Worker, versions: Versions) -> Mapping[str, Channel]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from channels.base import Channel
 from runner.daemon.opened import Open, opened
 from runner.engine.deliver import Delivered, deliver
+from runner.engine.doubt import resend_unknown
 from runner.engine.recover import recover
 from runner.engine.tick import EXACT, LIVE, Pace, tick
 from runner.engine.versions import Versions, load_versions
@@ -33,6 +34,7 @@ def run_once(database: Database, open_channels: Open, now: datetime) -> Lived:
     versions = load_versions(database)
     with opened(open_channels, versions) as channels:
         recovered = recover(database, channels, now)
+        resend_unknown(database, versions, now)
         lived = _live_until(database, versions, channels, now, LIVE)
     return Lived(passes=lived.passes, delivered=recovered + lived.delivered)
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     cast,
     column,
     func,
@@ -43,6 +44,9 @@ from runner.store.types import ByCodePoint, Instant, constant, instant_of
 
 KEY = (message.c.partition, message.c.contact, message.c.run, message.c.step, message.c.visit)
 INSTANTS = ("available_at", "lease_until", "sent_at")
+POSSIBLE_DUPLICATE = "possible_duplicate"
+"""The reason of a message that is handed over again although it may have arrived. It stays with the message until
+that is sent, so that such messages can be counted."""
 
 _NOW = bindparam("now", type_=Instant())
 _MOST = bindparam("most", type_=Integer())
@@ -179,12 +183,20 @@ def change(dialect: str, status: MessageStatus) -> Statement:
         update(message)
         .values(
             status=ours.c.status,
-            reason=ours.c.reason,
+            reason=case((_remains_a_duplicate(ours), message.c.reason), else_=ours.c.reason),
             **{name: instant_of(ours.c[name]) for name in INSTANTS},
             provider_id=ours.c.provider_id,
         )
         .where(_same(message, ours), message.c.status == constant(status.value))
         .returning(*KEY)
+    )
+
+
+def _remains_a_duplicate(wanted: FromClause) -> ColumnElement[bool]:
+    on_its_way = (MessageStatus.READY, MessageStatus.SENDING, MessageStatus.SENT)
+    return and_(
+        message.c.reason == constant(POSSIBLE_DUPLICATE),
+        wanted.c.status.in_([constant(status.value) for status in on_its_way]),
     )
 
 

@@ -31,7 +31,7 @@ class StoredVersion:
     current: bool
 
 
-_TO_HAND_OVER = (MessageStatus.READY, MessageStatus.CLAIMED, MessageStatus.SENDING)
+_TO_HAND_OVER = (MessageStatus.READY, MessageStatus.CLAIMED, MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 
 def current_versions(connection: Connection) -> tuple[StoredVersion, ...]:
@@ -40,8 +40,8 @@ def current_versions(connection: Connection) -> tuple[StoredVersion, ...]:
 
 
 def versions_in_use(connection: Connection) -> tuple[StoredVersion, ...]:
-    """The current versions, those that somebody is still in, and those that still have messages to hand over, by
-    journey and age."""
+    """The current versions, those that somebody is still in, and those that have messages to hand over, or perhaps
+    to hand over again, by journey and age."""
     active = run.c.status == constant(RunStatus.ACTIVE.value)
     inside = exists(select(run.c.id).where(run.c.version == journey_version.c.id, active))
     current = journey.c.version == journey_version.c.id
