@@ -25,7 +25,7 @@ from runner.store.passes.exits import end_leaving_runs, exit_on_condition, plan_
 from runner.store.passes.receive import load_zones_of_pass
 from runner.store.passes.sends import decide_sends
 from runner.store.passes.splits import split
-from runner.store.passes.timeline import occupied_nodes
+from runner.store.passes.timeline import ways_taken
 from runner.store.passes.updates import update_values
 from runner.store.passes.waits import rest
 from runner.store.statement import Connection
@@ -51,13 +51,11 @@ class Passes:
 def advance(passes: Passes, n: int) -> None:
     """Let everybody who was woken, has entered, or whose time has come in pass ``n`` go on."""
     occupied: dict[int, set[int | None]] = {}
-    for number, node in occupied_nodes(passes.connection, n):
-        occupied.setdefault(number, set()).add(node)
+    for number, way in ways_taken(passes.connection, n):
+        occupied.setdefault(number, set()).add(passes.versions.by_id[number].sql.ways.target(way))
     for version in passes.versions:
         if version.id in occupied:
             _advance_version(passes, n, version, occupied[version.id])
-    if occupied:
-        log_steps(passes.connection, n)
 
 
 def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int | None]) -> None:
@@ -80,6 +78,7 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
                 read_exits(behind=node.index)
     if version.program.end in reached:
         end_runs(sql, connection, n)
+    log_steps(sql, connection, n)
 
 
 def _visit(passes: Passes, n: int, version: Version, node: Node) -> None:

@@ -78,7 +78,7 @@ def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIV
             if not partitions:
                 return Ticked(contacts=0, passes=0, more=False)
             try:
-                prepare_session(connection, versions.nodes)
+                prepare_session(connection, versions.ways)
                 empty_working_tables(connection)
                 ensure_zones(connection, versions.zones)
                 contacts = begin_batch(connection, partitions, now, pace.contacts)

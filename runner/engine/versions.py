@@ -15,7 +15,7 @@ from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.in_force import InForce, in_force
 from runner.store.passes.program import ProgramSql
-from runner.store.passes.working import NodeRow
+from runner.store.passes.ways import Ways
 from runner.store.tables import JourneyState
 from runner.store.versions import versions_in_use
 
@@ -51,9 +51,7 @@ class Versions:
         self.current: Mapping[str, Version] = {
             version.journey.name: version for version in self._ordered if version.current
         }
-        self.nodes: Mapping[int, tuple[NodeRow, ...]] = {
-            version.id: _node_rows(version.program) for version in self._ordered
-        }
+        self.ways: Mapping[int, Ways] = {version.id: version.sql.ways for version in self._ordered}
         self.zones = frozenset(version.catalog.timezone for version in self._ordered)
 
     def __iter__(self) -> Iterator[Version]:
@@ -98,15 +96,3 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
             )
         )
     return Versions(tuple(loaded), known)
-
-
-def _node_rows(program: Program) -> tuple[NodeRow, ...]:
-    return tuple(
-        NodeRow(
-            node=node.index,
-            step=node.step.id,
-            timer_outcome=node.timer_outcome,
-            timer_target=node.edge(node.timer_outcome).target if node.timer_outcome else None,
-        )
-        for node in program.nodes
-    )

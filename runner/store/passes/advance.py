@@ -12,12 +12,11 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Integer,
-    SmallInteger,
+    Select,
     Text,
     and_,
     bindparam,
     case,
-    cast,
     insert,
     literal,
     literal_column,
@@ -34,38 +33,20 @@ from runner.store.passes.program import (
     MOVING_RUN,
     PASS,
     ProgramSql,
-    evaluated_once,
+    came,
     of_run,
 )
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.working import moving
+from runner.store.passes.working import moving, way
 from runner.store.predicates import predicate
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, run, step_log
-from runner.store.types import ByCodePoint, constant
-
-_MOVING_COLUMNS = [
-    "n",
-    "version",
-    "node",
-    "partition",
-    "contact",
-    "run",
-    "at",
-    "from_node",
-    "from_step",
-    "outcome",
-    "reason",
-]
+from runner.store.types import constant
 
 
 def at_node(sql: ProgramSql, node: Node) -> ColumnElement[bool]:
     """The rows of ``moving`` that are at ``node`` in the pass."""
-    return and_(
-        moving.c.n == PASS,
-        moving.c.version == constant(sql.version),
-        moving.c.node == constant(node.index),
-    )
+    return came(sql, sql.ways.into(node.index))
 
 
 def arrivals(sql: ProgramSql, *expressions: Expression) -> FromClause:
@@ -77,30 +58,12 @@ def arrivals(sql: ProgramSql, *expressions: Expression) -> FromClause:
     return rows.join(contact, MOVING_CONTACT)
 
 
-def pass_on(sql: ProgramSql, node: Node, found: Any, *, outcome: ColumnElement[str]) -> Statement:
-    """The statement that lets the runs of ``found`` (partition, contact, run, at) leave ``node`` with ``outcome``."""
-    target = case(*((outcome == literal(edge.outcome, Text()), constant(edge.target)) for edge in node.edges))
-    reasons = [
-        (outcome == literal(edge.outcome, Text()), literal(edge.reason, Text()))
-        for edge in node.edges
-        if edge.reason is not None
-    ]
+def pass_on(sql: ProgramSql, found: Select[Any]) -> Statement:
+    """The statement that lets the runs of ``found`` (partition, contact, run, at, way) go on, each its way."""
     return Statement(
         insert(moving).from_select(
-            _MOVING_COLUMNS,
-            select(
-                PASS,
-                constant(sql.version),
-                cast(target, SmallInteger()),
-                found.c.partition,
-                found.c.contact,
-                found.c.run,
-                found.c.at,
-                constant(node.index),
-                literal(node.step.id, Text()),
-                outcome,
-                case(*reasons, else_=null()) if reasons else cast(null(), ByCodePoint()),
-            ).where(outcome.is_not(None)),
+            ["partition", "contact", "run", "at", "way", "n", "version"],
+            found.add_columns(PASS, constant(sql.version)),
         )
     )
 
@@ -113,7 +76,6 @@ def decide(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
 
     def build() -> Statement:
         row = sql.row(moving)
-        tests: list[tuple[Expression, str]] = []
         match node.verb:
             case Condition(test=test):
                 tests, otherwise = [(test, "true")], "false"
@@ -122,17 +84,19 @@ def decide(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
                 otherwise = cases[-1].name
             case _:
                 raise TypeError(f"{node.step.id} decides nothing")
-        outcome = case(
-            *((predicate(test, row, sql.dialect), literal(name, Text())) for test, name in tests),
-            else_=literal(otherwise, Text()),
+        way = case(
+            *(
+                (predicate(test, row, sql.dialect), constant(sql.ways.leaving(node, name)))
+                for test, name in tests
+            ),
+            else_=constant(sql.ways.leaving(node, otherwise)),
         )
-        found = evaluated_once(
-            select(*RUN_KEY_AND_INSTANT, outcome.label("outcome"))
+        return pass_on(
+            sql,
+            select(*RUN_KEY_AND_INSTANT, way)
             .select_from(arrivals(sql, *(test for test, _ in tests)))
             .where(at_node(sql, node)),
-            *(test for test, _ in tests),
         )
-        return pass_on(sql, node, found, outcome=found.c.outcome)
 
     sql.once(("decide", node.index), build).run(connection, n=n)
 
@@ -141,47 +105,50 @@ def leave_at_once(sql: ProgramSql, node: Node, connection: Connection, n: int) -
     """``goto`` and ``exit``: nodes with a single way out."""
 
     def build() -> Statement:
-        found = (
-            select(*RUN_KEY_AND_INSTANT)
+        (way,) = sql.ways.behind(node.index)
+        return pass_on(
+            sql,
+            select(*RUN_KEY_AND_INSTANT, constant(way))
             .select_from(moving.join(run, MOVING_RUN))
-            .where(at_node(sql, node))
-            .subquery()
+            .where(at_node(sql, node)),
         )
-        return pass_on(sql, node, found, outcome=literal(node.edges[0].outcome, Text()))
 
     sql.once(("leave at once", node.index), build).run(connection, n=n)
 
 
-_END = Statement(
-    update(run)
-    .values(
-        status=case(
-            (moving.c.reason.is_(None), constant(RunStatus.COMPLETED.value)),
-            else_=constant(RunStatus.EXITED.value),
-        ),
-        reason=moving.c.reason,
-        ended_at=moving.c.at,
-        step=None,
-        node=None,
-        due_at=None,
-        review_at=None,
-        next_at=None,
-    )
-    .where(
-        moving.c.n == PASS,
-        moving.c.version == bindparam("version", type_=Integer()),
-        moving.c.node == bindparam("end", type_=Integer()),
-        of_run(moving),
-        ACTIVE,
-    )
-)
-
-
 def end_runs(sql: ProgramSql, connection: Connection, n: int) -> None:
     """End the runs of pass ``n`` that have come to the end of the program."""
-    _END.run(connection, n=n, version=sql.version, end=sql.program.end)
+
+    def build() -> Statement:
+        exits = {
+            constant(way.number): literal(way.edge.reason, Text())
+            for way in sql.ways
+            if way.edge is not None and way.edge.reason is not None
+        }
+        reason: ColumnElement[Any] = case(exits, value=moving.c.way) if exits else null()
+        completed = constant(RunStatus.COMPLETED.value)
+        status = completed
+        if exits:
+            status = case((moving.c.way.in_(exits), constant(RunStatus.EXITED.value)), else_=completed)
+        return Statement(
+            update(run)
+            .values(
+                status=status,
+                reason=reason,
+                ended_at=moving.c.at,
+                step=None,
+                node=None,
+                due_at=None,
+                review_at=None,
+                next_at=None,
+            )
+            .where(came(sql, sql.ways.into(sql.program.end)), of_run(moving), ACTIVE)
+        )
+
+    sql.once("end runs", build).run(connection, n=n)
 
 
+# From the ways to the runs that came them: so the texts are looked up once a way, and not once a run.
 _LOG = Statement(
     insert(step_log).from_select(
         ["partition", "contact", "run", "node", "visit", "step", "outcome", "at"],
@@ -189,16 +156,22 @@ _LOG = Statement(
             moving.c.partition,
             moving.c.contact,
             moving.c.run,
-            moving.c.from_node,
+            way.c.node,
             literal_column("1"),
-            moving.c.from_step,
-            moving.c.outcome,
+            way.c.step,
+            way.c.outcome,
             moving.c.at,
-        ).where(moving.c.n == PASS, moving.c.from_node.is_not(None)),
+        )
+        .select_from(
+            way.join(
+                moving, and_(moving.c.n == PASS, moving.c.version == way.c.version, moving.c.way == way.c.way)
+            )
+        )
+        .where(way.c.version == bindparam("version", type_=Integer())),
     )
 )
 
 
-def log_steps(connection: Connection, n: int) -> None:
+def log_steps(sql: ProgramSql, connection: Connection, n: int) -> None:
     """Write down which steps the runs left in pass ``n``, and how."""
-    _LOG.run(connection, n=n)
+    _LOG.run(connection, n=n, version=sql.version)

@@ -183,9 +183,15 @@ def refresh(sql: ProgramSql, connection: Connection, n: int) -> int:
     def build_arrival() -> Statement:
         return Statement(
             insert(moving).from_select(
-                ["n", "version", "node", "partition", "contact", "run", "at"],
+                ["n", "version", "way", "partition", "contact", "run", "at"],
                 select(
-                    PASS, run.c.version, run.c.node, run.c.partition, run.c.contact, run.c.id, entering.c.at
+                    PASS,
+                    run.c.version,
+                    run.c.node + literal_column("1"),
+                    run.c.partition,
+                    run.c.contact,
+                    run.c.id,
+                    entering.c.at,
                 )
                 .select_from(entering.join(run, _RUN_ON))
                 .where(_entering(sql), entering.c.active.is_not(None)),
@@ -265,11 +271,11 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
     def build_arrival() -> Statement:
         return Statement(
             insert(moving).from_select(
-                ["n", "version", "node", "partition", "contact", "run", "at"],
+                ["n", "version", "way", "partition", "contact", "run", "at"],
                 select(
                     PASS,
                     run.c.version,
-                    literal_column("0"),
+                    constant(sql.ways.arriving(0)),
                     run.c.partition,
                     run.c.contact,
                     run.c.id,

@@ -26,10 +26,12 @@ from runner.store.passes.program import (
     WAVE_CONTACT,
     WAVE_RUN,
     ProgramSql,
+    came,
     of_run,
     with_event_and_contact,
 )
 from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import leaving, moving, wave
 from runner.store.predicates import next_turn, predicate
 from runner.store.statement import Statement
@@ -137,9 +139,9 @@ def exit_on_condition(
             )
             .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
             .where(
-                moving.c.n == PASS,
-                moving.c.version == constant(sql.version),
-                *([moving.c.from_node == constant(behind)] if behind is not None else []),
+                came(sql, sql.ways.behind(behind))
+                if behind is not None
+                else and_(moving.c.n == PASS, moving.c.version == constant(sql.version)),
             )
             .suffix_with("OFFSET 0", dialect="postgresql")
             .subquery()
@@ -246,9 +248,7 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
         else:
             source = moving
             rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
-            wanted = and_(
-                moving.c.n == PASS, moving.c.version == constant(sql.version), moving.c.node.is_(None)
-            )
+            wanted = came(sql, [LOOKED_AT])
         when = turn(sql, source)
         assert when is not None
         found = (

@@ -5,20 +5,20 @@ A version's statements are built and compiled once and used for as long as the p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Select, and_, bindparam, func, literal
-from sqlalchemy.sql.selectable import CTE, Subquery
+from sqlalchemy import ColumnElement, FromClause, Integer, and_, bindparam, func, literal
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Program
 from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.ways import Ways
 from runner.store.passes.working import moving, wave
 from runner.store.predicates import Row
 from runner.store.statement import Statement
 from runner.store.tables import contact, event, run
-from runner.store.types import ByCodePoint
+from runner.store.types import ByCodePoint, constant
 
 PASS = bindparam("n", type_=Integer())
 
@@ -59,6 +59,7 @@ class ProgramSql:
     def __init__(self, version: int, program: Program, timezone: str, dialect: str) -> None:
         self.version = version
         self.program = program
+        self.ways = Ways(program)
         self.dialect = dialect
         conditions = [rule.when for rule in program.journey.exits if rule.when is not None]
         self.may_exit = bool(conditions)
@@ -96,12 +97,10 @@ class ProgramSql:
         )
 
 
-def evaluated_once(query: Select[Any], *expressions: Expression | None) -> CTE | Subquery:
-    """``query`` as something to select from, whose columns are not computed anew at each mention.
-
-    Both databases fold a subquery into its surroundings and then repeat its columns. That is the fastest for what
-    reads the row itself, and ruinous for what reads history.
-    """
-    if any(expression is not None and expression.reads.events for expression in expressions):
-        return query.cte().prefix_with("MATERIALIZED")
-    return query.subquery()
+def came(sql: ProgramSql, ways: Sequence[int]) -> ColumnElement[bool]:
+    """The rows of ``moving`` that came one of these ways in the pass."""
+    return and_(
+        moving.c.n == PASS,
+        moving.c.version == constant(sql.version),
+        moving.c.way.in_([constant(way) for way in ways]),
+    )

@@ -13,7 +13,6 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
-    null,
     or_,
     select,
 )
@@ -21,8 +20,9 @@ from sqlalchemy import (
 from runner.journey.catalog import EVERY_CHANNEL
 from runner.journey.graph import Node
 from runner.journey.model import Send
-from runner.store.passes.advance import arrivals, at_node, pass_on
-from runner.store.passes.program import ProgramSql
+from runner.store.passes.advance import RUN_KEY_AND_INSTANT, arrivals, at_node, pass_on
+from runner.store.passes.program import ProgramSql, came
+from runner.store.passes.ways import BLOCK_REASONS, BLOCKED
 from runner.store.passes.working import moving
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, MessageStatus, consent, contact, message
@@ -31,7 +31,7 @@ from runner.store.types import constant, shifted
 ADDRESS_OF = {"email": "email", "sms": "phone", "phone": "phone"}
 """Which field of the contact a channel needs. Other channels (a webhook, say) need none."""
 
-_VISIT: ColumnElement[int] = literal_column("1")
+READY = "ready"
 
 
 def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *, transactional: bool) -> None:
@@ -43,7 +43,7 @@ def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *,
     send = node.verb
     assert isinstance(send, Send)
 
-    def build_messages() -> Statement:
+    def build_passing() -> Statement:
         own, every = consent.alias("own"), consent.alias("every")
 
         def on(alias: FromClause, channel: str) -> ColumnElement[bool]:
@@ -55,19 +55,27 @@ def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *,
             )
 
         rows = arrivals(sql)
-        blocks = []
+        blocks: dict[str, ColumnElement[bool]] = {}
         if address := ADDRESS_OF.get(send.channel):
-            blocks.append(
-                (or_(contact.c[address].is_(None), contact.c[address] == ""), constant("no_address"))
-            )
+            blocks["no_address"] = or_(contact.c[address].is_(None), contact.c[address] == "")
         if not transactional:
             rows = rows.outerjoin(own, on(own, send.channel)).outerjoin(every, on(every, EVERY_CHANNEL))
-            given = func.coalesce(own.c.state, every.c.state, literal_column("''")) == constant(
-                ConsentState.GIVEN.value
-            )
-            blocks.append((~given, constant("no_consent")))
-        reason = case(*blocks, else_=null()) if blocks else null()
-        blocked = reason.is_not(None)
+            blocks["no_consent"] = func.coalesce(
+                own.c.state, every.c.state, literal_column("''")
+            ) != constant(ConsentState.GIVEN.value)
+        blocking = [
+            (blocks[reason], constant(sql.ways.leaving(node, BLOCKED, reason)))
+            for reason in BLOCK_REASONS
+            if reason in blocks
+        ]
+        ready = constant(sql.ways.leaving(node, READY))
+        way = case(*blocking, else_=ready) if blocking else ready
+        return pass_on(sql, select(*RUN_KEY_AND_INSTANT, way).select_from(rows).where(at_node(sql, node)))
+
+    def build_messages() -> Statement:
+        ways = [way for way in sql.ways if way.node is node]
+        let_go = moving.c.way == constant(sql.ways.leaving(node, READY))
+        reasons = {constant(way.number): constant(way.detail) for way in ways if way.detail is not None}
         return Statement(
             insert(message).from_select(
                 [
@@ -92,54 +100,23 @@ def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *,
                     moving.c.contact,
                     moving.c.run,
                     literal(node.step.id, String()),
-                    _VISIT,
+                    literal_column("1"),
                     literal(sql.program.journey.name, String()),
                     constant(sql.version),
                     literal(send.channel, String()),
                     literal(send.topic, String()),
                     case(
-                        (blocked, constant(MessageStatus.BLOCKED.value)),
-                        else_=constant(MessageStatus.READY.value),
+                        (let_go, constant(MessageStatus.READY.value)),
+                        else_=constant(MessageStatus.BLOCKED.value),
                     ),
-                    reason,
+                    case(reasons, value=moving.c.way),
                     moving.c.at,
                     shifted(moving.c.at, constant(send.valid_for.elapsed)),
                     literal_column("0"),
-                    case((blocked, null()), else_=moving.c.at),
-                )
-                .select_from(rows)
-                .where(at_node(sql, node)),
+                    case((let_go, moving.c.at)),
+                ).where(came(sql, sql.ways.behind(node.index))),
             )
         )
 
-    def build_passing() -> Statement:
-        decided = (
-            select(
-                moving.c.partition,
-                moving.c.contact,
-                moving.c.run,
-                moving.c.at,
-                case(
-                    (message.c.status == constant(MessageStatus.BLOCKED.value), constant("blocked")),
-                    else_=constant("ready"),
-                ).label("outcome"),
-            )
-            .select_from(
-                moving.join(
-                    message,
-                    and_(
-                        message.c.partition == moving.c.partition,
-                        message.c.contact == moving.c.contact,
-                        message.c.run == moving.c.run,
-                        message.c.step == literal(node.step.id, String()),
-                        message.c.visit == _VISIT,
-                    ),
-                )
-            )
-            .where(at_node(sql, node))
-            .subquery()
-        )
-        return pass_on(sql, node, decided, outcome=decided.c.outcome)
-
+    sql.once(("send", node.index), build_passing).run(connection, n=n)
     sql.once(("messages", node.index), build_messages).run(connection, n=n)
-    sql.once(("after messages", node.index), build_passing).run(connection, n=n)

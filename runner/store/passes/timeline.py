@@ -28,7 +28,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from runner.store.passes.working import moving, node_step, wave
+from runner.store.passes.ways import LOOKED_AT
+from runner.store.passes.working import moving, timer, wave
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant, shifted
@@ -247,21 +248,17 @@ def names_in_pass(connection: Connection, n: int) -> dict[str | None, int]:
     return {row[0]: row[1] for row in _SUMMARY.run(connection, n=n)}
 
 
-_is_due = run.c.due_at <= wave.c.at
 _FIRE = Statement(
     insert(moving).from_select(
-        ["n", "version", "node", "partition", "contact", "run", "at", "from_node", "from_step", "outcome"],
+        ["n", "version", "way", "partition", "contact", "run", "at"],
         select(
             wave.c.n,
             run.c.version,
-            case((_is_due, node_step.c.timer_target)),
+            case((run.c.due_at <= wave.c.at, timer.c.way), else_=constant(LOOKED_AT)),
             run.c.partition,
             run.c.contact,
             run.c.id,
             wave.c.at,
-            case((_is_due, run.c.node)),
-            case((_is_due, run.c.step)),
-            case((_is_due, node_step.c.timer_outcome)),
         )
         .select_from(
             wave.join(
@@ -276,7 +273,7 @@ _FIRE = Statement(
                         and_(wave.c.late == 1, run.c.next_at <= wave.c.at),
                     ),
                 ),
-            ).join(node_step, and_(node_step.c.version == run.c.version, node_step.c.node == run.c.node))
+            ).join(timer, and_(timer.c.version == run.c.version, timer.c.node == run.c.node))
         )
         .where(wave.c.n == _n, wave.c.event.is_(None)),
     )
@@ -285,13 +282,13 @@ _FIRE = Statement(
 
 def fire_timers(connection: Connection, n: int) -> int:
     """Move the runs whose timer is the instant of pass ``n``. Those only due for a review of their exit conditions are
-    taken up without a node. Returns how many there are."""
+    only looked at. Returns how many there are."""
     return _FIRE.run(connection, n=n).rowcount
 
 
-_OCCUPIED = Statement(select(moving.c.version, moving.c.node).where(moving.c.n == _n).distinct())
+_WAYS = Statement(select(moving.c.version, moving.c.way).where(moving.c.n == _n).distinct())
 
 
-def occupied_nodes(connection: Connection, n: int) -> list[tuple[int, int | None]]:
-    """The (version, node) pairs at which runs of pass ``n`` are; node None are runs that are only looked at."""
-    return [(version, node) for version, node in _OCCUPIED.run(connection, n=n)]
+def ways_taken(connection: Connection, n: int) -> list[tuple[int, int]]:
+    """The (version, way) pairs that runs of pass ``n`` came."""
+    return [(version, way) for version, way in _WAYS.run(connection, n=n)]

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Text,
     and_,
     bindparam,
     case,
@@ -146,14 +145,19 @@ def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
     )
 
     def build_passing() -> Statement:
-        outcomes: list[tuple[Any, Any]] = []
+        passing: list[tuple[Any, str]] = []
         if isinstance(verb, WaitUntil):
             if verb.if_missing is not Leave.WAIT:
-                outcomes.append((resting.c.due.is_(None), literal("missing", Text())))
-            outcomes.append((resting.c.due < resting.c.at, literal("past", Text())))
-        outcomes.append((resting.c.due <= resting.c.at, literal(node.timer_outcome, Text())))
-        found = select(resting, case(*outcomes, else_=null()).label("outcome")).where(here).subquery()
-        return pass_on(sql, node, found, outcome=found.c.outcome)
+                passing.append((resting.c.due.is_(None), "missing"))
+            passing.append((resting.c.due < resting.c.at, "past"))
+        passing.append((resting.c.due <= resting.c.at, node.timer_outcome or ""))
+        way = case(*((when, constant(sql.ways.leaving(node, outcome))) for when, outcome in passing))
+        return pass_on(
+            sql,
+            select(
+                resting.c.partition, resting.c.contact, resting.c.run, resting.c.at, way.label("way")
+            ).where(here, or_(*(when for when, _ in passing))),
+        )
 
     def build_resting() -> Statement:
         stays: ColumnElement[bool] = resting.c.due > resting.c.at
@@ -221,7 +225,13 @@ def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: 
     def build() -> Statement:
         row = sql.row(wave, with_event=True)
         found = (
-            select(wave.c.partition, wave.c.contact, run.c.id.label("run"), wave.c.at)
+            select(
+                wave.c.partition,
+                wave.c.contact,
+                run.c.id,
+                wave.c.at,
+                constant(sql.ways.leaving(node, "event")),
+            )
             .select_from(
                 with_event_and_contact(
                     wave.join(
@@ -241,9 +251,8 @@ def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: 
                 wave.c.at >= _EVENT_FLOOR,
                 *([predicate(verb.where, row, sql.dialect)] if verb.where else []),
             )
-            .subquery()
         )
-        return pass_on(sql, node, found, outcome=literal("event", Text()))
+        return pass_on(sql, found)
 
     return sql.once(("wake", node.index), build).run(connection, n=n, **floors).rowcount
 
@@ -255,8 +264,16 @@ def take_up_again(sql: ProgramSql, node: Node, connection: Connection, n: int) -
     def build() -> Statement:
         return Statement(
             insert(moving).from_select(
-                ["n", "version", "node", "partition", "contact", "run", "at"],
-                select(PASS, run.c.version, run.c.node, run.c.partition, run.c.contact, run.c.id, wave.c.at)
+                ["n", "version", "way", "partition", "contact", "run", "at"],
+                select(
+                    PASS,
+                    run.c.version,
+                    constant(sql.ways.arriving(node.index)),
+                    run.c.partition,
+                    run.c.contact,
+                    run.c.id,
+                    wave.c.at,
+                )
                 .select_from(
                     wave.join(
                         run,

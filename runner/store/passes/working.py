@@ -6,8 +6,7 @@ or updated while the tick goes on: on PostgreSQL dead rows would make every late
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from runner.store.passes.ways import Ways
 from runner.store.types import ByCodePoint, Instant
 
 working = MetaData()
@@ -47,20 +47,18 @@ moving = Table(
     working,
     Column("n", Integer, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("node", SmallInteger, comment="where the run has come; NULL for a run that is only looked at"),
+    Column(
+        "way", SmallInteger, nullable=False, comment="which way it came; 0 for a run that is only looked at"
+    ),
     Column("partition", SmallInteger, nullable=False),
     Column("contact", BigInteger, nullable=False),
     Column("run", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
-    Column("from_node", SmallInteger, comment="the node that it left; NULL where it has just been taken up"),
-    Column("from_step", ByCodePoint, comment="the step of that node"),
-    Column("outcome", ByCodePoint, comment="how it left"),
-    Column("reason", ByCodePoint, comment="of an exit; NULL otherwise"),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
     comment="Each arrival of a run at a node in a pass.",
 )
-Index("ix_moving_node", moving.c.n, moving.c.version, moving.c.node)
+Index("ix_moving_way", moving.c.n, moving.c.version, moving.c.way)
 
 resting = Table(
     "resting",
@@ -111,17 +109,28 @@ leaving = Table(
     comment="Runs that a rule ends; a pass has several stages of it.",
 )
 
-node_step = Table(
-    "node_step",
+way = Table(
+    "way",
+    working,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("way", SmallInteger, primary_key=True, autoincrement=False),
+    Column("node", SmallInteger, nullable=False, comment="the node that it leaves"),
+    Column("step", ByCodePoint, nullable=False),
+    Column("outcome", ByCodePoint, nullable=False, comment="how a run leaves the step"),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="PRESERVE ROWS",
+    comment="The ways out of the nodes of the versions in use.",
+)
+
+timer = Table(
+    "timer",
     working,
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("node", SmallInteger, primary_key=True, autoincrement=False),
-    Column("step", ByCodePoint, nullable=False),
-    Column("timer_outcome", ByCodePoint, comment="how a run leaves the node when its timer fires"),
-    Column("timer_target", SmallInteger),
+    Column("way", SmallInteger, nullable=False, comment="which way a run leaves when its timer fires"),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="PRESERVE ROWS",
-    comment="The nodes of the versions in use, for statements that serve all versions at once.",
+    comment="The nodes of the versions in use at which runs stand.",
 )
 
 
@@ -149,32 +158,31 @@ def steady_plans(connection: Connection) -> None:
 _SESSION = "working tables for"
 
 
-def prepare_session(connection: Connection, nodes: Mapping[int, Sequence[NodeRow]]) -> None:
-    """Give this connection its working tables, and the nodes of the versions in use. Does nothing where it has them."""
-    key = tuple(sorted(nodes))
+def prepare_session(connection: Connection, ways: Mapping[int, Ways]) -> None:
+    """Give this connection its working tables, and the ways of the versions in use. Does nothing where it has them."""
+    key = tuple(sorted(ways))
     if connection.info.get(_SESSION) == key:
         return
     create_working_tables(connection)
-    connection.execute(delete(node_step))
-    rows = [{"version": version, **asdict(row)} for version, found in nodes.items() for row in found]
-    if rows:
-        connection.execute(insert(node_step), rows)
+    leaving, firing = [], []
+    for version, found in ways.items():
+        for one in found:
+            if one.node is None or one.edge is None:
+                continue
+            node = {"version": version, "node": one.node.index, "way": one.number}
+            leaving.append({**node, "step": one.node.step.id, "outcome": one.edge.outcome})
+            if one.edge.outcome == one.node.timer_outcome:
+                firing.append(node)
+    for table, rows in ((way, leaving), (timer, firing)):
+        connection.execute(delete(table))
+        if rows:
+            connection.execute(insert(table), rows)
     connection.info[_SESSION] = key
 
 
 def forget_session(connection: Connection) -> None:
     """The transaction that prepared the session may have been rolled back: prepare anew next time."""
     connection.info.pop(_SESSION, None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeRow:
-    """A row of ``node_step``."""
-
-    node: int
-    step: str
-    timer_outcome: str | None
-    timer_target: int | None
 
 
 def create_working_tables(connection: Connection) -> None:
