@@ -178,6 +178,18 @@ def message_counts(connection: Connection) -> list[MessageCount]:
     ]
 
 
+def message_states(connection: Connection) -> dict[tuple[MessageStatus, str | None], int]:
+    """How many messages are in each state; those that policy blocked by its reason, a word of a closed list. Looks at
+    every message there is, so it is not to be asked all the time."""
+    blocked = message.c.status == constant(MessageStatus.BLOCKED.value)
+    counted = select(
+        message.c.status,
+        case((blocked, message.c.reason)).label("why"),
+        func.count().label("messages"),
+    ).group_by("status", "why")
+    return {(MessageStatus(row.status), row.why): row.messages for row in connection.execute(counted)}
+
+
 def recipient_counts(connection: Connection) -> dict[tuple[str, str, str], int]:
     """How many contacts were let go at least one message, by (journey, step, channel)."""
     kind = (message.c.journey, message.c.step, message.c.channel)
