@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.opening import declared_channels, opener
 from runner.cli.options import project_option, want_deployment
 
 if TYPE_CHECKING:
-    from channels.base import Channel
     from runner.daemon.once import Lived
-    from runner.daemon.opened import Open
     from runner.engine.versions import Versions
-    from runner.journey.catalog import ChannelSettings
     from runner.settings import Settings
     from runner.store.database import Database
 
@@ -141,7 +139,7 @@ def _daemon(database: Database, settings: Settings, interval: timedelta | None, 
     pulse = Pulse(
         every=interval or limits.tick_every, grace=limits.grace, lease=lease, workers=limits.workers
     )
-    daemon = Daemon(database, _opener(settings), pulse)
+    daemon = Daemon(database, opener(settings), pulse)
     with stopping_on_signals(daemon):
         code = daemon.run()
     if code:
@@ -156,7 +154,7 @@ def _once(database: Database, settings: Settings) -> int:
     from runner.daemon.once import run_once
 
     _want_something_applied(database)
-    _tell(run_once(database, _opener(settings), utc_now()))
+    _tell(run_once(database, opener(settings), utc_now()))
     return 0
 
 
@@ -181,7 +179,7 @@ def _virtual(database: Database, settings: Settings, begin: datetime, until: dat
         what = f"{VIRTUAL} {begin:%Y-%m-%dT%H:%M:%SZ}..{until:%Y-%m-%dT%H:%M:%SZ}"
         record(connection, at=utc_now(), who="journeys run", what=what)
     with _progress(begin, until) as progress:
-        lived = run_virtual(database, _opener(settings, durable=False), begin, until, progress=progress)
+        lived = run_virtual(database, opener(settings, durable=False), begin, until, progress=progress)
     _tell(lived)
     return 0
 
@@ -216,34 +214,10 @@ def _want_files_only(settings: Settings, versions: Versions, why: str) -> None:
     from channels.registry import transport_of
     from runner.problem import JourneysError
 
-    for channel in _declared(versions).values():
+    for channel in declared_channels(versions).values():
         transport = transport_of(channel, settings.channels)
         if transport != "file":
             raise JourneysError(f"{why}; the channel {channel.name} uses {transport}.")
-
-
-def _declared(versions: Versions) -> Mapping[str, ChannelSettings]:
-    """The channels of all versions in use, as the newest that has it declares each."""
-    channels: dict[str, ChannelSettings] = {}
-    for version in sorted(versions, key=lambda version: version.id):
-        channels.update(version.catalog.channels)
-    return channels
-
-
-def _opener(settings: Settings, *, durable: bool = True) -> Open:
-    from channels.registry import ChannelError, Surroundings, open_channels
-    from runner.clock import utc_now
-    from runner.problem import JourneysError
-
-    around = Surroundings(folder=settings.folder, clock=utc_now, durable=durable)
-
-    def opened(versions: Versions) -> Mapping[str, Channel]:
-        try:
-            return open_channels(_declared(versions).values(), settings.channels, around)
-        except ChannelError as error:
-            raise JourneysError(str(error)) from error
-
-    return opened
 
 
 @contextmanager
