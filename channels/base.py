@@ -88,3 +88,12 @@ class Recoverable(Channel, Protocol):
         Sent: it was taken over. RetryLater: it was not, or handing it over again does no harm. Unknown: cannot tell.
         """
         ...
+
+
+@runtime_checkable
+class Checkable(Channel, Protocol):
+    """A channel that can say whether it would get through, without a message."""
+
+    def check(self) -> str | None:
+        """Why nothing can be handed over at present; None where it can. Hands nothing over."""
+        ...

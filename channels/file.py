@@ -52,6 +52,16 @@ class FileChannel:
         path = self._folder / file_name(message)
         return Sent(path.name) if path.exists() else RetryLater("its file was not written")
 
+    def check(self) -> str | None:
+        """Why the folder takes no file; None where it does. What is written is removed at once."""
+        part = self._folder / f".0-{os.getpid()}.part"
+        try:
+            part.write_bytes(b".")
+            part.unlink()
+        except OSError as error:
+            return f"{self._folder}: {error.strerror or error}"
+        return None
+
     def close(self) -> None:
         """Nothing is held between messages."""
 

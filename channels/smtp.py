@@ -52,6 +52,11 @@ class _Failed(Exception):
         self.result = result
         self.reconnect = reconnect
 
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return "" if isinstance(self.result, Sent) else self.result.reason
+
 
 class SmtpChannel:
     """Hands messages to one SMTP server.
@@ -87,6 +92,14 @@ class SmtpChannel:
             return self._attempt(mail)
         except _Failed as failed:
             return failed.result
+
+    def check(self) -> str | None:
+        """Why the server cannot be reached, or takes no login; None where it can. Greets and logs in, no more."""
+        try:
+            self._server or self._connect()
+        except _Failed as failed:
+            return failed.reason
+        return None
 
     def close(self) -> None:
         """Say QUIT and hang up."""

@@ -102,6 +102,16 @@ class WebhookChannel:
             connection.close()
         return self._result(response, answer)
 
+    def check(self) -> str | None:
+        """Why the receiver cannot be reached, or offers no TLS that holds; None where it does. Nothing is posted."""
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                if isinstance(connection.sock, ssl.SSLSocket):
+                    connection.sock.do_handshake()
+        except (_NotReached, OSError, ValueError) as error:
+            return str(error)[:200]
+        return None
+
     def close(self) -> None:
         """Nothing is held between calls."""
 
