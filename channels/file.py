@@ -11,7 +11,8 @@ from datetime import UTC
 from pathlib import Path
 
 from channels.base import Message, Rejected, Result, RetryLater, Sent
-from channels.mime import Unfit, build
+from channels.header import Unfit
+from channels.mime import build
 
 _PART = re.compile(r"\.[0-9a-f]{1,64}-(\d+)\.part")
 

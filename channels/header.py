@@ -1,5 +1,6 @@
-"""Header fields of an email (RFC 5322, 2.2), written for the wire and read back: what a value may hold, how it is folded
-and encoded, and what a mail program will make of it.
+"""Header fields of an email (RFC 5322, 2.2), written for the wire and read back.
+
+What a value may hold, how it is folded and encoded, and what a mail program will make of it.
 
 Reading is a reader of its own, on bytes, and not the inverse of writing: so a mistake in the one does not hide in the
 other.

@@ -180,7 +180,11 @@ def _bodies(texts: Sequence[tuple[str, bytes]]) -> bytes:
     # The line break before a boundary belongs to the boundary (RFC 2046, 5.1.1).
     line = b"--" + _BOUNDARY
     joined = b"".join(b"%b\r\n%b\r\n" % (line, part) for part in parts)
-    bodies = b'Content-Type: multipart/alternative; boundary="%b"\r\n\r\n%b%b--\r\n' % (_BOUNDARY, joined, line)
+    bodies = b'Content-Type: multipart/alternative; boundary="%b"\r\n\r\n%b%b--\r\n' % (
+        _BOUNDARY,
+        joined,
+        line,
+    )
     if bodies.count(line) != len(parts) + 1:
         raise Unfit("its body holds the boundary between parts")
     return bodies
@@ -192,9 +196,10 @@ def _part(subtype: str, data: bytes) -> bytes:
     encoding, body = _transferable(data)
     if _DECODED[encoding](body) != data:
         raise Unfit("its body does not read back as it was meant")
-    return (
-        b"Content-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n%b"
-        % (subtype.encode(), encoding.encode(), body)
+    return b"Content-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (
+        subtype.encode(),
+        encoding.encode(),
+        body,
     )
 
 

@@ -1,18 +1,25 @@
-"""Email over SMTP (RFC 5321) with STARTTLS and login, one kept connection."""
+"""Email over SMTP (RFC 5321) with STARTTLS and login, signed (DKIM), over one kept connection.
+
+Where the server offers it (PIPELINING, RFC 2920) the envelope goes over in one piece.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
 import smtplib
+import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from channels.base import Message, Rejected, Result, RetryLater, Sent, Unknown
-from channels.mime import NO_SENDER, Mail, Unfit, build
+from channels.dkim import Signer, signed, signers_from
+from channels.header import Unfit
+from channels.mime import NO_SENDER, Mail, build
 
 
 class Tls(StrEnum):
@@ -24,8 +31,8 @@ class Tls(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class SmtpSettings:
     """``timeout`` is in seconds and holds for each answer of the server. ``ca_file`` adds a certificate authority of
-    one's own; certificates are always verified. Raises ValueError for a login that would go over the wire
-    in the clear."""
+    one's own; certificates are always verified. ``dkim`` signs each message. Raises ValueError for a login that would
+    go over the wire in the clear."""
 
     host: str
     port: int = 587
@@ -36,6 +43,7 @@ class SmtpSettings:
     timeout: float = 30.0
     local_hostname: str | None = None
     messages_per_connection: int = 500
+    dkim: tuple[Signer, ...] = ()
 
     def __post_init__(self) -> None:
         if self.user is not None and self.tls is Tls.NONE:
@@ -111,14 +119,16 @@ class SmtpChannel:
     def _attempt(self, mail: Mail) -> Result:
         kept = self._server is not None
         server = self._server or self._connect()
-        options = ["SMTPUTF8"] if mail.smtputf8 else []
         if mail.smtputf8 and not server.has_extn("smtputf8"):
             return Rejected("the server takes no addresses outside ASCII (SMTPUTF8)")
-        self._ask(lambda: server.mail(mail.sender, options), "MAIL FROM", (250,), stale=kept)
-        self._ask(lambda: server.rcpt(mail.recipient), "RCPT TO", (250, 251))
-        self._ask(lambda: server.docmd("DATA"), "DATA", (354,))
+        envelope = _envelope(mail)
+        if server.has_extn("pipelining"):
+            self._ask(server, envelope, stale=kept)
+        else:
+            for place, command in enumerate(envelope):
+                self._ask(server, [command], stale=kept and place == 0)
         try:
-            server.send(_dots_doubled(mail.content) + b".\r\n")
+            server.send(_dots_doubled(signed(mail.content, self._settings.dkim)) + b".\r\n")
         except OSError as error:
             # The final dot was not all given away, so the server cannot have taken the message.
             self._hang_up()
@@ -139,31 +149,42 @@ class SmtpChannel:
             return Sent(_text(answer))
         return _refusal(code, answer, "DATA")
 
-    def _ask(
-        self,
-        command: Callable[[], tuple[int, bytes]],
-        name: str,
-        wanted: tuple[int, ...],
-        *,
-        stale: bool = False,
-    ) -> None:
-        """Give one command before DATA. Raises _Failed unless the answer is ``wanted``."""
-        assert self._server is not None
+    def _ask(self, server: smtplib.SMTP, commands: Sequence[_Command], *, stale: bool) -> None:
+        """Give commands in one piece and read their answers. Raises _Failed for the first that is not as wanted;
+        ``stale`` tells that a new connection may do where the very first finds this one closed."""
+        refused: _Failed | None = None
+        asked = commands[0]
+        code = 0
         try:
-            code, answer = command()
+            server.send(b"".join(command.line for command in commands))
+            for asked in commands:
+                code, answer = server.getreply()
+                if code == 421:
+                    refused = refused or _Failed(_refusal(code, answer, asked.name), reconnect=stale)
+                    self.close()
+                    raise refused
+                if code not in asked.wanted and refused is None:
+                    refused = _Failed(_refusal(code, answer, asked.name))
         except (smtplib.SMTPException, OSError) as error:
             self._hang_up()
-            raise _Failed(RetryLater(f"{name}: {_said(error)}"), reconnect=stale) from None
-        if code in wanted:
-            return
-        if code == 421:
-            self.close()
-            raise _Failed(_refusal(code, answer, name), reconnect=stale)
+            first = asked is commands[0]
+            raise refused or _Failed(
+                RetryLater(f"{asked.name}: {_said(error)}"), reconnect=stale and first
+            ) from None
+        if refused is not None:
+            self._begin_anew(server, within_data=code == 354)
+            raise refused
+
+    def _begin_anew(self, server: smtplib.SMTP, *, within_data: bool) -> None:
+        """Take back what the server holds of an envelope. One that wants data although it has refused the recipient
+        gets an empty message for nobody (RFC 2920, 3.1)."""
         try:
-            self._server.rset()
+            if within_data:
+                server.send(b".\r\n")
+                server.getreply()
+            server.rset()
         except (smtplib.SMTPException, OSError):
             self._hang_up()
-        raise _Failed(_refusal(code, answer, name))
 
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
@@ -184,6 +205,9 @@ class SmtpChannel:
                     local_hostname=settings.local_hostname,
                     timeout=settings.timeout,
                 )
+            assert server.sock is not None
+            # The end of a message must not wait until the server has acknowledged its beginning.
+            server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server.ehlo_or_helo_if_needed()
             if settings.tls is Tls.STARTTLS:
                 server.starttls(context=self._context)
@@ -210,7 +234,7 @@ def settings_from(options: Mapping[str, object], folder: Path) -> SmtpSettings:
 
     Raises ValueError that names the option that is wrong or unknown.
     """
-    known = {"host", "port", "tls", "user", "password", "ca_file", "timeout", "local_hostname"}
+    known = {"host", "port", "tls", "user", "password", "ca_file", "timeout", "local_hostname", "dkim"}
     unknown = sorted(set(options) - known)
     if unknown:
         raise ValueError(f"unknown option {unknown[0]!r}; smtp has {', '.join(sorted(known))}")
@@ -244,6 +268,25 @@ def settings_from(options: Mapping[str, object], folder: Path) -> SmtpSettings:
         ca_file=folder / ca_file if ca_file else None,
         timeout=float(timeout),
         local_hostname=text("local_hostname"),
+        dkim=signers_from(options["dkim"], folder) if "dkim" in options else (),
+    )
+
+
+class _Command(NamedTuple):
+    """A line of the envelope, what it is called, and the answers that are wanted."""
+
+    line: bytes
+    name: str
+    wanted: tuple[int, ...]
+
+
+def _envelope(mail: Mail) -> Sequence[_Command]:
+    # The addresses hold no character that would have to be quoted, nor any that could end the line: see mime.py.
+    raw = " SMTPUTF8" if mail.smtputf8 else ""
+    return (
+        _Command(f"MAIL FROM:<{mail.sender}>{raw}\r\n".encode(), "MAIL FROM", (250,)),
+        _Command(f"RCPT TO:<{mail.recipient}>\r\n".encode(), "RCPT TO", (250, 251)),
+        _Command(b"DATA\r\n", "DATA", (354,)),
     )
 
 
@@ -266,4 +309,4 @@ def _said(error: Exception) -> str:
 
 def _dots_doubled(content: bytes) -> bytes:
     """RFC 5321, 4.5.2: a line that begins with a dot gets another one."""
-    return re.sub(rb"(?m)^\.", b"..", content)
+    return content.replace(b"\r\n.", b"\r\n..")

@@ -41,11 +41,11 @@ class Limits:
 class Settings:
     """``channels`` maps a channel of the catalog to its transport: ``uses`` (file, smtp, webhook) and the
     options of that transport. A channel that is not in it keeps what the catalog says, the file transport
-    to begin with."""
+    to begin with. Both ``database_url`` and ``channels`` hold secrets, so neither is part of what is shown."""
 
     folder: Path
-    database_url: str
-    channels: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    database_url: str = field(repr=False)
+    channels: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
     base_url: str | None = None
     limits: Limits = Limits()
 

@@ -42,6 +42,13 @@ class SmtpServer:
     rcpt: str | None = None
     data: str | None = None
     hang_up_at: str | None = None
+    extensions: list[str] = field(default_factory=list)
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*(f"250-{extension}" for extension in self.extensions), *responses]
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

@@ -7,15 +7,16 @@ import email.policy
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.message import EmailMessage
-from email.utils import unquote
+from email.utils import format_datetime, unquote
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.base import Message
-from channels.mime import Unfit, build
+from channels.header import Unfit
+from channels.mime import build
 from channels.plain_text import plain_text
 
 AT = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
@@ -171,6 +172,82 @@ def test_whatever_is_built_reads_back_as_meant(
     assert modern["Subject"].strip() == subject.strip()
     parts = list(modern.iter_parts()) if modern.is_multipart() else [modern]
     assert len(parts) == (2 if html else 1)
+
+
+LETTERS = st.characters(blacklist_categories=("Cs",)) | st.sampled_from(' .=-_?:<>\\"@\t\r\nab')
+PIECES = st.sampled_from(
+    ["--=_alternative", "=?utf-8?b?SGk=?=", "\r\nBcc: a@b.example", "\n.\n", "\n\n", "From "]
+)
+ANY_TEXT = st.lists(st.text(LETTERS, max_size=60) | PIECES, max_size=8).map("".join)
+ONE_LINE = st.text(LETTERS, max_size=150)
+ADDRESS = st.sampled_from(["ana@x.example", "a.n+a@ბანკი.გე", "ანა@shop.example"]) | st.from_regex(
+    r"[a-z.!=?_]{1,9}@[a-zé]{1,5}\.[a-z]{2,4}", fullmatch=True
+)
+
+
+def decoded(raw: object) -> str:
+    """A header as the standard library reads it, by another way than ours."""
+    unfolded = str(raw).replace("\r\n", "").encode("utf-8", "surrogateescape").decode()
+    return str(make_header(decode_header(unfolded))) if "=?" in unfolded else unfolded
+
+
+def read_mailbox(raw: object) -> tuple[str, str]:
+    """The display name and the address of a From."""
+    display, _, rest = str(raw).replace("\r\n", "").rpartition("<")
+    display = display.strip()
+    name = unquote(display) if display.startswith('"') else decoded(display)
+    return name.strip(), rest.strip("> ").encode("utf-8", "surrogateescape").decode()
+
+
+@given(
+    subject=ONE_LINE,
+    name=st.none() | ONE_LINE,
+    recipient=ADDRESS,
+    sender=ADDRESS,
+    reply_to=st.none() | ADDRESS,
+    text=ANY_TEXT,
+    html=st.none() | ANY_TEXT,
+    headers=st.dictionaries(st.sampled_from(["List-Unsubscribe", "X-A", "X-B"]), ONE_LINE),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_is_accepted_parses_to_exactly_what_was_asked(**asked: Any) -> None:
+    """The parser here is the standard library's, which sees each skeleton once and no message."""
+    message = a_message(sender_name=asked.pop("name"), sender_address=asked.pop("sender"), **asked)
+    try:
+        mail = build(message)
+    except Unfit:
+        return
+    parsed = email.message_from_bytes(mail.content)
+    found = [(key, decoded(value)) for key, value in parsed.raw_items()]
+    assert found.pop(1)[0] == "From"
+    raw = dict(parsed.raw_items())["From"]
+    assert read_mailbox(raw) == ((message.sender_name or "").strip(), mail.sender)
+    domain = mail.sender.rpartition("@")[2]
+    assert [(key, value.strip()) for key, value in found] == [
+        ("Date", format_datetime(AT)),
+        *([("Reply-To", as_idna(message.reply_to))] if message.reply_to else []),
+        ("To", mail.recipient),
+        ("Subject", message.subject.strip()),
+        ("Message-ID", f"<{message.idempotency_key}@{domain}>"),
+        *((key, value.strip()) for key, value in sorted(message.headers.items())),
+        ("MIME-Version", "1.0"),
+        *found[-1 if message.html else -2 :],
+    ]
+    leaves = parsed.get_payload() if parsed.is_multipart() else [parsed]
+    assert isinstance(leaves, list)
+    read_back = [leaf.get_payload(decode=True).decode() for leaf in leaves]
+    assert read_back == [as_lines(message.text), *([as_lines(message.html)] if message.html else [])]
+    assert b"\n" not in mail.content.replace(b"\r\n", b"")
+    assert max(map(len, mail.content.split(b"\r\n"))) <= 998
+
+
+def as_idna(address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain.encode('idna').decode()}"
+
+
+def as_lines(text: str) -> str:
+    return "\r\n".join(text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")) + "\r\n"
 
 
 @given(st.text(st.sampled_from("\r\n=?utf8bq:Bc<> a@é."), max_size=40))

@@ -6,21 +6,24 @@ import email
 import email.policy
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import dkim
 import pytest
 
 from channels.base import Rejected, RetryLater, Sent, Unknown
 from channels.smtp import SmtpChannel, SmtpSettings, Tls, settings_from
 from tests.servers import SmtpServer, an_smtp_server, free_port, smtp_settings
 from tests.test_channel_mime import a_message
+from tests.test_dkim import RSA_SIGNER, dns
 
 
-@pytest.fixture
-def server() -> Iterator[SmtpServer]:
+@pytest.fixture(params=[[], ["PIPELINING"]], ids=["one by one", "pipelining"])
+def server(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
     with an_smtp_server() as server:
+        server.extensions = request.param
         yield server
 
 
@@ -56,6 +59,14 @@ def test_a_connection_that_the_server_closed_meanwhile_is_opened_anew(
     channel._server.sock.close()
     assert isinstance(channel.send(a_message()), Sent)
     assert len(server.contents) == 2
+
+
+def test_each_message_is_signed(server: SmtpServer) -> None:
+    channel = SmtpChannel(smtp_settings(server, dkim=(RSA_SIGNER,)))
+    assert isinstance(channel.send(a_message(subject="გამარჯობა", text=".a dot\n", html="<p>x")), Sent)
+    channel.close()
+    assert dkim.verify(server.contents[0], dnsfunc=dns)
+    assert not dkim.verify(server.contents[0].replace(b"a dot", b"a dog"), dnsfunc=dns)
 
 
 def test_addresses_outside_ascii_go_to_servers_that_take_them(
@@ -103,9 +114,13 @@ def test_a_disconnect_before_data_is_tried_again_and_one_after_it_is_unknown(
     assert isinstance(channel.send(a_message()), Sent)
 
 
+PIPELINING = {"EHLO": "250-fine\r\n250 PIPELINING"}
+
+
 @contextmanager
-def a_server_that_stops_at(stop: str) -> Iterator[int]:
-    """A plain server that falls silent after the command ``stop`` (``DATA``: within it; ``.``: at its end)."""
+def a_plain_server(*, stop: str = "never", answers: Mapping[str, str]) -> Iterator[int]:
+    """A server that answers commands as told, else with 250, and falls silent after the command ``stop`` (``DATA``:
+    within it; ``.``: at its end)."""
     listening = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
 
@@ -125,7 +140,8 @@ def a_server_that_stops_at(stop: str) -> Iterator[int]:
                 if command.startswith(stop):
                     break
                 in_data = command == "DATA"
-                say({"DATA": "354 go on", "EHLO": "250 fine"}.get(command.split(" ")[0], "250 fine"))
+                verb = command.partition(":")[0].partition(" ")[0]
+                say({"DATA": "354 go on", **answers}.get(verb, "250 fine"))
             over.wait(20)
 
     thread = threading.Thread(target=serve, daemon=True)
@@ -137,16 +153,31 @@ def a_server_that_stops_at(stop: str) -> Iterator[int]:
         listening.close()
 
 
+def plain_channel(port: int) -> SmtpChannel:
+    return SmtpChannel(
+        SmtpSettings(host="127.0.0.1", port=port, tls=Tls.NONE, timeout=0.3, local_hostname="tests.example")
+    )
+
+
+@pytest.mark.parametrize("answers", [{}, PIPELINING], ids=["one by one", "pipelining"])
 @pytest.mark.parametrize(
     ("stop", "kind"), [("MAIL", RetryLater), ("RCPT", RetryLater), ("DATA", RetryLater), (".", Unknown)]
 )
-def test_silence_is_unknown_only_after_the_final_dot(stop: str, kind: type[RetryLater | Unknown]) -> None:
-    with a_server_that_stops_at(stop) as port:
-        settings = SmtpSettings(
-            host="127.0.0.1", port=port, tls=Tls.NONE, timeout=0.3, local_hostname="tests.example"
-        )
-        channel = SmtpChannel(settings)
+def test_silence_is_unknown_only_after_the_final_dot(
+    stop: str, kind: type[RetryLater | Unknown], answers: Mapping[str, str]
+) -> None:
+    with a_plain_server(stop=stop, answers=answers) as port:
+        channel = plain_channel(port)
         assert isinstance(channel.send(a_message()), kind)
+        channel.close()
+
+
+def test_a_refused_recipient_gets_nothing_though_the_server_wants_data() -> None:
+    answers = {**PIPELINING, "RCPT": "550 nobody here", ".": "554 for nobody", "RSET": "250 anew"}
+    with a_plain_server(answers=answers) as port:
+        channel = plain_channel(port)
+        for _ in range(2):
+            assert channel.send(a_message()) == Rejected("RCPT TO: 550 nobody here")
         channel.close()
 
 
