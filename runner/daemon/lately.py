@@ -49,12 +49,9 @@ class Lately(Generic[Found]):
         try:
             found = self._look()
         except BaseException as error:
-            self._rest(begun)
+            self._stale_from = time.monotonic() + self._fresh
             latest.set_exception(error)
         else:
-            self._rest(begun)
+            over = time.monotonic()
+            self._stale_from = over + max(self._fresh, self._share * (over - begun))
             latest.set_result(found)
-
-    def _rest(self, begun: float) -> None:
-        took = time.monotonic() - begun
-        self._stale_from = time.monotonic() + max(self._fresh, self._share * took)

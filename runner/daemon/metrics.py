@@ -5,6 +5,7 @@ Some are counted where the work is done, the others are read when somebody asks:
 
 from __future__ import annotations
 
+import logging
 import platform
 import re
 import time
@@ -34,7 +35,11 @@ from runner.engine.deliver import Delivered
 from runner.engine.tick import Ticked
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
+from runner.store.database import Database
+from runner.store.reports import message_states
 from runner.store.tables import JourneyState, MessageStatus
+
+logger = logging.getLogger(__name__)
 
 TICK_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 SEND_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -45,6 +50,8 @@ _OF_PROCESS = re.compile(r"\d+/")
 """What names of stages have of their process: it would make new series at each start."""
 
 States = Mapping[tuple[MessageStatus, str | None], int]
+COUNTING = 100.0
+"""Counting all messages takes at most one part in so many of the time."""
 
 # When a series was made is of no use here, and would be a family more for each.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -142,13 +149,23 @@ class Metrics:
     # When somebody asks
 
     def watch(self, process: Living, seen: Lately[Seen], states: Lately[States]) -> None:
-        """Tell of the stages of ``process``, and of what its database says, too."""
+        """Tell of the stages of ``process``, too, and of what its database says."""
         self.registry.register(_AtScrape(process, seen, states, self._clock))
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """All figures, and the media type of the text, as a client asks for it with ``Accept``."""
         encode, media_type = choose_encoder(accept)
         return encode(self.registry), media_type
+
+
+def counted_messages(database: Database) -> Lately[States]:
+    """How many messages are in which state. It is found out the less often the more there are."""
+
+    def count() -> States:
+        with database.read() as connection:
+            return message_states(connection)
+
+    return Lately(count, share=COUNTING)
 
 
 _OUTCOMES = tuple(each.name for each in fields(Delivered) if each.name != "claimed")
@@ -201,6 +218,7 @@ class _AtScrape:
         self._process = process
         self._seen = seen
         self._states = states
+        self._last_states: States = {}
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
@@ -208,10 +226,17 @@ class _AtScrape:
         up = 1
         try:
             yield from _of_database(self._seen.ask())
-            yield _of_messages(self._states.ask())
+            yield _of_messages(self._counted())
         except (JourneysError, TimeoutError):
             up = 0
         yield _gauge("journeys_database_up", "Whether the database answered.", (((), up),))
+
+    def _counted(self) -> States:
+        try:
+            self._last_states = self._states.ask()
+        except TimeoutError:
+            logger.debug("messages are still being counted")
+        return self._last_states
 
     def _of_stages(self) -> Iterator[Metric]:
         beat = GaugeMetricFamily(
