@@ -28,6 +28,7 @@ from runner.store.passes.splits import split
 from runner.store.passes.timeline import ways_taken
 from runner.store.passes.updates import update_values
 from runner.store.passes.waits import rest
+from runner.store.passes.working import moving
 from runner.store.statement import Connection
 
 
@@ -95,6 +96,6 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> None:
         case Update(attributes=attributes):
             update_values(sql, node, connection, n)
             if any(name == "timezone" for name, _ in attributes):
-                load_zones_of_pass(connection, n)
+                load_zones_of_pass(connection, n, of=moving)
         case Goto() | Exit():
             leave_at_once(sql, node, connection, n)

@@ -12,6 +12,7 @@ from runner.store.database import Database
 from runner.store.in_force import in_force
 from runner.store.passes.timeline import (
     begin_batch,
+    fire_due,
     fire_timers,
     lock_partitions_with_work,
     names_in_pass,
@@ -81,26 +82,40 @@ def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIV
                 prepare_session(connection, versions.ways)
                 empty_working_tables(connection)
                 ensure_zones(connection, versions.zones)
-                contacts = begin_batch(connection, partitions, now, pace.contacts)
                 passes = Passes(
                     connection=connection, versions=versions, exact=pace.exact, event_floor=event_floor
                 )
+                contacts = begin_batch(connection, partitions, now, pace.contacts)
                 n = 1
-                while n <= pace.passes and take(connection, n, now, late_before):
+                while contacts and n <= pace.passes and take(connection, n, now, late_before):
                     _handle(passes, n)
                     n += 1
+                # Those without events: when a batch was full, the next tick goes on behind it.
+                fired = 0
+                while n <= pace.passes and fired < pace.contacts:
+                    n += 1
+                    moved = fire_due(connection, n, partitions, now, late_before, pace.contacts)
+                    if not moved:
+                        break
+                    _agree(passes)
+                    advance(passes, n)
+                    fired += moved
             except BaseException:
                 forget_session(connection)
                 raise
     except _OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True)
-    return Ticked(contacts=contacts, passes=n - 1, more=True)
+    return Ticked(contacts=contacts + fired, passes=n - 1, more=True)
 
 
-def _handle(passes: Passes, n: int) -> None:
+def _agree(passes: Passes) -> None:
     # Asked after the instants were taken: an event that was stored after an `apply` is never taken without it.
     if in_force(passes.connection) != passes.versions.in_force:
         raise _OutdatedError
+
+
+def _handle(passes: Passes, n: int) -> None:
+    _agree(passes)
     names = names_in_pass(passes.connection, n)
     if None in names:
         fire_timers(passes.connection, n)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Table,
     Text,
     and_,
     bindparam,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED, OWN_FIELDS
-from runner.store.passes.working import wave
+from runner.store.passes.working import moving, wave
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, consent, consent_log, contact, event, zone_offset
 from runner.store.types import Json, constant, json_has, json_member, json_merged, json_text, json_without
@@ -160,37 +161,46 @@ def record_consent(connection: Connection, n: int) -> None:
     _PROOF.run(connection, n=n)
 
 
-_ZONES = Statement(
-    select(contact.c.timezone)
-    .select_from(
-        wave.join(contact, and_(contact.c.partition == wave.c.partition, contact.c.id == wave.c.contact))
+def _zones(rows: Table) -> Statement:
+    return Statement(
+        select(contact.c.timezone)
+        .select_from(
+            rows.join(contact, and_(contact.c.partition == rows.c.partition, contact.c.id == rows.c.contact))
+        )
+        .where(
+            rows.c.n == _n,
+            contact.c.timezone.is_not(None),
+            ~exists(select(literal_column("1")).where(zone_offset.c.zone == contact.c.timezone)),
+        )
+        .distinct()
     )
-    .where(
-        wave.c.n == _n,
-        contact.c.timezone.is_not(None),
-        ~exists(select(literal_column("1")).where(zone_offset.c.zone == contact.c.timezone)),
-    )
-    .distinct()
-)
-_FORGET_ZONE = Statement(
-    update(contact)
-    .values(timezone=None)
-    .where(
-        wave.c.n == _n,
-        contact.c.partition == wave.c.partition,
-        contact.c.id == wave.c.contact,
-        contact.c.timezone == bindparam("zone", type_=Text()),
-    )
-)
 
 
-def load_zones_of_pass(connection: Connection, n: int) -> None:
-    """Have the offsets of every zone in which a contact of pass ``n`` lives.
+def _forget_zone(rows: Table) -> Statement:
+    return Statement(
+        update(contact)
+        .values(timezone=None)
+        .where(
+            rows.c.n == _n,
+            contact.c.partition == rows.c.partition,
+            contact.c.id == rows.c.contact,
+            contact.c.timezone == bindparam("zone", type_=Text()),
+        )
+    )
+
+
+_ZONES = {rows: (_zones(rows), _forget_zone(rows)) for rows in (wave, moving)}
+
+
+def load_zones_of_pass(connection: Connection, n: int, of: Table = wave) -> None:
+    """Have the offsets of every zone in which a contact of pass ``n`` lives: one that has an event, or one whose run
+    moves, as ``of`` says.
 
     A name that is no zone is taken from the contact: it would leave waits without an end.
     """
-    missing = set(_ZONES.run(connection, n=n).scalars())
+    zones, forget = _ZONES[of]
+    missing = set(zones.run(connection, n=n).scalars())
     ensure_zones(connection, {zone for zone in missing if known_zone(zone)})
     for zone in missing:
         if not known_zone(zone):
-            _FORGET_ZONE.run(connection, n=n, zone=zone)
+            forget.run(connection, n=n, zone=zone)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
+    FromClause,
     Integer,
     Select,
     SmallInteger,
@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     case,
     except_,
+    exists,
     func,
     insert,
     literal_column,
@@ -25,7 +26,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    union_all,
 )
 
 from runner.store.passes.ways import LOOKED_AT
@@ -68,25 +68,18 @@ def lock_partitions_with_work(connection: Connection, now: datetime) -> tuple[in
 _limit = bindparam("limit", type_=Integer())
 
 
-def _first_due(partition: Any) -> tuple[Select[Any], Select[Any]]:
-    """The contacts of one partition with the earliest unhandled events, and those with the earliest timers."""
-    events = (
+def _first_due(partition: Any) -> Select[Any]:
+    """The contacts of one partition with the earliest unhandled events."""
+    return (
         select(event.c.partition, event.c.contact)
         .where(event.c.partition == partition, event.c.pending, event.c.at <= _now)
         .order_by(event.c.at)
         .limit(_limit)
     )
-    timers = (
-        select(run.c.partition, run.c.contact)
-        .where(run.c.partition == partition, ACTIVE, run.c.next_at.is_not(None), run.c.next_at <= _now)
-        .order_by(run.c.next_at)
-        .limit(_limit)
-    )
-    return events, timers
 
 
-def _begin(found: Iterable[Select[Any]]) -> Statement:
-    due = union_all(*found).subquery()
+def _begin(found: Select[Any]) -> Statement:
+    due = found.subquery()
     return Statement(
         insert(wave).from_select(
             ["n", "partition", "contact"],
@@ -96,10 +89,10 @@ def _begin(found: Iterable[Select[Any]]) -> Statement:
 
 
 _held = bindparam("partitions", type_=ARRAY(SmallInteger))
-_BEGIN_ONE = _begin(select(part.subquery()) for part in _first_due(bindparam("partition", type_=Integer())))
+_BEGIN_ONE = _begin(_first_due(bindparam("partition", type_=Integer())))
+_lateral = _first_due(shard.c.partition).lateral()
 _BEGIN_ALL = _begin(
-    select(part).select_from(shard.join(part, true())).where(shard.c.partition == any_(_held))
-    for part in (query.lateral() for query in _first_due(shard.c.partition))
+    select(_lateral).select_from(shard.join(_lateral, true())).where(shard.c.partition == any_(_held))
 )
 
 
@@ -132,7 +125,7 @@ may stand before the rest."""
 
 
 def begin_batch(connection: Connection, partitions: tuple[int, ...], now: datetime, size: int) -> int:
-    """Put up to about ``size`` contacts with something due into pass 0. Served by ix_event_pending and ix_run_due.
+    """Put up to about ``size`` contacts with an event to be handled into pass 0. Served by ix_event_pending.
 
     Returns how many there are.
     """
@@ -284,6 +277,110 @@ def fire_timers(connection: Connection, n: int) -> int:
     """Move the runs whose timer is the instant of pass ``n``. Those only due for a review of their exit conditions are
     only looked at. Returns how many there are."""
     return _FIRE.run(connection, n=n).rowcount
+
+
+def _first_timers(partition: Any, late: bool) -> Select[Any]:
+    """The runs of one partition whose timers are due: in time, or late."""
+    return (
+        select(
+            run.c.partition, run.c.contact, run.c.id, run.c.version, run.c.node, run.c.due_at, run.c.next_at
+        )
+        .where(
+            run.c.partition == partition,
+            ACTIVE,
+            run.c.next_at.is_not(None),
+            run.c.next_at < _late_before if late else run.c.next_at.between(_late_before, _now),
+        )
+        .order_by(run.c.next_at)
+        .limit(_limit)
+    )
+
+
+def _fire_due(first: Any, rows: FromClause, late: bool, *held: ColumnElement[bool]) -> Statement:
+    waiting, other = event.alias("waiting"), run.alias("other")
+    at = _now if late else first.c.next_at
+    an_event = exists(literal_column("1")).where(
+        waiting.c.partition == first.c.partition,
+        waiting.c.contact == first.c.contact,
+        waiting.c.pending,
+        waiting.c.at <= _now,
+    )
+    in_time_before = (
+        other.c.next_at.between(_late_before, _now)
+        if late
+        else and_(other.c.next_at >= _late_before, other.c.next_at < first.c.next_at)
+    )
+    a_timer_before = exists(literal_column("1")).where(
+        other.c.partition == first.c.partition,
+        other.c.contact == first.c.contact,
+        other.c.status == constant("active"),
+        in_time_before,
+    )
+    return Statement(
+        insert(moving).from_select(
+            ["n", "version", "way", "partition", "contact", "run", "at"],
+            select(
+                _n,
+                first.c.version,
+                case((first.c.due_at <= at, timer.c.way), else_=constant(LOOKED_AT)),
+                first.c.partition,
+                first.c.contact,
+                first.c.id,
+                at,
+            )
+            .select_from(
+                rows.join(timer, and_(timer.c.version == first.c.version, timer.c.node == first.c.node))
+            )
+            .where(*held, ~an_event, ~a_timer_before),
+        )
+    )
+
+
+def _fire_one(late: bool) -> Statement:
+    first = _first_timers(bindparam("partition", type_=Integer()), late).subquery()
+    return _fire_due(first, first, late)
+
+
+def _fire_all(late: bool) -> Statement:
+    first = _first_timers(shard.c.partition, late).lateral()
+    return _fire_due(first, shard.join(first, true()), late, shard.c.partition == any_(_held))
+
+
+_FIRE_ONE = [_fire_one(late) for late in (False, True)]
+_FIRE_ALL = [_fire_all(late) for late in (False, True)]
+
+
+def fire_due(
+    connection: Connection,
+    n: int,
+    partitions: tuple[int, ...],
+    now: datetime,
+    late_before: datetime,
+    size: int,
+) -> int:
+    """Pass ``n`` of those contacts that have no event to be handled: move up to about ``size`` of their runs, each
+    contact's at its earliest instant; those that are late come when nobody else is due. Served by ix_run_due. Returns
+    how many there are.
+
+    Most timers fire on a day on which their contact does nothing. They need no wave: what is due is read from one end
+    of an index, and moved.
+    """
+    parameters = {
+        "n": n,
+        "now": now,
+        "late_before": late_before,
+        "limit": max(1, -(-size // len(partitions))),
+    }
+    for one, every in zip(_FIRE_ONE, _FIRE_ALL, strict=True):
+        if connection.dialect.name == "postgresql":
+            found = every.run(connection, partitions=list(partitions), **parameters).rowcount
+        else:
+            found = sum(
+                one.run(connection, partition=partition, **parameters).rowcount for partition in partitions
+            )
+        if found:
+            return found
+    return 0
 
 
 _WAYS = Statement(select(moving.c.version, moving.c.way).where(moving.c.n == _n).distinct())
