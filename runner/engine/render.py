@@ -191,13 +191,16 @@ def _body(template: Template, values: Mapping[str, Any]) -> str:
         raise RenderError(f"{template.path}:{trouble.line + template.body_line - 1}: {trouble}") from None
 
 
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
 def _header(template: Template, key: str, source: str, values: Mapping[str, Any]) -> str:
     """A value of the front matter: text, never HTML, on one line."""
     try:
         text = _rendered(source, values, html=False).strip()
     except _Trouble as trouble:
         raise RenderError(f"{_place(template, key)}: {trouble}") from None
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+    if _CONTROL.search(text):
         raise RenderError(
             f"{_place(template, key)}: its {key} comes out with a line break or a control character"
         )

@@ -81,6 +81,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._member(obj, argument)
 
     def _member(self, obj: Any, name: Any) -> Any:
+        # The one case that is common goes first: asking whether something is a Mapping costs more than the rest.
+        if type(obj) is dict and name in obj:
+            return obj[name]
         if isinstance(obj, Undefined):
             obj._fail_with_undefined_error()
         if isinstance(obj, Mapping) and name in obj:
@@ -201,6 +204,8 @@ def _decimal(value: Any) -> Decimal:
 def printed(context: Context, value: Any) -> Any:
     """How ``{{ value }}`` reads: a missing value as nothing, 80.00 as 80, an instant in the contact's zone, a list with
     commas. Raises TemplateRuntimeError for an object: one prints its members."""
+    if type(value) is str:
+        return value
     if value is None or isinstance(value, str | Undefined):
         return "" if value is None else value
     if isinstance(value, bool):
