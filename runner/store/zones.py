@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from runner.journey.zone_names import known_zone, known_zones
 from runner.store import tables
 from runner.store.insert import insert_new
 from runner.store.types import to_microseconds
 
-__all__ = ["ensure_zones", "known_zone", "known_zones", "periods", "readings"]
+__all__ = [
+    "ensure_zones",
+    "known_zone",
+    "known_zones",
+    "outdated_zones",
+    "periods",
+    "readings",
+    "refresh_zones",
+]
 
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(2101, 1, 1, tzinfo=UTC)
@@ -123,19 +131,50 @@ def ensure_zones(connection: Connection, names: Iterable[str]) -> None:
         if not known_zone(name):
             raise KeyError(name)
     if missing:
-        connection.execute(
-            insert_new(connection, tables.zone_local),
-            [
-                {"zone": name, "begins": row.begins, "offset": row.offset, "instant": row.instant}
-                for name in missing
-                for row in readings(name)
-            ],
+        _write(connection, missing)
+
+
+def outdated_zones(connection: Connection) -> tuple[str, ...]:
+    """The stored zones whose clock changes are not those that this machine knows, by name. Zones that this machine does
+    not know at all are left out. Reads every stored zone: a second or two with all there are."""
+    offset = tables.zone_offset
+    rows = connection.execute(
+        select(offset.c.zone, offset.c.begins, offset.c.offset, offset.c.earliest).order_by(
+            offset.c.zone, offset.c.begins
         )
-        connection.execute(
-            insert_new(connection, tables.zone_offset),
-            [
-                {"zone": name, "begins": row.begins, "offset": row.offset, "earliest": row.earliest}
-                for name in missing
-                for row in periods(name)
-            ],
-        )
+    )
+    stored = {
+        name: tuple(Period(row.begins, row.offset, row.earliest) for row in of_zone)
+        for name, of_zone in groupby(rows, key=lambda row: str(row.zone))
+    }
+    return tuple(name for name, known in stored.items() if known_zone(name) and known != periods(name))
+
+
+def refresh_zones(connection: Connection) -> tuple[str, ...]:
+    """Write the outdated zones anew, as this machine knows them; answers which. Waits that were computed before keep
+    their instants until their contact changes."""
+    outdated = outdated_zones(connection)
+    if outdated:
+        for table in (tables.zone_local, tables.zone_offset):
+            connection.execute(delete(table).where(table.c.zone.in_(outdated)))
+        _write(connection, outdated)
+    return outdated
+
+
+def _write(connection: Connection, names: Sequence[str]) -> None:
+    connection.execute(
+        insert_new(connection, tables.zone_local),
+        [
+            {"zone": name, "begins": row.begins, "offset": row.offset, "instant": row.instant}
+            for name in names
+            for row in readings(name)
+        ],
+    )
+    connection.execute(
+        insert_new(connection, tables.zone_offset),
+        [
+            {"zone": name, "begins": row.begins, "offset": row.offset, "earliest": row.earliest}
+            for name in names
+            for row in periods(name)
+        ],
+    )

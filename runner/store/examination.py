@@ -1,0 +1,203 @@
+"""What is looked at when something is wrong: who holds what, who stands where, how the database itself is set up.
+
+Unlike ``vital_signs.py``, some of it looks at every active run or asks the server about its sessions: it is for a
+person who waits for the answer, not for a probe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, case, func, select, text
+
+from runner.store.database import Database
+from runner.store.tables import RunStatus, contact, event, run, shard
+from runner.store.types import constant
+
+_OF_RUN = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+_OF_EVENT = (contact.c.partition == event.c.partition) & (contact.c.id == event.c.contact)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandingRuns:
+    """Active runs that stand on one step of one version; ``untimed`` of them are not due at any time. ``node`` is None
+    where they stand nowhere in the program. ``since``: when the first of them came there."""
+
+    journey: str
+    version: int
+    step: str
+    node: int | None
+    runs: int
+    untimed: int
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Somebody for whom something is due: a run on a step (``what`` is ``journey/step``), or an event by its name."""
+
+    contact: str
+    what: str
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetAside:
+    """A run that the engine gave up on."""
+
+    contact: str
+    journey: str
+    reason: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """A PostgreSQL session inside a transaction that has locked partitions. ``state`` is the server's word: ``active``,
+    ``idle in transaction``. ``client``: its address, None over a socket of the server's machine."""
+
+    pid: int
+    application: str
+    client: str | None
+    state: str
+    since: datetime
+
+
+def server_version(connection: Connection) -> int | None:
+    """The major version of PostgreSQL; None on SQLite."""
+    if connection.dialect.name != "postgresql":
+        return None
+    return int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
+
+
+def journal_mode(connection: Connection) -> str | None:
+    """How SQLite keeps its journal, ``wal`` where all is well; None on PostgreSQL."""
+    if connection.dialect.name != "sqlite":
+        return None
+    mode: str = connection.execute(text("PRAGMA journal_mode")).scalar_one()
+    return mode
+
+
+def held_partitions(database: Database) -> frozenset[int]:
+    """The partitions that somebody holds at this moment (PostgreSQL; none on SQLite). The others are held for as long
+    as the question takes: a runner that asks then takes them at its next tick."""
+    if database.dialect != "postgresql":
+        return frozenset()
+    with database.begin() as connection:
+        free = connection.execute(select(shard.c.partition).with_for_update(skip_locked=True)).scalars()
+        return frozenset(range(database.deployment.partitions)) - frozenset(free)
+
+
+def holders(connection: Connection) -> tuple[Holder, ...]:
+    """The sessions that may hold partitions, the longest transaction first (PostgreSQL; none on SQLite)."""
+    if connection.dialect.name != "postgresql":
+        return ()
+    rows = connection.execute(
+        text(
+            "SELECT DISTINCT a.pid, a.application_name, host(a.client_addr) AS client, a.state, a.xact_start"
+            " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+            " WHERE l.locktype = 'relation' AND l.relation = 'shard'::regclass AND l.mode = 'RowShareLock'"
+            " AND l.granted AND a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL ORDER BY a.xact_start"
+        )
+    )
+    return tuple(
+        Holder(
+            pid=row.pid,
+            application=row.application_name,
+            client=row.client,
+            state=row.state,
+            since=row.xact_start,
+        )
+        for row in rows
+    )
+
+
+def standing_runs(connection: Connection) -> tuple[StandingRuns, ...]:
+    """Where the active runs stand. Reads all of them: seconds with millions."""
+    place = (run.c.journey, run.c.version, run.c.step, run.c.node)
+    grouped = (
+        select(
+            *place,
+            func.count().label("runs"),
+            func.sum(case((run.c.next_at.is_(None), 1), else_=0)).label("untimed"),
+            func.min(run.c.arrived_at, type_=run.c.arrived_at.type).label("since"),
+        )
+        .where(run.c.status == constant(RunStatus.ACTIVE.value))
+        .group_by(*place)
+        .order_by(*place)
+    )
+    return tuple(
+        StandingRuns(
+            journey=row.journey,
+            version=row.version,
+            step=row.step,
+            node=row.node,
+            runs=row.runs,
+            untimed=int(row.untimed),
+            since=row.since,
+        )
+        for row in connection.execute(grouped)
+    )
+
+
+def longest_waiting(connection: Connection, partition: int, now: datetime, limit: int) -> tuple[Waiting, ...]:
+    """Who has been waiting longest in a partition, at most ``limit`` of each kind. Served by ``ix_run_due`` and
+    ``ix_event_pending``."""
+    timers = (
+        select(contact.c.key, run.c.journey, run.c.step, run.c.next_at)
+        .select_from(run.join(contact, _OF_RUN))
+        .where(
+            run.c.partition == partition,
+            run.c.status == constant(RunStatus.ACTIVE.value),
+            run.c.next_at.is_not(None),
+            run.c.next_at <= now,
+        )
+        .order_by(run.c.next_at)
+        .limit(limit)
+    )
+    events = (
+        select(contact.c.key, event.c.name, event.c.received_at)
+        .select_from(event.join(contact, _OF_EVENT))
+        .where(event.c.partition == partition, event.c.pending, event.c.at <= now)
+        .order_by(event.c.at)
+        .limit(limit)
+    )
+    found = [
+        *(
+            Waiting(contact=row.key, what=f"{row.journey}/{row.step}", since=row.next_at)
+            for row in connection.execute(timers)
+        ),
+        *(
+            Waiting(contact=row.key, what=row.name, since=row.received_at)
+            for row in connection.execute(events)
+        ),
+    ]
+    return tuple(sorted(found, key=lambda one: one.since)[:limit])
+
+
+def set_aside(connection: Connection, limit: int) -> tuple[SetAside, ...]:
+    """The runs that were given up on first. Served by ``ix_run_set_aside``."""
+    rows = connection.execute(
+        select(contact.c.key, run.c.journey, run.c.reason, run.c.ended_at)
+        .select_from(run.join(contact, _OF_RUN))
+        .where(run.c.status == constant(RunStatus.SET_ASIDE.value))
+        .order_by(run.c.ended_at)
+        .limit(limit)
+    )
+    return tuple(
+        SetAside(contact=row.key, journey=row.journey, reason=row.reason, at=row.ended_at) for row in rows
+    )
+
+
+def anybody_else(connection: Connection) -> bool | None:
+    """Whether another session of this software is connected; None where the database cannot tell (SQLite)."""
+    if connection.dialect.name != "postgresql":
+        return None
+    found = connection.execute(
+        text(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND application_name ~ '^journeys( |$)')"
+        )
+    )
+    return bool(found.scalar_one())
