@@ -10,11 +10,11 @@ from runner.engine.receive import receive
 from runner.engine.versions import Versions
 from runner.store.database import Database
 from runner.store.in_force import in_force
+from runner.store.partitions import lock_partitions_with_work
 from runner.store.passes.timeline import (
     begin_batch,
     fire_due,
     fire_timers,
-    lock_partitions_with_work,
     names_in_pass,
     take,
 )
