@@ -41,12 +41,14 @@ class Limits:
 class Settings:
     """``channels`` maps a channel of the catalog to its transport: ``uses`` (file, smtp, webhook) and the
     options of that transport. A channel that is not in it keeps what the catalog says, the file transport
-    to begin with. Both ``database_url`` and ``channels`` hold secrets, so neither is part of what is shown."""
+    to begin with. Both ``database_url`` and ``channels`` hold secrets, so neither is part of what is shown.
+    ``listen`` is where the daemon answers questions about its health, ``HOST:PORT``; None: nowhere."""
 
     folder: Path
     database_url: str = field(repr=False)
     channels: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
     base_url: str | None = None
+    listen: str | None = None
     limits: Limits = Limits()
 
 
@@ -179,6 +181,7 @@ def _settings(folder: Path, data: dict[str, Any]) -> Settings:
         database_url=_database_url(folder, data.get("database")),
         channels={name: _transport(each) for name, each in (data.get("channels") or {}).items()},
         base_url=data.get("base_url"),
+        listen=data.get("listen"),
         limits=Limits(
             tick_every=_span_of_time(limits.get("tick_every"), Limits.tick_every),
             workers=limits.get("workers", Limits.workers),

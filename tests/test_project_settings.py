@@ -37,6 +37,7 @@ def test_variables_are_read_from_the_environment(tmp_path: Path) -> None:
         """
 database: postgresql://shop:${DB_PASSWORD}@db.example/shop
 base_url: https://journeys.shop.example
+listen: "127.0.0.1:${PORT}"
 channels:
   email: {smtp: {host: mail.example, port: 2525, user: "${MAIL_USER}", password: "${MAIL_PASSWORD}", timeout: 1.5}}
   chat: {webhook: {url: https://chat.example/in, secret: "${CHAT_SECRET}"}}
@@ -44,10 +45,11 @@ channels:
 limits: {tick_every: 500s, workers: 2, grace: 1m}
 """,
     )
-    environ = {"DB_PASSWORD": "p@ss/word", "MAIL_USER": "ana", "MAIL_PASSWORD": "m", "CHAT_SECRET": "whsec_x"}
+    environ = {"DB_PASSWORD": "p@ss/word", "MAIL_USER": "ana", "MAIL_PASSWORD": "m", "CHAT_SECRET": "whsec_x", "PORT": "9464"}
     settings = load_settings(tmp_path, environ)
     assert settings.database_url == "postgresql://shop:p%40ss%2Fword@db.example/shop"
     assert settings.base_url == "https://journeys.shop.example"
+    assert settings.listen == "127.0.0.1:9464"
     assert settings.channels == {
         "email": {
             "uses": "smtp", "host": "mail.example", "port": 2525, "user": "ana", "password": "m", "timeout": 1.5,

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,12 +101,26 @@ Examples:
     show_default=True,
     help="How long a runner that gives no sign of life may hold a message.",
 )
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Answer /health, /ready and /metrics here, instead of at listen of journeys.yaml; for the daemon alone.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "json", "text"]),
+    default="auto",
+    show_default=True,
+    help="How the log looks; auto is text on a terminal, else a JSON object a line.",
+)
 def command(
     project: Path,
     once: bool,
     stretch: tuple[datetime, datetime] | None,
     interval: timedelta | None,
     lease: timedelta,
+    listen: str | None,
+    log_format: str,
 ) -> int:
     """Run the journeys that were applied.
 
@@ -115,7 +130,7 @@ def command(
     if once and stretch:
         raise click.UsageError("--once and --virtual exclude each other.")
     want_deployment(project)
-    from runner.daemon.log import log_to_stderr
+    from runner.daemon.log import LogFormat, log_to_stderr
     from runner.settings import load_settings
     from runner.store.database import Database
 
@@ -124,23 +139,28 @@ def command(
     try:
         if stretch:
             return _virtual(database, settings, *stretch)
-        log_to_stderr()
+        log_to_stderr(LogFormat(log_format))
         _refuse_real_messages_after_virtual_time(database, settings)
-        return _once(database, settings) if once else _daemon(database, settings, interval, lease)
+        if once:
+            return _once(database, settings)
+        return _daemon(database, replace(settings, listen=listen or settings.listen), interval, lease)
     finally:
         database.close()
 
 
 def _daemon(database: Database, settings: Settings, interval: timedelta | None, lease: timedelta) -> int:
     from runner.daemon.daemon import Daemon, Pulse
+    from runner.daemon.metrics import Metrics
+    from runner.daemon.observed import observed
     from runner.daemon.process import stopping_on_signals
 
     limits = settings.limits
     pulse = Pulse(
         every=interval or limits.tick_every, grace=limits.grace, lease=lease, workers=limits.workers
     )
-    daemon = Daemon(database, opener(settings), pulse)
-    with stopping_on_signals(daemon):
+    metrics = Metrics()
+    daemon = Daemon(database, metrics.measured(opener(settings)), pulse, metrics=metrics)
+    with stopping_on_signals(daemon), observed(daemon, database, metrics, settings.listen, os.environ):
         code = daemon.run()
     if code:
         # A thread hangs in a call to the outside; Python would wait for it for ever.

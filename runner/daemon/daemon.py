@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from channels.base import Channel
 from runner.clock import utc_now
+from runner.daemon.metrics import Metrics
 from runner.daemon.opened import Open, close
 from runner.daemon.stage import Stage
 from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
@@ -72,12 +73,14 @@ class Daemon:
         *,
         clock: Callable[[], datetime] = utc_now,
         stalled: timedelta = STALLED,
+        metrics: Metrics | None = None,
     ) -> None:
         self._database = database
         self._open = open_channels
         self._pulse = pulse
         self._clock = clock
         self._stalled = stalled
+        self._metrics = metrics or Metrics(clock=clock)
         self._stopping = threading.Event()
         self._reloading = threading.Lock()
         self._known: InForce | None = None
@@ -93,6 +96,11 @@ class Daemon:
             ),
             Stage("housekeeping", self._keep_house, self._stopping, pulse.lease / 4),
         )
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
 
     def stop(self) -> None:
         """Have ``run`` finish what is being sent, and return. May be called from a signal handler and any thread."""
@@ -166,7 +174,9 @@ class Daemon:
             return self._versions
 
     def _tick(self) -> bool:
-        ticked = tick(self._database, self._current(), self._clock())
+        versions, begun = self._current(), time.perf_counter()
+        ticked = tick(self._database, versions, self._clock())
+        self._metrics.ticked(ticked, time.perf_counter() - begun)
         if ticked.contacts:
             logger.info("ticked: contacts=%d passes=%d", ticked.contacts, ticked.passes)
         return ticked.more or ticked.outdated
@@ -186,6 +196,7 @@ class Daemon:
                 stopping=self._stopping.is_set,
                 unrecorded=worker.unrecorded,
             )
+            self._metrics.delivered(delivered)
             if delivered.claimed:
                 logger.info("delivered: %s", _counts(delivered))
             return delivered.claimed == WORKER_BATCH
@@ -195,6 +206,7 @@ class Daemon:
     def _keep_house(self) -> bool:
         versions, now = self._current(), self._clock()
         recovered = recover(self._database, self._channels_of(self._keeper, versions), now)
+        self._metrics.recovered(recovered)
         if recovered != Delivered():
             logger.warning("recovered: %s", _counts(recovered))
         resend_unknown(self._database, versions, now)

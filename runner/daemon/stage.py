@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from runner.problem import JourneysError
+
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 60.0
@@ -33,6 +35,12 @@ class Stage:
         """How long it rests between two looks."""
         self.idle = threading.Event()
         self.idle.set()
+        self.worked = False
+        """Whether it has done what it was to do at least once."""
+        self.failure: str | None = None
+        """Why the last attempt failed, without values of anybody; None where it did not."""
+        self.failures = 0
+        """How often it has failed."""
         self._step = step
         self._stopping = stopping
         self._failures = 0
@@ -47,16 +55,23 @@ class Stage:
         self.idle.clear()
         try:
             while not self._stopping.is_set() and self._step():
-                self._beat = time.monotonic()
+                self._worked_well()
+            self._worked_well()
             self._failures = 0
-        except Exception:
+        except Exception as error:
             pause = min(2.0**self._failures, LONGEST_PAUSE)
             self._failures += 1
+            self.failures += 1
+            self.failure = str(error) if isinstance(error, JourneysError) else type(error).__name__
             self._not_before = time.monotonic() + pause
             logger.exception("stage %s failed; it is tried again in %g s", self.name, pause)
         finally:
             self._beat = time.monotonic()
             self.idle.set()
+
+    def _worked_well(self) -> None:
+        self._beat = time.monotonic()
+        self.worked, self.failure = True, None
 
     def silent_for(self) -> timedelta:
         """How long ago the last sign of life was."""

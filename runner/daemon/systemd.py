@@ -18,6 +18,8 @@ from runner.daemon.health import Health, Reasons
 logger = logging.getLogger(__name__)
 
 STATUS_EVERY = timedelta(seconds=15)
+JOIN_SECONDS = 5.0
+"""How long the end of the process waits for what is being told."""
 
 
 def notify(text: str, environ: Mapping[str, str]) -> None:
@@ -60,7 +62,7 @@ def telling_systemd(health: Health, environ: Mapping[str, str]) -> Iterator[None
         yield
     finally:
         over.set()
-        teller.join()
+        teller.join(JOIN_SECONDS)
         notify("STOPPING=1\nSTATUS=stopped", environ)
 
 
