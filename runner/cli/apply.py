@@ -32,6 +32,7 @@ def command(project: Path, output_format: str) -> int:
     import json
     import os
 
+    from runner.cli.who import author
     from runner.clock import utc_now
     from runner.engine.apply import apply_project
     from runner.journey.project import FOLDER, load_project, read_files
@@ -53,7 +54,7 @@ def command(project: Path, output_format: str) -> int:
     database = Database.open(load_settings(project, os.environ).database_url)
     try:
         applied = apply_project(
-            database, loaded, now=utc_now(), author=_author(project), git_commit=_commit(project)
+            database, loaded, now=utc_now(), author=author(project), git_commit=_commit(project)
         )
     finally:
         database.close()
@@ -78,35 +79,10 @@ def _text(applied: Sequence[Applied]) -> str:
     return "\n".join(lines)
 
 
-def _author(project: Path) -> str | None:
-    """Who applies: as git knows them, else the user who is logged in."""
-    import os
-
-    name, address = _git(project, "config", "user.name"), _git(project, "config", "user.email")
-    if name and address:
-        return f"{name} <{address}>"
-    return name or address or os.environ.get("USER")
-
-
 def _commit(project: Path) -> str | None:
     """The commit of the working tree, marked where its journeys differ from it; None outside a repository."""
-    commit = _git(project, "rev-parse", "HEAD")
-    changed = _git(project, "status", "--porcelain", "--", "journeys")
+    from runner.cli.who import git
+
+    commit = git(project, "rev-parse", "HEAD")
+    changed = git(project, "status", "--porcelain", "--", "journeys")
     return f"{commit}+changes" if commit and changed else commit
-
-
-def _git(project: Path, *arguments: str) -> str | None:
-    """What git prints, or None where there is no git, no repository or no answer."""
-    import subprocess
-
-    try:
-        done = subprocess.run(  # noqa: S603 (fixed arguments)
-            ["git", "-C", str(project), *arguments],  # noqa: S607 (the user's own git)
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

@@ -47,3 +47,20 @@ def format_option(function: Function) -> Function:
         show_default=True,
         help="How to print the result.",
     )(function)
+
+
+def yes_option(function: Function) -> Function:
+    """``--yes``, handed over as ``yes: bool``: go ahead without asking (see ``want_yes``)."""
+    return click.option("--yes", is_flag=True, help="Do not ask.")(function)
+
+
+def want_yes(question: str, *, yes: bool) -> None:
+    """Ask ``question`` on a terminal unless ``yes``. Raises click.Abort for a no, and click.UsageError where nobody is
+    there to be asked."""
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("Nobody is there to be asked: say --yes.")
+    click.confirm(question, abort=True)

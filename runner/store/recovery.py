@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
 
 from runner.store.messages import Held, MessageKey
-from runner.store.tables import MessageStatus, RunStatus, audit, contact, event, message, run
+from runner.store.tables import MessageStatus, RunStatus, contact, event, message, run
 from runner.store.types import constant
 
 _KEY = (message.c.partition, message.c.contact, message.c.run, message.c.step, message.c.visit)
@@ -106,8 +106,8 @@ def _listed(connection: Connection, where: Sequence[ColumnElement[bool]], limit:
 @dataclass(frozen=True, kw_only=True)
 class SinceBackup:
     """What a restored database would do at once, and may have done before. ``messages`` wait or were on their way;
-    ``runs`` are due; ``events`` have not been handled. ``newest`` is the last instant that the database knows of:
-    it was backed up after that. ``leased_until`` is the end of the last lease, if a message is held."""
+    ``runs`` are due; ``events`` have not been handled. ``newest`` is the last instant at which somebody was moved or
+    written to: it was backed up after that. ``leased_until`` is the end of the last lease, if a message is held."""
 
     messages: int
     runs: int
@@ -125,7 +125,7 @@ def since_backup(connection: Connection, now: datetime) -> SinceBackup:
     due = and_(run.c.status == constant(RunStatus.ACTIVE.value), run.c.next_at <= now)
     known = [
         connection.execute(select(func.max(column))).scalar()
-        for column in (event.c.received_at, message.c.sent_at, run.c.arrived_at, audit.c.at)
+        for column in (message.c.sent_at, run.c.arrived_at)
     ]
     return SinceBackup(
         messages=connection.execute(

@@ -1,0 +1,180 @@
+"""``journeys messages``: the messages in one state, the unknown ones above all, and what an operator decides."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.cli.options import format_option, project_option, want_yes, yes_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runner.store.database import Database, Deployment
+    from runner.store.recovery import Listed
+
+STATES = ("ready", "claimed", "sending", "sent", "unknown", "failed", "blocked", "cancelled")
+SHOWN_DIGITS = 12
+
+
+@click.group("messages")
+def command() -> None:
+    """List messages, and settle those that may or may not have arrived."""
+
+
+@command.command("list")
+@project_option
+@format_option
+@click.option(
+    "--status", type=click.Choice(STATES), default="unknown", show_default=True, help="Those in this state."
+)
+@click.option("--journey", metavar="NAME", help="Only those of one journey.")
+@click.option("--reason", metavar="TEXT", help="Only those with this reason, such as possible_duplicate.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=1_000, show_default=True, metavar="N", help="At most N."
+)
+def list_command(
+    project: Path, output_format: str, status: str, journey: str | None, reason: str | None, limit: int
+) -> int:
+    """List the messages in one state, in the order in which they were let go.
+
+    The key is what the Message-ID of a mail begins with, and what a webhook was given for an idempotency key.
+    """
+    import json
+
+    from runner.store.recovery import listed
+    from runner.store.tables import MessageStatus
+
+    with _found(project) as database, database.read() as connection:
+        rows = listed(connection, MessageStatus(status), journey=journey, reason=reason, limit=limit)
+        deployment = database.deployment
+    if output_format == "json":
+        told = [_json(deployment, row) for row in rows]
+        click.echo(json.dumps({"messages": told}, indent=2, ensure_ascii=False))
+    else:
+        click.echo(_table(deployment, rows) if rows else f"No message is {status}.")
+    return 0
+
+
+@command.command("reconcile")
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@project_option
+@click.option(
+    "--journey", metavar="NAME", help="All unknown messages of one journey, instead of some by key."
+)
+@click.option("--sent", "decision", flag_value="sent", help="They arrived.")
+@click.option(
+    "--resend", "decision", flag_value="resend", help="Hand them over again; they may arrive twice."
+)
+@click.option("--drop", "decision", flag_value="drop", help="Let them be; they count as failed.")
+@yes_option
+def reconcile_command(
+    keys: tuple[str, ...], project: Path, journey: str | None, decision: str | None, yes: bool
+) -> int:
+    """Settle unknown messages: those of the KEYs (at least 8 digits of each), or all of one journey.
+
+    What is decided, and by whom, is written to the audit.
+
+    Exit codes: 0 settled, 1 some could not be settled, or an error that you can mend, 2 wrong usage.
+    """
+    if decision is None:
+        raise click.UsageError("Say what became of them: --sent, --resend or --drop.")
+    if bool(keys) == bool(journey):
+        raise click.UsageError("Name messages by their keys, or a journey by --journey NAME.")
+    from runner.cli.who import operator
+    from runner.clock import utc_now
+    from runner.engine.doubt import Decision, find_unknown, reconcile
+    from runner.insight.present import count_text
+    from runner.store.recovery import listed
+    from runner.store.tables import MessageStatus
+
+    with _found(project) as database:
+        if journey is None:
+            wanted = find_unknown(database, keys)
+        else:
+            with database.read() as connection:
+                wanted = listed(connection, MessageStatus.UNKNOWN, journey=journey, limit=1_000_000)
+            if not wanted:
+                click.echo(f"No message of {journey} is unknown.")
+                return 0
+            want_yes(f"{decision}: {count_text(len(wanted), 'message')} of {journey}?", yes=yes)
+        done = reconcile(database, wanted, Decision(decision), now=utc_now(), who=operator(project))
+    click.echo(f"{decision}: {count_text(done.settled, 'message')}.")
+    if done.expired:
+        click.echo(
+            f"{count_text(done.expired, 'message')} would not leave any more (valid_for is over); "
+            "say --sent or --drop.",
+            err=True,
+        )
+    if done.gone:
+        click.echo(f"{count_text(done.gone, 'message')} had been settled meanwhile.", err=True)
+    return 1 if done.expired or done.gone else 0
+
+
+@contextmanager
+def _found(project: Path) -> Iterator[Database]:
+    """The project's database, which must be there."""
+    from runner.problem import JourneysError
+    from runner.settings import load_settings
+    from runner.store.database import Database
+
+    database = Database.find(load_settings(project, os.environ).database_url)
+    if database is None:
+        raise JourneysError("there is no database yet, and so no message")
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _table(deployment: Deployment, rows: Sequence[Listed]) -> str:
+    from runner.engine.doubt import message_key
+
+    cells = [("KEY", "LET GO", "CONTACT", "JOURNEY/STEP", "CHANNEL", "TOPIC", "REASON")]
+    cells += [
+        (
+            message_key(deployment, row)[:SHOWN_DIGITS],
+            f"{row.let_go_at:%Y-%m-%d %H:%M:%S}",
+            _printable(row.contact_key),
+            f"{row.journey}/{row.held.key.step}",
+            row.channel,
+            row.topic,
+            _printable(row.reason or ""),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def _printable(text: str) -> str:
+    """Text from outside as it may stand on a terminal: without what steers it."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _json(deployment: Deployment, row: Listed) -> dict[str, Any]:
+    from runner.engine.doubt import message_key
+    from runner.insight.present import instant_text
+
+    return {
+        "key": message_key(deployment, row),
+        "contact": row.contact_key,
+        "journey": row.journey,
+        "step": row.held.key.step,
+        "channel": row.channel,
+        "topic": row.topic,
+        "status": row.status.value,
+        "reason": row.reason,
+        "attempts": row.held.attempts,
+        "let_go_at": instant_text(row.let_go_at),
+        "expires_at": instant_text(row.expires_at),
+        "sent_at": instant_text(row.sent_at) if row.sent_at else None,
+        "provider_id": row.provider_id,
+    }

@@ -1,0 +1,330 @@
+"""A backup is restored: what the lost life has sent is not sent again by surprise, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from channels.base import Message, RetryLater
+from channels.file import FileChannel
+from runner.cli import run as journeys
+from runner.engine.deliver import deliver
+from runner.engine.doubt import resend_unknown
+from runner.engine.restore import Settled, look_at_restored, recover_restored
+from runner.problem import JourneysError
+from runner.settings import default_database
+from runner.store import messages
+from runner.store.audit import records
+from runner.store.database import Database
+from tests.shop import FILES, START, Shop, Sink
+
+BACKUP = START + timedelta(hours=12)
+NOW = START + timedelta(hours=32)
+RECEIPTS = {
+    **FILES,
+    "journeys/greet/journey.yaml": FILES["journeys/greet/journey.yaml"].replace(
+        "topic: offers", "topic: receipts"
+    ),
+}
+
+
+@dataclass
+class Backups:
+    """Makes databases and copies of them, by URL. ``opened`` are to be closed at the end."""
+
+    make: Callable[[], str]
+    copy: Callable[[str], str]
+    opened: list[Database] = field(default_factory=list)
+
+    def open(self, url: str) -> Database:
+        database = Database.open(url)
+        self.opened.append(database)
+        return database
+
+
+def on_sqlite(folder: Path) -> Backups:
+    def place() -> str:
+        return f"sqlite:///{folder / secrets.token_hex(4)}.db"
+
+    def copy(url: str) -> str:
+        target = place()
+        with (
+            sqlite3.connect(url.removeprefix("sqlite:///")) as source,
+            sqlite3.connect(target.removeprefix("sqlite:///")) as destination,
+        ):
+            source.backup(destination)
+        return target
+
+    return Backups(make=place, copy=copy)
+
+
+def on_postgres(server: str, made: list[str]) -> Backups:
+    engine = create_engine(
+        make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+
+    def url_of(name: str) -> str:
+        made.append(name)
+        return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+    def create(source: str) -> str:
+        name = f"backup_{secrets.token_hex(6)}"
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {source}"))
+        return url_of(name)
+
+    return Backups(make=lambda: create("template0"), copy=lambda url: create(str(make_url(url).database)))
+
+
+@pytest.fixture
+def sqlite_backups(tmp_path: Path) -> Iterator[Backups]:
+    backups = on_sqlite(tmp_path)
+    yield backups
+    for database in backups.opened:
+        database.close()
+
+
+@pytest.fixture
+def postgres_backups(postgres_url: str) -> Iterator[Backups]:
+    made: list[str] = []
+    backups = on_postgres(postgres_url, made)
+    yield backups
+    for database in backups.opened:
+        database.close()
+    engine = create_engine(
+        make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        for name in made:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite_backups", "postgres_backups"])
+def backups(request: pytest.FixtureRequest) -> Backups:
+    backups: Backups = request.getfixturevalue(request.param)
+    return backups
+
+
+def at(hours: float) -> datetime:
+    return START + timedelta(hours=hours)
+
+
+def live(shop: Shop, channel: Any, *hours: float) -> None:
+    """What a daemon that keeps up does, at the instants at which there is something to do."""
+    for now in map(at, hours):
+        resend_unknown(shop.database, shop.versions, now)
+        shop.tick(now)
+        deliver(shop.database, shop.versions, {"email": channel}, now)
+
+
+def sign_up(shop: Shop, key: str, instant: datetime) -> None:
+    shop.identify(key, instant)
+    shop.arrive([shop.event(key, "Signed Up", instant, plan="pro", seats=3)])
+
+
+def lose(backups: Backups, channel: Any, files: Any = FILES) -> Shop:
+    """A life that is lost, and what was restored instead. ``bob`` had just signed up when the backup was taken; ``eve``
+    did in the lost life; ``gail``'s second message was due after the crash, ``fred``'s is due after all of it."""
+    url = backups.make()
+    database = Database.open(url)
+    shop = Shop(database, files)
+    for key, hours in (("ana", 0), ("gail", 7), ("fred", 11)):
+        sign_up(shop, key, at(hours))
+    live(shop, channel, 0, 7, 11)
+    sign_up(shop, "bob", BACKUP)
+    shop.tick(BACKUP)
+    assert shop.statuses()["bob/hello"] == "ready"
+    database.close()
+    copy = backups.copy(url)
+    database = backups.open(url)
+    shop = Shop(database, files)
+    sign_up(shop, "eve", at(20))
+    live(shop, channel, 12, 20, 24, 30)
+    sent = {f"{key}/hello" for key in ("ana", "bob", "eve", "fred", "gail")} | {"ana/again"}
+    assert shop.statuses() == dict.fromkeys(sent, "sent")
+    return Shop(backups.open(copy), files)
+
+
+def recover(shop: Shop, channel: Any, now: datetime = NOW) -> Settled:
+    return recover_restored(
+        shop.database, shop.versions, {"email": channel}, restored_at=BACKUP, now=now, who="tests"
+    )
+
+
+def live_on(shop: Shop, channel: Any) -> None:
+    live(shop, channel, 32.01, 32.1, 35, 36, 44, 60)
+
+
+def sends(sink: Sink) -> Counter[str]:
+    return Counter(f"{message.contact}/{message.step}" for message in sink.messages)
+
+
+# Channels that cannot be asked ----------------------------------------------------------------------------------------
+
+
+def test_what_may_have_been_sent_is_unknown_and_nothing_goes_twice(backups: Backups) -> None:
+    sink = Sink()
+    shop = lose(backups, sink)
+    sign_up(shop, "eve", at(20))  # her source sends it again
+    assert recover(shop, sink) == Settled(unknown=4)
+    in_doubt = {"ana/again", "bob/hello", "eve/hello", "gail/again"}
+    assert {name for name, status in shop.statuses().items() if status == "unknown"} == in_doubt
+    live_on(shop, sink)
+    assert set(sends(sink).values()) == {1}
+    # Gail's second message was due after the crash: it is in doubt, not forgotten.
+    expected = {
+        f"{key}/{step}" for key in ("ana", "bob", "eve", "fred", "gail") for step in ("hello", "again")
+    }
+    assert set(sends(sink)) == expected - {"gail/again"}
+    assert set(shop.statuses()) == expected
+    assert {name for name, status in shop.statuses().items() if status == "unknown"} == in_doubt
+
+
+def test_without_it_people_would_get_their_mail_twice(sqlite_backups: Backups) -> None:
+    sink = Sink()
+    shop = lose(sqlite_backups, sink)
+    live_on(shop, sink)
+    assert sends(sink)["ana/again"] == 2
+
+
+def test_transactional_messages_are_sent_again_and_counted(sqlite_backups: Backups) -> None:
+    sink = Sink()
+    shop = lose(sqlite_backups, sink, RECEIPTS)
+    assert recover(shop, sink) == Settled(unknown=3)
+    live_on(shop, sink)
+    assert {name for name, count in sends(sink).items() if count == 2} == {"ana/again"}
+    marked = {name for name, row in shop.ledger().items() if row.reason == "possible_duplicate"}
+    assert marked == {"ana/again", "gail/again"}
+    keys: dict[str, set[str]] = {}
+    for message in sink.messages:
+        keys.setdefault(f"{message.contact}/{message.step}", set()).add(message.idempotency_key)
+    assert {name: len(found) for name, found in keys.items()} == dict.fromkeys(keys, 1)
+    # What has expired meanwhile is not sent again, whatever its topic says.
+    assert {name for name, status in shop.statuses().items() if status != "sent"} == {"bob/hello"}
+
+
+# Channels that can be asked -------------------------------------------------------------------------------------------
+
+
+def test_a_channel_that_can_be_asked_is_asked(backups: Backups, tmp_path: Path) -> None:
+    outbox = FileChannel(tmp_path / "outbox")
+    shop = lose(backups, outbox)
+    sign_up(shop, "eve", at(20))
+    assert recover(shop, outbox) == Settled(sent=3, ready=1)
+    assert shop.statuses()["gail/again"] == "ready"
+    live_on(shop, outbox)
+    assert set(shop.statuses().values()) == {"sent"}
+    files = list((tmp_path / "outbox").iterdir())
+    assert len(files) == 10
+    assert {row.provider_id for row in shop.ledger().values()} == {path.name for path in files}
+
+
+def test_a_receiver_that_knows_keys_gets_again_what_was_there_before_and_the_rest_is_unknown(
+    sqlite_backups: Backups,
+) -> None:
+    class Idempotent(Sink):
+        def look_up(self, message: Message) -> RetryLater:
+            return RetryLater("it honours the key")
+
+    sink = Idempotent()
+    shop = lose(sqlite_backups, sink)
+    sign_up(shop, "eve", at(20))
+    # Eve's run began after the backup: its number, and so the key, need not be what it was.
+    assert recover(shop, sink) == Settled(ready=3, unknown=1)
+    live_on(shop, sink)
+    assert shop.statuses()["eve/hello"] == "unknown"
+    by_key = {message.idempotency_key: f"{message.contact}/{message.step}" for message in sink.messages}
+    assert len(by_key) == len(set(by_key.values())) == 10
+
+
+# Care -----------------------------------------------------------------------------------------------------------------
+
+
+def test_exits_of_the_lost_life_are_lived_too(sqlite_backups: Backups) -> None:
+    sink = Sink()
+    shop = lose(sqlite_backups, sink)
+    shop.arrive([shop.event("gail", "Left", at(25))])
+    recover(shop, sink)
+    live_on(shop, sink)
+    assert "gail/again" not in shop.statuses()
+
+
+def test_it_may_be_broken_off_and_begun_again(sqlite_backups: Backups, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Dying(FileChannel):
+        def look_up(self, message: Message) -> Any:
+            if message.contact == "bob":
+                raise Killed
+            return super().look_up(message)
+
+    outbox = FileChannel(tmp_path / "outbox")
+    shop = lose(sqlite_backups, outbox)
+    with pytest.raises(Killed):
+        recover(shop, Dying(tmp_path / "outbox"))
+    # What was claimed has a lease, as if somebody were at work.
+    with pytest.raises(JourneysError, match="stop every"):
+        recover(shop, outbox)
+    assert recover(shop, outbox, NOW + timedelta(minutes=3)) == Settled(sent=2, ready=1)
+    live_on(shop, outbox)
+    eve = 1  # nobody sent her event again
+    assert len(list((tmp_path / "outbox").iterdir())) == len(shop.statuses()) + eve
+
+
+def test_it_is_refused_where_it_would_do_harm(sqlite_backups: Backups) -> None:
+    sink = Sink()
+    shop = lose(sqlite_backups, sink)
+    for wrong, why in ((NOW + timedelta(hours=1), "yet to come"), (at(5), "no backup of")):
+        with pytest.raises(JourneysError, match=why):
+            recover_restored(
+                shop.database, shop.versions, {"email": sink}, restored_at=wrong, now=NOW, who="tests"
+            )
+    with shop.database.begin() as connection:
+        messages.claim(connection, now=NOW, lease_until=NOW + timedelta(minutes=1), limit=1)
+    with pytest.raises(JourneysError, match="stop every"):
+        recover(shop, sink)
+    assert shop.statuses()["bob/hello"] == "claimed"
+
+
+def test_what_was_done_is_written_down(sqlite_backups: Backups) -> None:
+    sink = Sink()
+    shop = lose(sqlite_backups, sink)
+    before = look_at_restored(shop.database, restored_at=BACKUP, now=NOW)
+    assert (before.messages, before.runs, before.events) == (1, 2, 0)
+    recover(shop, sink)
+    with shop.database.read() as connection:
+        begun, done = records(connection)[-2:]
+    assert begun.what == "recover --restored-at 2026-03-01T22:00:00+00:00"
+    assert (done.what, done.detail) == ("recovered", {"sent": 0, "ready": 0, "unknown": 3})
+
+
+def test_the_command_shows_then_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, content in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    outbox = FileChannel(tmp_path / "outbox")
+    lost = lose(on_sqlite(tmp_path), outbox).database
+    lost.close()
+    place = Path(default_database(tmp_path).removeprefix("sqlite:///"))
+    place.parent.mkdir()
+    shutil.copy(str(lost.engine.url.database), place)
+    command = ["recover", "--project", str(tmp_path), "--restored-at", "2026-03-01T22:00:00Z"]
+    assert journeys([*command, "--dry-run"]) == 0
+    assert "1 message may have been sent, 4 runs due, 0 events not handled" in capsys.readouterr().out
+    assert journeys([*command, "--dry-run", "--restored-at", "2026-03-01T22:00:00"]) == 2
+    assert "does not say its offset" in capsys.readouterr().err
+    assert journeys([*command, "--yes"]) == 0
+    assert "2 messages had been sent, 3 had not and will be, 0 unknown." in capsys.readouterr().out
