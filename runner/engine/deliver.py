@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
+from runner.engine.commits import Commits
 from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.versions import Version, Versions
 from runner.journey.model import Send
@@ -80,16 +81,19 @@ def deliver(
     clock: Callable[[], datetime] | None = None,
     stopping: Callable[[], bool] = lambda: False,
     unrecorded: Unrecorded | None = None,
+    commits: Commits | None = None,
 ) -> Delivered:
     """Hand over up to ``limit`` messages that are ready at ``now``. ``claimed`` of the answer tells if there were any.
 
     ``channels`` are keyed by the names that the catalog gives them. ``exact`` is virtual time: a message counts as
     handed over at the instant that let it go, so consent and expiry, judged at that instant, are not looked at again.
     ``clock`` answers the present while a batch is on its way (without it time stands still); ``stopping`` is asked
-    between messages, and what was not begun is handed back. ``worker`` names this process in the log.
+    between messages, and what was not begun is handed back. ``worker`` names this process in the log. Threads that
+    deliver at a time share ``commits``.
     """
     delivery = _Delivery(
         database=database,
+        commits=commits or Commits(database),
         channels=channels,
         exact=exact,
         lease=lease,
@@ -243,6 +247,7 @@ class _Delivery:
     """One call of ``deliver``: what it was given, and what it counted."""
 
     database: Database
+    commits: Commits
     channels: Mapping[str, Channel]
     exact: bool
     lease: timedelta
@@ -284,9 +289,7 @@ class _Delivery:
     def write_results(self) -> None:
         """Write the results that are known; they stay where they are if the database is away."""
         if self.unrecorded.changes:
-            with self.database.begin() as connection:
-                done = messages.record(connection, self.unrecorded.changes)
-            self._written(done)
+            self._written(self.commits.commit(self.unrecorded.changes, []).recorded)
 
     def _written(self, done: frozenset[MessageKey]) -> None:
         for change in self.unrecorded.changes:
@@ -299,15 +302,10 @@ class _Delivery:
     def _begin(self, part: Sequence[_Prepared], present: datetime) -> frozenset[MessageKey]:
         """Commit that the part is being handed over. Answers which of it are still ours."""
         until = present + self.lease
-        with self.database.begin() as connection:
-            done = messages.record(connection, self.unrecorded.changes)
-            begun = messages.change(
-                connection,
-                MessageStatus.CLAIMED,
-                [Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in part],
-            )
-        self._written(done)
-        return begun
+        begins = [Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in part]
+        done = self.commits.commit(self.unrecorded.changes, begins)
+        self._written(done.recorded)
+        return done.begun
 
     def _change(self, one: _Prepared, result: Result) -> Change:
         """The transition that a channel's answer means."""

@@ -1,0 +1,454 @@
+"""How fast messages are handed over: to a channel that takes everything, and over SMTP, signed, to a sink.
+
+Beside the whole stand its parts, each measured by itself in the same run: rendering, building the mail, signing it,
+``smtplib`` over a kept connection, and the store's work as bare ``executemany`` in the same batches. Their sum is the
+floor. Parts and whole are compared by the wall clock (connections overlap, so the whole may be faster than the sum)
+and by processor time of this process and of the database's backends. Then one process beside two.
+
+    python -m benchmarks.delivery [--messages 5000] [--database sqlite|postgresql|both] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import smtplib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import text
+
+from benchmarks.harness import KINDS, Row, analyse, databases, processor_seconds
+from benchmarks.sink import a_sink
+from channels.base import Channel, Message, Result, Sent
+from channels.dkim import Signer, signed, signer
+from channels.mime import build
+from channels.smtp import SmtpChannel, SmtpSettings, Tls
+from runner.engine.apply import apply_project
+from runner.engine.commits import Commits
+from runner.engine.deliver import _prepare, deliver
+from runner.engine.versions import load_versions
+from runner.journey.project import load_project
+from runner.store import messages
+from runner.store.database import Database
+from runner.store.types import to_microseconds
+
+START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+NOW = START + timedelta(minutes=1)
+LEASE = timedelta(minutes=2)
+BATCH = 200
+CONNECTIONS = 4
+"""A process has as many as ``limits.workers`` of the settings says unless told."""
+SAMPLE = 1_000
+TARGET, TARGET_TWO = 0.8, 1.7
+
+CATALOG = """
+attributes:
+  first_name: {type: string}
+  points: {type: number}
+events:
+  Signed Up: {plan: string, items: [{sku: string, price: number}]}
+topics:
+  offers: {title: Offers, opt_in: explicit}
+channels:
+  email: {uses: smtp, sender: {name: The Shop, address: hello@shop.example}}
+"""
+JOURNEY = """
+journey: bench
+language: 1
+title: A mail
+topic: offers
+trigger: {event: Signed Up}
+steps:
+  - {id: hello, send: email}
+  - {id: pause, wait: 1d}
+"""
+PARAGRAPH = (
+    '<p style="margin:0 0 16px">Dear {{ contact.first_name|default("you") }}, this is a paragraph of an ordinary mail '
+    'with <a href="https://shop.example/offers?from=mail&amp;n=%d">a link</a> — and a dash.</p>\n'
+)
+HTML = (
+    "---\nsubject: Hello {{ contact.first_name }}, {{ contact.points|number }} points — yours\n"
+    "preheader: Your plan is {{ trigger.plan }}\n---\n<!doctype html>\n<html><body>\n"
+    + "".join(PARAGRAPH % number for number in range(18))
+    + "<ul>{% for item in trigger.items %}<li>{{ item.sku|upper }}: {{ item.price|number(2) }}</li>{% endfor %}</ul>\n"
+    "</body></html>\n"
+)
+TEXT = (
+    "Dear {{ contact.first_name }},\n\n"
+    + "This is a line of the text beside the HTML, for readers that show text.\n" * 12
+    + "{% for item in trigger.items %}- {{ item.sku }}: {{ item.price|number(2) }}\n{% endfor %}"
+)
+
+
+class Null:
+    """Takes everything."""
+
+    def send(self, message: Message) -> Result:  # noqa: ARG002
+        return Sent()
+
+    def close(self) -> None:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--messages", type=int, default=5_000)
+    parser.add_argument("--database", choices=[*KINDS, "both"], default="both")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument("--worker", nargs=3, metavar=("URL", "PORT", "KEY"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work_when_told(*options.worker)
+        return
+    kinds = KINDS if options.database == "both" else [options.database]
+    figures = [figure for kind in kinds for figure in measure(kind, options.messages, tell=print)]
+    print(f"{'':<28}{'database':<12}{'size':>8}{'a second':>10}{'floor':>10}{'ratio':>7}{'cpu':>7}")
+    for each in figures:
+        cpu = "" if each["cpu_ratio"] is None else f"{each['cpu_ratio']:.2f}"
+        print(
+            f"{each['name']:<28}{each['database']:<12}{each['size']:>8,}{each['per_second']:>10,.0f}"
+            f"{each['floor_per_second']:>10,.0f}{each['ratio']:>7.2f}{cpu:>7}"
+        )
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def measure(
+    kind: str, size: int, *, tell: Callable[[str], object] = lambda _line: None
+) -> list[dict[str, Any]]:
+    """The figures of one kind of database, ``size`` messages each; ``tell`` is given the shares of the parts."""
+    private = rsa.generate_private_key(65537, 2048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    signers = (signer(domain="shop.example", selector="bench", pem=pem),)
+    rows: list[Row] = []
+    with databases(kind) as make, a_sink() as sink:
+        database = make()
+        fill(database, size)
+        parts = measure_parts(database, size, sink.port, signers)
+        inner = ("render", "store")
+        for name, of, channel in (
+            ("delivery, null channel", inner, Null),
+            ("delivery, SMTP and DKIM", tuple(parts), lambda: smtp_channel(sink.port, signers)),
+        ):
+            reset(database)
+            cost = Cost.of(lambda channel=channel: drain(database, channel), size, database)
+            floor = Cost(wall=sum(parts[part].wall for part in of), cpu=sum(parts[part].cpu for part in of))
+            shares = ", ".join(
+                f"{part} {parts[part].cpu * 1e6:.0f} µs ({parts[part].cpu / floor.cpu:.0%})" for part in of
+            )
+            tell(f"{kind}, {name}: {cost.cpu * 1e6:.0f} µs of processors a message; its parts: {shares}")
+            rows.append(cost.beside(floor, name, kind, size))
+        rows.append(two_beside_one(database, size, sink.port, pem))
+    return [dataclasses.asdict(row) for row in rows]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds a message, by the wall clock and of processors."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def of(cls, work: Callable[[], object], size: int, database: Database | None = None) -> Cost:
+        cpu, wall = processor_seconds(database), time.perf_counter()
+        work()
+        wall = time.perf_counter() - wall
+        return cls(wall=wall / size, cpu=(processor_seconds(database) - cpu) / size)
+
+    def beside(self, floor: Cost, name: str, kind: str, size: int) -> Row:
+        return Row(
+            name=name,
+            database=kind,
+            size=size,
+            per_second=1 / self.wall,
+            floor_per_second=1 / floor.wall,
+            ratio=floor.wall / self.wall,
+            cpu_ratio=floor.cpu / self.cpu,
+            target=TARGET,
+        )
+
+
+# The parts ---------------------------------------------------------------------------------------------------------
+
+
+def measure_parts(database: Database, size: int, port: int, signers: Sequence[Signer]) -> dict[str, Cost]:
+    """Each part by itself, a message. What a version makes once (a skeleton, compiled templates) is made before."""
+    sample = min(size, SAMPLE)
+    versions = load_versions(database)
+    reset(database)
+    with database.begin() as connection:
+        claimed = messages.claim(connection, now=NOW, lease_until=NOW + LEASE, limit=sample)
+
+    def render() -> list[Message]:
+        prepared, refused = _prepare(
+            claimed, versions, {"email": Null()}, database.deployment, NOW, exact=False
+        )
+        assert not refused
+        return [one.message for one in prepared]
+
+    rendered = render()
+    mails = [build(message) for message in rendered]
+    contents = [signed(mail.content, signers) for mail in mails]
+    costs = {
+        "render": Cost.of(render, sample),
+        "build": Cost.of(lambda: [build(message) for message in rendered], sample),
+        "sign": Cost.of(lambda: [signed(mail.content, signers) for mail in mails], sample),
+    }
+    with closing(smtplib.SMTP("127.0.0.1", port)) as server:
+        server.ehlo()
+        costs["smtp"] = Cost.of(
+            lambda: [
+                server.sendmail(mail.sender, [mail.recipient], content)
+                for mail, content in zip(mails, contents, strict=True)
+            ],
+            sample,
+        )
+    reset(database)
+    costs["store"] = Cost.of(lambda: drain_by_hand(database), size, database)
+    return costs
+
+
+def drain_by_hand(database: Database) -> None:
+    """What the store must do at least: claims of BATCH with all that rendering needs, then ``sending`` and ``sent`` in
+    groups of as many as there are connections, since each may have one message in doubt."""
+    sqlite = database.dialect == "sqlite"
+    mark = "?" if sqlite else "%s"
+    at = to_microseconds if sqlite else (lambda instant: instant)
+    now, until = at(NOW), at(NOW + LEASE)
+    key = f"partition = {mark} AND contact = {mark} AND run = {mark} AND step = {mark} AND visit = {mark}"
+    find = (
+        "SELECT m.partition, m.contact, m.run, m.step, m.visit, m.attempts, m.journey, m.version, m.channel, m.topic, "
+        "m.let_go_at, m.expires_at, c.key, c.email, c.phone, c.timezone, c.locale, c.attributes, c.tags, k.state, "
+        "r.trigger, r.data, r.entered_at FROM (SELECT * FROM message WHERE status = 'ready' AND available_at <= "
+        f"{mark} ORDER BY available_at LIMIT {BATCH}{'' if sqlite else ' FOR UPDATE SKIP LOCKED'}) m "
+        f"{'CROSS ' if sqlite else ''}JOIN contact c ON c.partition = m.partition AND c.id = m.contact "
+        f"{'CROSS ' if sqlite else ''}JOIN run r ON r.partition = m.partition AND r.contact = m.contact AND r.id = m.run "
+        "LEFT JOIN consent k ON k.partition = m.partition AND k.contact = m.contact AND k.topic = m.topic "
+        "AND k.channel = '*'"
+    )
+    claim = (
+        f"UPDATE message SET status = 'claimed', attempts = attempts + 1, lease_until = {mark}, available_at = NULL "
+        f"WHERE {key} AND status = 'ready'"
+    )
+    begin = f"UPDATE message SET status = 'sending', lease_until = {mark} WHERE {key} AND status = 'claimed'"
+    record = (
+        f"UPDATE message SET status = 'sent', sent_at = {mark}, lease_until = NULL, provider_id = {mark} "
+        f"WHERE {key} AND status = 'sending'"
+    )
+    raw = database.engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+
+        @contextmanager
+        def transaction() -> Iterator[None]:
+            if sqlite:
+                cursor.execute("BEGIN IMMEDIATE")
+            yield
+            cursor.execute("COMMIT") if sqlite else raw.commit()
+
+        while True:
+            with transaction():
+                cursor.execute(find, (now,))
+                keys = [tuple(row[:5]) for row in cursor.fetchall()]
+                if keys:
+                    cursor.executemany(claim, [(until, *each) for each in keys])
+            if not keys:
+                return
+            last: list[tuple[Any, ...]] = []
+            for start in range(0, len(keys) + CONNECTIONS, CONNECTIONS):
+                group = keys[start : start + CONNECTIONS]
+                with transaction():
+                    if last:
+                        cursor.executemany(record, [(now, "taken", *each) for each in last])
+                    if group:
+                        cursor.executemany(begin, [(until, *each) for each in group])
+                last = group
+    finally:
+        raw.close()
+
+
+# The whole ---------------------------------------------------------------------------------------------------------
+
+
+def drain(database: Database, open_channel: Callable[[], Channel]) -> None:
+    """Hand over all that is ready, through CONNECTIONS connections of this process."""
+    versions, commits = load_versions(database), Commits(database)
+    troubles: list[BaseException] = []
+
+    def deliver_all() -> None:
+        channel = open_channel()
+        try:
+            while True:
+                done = deliver(
+                    database,
+                    versions,
+                    {"email": channel},
+                    NOW,
+                    limit=BATCH,
+                    lease=LEASE,
+                    clock=lambda: NOW,
+                    commits=commits,
+                )
+                if not done.claimed:
+                    return
+                assert done.sent == done.claimed, done
+        except BaseException as trouble:
+            troubles.append(trouble)
+        finally:
+            channel.close()
+
+    threads = [threading.Thread(target=deliver_all) for _ in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if troubles:
+        raise troubles[0]
+
+
+def smtp_channel(port: int, signers: Sequence[Signer]) -> Channel:
+    settings = SmtpSettings(
+        host="127.0.0.1", port=port, tls=Tls.NONE, local_hostname="bench", dkim=tuple(signers)
+    )
+    return SmtpChannel(settings)
+
+
+# Two processes -----------------------------------------------------------------------------------------------------
+
+
+def two_beside_one(database: Database, size: int, port: int, pem: bytes) -> Row:
+    one, two = (in_processes(number, database, size, port, pem) for number in (1, 2))
+    return Row(
+        name="delivery, two processes/one",
+        database=database.dialect,
+        size=size,
+        per_second=two,
+        floor_per_second=one,
+        ratio=two / one,
+        target=TARGET_TWO,
+    )
+
+
+def in_processes(number: int, database: Database, size: int, port: int, pem: bytes) -> float:
+    """Messages a second of so many worker processes together, from the word to begin to the end of the last."""
+    reset(database)
+    url = database.engine.url.render_as_string(hide_password=False)
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.delivery", "--worker", url, str(port), pem.hex()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(number)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    begun = time.perf_counter()
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.close()
+    for worker in workers:
+        assert worker.wait() == 0
+        assert worker.stdout is not None
+        worker.stdout.close()
+    taken = time.perf_counter() - begun
+    with database.read() as connection:
+        sent = connection.execute(text("SELECT count(*) FROM message WHERE status = 'sent'")).scalar()
+    assert sent == size, (sent, size)
+    return size / taken
+
+
+def work_when_told(url: str, port: str, key: str) -> None:
+    """A worker process: it opens everything, says so, and begins when its standard input ends."""
+    database = Database.open(url.replace("postgresql+psycopg", "postgresql"))
+    signers = (signer(domain="shop.example", selector="bench", pem=bytes.fromhex(key)),)
+    load_versions(database)
+    print("ready", flush=True)
+    sys.stdin.read()
+    drain(database, lambda: smtp_channel(int(port), signers))
+    database.close()
+
+
+# What is delivered -------------------------------------------------------------------------------------------------
+
+
+def fill(database: Database, size: int) -> None:
+    """``size`` contacts who consent, each with a message that is ready."""
+    files = {
+        "journeys/catalog.yaml": CATALOG,
+        "journeys/bench/journey.yaml": JOURNEY,
+        "journeys/bench/hello.html": HTML,
+        "journeys/bench/hello.txt": TEXT,
+    }
+    project = load_project(files)
+    assert not project.problems, project.problems
+    apply_project(database, project, now=START, author="bench", git_commit=None)
+    version = load_versions(database).current["bench"]
+    sqlite = database.dialect == "sqlite"
+    at = to_microseconds if sqlite else (lambda instant: instant)
+    cast = "" if sqlite else "::jsonb"
+    partitions = database.deployment.partitions
+    values = [
+        {
+            "partition": number % partitions,
+            "id": number,
+            "key": f"c{number}",
+            "email": f"c{number}@people.example",
+            "attributes": json.dumps({"first_name": f"Ána {number}", "points": number * 1_000_000}),
+            "trigger": json.dumps(
+                {"plan": "pro", "items": [{"sku": f"s{item}", "price": 12_500_000} for item in range(3)]}
+            ),
+            "at": at(START),
+            "due": at(START + timedelta(days=1)),
+            "version": version.id,
+        }
+        for number in range(1, size + 1)
+    ]
+    statements = (
+        "INSERT INTO contact (partition, id, key, email, attributes, tags, created_at) VALUES "
+        f"(:partition, :id, :key, :email, (:attributes){cast}, ('[]'){cast}, :at)",
+        "INSERT INTO consent (partition, contact, topic, channel, state, since) VALUES "
+        "(:partition, :id, 'offers', '*', 'given', :at)",
+        "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, arrived_at, "
+        "due_at, next_at, entered_at, trigger, data) VALUES (:partition, :id, 1, 'bench', :version, '', 'event:1', "
+        f"'active', 'pause', 1, :at, :due, :due, :at, (:trigger){cast}, ('{{}}'){cast})",
+        "INSERT INTO message (partition, contact, run, step, visit, journey, version, channel, topic, status, "
+        "let_go_at, expires_at, attempts, available_at) VALUES (:partition, :id, 1, 'hello', 1, 'bench', :version, "
+        "'email', 'offers', 'ready', :at, :due, 0, :at)",
+    )
+    with database.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement.replace("::", "\\:\\:")), values)
+    analyse(database)
+
+
+def reset(database: Database) -> None:
+    """Every message ready again."""
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE message SET status = 'ready', attempts = 0, available_at = let_go_at, lease_until = NULL, "
+                "sent_at = NULL, provider_id = NULL"
+            )
+        )
+    analyse(database)
+
+
+if __name__ == "__main__":
+    main()
