@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "contacts": ("runner.cli.contacts", "Import and show contacts."),
     "events": ("runner.cli.events", "Import events."),
     "status": ("runner.cli.status", "Show journeys, people on each step, messages by state."),
+    "doctor": ("runner.cli.doctor", "Say what is wrong with a deployment, and how to mend it."),
     "messages": ("runner.cli.messages", "List messages, and settle those that may have arrived."),
     "recover": ("runner.cli.recover", "Go on after a backup was restored, without sending twice."),
     "backtest": ("runner.cli.backtest", "Replay recorded events through the journeys; nothing is sent."),

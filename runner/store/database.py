@@ -145,25 +145,26 @@ class Database:
         return cls.open(url) if found else None
 
     @classmethod
-    def as_found(cls, url: str) -> tuple[Standing, Database | None]:
-        """How the database at ``url`` stands to this version of the software, and the database where this version
-        can use it as it is. Makes and migrates nothing. Raises JourneysError where it cannot be reached."""
+    def as_found(cls, url: str) -> Found:
+        """The database at ``url`` as it is: nothing is made or migrated. Raises JourneysError where it cannot be
+        reached."""
         parsed = _parsed(url)
         if parsed.drivername == "sqlite" and not Path(str(parsed.database)).exists():
-            return Standing.EMPTY, None
+            return Found(standing=Standing.EMPTY, name=_shown(parsed))
         engine = _engine(parsed)
         try:
             _reach(engine)
             with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
                 standing = migrations.standing(connection)
+                why = migrations.too_new(connection) if standing is Standing.TOO_NEW else None
             deployment = _as_it_is(engine)
         except DBAPIError as error:
             engine.dispose()
             raise _cannot_be_opened(parsed, error) from error
         if deployment is None:
             engine.dispose()
-            return standing, None
-        return standing, cls(engine, deployment)
+        database = None if deployment is None else cls(engine, deployment)
+        return Found(standing=standing, name=_shown(parsed), database=database, too_new=why)
 
     @classmethod
     @contextmanager
@@ -225,6 +226,17 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A database as it was found. ``name``: its URL without secrets; ``database``: None where this version of the
+    software cannot use it without making or migrating it; ``too_new``: why a newer version keeps it from doing so."""
+
+    standing: Standing
+    name: str
+    database: Database | None = None
+    too_new: str | None = None
 
 
 _READING: dict[str, dict[str, Any]] = {
@@ -294,6 +306,13 @@ def _cannot_be_opened(url: URL, error: DBAPIError | OSError) -> JourneysError:
 def _shown(url: URL) -> str:
     """The URL for people to read: without the password, and without options, which may hold one."""
     return url.set(query={}).render_as_string()
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a SQLite database; None for one in memory or on a server. Raises what ``open`` raises of the URL."""
+    parsed = _parsed(url)
+    is_file = parsed.drivername == "sqlite" and not _in_memory(parsed)
+    return Path(str(parsed.database)).absolute() if is_file else None
 
 
 def _parsed(url: str) -> URL:

@@ -141,6 +141,31 @@ def standing_runs(connection: Connection) -> tuple[StandingRuns, ...]:
     )
 
 
+def heads(connection: Connection, now: datetime) -> dict[int, tuple[int | None, ...]]:
+    """Which run and which event of each partition have been waiting longest. When they differ at the next look, the
+    partition has moved, also where a great many are due at one instant. Served as ``partition_signs`` is."""
+    due = (run.c.partition == shard.c.partition, run.c.next_at.is_not(None), run.c.next_at <= now)
+    of_run = select(run).where(run.c.status == constant(RunStatus.ACTIVE.value), *due).order_by(run.c.next_at)
+    of_event = (
+        select(event)
+        .where(event.c.partition == shard.c.partition, event.c.pending, event.c.at <= now)
+        .order_by(event.c.at)
+    )
+    found = select(
+        shard.c.partition,
+        *(
+            query.with_only_columns(column).limit(1).scalar_subquery()
+            for query, column in (
+                (of_run, run.c.contact),
+                (of_run, run.c.id),
+                (of_event, event.c.contact),
+                (of_event, event.c.id),
+            )
+        ),
+    )
+    return {row[0]: tuple(row[1:]) for row in connection.execute(found)}
+
+
 def longest_waiting(connection: Connection, partition: int, now: datetime, limit: int) -> tuple[Waiting, ...]:
     """Who has been waiting longest in a partition, at most ``limit`` of each kind. Served by ``ix_run_due`` and
     ``ix_event_pending``."""

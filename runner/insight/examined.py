@@ -1,0 +1,199 @@
+"""A deployment as it was found: everything that ``doctor.py`` judges, measured or handed in, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from runner.engine.versions import Versions, load_versions
+from runner.journey.graph import Program
+from runner.journey.model import Send
+from runner.problem import JourneysError
+from runner.store import examination
+from runner.store.audit import lived_virtually
+from runner.store.database import Database
+from runner.store.examination import Holder, SetAside, StandingRuns, Waiting
+from runner.store.migrations import Standing, revision_of, revisions
+from runner.store.versions import current_versions
+from runner.store.vital_signs import VitalSigns, database_clock, read_vital_signs
+from runner.store.zones import outdated_zones
+
+EXAMPLES = 3
+"""How many of those who are concerned are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the database said.
+
+    ``revision`` is that of its schema, ``newest`` the newest that this software knows. ``clock_ahead``: how far this
+    machine's clock is before the database's; negative where it is behind. ``moved``: of the partitions where something
+    lagged, those in which the oldest work had changed after ``watched``. ``held``: the partitions that somebody held.
+    ``versions`` is None where the stored ones cannot be read, for the reason in ``unreadable``. ``anybody_else``:
+    whether software of ours is connected, where the database can tell.
+    """
+
+    revision: str = ""
+    newest: str = ""
+    dialect: str = "sqlite"
+    server_version: int | None = None
+    journal_mode: str | None = None
+    clock_ahead: timedelta = timedelta()
+    virtual: bool = False
+    signs: VitalSigns
+    watched: timedelta = timedelta()
+    moved: frozenset[int] = frozenset()
+    held: frozenset[int] = frozenset()
+    holders: tuple[Holder, ...] = ()
+    anybody_else: bool | None = None
+    waiting: tuple[Waiting, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    standing_runs: tuple[StandingRuns, ...] = ()
+    outdated_zones: tuple[str, ...] = ()
+    in_force: Mapping[str, str] = field(default_factory=dict)
+    programs: Mapping[int, Program] = field(default_factory=dict)
+    versions: Versions | None = None
+    unreadable: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """The file system that holds ``what`` (the database, the outbox of a channel), in bytes."""
+
+    what: str
+    path: Path
+    free: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedChannel:
+    """A channel that journeys in use send through. ``wrong_settings`` and ``unreachable`` say what is the matter, None
+    where nothing is; ``sender``: whether the catalog names a sender address."""
+
+    name: str
+    transport: str
+    journeys: tuple[str, ...]
+    sender: bool = True
+    wrong_settings: str | None = None
+    unreachable: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A deployment. What could not be looked at, because something before it is wrong, is None or empty.
+
+    ``unreachable``: why the database cannot be opened; ``standing``: how it stands to this software where it can.
+    ``late``: how long something may be due before it lags. ``on_disk``: the journeys of the project by the hashes of
+    their versions.
+    """
+
+    settings: tuple[str, ...] = ()
+    database: str = ""
+    unreachable: str | None = None
+    standing: Standing = Standing.CURRENT
+    too_new: str | None = None
+    measured: Measured | None = None
+    late: timedelta = timedelta(minutes=1)
+    channels: tuple[CheckedChannel, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    on_disk: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How to see whether something moves: ``pause`` waits until the next look, ``looks`` times at most; ``clock``
+    answers the present, aware, in UTC."""
+
+    clock: Callable[[], datetime]
+    pause: Callable[[], None]
+    looks: int
+
+
+def sent_through(versions: Versions) -> dict[str, tuple[str, ...]]:
+    """The journeys in use that send through each channel, by its name."""
+    users: dict[str, set[str]] = {}
+    for version in versions:
+        for node in version.program.nodes:
+            if isinstance(node.verb, Send):
+                users.setdefault(node.verb.channel, set()).add(version.journey.name)
+    return {channel: tuple(sorted(journeys)) for channel, journeys in sorted(users.items())}
+
+
+def measure(database: Database, late: timedelta, watch: Watch) -> Measured:
+    """Ask ``database`` everything. Where something has been due for longer than ``late``, look again until all that
+    lags has moved, or ``watch.looks`` times."""
+    measured = _at_once(database, watch.clock())
+    now = measured.signs.at
+    lagging = frozenset() if measured.virtual else lagging_partitions(measured.signs, late)
+    if not lagging:
+        return measured
+    moved, until = _watched(database, lagging, watch)
+    measured = replace(measured, moved=moved, watched=until - now)
+    stuck = lagging - moved
+    if not stuck:
+        return measured
+    held = examination.held_partitions(database)
+    worst = max(stuck, key=lambda number: measured.signs.partitions[number].lag(now))
+    with database.read() as connection:
+        return replace(
+            measured,
+            held=held,
+            holders=examination.holders(connection) if held else (),
+            waiting=examination.longest_waiting(connection, worst, now, EXAMPLES),
+        )
+
+
+def _at_once(database: Database, now: datetime) -> Measured:
+    """What one look tells."""
+    versions, unreadable = _versions(database)
+    with database.read() as connection:
+        ahead = now - database_clock(connection)
+        return Measured(
+            dialect=database.dialect,
+            revision=revision_of(connection) or "",
+            newest=revisions()[-1].id,
+            server_version=examination.server_version(connection),
+            journal_mode=examination.journal_mode(connection),
+            clock_ahead=ahead if database.dialect == "postgresql" else timedelta(),
+            virtual=lived_virtually(connection),
+            signs=read_vital_signs(connection, now),
+            anybody_else=examination.anybody_else(connection),
+            set_aside=examination.set_aside(connection, EXAMPLES),
+            standing_runs=examination.standing_runs(connection),
+            outdated_zones=outdated_zones(connection),
+            in_force={version.journey: version.hash for version in current_versions(connection)},
+            programs={version.id: version.program for version in versions or ()},
+            versions=versions,
+            unreadable=unreadable,
+        )
+
+
+def lagging_partitions(signs: VitalSigns, late: timedelta) -> frozenset[int]:
+    """The partitions in which something has been due for longer than ``late``."""
+    return frozenset(one.partition for one in signs.partitions if one.lag(signs.at) > late)
+
+
+def _watched(database: Database, lagging: frozenset[int], watch: Watch) -> tuple[frozenset[int], datetime]:
+    """Which of the ``lagging`` partitions move, and when that was known."""
+    first: dict[int, tuple[int | None, ...]] | None = None
+    moved: frozenset[int] = frozenset()
+    looks = 0
+    while True:
+        now = watch.clock()
+        with database.read() as connection:
+            heads = examination.heads(connection, now)
+        first = first or heads
+        moved |= {number for number in lagging if heads[number] != first[number]}
+        looks += 1
+        if moved == lagging or looks > watch.looks:
+            return moved, now
+        watch.pause()
+
+
+def _versions(database: Database) -> tuple[Versions | None, str | None]:
+    try:
+        return load_versions(database), None
+    except JourneysError as error:
+        return None, str(error)
