@@ -260,10 +260,17 @@ _SQLITE_TROUBLE = frozenset(
 """What befalls SQLite from outside. Its other errors are mistakes of ours."""
 
 
+_PROGRAM_LIMIT = "54"
+"""The class of PostgreSQL's errors about values that are too large for it, such as for an index: psycopg counts them
+among the errors of operation, but they come from what was written."""
+
+
 def _from_outside(error: DBAPIError) -> bool:
     """Whether an error comes from the state of the database and not from the statement."""
     if isinstance(error.orig, sqlite3.Error):
         return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_TROUBLE
+    if (getattr(error.orig, "sqlstate", None) or "").startswith(_PROGRAM_LIMIT):
+        return False
     return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
 
 
