@@ -19,6 +19,7 @@ from runner.store.passes.timeline import (
     take,
 )
 from runner.store.passes.working import empty_working_tables, forget_session, prepare_session, steady_plans
+from runner.store.statement import Connection
 from runner.store.zones import ensure_zones
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
@@ -59,7 +60,7 @@ class Ticked:
     outdated: bool = False
 
 
-class _OutdatedError(Exception):
+class OutdatedError(Exception):
     """Other versions are in force than those that the tick was given."""
 
 
@@ -70,8 +71,6 @@ def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIV
     """
     if now.tzinfo is None:
         raise ValueError("`now` must carry its time zone")
-    late_before = now - pace.late_after if pace.late_after is not None else _ALWAYS
-    event_floor = now - pace.event_max_age if pace.event_max_age is not None else _ALWAYS
     try:
         with database.begin() as connection:
             steady_plans(connection)
@@ -82,13 +81,11 @@ def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIV
                 prepare_session(connection, versions.ways)
                 empty_working_tables(connection)
                 ensure_zones(connection, versions.zones)
-                passes = Passes(
-                    connection=connection, versions=versions, exact=pace.exact, event_floor=event_floor
-                )
+                passes, late_before = passes_of(connection, versions, now, pace)
                 contacts = begin_batch(connection, partitions, now, pace.contacts)
                 n = 1
                 while contacts and n <= pace.passes and take(connection, n, now, late_before):
-                    _handle(passes, n)
+                    handle(passes, n)
                     n += 1
                 # Those without events: when a batch was full, the next tick goes on behind it.
                 fired = 0
@@ -103,18 +100,29 @@ def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIV
             except BaseException:
                 forget_session(connection)
                 raise
-    except _OutdatedError:
+    except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True)
     return Ticked(contacts=contacts + fired, passes=n - 1, more=True)
+
+
+def passes_of(
+    connection: Connection, versions: Versions, now: datetime, pace: Pace
+) -> tuple[Passes, datetime]:
+    """What the passes of one transaction at ``now`` share, and from when on back a timer is late."""
+    late_before = now - pace.late_after if pace.late_after is not None else _ALWAYS
+    event_floor = now - pace.event_max_age if pace.event_max_age is not None else _ALWAYS
+    passes = Passes(connection=connection, versions=versions, exact=pace.exact, event_floor=event_floor)
+    return passes, late_before
 
 
 def _agree(passes: Passes) -> None:
     # Asked after the instants were taken: an event that was stored after an `apply` is never taken without it.
     if in_force(passes.connection) != passes.versions.in_force:
-        raise _OutdatedError
+        raise OutdatedError
 
 
-def _handle(passes: Passes, n: int) -> None:
+def handle(passes: Passes, n: int) -> None:
+    """Handle the instants of pass ``n``. Raises OutdatedError where the versions are no longer those in force."""
     _agree(passes)
     names = names_in_pass(passes.connection, n)
     if None in names:
