@@ -38,7 +38,7 @@ from runner.journey.values import MILLIONTHS, Kind
 from runner.store import tables
 from runner.store.localtime import local_microseconds
 from runner.store.predicates.history import history_value
-from runner.store.predicates.read import read_name, sql_type
+from runner.store.predicates.read import read_name, sql_type, unguarded_text
 from runner.store.predicates.row import Row
 from runner.store.predicates.search import postgresql_pattern
 from runner.store.types import constant, microseconds_of
@@ -175,6 +175,14 @@ class Compiler:
         return not_(self.condition(node.operand))
 
     def comparison(self, node: tree.Comparison) -> Sql:
+        if self.postgresql and node.operator == "==":
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                found = unguarded_text(one, self.row) if isinstance(other, tree.Literal) else None
+                if found is not None:
+                    # Whether it is a text at all is asked only where it reads the same.
+                    member, text = found
+                    is_text = func.jsonb_typeof(member) == constant("string")
+                    return and_(_holds(collate(text, "C") == self.comparable(other)), _holds(is_text))
         return _holds(_COMPARE[node.operator](self.comparable(node.left), self.comparable(node.right)))
 
     def membership(self, node: tree.Membership) -> Sql:

@@ -25,26 +25,17 @@ HALF = 1_000_000_000
 
 def history_value(compiler: Compiler, node: tree.History) -> Sql:
     """The value of a history function."""
+    if compiler.row.gathered is not None:
+        gathered = compiler.row.gathered(compiler, node)
+        if gathered is not None:
+            return gathered
     event = tables.event.alias()
     if isinstance(node, tree.Did):
         return exists(looked_at(compiler, node, event, constant(1)))
-    if isinstance(node, tree.Count):
-        counted = looked_at(compiler, node, event, func.count() * constant(MILLIONTHS))
-        return compiler.number(counted.scalar_subquery())
-    if isinstance(node, tree.Total):
-        number = read_json(event.c.properties, node.path, node.type, compiler.dialect)
-        if compiler.postgresql:
-            total = compiler.typed("number", func.coalesce(func.sum(number), constant(0)), kind=Kind.NUMBER)
-        else:
-            # SQLite's sum() fails where it leaves 64 bits: neither of the two halves can.
-            upper = number.op("/", precedence=8, return_type=BigInteger())(constant(HALF))
-            lower = number % constant(HALF)
-            total = compiler.typed("total", func.sum(upper), func.sum(lower), kind=Kind.NUMBER)
-        return looked_at(compiler, node, event, total).scalar_subquery()
-    if isinstance(node, tree.DaysSince):
-        latest = microseconds_of(func.max(event.c.at))
-        days = whole_days(compiler.instant() - latest) * constant(MILLIONTHS)
-        return compiler.number(looked_at(compiler, node, event, days).scalar_subquery())
+    if isinstance(node, Aggregate):
+        return compiler.number(
+            looked_at(compiler, node, event, aggregate(compiler, node, event)).scalar_subquery()
+        )
     found = read_json(event.c.properties, node.path, node.type, compiler.dialect, node.inside)
     return (
         looked_at(compiler, node, event, found)
@@ -52,6 +43,24 @@ def history_value(compiler: Compiler, node: tree.History) -> Sql:
         .limit(constant(1))
         .scalar_subquery()
     )
+
+
+Aggregate = tree.Count | tree.Total | tree.DaysSince
+"""The history functions that are computed from all events that they look at."""
+
+
+def aggregate(compiler: Compiler, node: Aggregate, event: Any) -> Sql:
+    """What ``node`` is over the rows of ``event``: whole millionths. Over none, 0 or NULL."""
+    if isinstance(node, tree.Count):
+        return func.count() * constant(MILLIONTHS)
+    if isinstance(node, tree.DaysSince):
+        return whole_days(compiler.instant() - microseconds_of(func.max(event.c.at))) * constant(MILLIONTHS)
+    number = read_json(event.c.properties, node.path, node.type, compiler.dialect)
+    if compiler.postgresql:
+        return compiler.typed("number", func.coalesce(func.sum(number), constant(0)), kind=Kind.NUMBER)
+    # SQLite's sum() fails where it leaves 64 bits: neither of the two halves can.
+    upper = number.op("/", precedence=8, return_type=BigInteger())(constant(HALF))
+    return compiler.typed("total", func.sum(upper), func.sum(number % constant(HALF)), kind=Kind.NUMBER)
 
 
 def whole_days(elapsed: Sql) -> Sql:
@@ -62,22 +71,30 @@ def whole_days(elapsed: Sql) -> Sql:
 def looked_at(compiler: Compiler, node: tree.History, event: Any, *columns: Sql) -> Select[Any]:
     """``columns`` over the events that ``node`` looks at, as a query for each row."""
     row = compiler.row
-    query = (
+    return (
         select(*columns)
         .select_from(event)
         .where(
             event.c.partition == row.partition,
             event.c.contact == row.contact,
-            event.c.name == node.event,
-            event.c.at <= row.instant,
-            # What lies before the instant has been handled: the index alone answers for it.
-            or_(event.c.at < row.instant, ~event.c.pending),
+            *conditions(compiler, node, event),
         )
         .correlate_except(event)
     )
+
+
+def conditions(compiler: Compiler, node: tree.History, event: Any) -> list[Sql]:
+    """Which events of a contact ``node`` looks at."""
+    row = compiler.row
+    found: list[Sql] = [
+        event.c.name == node.event,
+        event.c.at <= row.instant,
+        # What lies before the instant has been handled: the index alone answers for it.
+        or_(event.c.at < row.instant, ~event.c.pending),
+    ]
     if node.within is not None:
-        query = query.where(event.c.at > shifted(row.instant, constant(-node.within)))
+        found.append(event.c.at > shifted(row.instant, constant(-node.within)))
     if node.where is not None:
         about_it = compiler.for_row(replace(row, event=event.c.properties))
-        query = query.where(about_it.condition(node.where))
-    return query
+        found.append(about_it.condition(node.where))
+    return found

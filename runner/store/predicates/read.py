@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.expression import tree
 from runner.journey.values import Kind, ValueType
 from runner.store.predicates.row import Row
@@ -104,14 +105,7 @@ def _read_sqlite(column: ColumnElement[Any], path: Sequence[str], type: ValueTyp
 
 def _read_postgresql(column: ColumnElement[Any], path: Sequence[str], type: ValueType) -> ColumnElement[Any]:
     kind = type.kind
-    found = column
-    for key in path[:-1]:
-        found = found.op("->", return_type=JSONB())(literal(key, Text()))
-    member, text = found, found
-    if path:
-        key_of = literal(path[-1], Text())
-        member = found.op("->", return_type=JSONB())(key_of)
-        text = found.op("->>", return_type=Text())(key_of)
+    member, text = _postgresql_member(column, path)
     if kind is Kind.BOOLEAN:
         return case(
             (member == cast(constant("true"), JSONB()), literal_column("true", Boolean())),
@@ -124,3 +118,24 @@ def _read_postgresql(column: ColumnElement[Any], path: Sequence[str], type: Valu
     if kind is Kind.NUMBER:
         value = cast(member, Numeric())
     return case((func.jsonb_typeof(member) == constant(_JSONB_TYPES[kind]), value))
+
+
+def _postgresql_member(column: Any, path: Sequence[str]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """What lies at ``path``, as JSON and as text."""
+    for key in path[:-1]:
+        column = column.op("->", return_type=JSONB())(literal(key, Text()))
+    if not path:
+        return column, column
+    key_of = literal(path[-1], Text())
+    return column.op("->", return_type=JSONB())(key_of), column.op("->>", return_type=Text())(key_of)
+
+
+def unguarded_text(node: tree.Node, row: Row) -> tuple[ColumnElement[Any], ColumnElement[Any]] | None:
+    """PostgreSQL: a string that is read from JSON, as JSON, whatever it is, and as text; None for another node."""
+    if not isinstance(node, tree.Name) or node.type.kind is not Kind.STRING or node.inside:
+        return None
+    columns = {"trigger": row.trigger, "event": row.event, "run": row.data}
+    if node.source == "contact" and node.path[0] not in CONTACT_FIELDS:
+        columns["contact"] = row.contact_table.c.attributes
+    column = columns.get(node.source)
+    return None if column is None else _postgresql_member(column, node.path)

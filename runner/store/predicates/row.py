@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,9 @@ class Row:
     run: ColumnElement[int] | None = None
     """The run's id."""
     entered_at: ColumnElement[Any] | None = None
+    gathered: Callable[[Any, Any], ColumnElement[Any] | None] | None = None
+    """Where the past is gathered for all rows at once (see ``gathered.py``): the value of a history function, None
+    for one that is looked up row by row."""
 
     def without_run(self) -> Row:
         """The same contact at the same instant, as a segment sees it."""
@@ -41,4 +45,5 @@ class Row:
             contact_table=self.contact_table,
             zone=self.zone,
             instant=self.instant,
+            gathered=self.gathered,
         )
