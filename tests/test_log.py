@@ -28,11 +28,13 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
-    root, quiet = logging.getLogger(), logging.getLogger("apscheduler")
-    before = list(root.handlers), root.level, quiet.level
+    loggers = [logging.getLogger(name) for name in (None, "apscheduler", "alembic")]
+    before = [(list(each.handlers), each.level) for each in loggers]
     yield
     logging.captureWarnings(False)
-    root.handlers[:], root.level, quiet.level = before
+    for each, (handlers, level) in zip(loggers, before, strict=True):
+        each.handlers[:] = handlers
+        each.setLevel(level)
 
 
 def line(
@@ -141,12 +143,9 @@ def test_an_error_of_the_database_shows_no_values_of_rows(database: Database, fo
     def refused(log: logging.Logger) -> None:
         try:
             with database.begin() as connection:
-                row = {
-                    column.name: "Ana\n\nKapanadze"
-                    for column in message.c
-                    if column.name in ("step", "reason")
-                }
-                connection.execute(insert(message).values(partition=0, contact=1, run=1, **row))
+                name = "Ana\n\nKapanadze"
+                row = {"partition": 0, "contact": 1, "run": 1, "visit": 1, "step": name, "reason": name}
+                connection.execute(insert(message).values(**row))
         except IntegrityError:
             log.exception("refused")
 
@@ -160,6 +159,7 @@ def test_the_whole_process_logs_to_standard_error(capsys: pytest.CaptureFixture[
     log_to_stderr(LogFormat.JSON)
     logging.getLogger("some.library").warning("odd")
     logging.getLogger("apscheduler.scheduler").warning("still at work")
+    logging.getLogger("alembic.runtime.migration").info("Context impl SQLiteImpl.")
     logging.getLogger("runner").debug("too fine")
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -29,14 +29,18 @@ _DRIVERS = ("sqlalchemy", "psycopg", "sqlite3")
 """Whose errors repeat values of rows, which are personal data, after their first line."""
 
 
+_TALKATIVE = {"apscheduler": logging.ERROR, "alembic": logging.WARNING}
+"""Who tell at every look what is no news: that the one before is still at work, and which database it is."""
+
+
 def log_to_stderr(form: LogFormat = LogFormat.AUTO, level: int = logging.INFO) -> None:
     """Have the whole process, libraries included, log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(form, sys.stderr))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    # It says at every look that the one before is still at work, which is no news.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    for name, least in _TALKATIVE.items():
+        logging.getLogger(name).setLevel(least)
 
 
 def formatter(form: LogFormat, stream: TextIO) -> logging.Formatter:
