@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 from watched import Beat, Process, at_once, seen
 
+from runner.cli import run as journeys
 from runner.clock import utc_now
 from runner.daemon import endpoint
 from runner.daemon.endpoint import listening, pages
@@ -27,6 +31,7 @@ from runner.daemon.systemd import notify, telling_systemd, watchdog_every
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.migrations import Standing
+from tests.shop import FILES
 
 
 def health(process: Process, what: Callable[[], Seen] = seen, *, patience: float = 3.0) -> Health:
@@ -294,6 +299,60 @@ def test_an_address_beyond_the_machine_is_warned_about(caplog: pytest.LogCapture
         assert not caplog.records or caplog.records[0].levelname != "WARNING"
     with listening("0.0.0.0:0", {}):
         assert "whoever reaches this address" in caplog.text
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_the_daemon_can_be_asked_and_tells_systemd_until_it_is_stopped(
+    project: Path, systemd: socket.socket
+) -> None:
+    (project / "journeys.yaml").write_text('listen: "127.0.0.1:0"\n', encoding="utf-8")
+    daemon = subprocess.Popen(
+        [sys.executable, "-c", "from runner.cli import main; main()", "run", "--project", str(project)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NOTIFY_SOCKET": systemd.getsockname()},
+    )
+    alarm = threading.Timer(60, daemon.kill)
+    alarm.start()
+    try:
+        assert daemon.stderr is not None
+        first = json.loads(daemon.stderr.readline())
+        place = first["host"], first["port"]
+        assert systemd.recv(4096).startswith(b"READY=1\n")
+        assert until(lambda: asked(place, "/ready")[0].status == 200)
+        assert b'journeys_in_force{state="live"} 0.0' in asked(place, "/metrics")[1]
+        daemon.send_signal(signal.SIGTERM)
+        others = [json.loads(line) for line in daemon.stderr]
+        assert daemon.wait() == 0
+    finally:
+        alarm.cancel()
+        daemon.kill()
+        daemon.wait()
+        assert daemon.stderr is not None
+        daemon.stderr.close()
+    assert others[-1]["event"] == "stopped"
+    assert until(lambda: systemd.recv(4096).startswith(b"STOPPING=1"))
+
+
+def test_a_port_of_another_process_ends_the_command_with_1(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.daemon.log.log_to_stderr", lambda form: None)
+    with served() as (host, port):
+        assert journeys(["run", "--project", str(project), "--listen", f"{host}:{port}"]) == 1
+    assert f"Error: cannot listen on {host}:{port}: Address already in use" in capsys.readouterr().err
 
 
 # systemd -----------------------------------------------------------------------------------------------------------
