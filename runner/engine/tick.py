@@ -10,7 +10,7 @@ from runner.engine.receive import receive
 from runner.engine.versions import Versions
 from runner.store.database import Database
 from runner.store.in_force import in_force
-from runner.store.partitions import lock_partitions_with_work
+from runner.store.partitions import hold_partitions, partitions_with_work
 from runner.store.passes.timeline import (
     begin_batch,
     fire_due,
@@ -31,12 +31,14 @@ class Pace:
 
     ``late_after``: a run overdue by more than that goes on after all stored events of its contact, at ``now``.
     ``event_max_age``: an older event may end runs, never start or wake them. None for both is virtual time, in which
-    nothing is late and a message is handed over at the instant that lets it go.
+    nothing is late and a message is handed over at the instant that lets it go. ``partitions``: how many a tick
+    takes at most; None is as many as fill a batch.
     """
 
     late_after: timedelta | None = timedelta(minutes=5)
     event_max_age: timedelta | None = timedelta(hours=24)
     contacts: int = 20_000
+    partitions: int | None = None
     # On PostgreSQL each pass of one transaction leaves dead index rows behind that every later one must step over.
     passes: int = 6
 
@@ -52,31 +54,41 @@ EXACT = Pace(late_after=None, event_max_age=None)
 @dataclass(frozen=True, kw_only=True)
 class Ticked:
     """``more``: something may still be due; tick again. ``outdated``: nothing was done, since other versions are in
-    force by now; load them and tick again."""
+    force by now; load them and tick again. ``last``: the last partition that was taken; the next tick goes on behind
+    it."""
 
     contacts: int
     passes: int
     more: bool
     outdated: bool = False
+    last: int = -1
 
 
 class OutdatedError(Exception):
     """Other versions are in force than those that the tick was given."""
 
 
-def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIVE) -> Ticked:
+def tick(
+    database: Database, versions: Versions, now: datetime, pace: Pace = LIVE, *, after: int = -1
+) -> Ticked:
     """Handle what is due at ``now`` for one batch of contacts, in one transaction.
 
-    Partitions that another runner holds are left to it. Raises ValueError for a naive ``now``.
+    Partitions behind ``after`` have their turn first. Those that another runner holds are left to it. Where nothing is
+    due nothing is written or locked. Raises ValueError for a naive ``now``.
     """
     if now.tzinfo is None:
         raise ValueError("`now` must carry its time zone")
+    with database.read() as connection:
+        steady_plans(connection)
+        found = partitions_with_work(connection, now, after=after)
+    if not found:
+        return Ticked(contacts=0, passes=0, more=False, last=after)
     try:
         with database.begin() as connection:
             steady_plans(connection)
-            partitions = lock_partitions_with_work(connection, now)
+            partitions = hold_partitions(connection, found, now, size=pace.contacts, most=pace.partitions)
             if not partitions:
-                return Ticked(contacts=0, passes=0, more=False)
+                return Ticked(contacts=0, passes=0, more=False, last=after)
             try:
                 prepare_session(connection, versions.ways)
                 empty_working_tables(connection)
@@ -101,8 +113,8 @@ def tick(database: Database, versions: Versions, now: datetime, pace: Pace = LIV
                 forget_session(connection)
                 raise
     except OutdatedError:
-        return Ticked(contacts=0, passes=0, more=False, outdated=True)
-    return Ticked(contacts=contacts + fired, passes=n - 1, more=True)
+        return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
+    return Ticked(contacts=contacts + fired, passes=n - 1, more=True, last=partitions[-1])
 
 
 def passes_of(

@@ -1,44 +1,127 @@
-"""Which partitions have something due, and holding them for the length of a transaction."""
+"""Which partitions have something due, and holding some of them for the length of a transaction.
+
+Runners share one PostgreSQL by these locks alone. A runner takes no more partitions than fill its batch: when much is
+due a few, so that others find the rest; when little is due all of them, since a batch costs its statements however
+few contacts are in it, and one partition after another would cost them 64 times. Each runner goes on behind the
+partitions that it had before, so that every partition has its turn. A lock ends with its session: what a killed runner
+held is free at once.
+
+SQLite has one writer at a time, and so nobody to share with.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Integer,
+    SmallInteger,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, event, run, shard
 from runner.store.types import Instant, constant
 
+FEW = 16
+"""A runner that finds much due in each partition takes one in so many, and so leaves work for as many runners."""
+
 _now = bindparam("now", type_=Instant())
+_after = bindparam("after", type_=Integer())
+_limit = bindparam("limit", type_=Integer())
+_named = bindparam("partitions", type_=ARRAY(SmallInteger))
 
-# One row each: PostgreSQL would rather read all that is due at once than stop at the first of a partition.
-_an_event = (
-    select(event.c.contact)
-    .where(event.c.partition == shard.c.partition, event.c.pending, event.c.at <= _now)
-    .limit(1)
-    .scalar_subquery()
+_events = and_(event.c.partition == shard.c.partition, event.c.pending, event.c.at <= _now)
+_timers = and_(
+    run.c.partition == shard.c.partition,
+    run.c.status == constant(RunStatus.ACTIVE.value),
+    run.c.next_at.is_not(None),
+    run.c.next_at <= _now,
 )
-_a_timer = (
-    select(run.c.contact)
-    .where(
-        run.c.partition == shard.c.partition,
-        run.c.status == constant(RunStatus.ACTIVE.value),
-        run.c.next_at.is_not(None),
-        run.c.next_at <= _now,
-    )
-    .limit(1)
-    .scalar_subquery()
-)
+# In turn, behind the one that was the last before.
+_in_turn = (shard.c.partition <= _after, shard.c.partition)
 
-_LOCK = Statement(
+_WITH_WORK = Statement(
     select(shard.c.partition)
-    .where(or_(_an_event.is_not(None), _a_timer.is_not(None)))
-    .order_by(shard.c.partition)
+    .where(
+        or_(
+            # One row each: PostgreSQL would rather read all that is due at once than stop at the first of a partition.
+            select(event.c.contact).where(_events).limit(1).scalar_subquery().is_not(None),
+            select(run.c.contact).where(_timers).limit(1).scalar_subquery().is_not(None),
+        )
+    )
+    .order_by(*_in_turn)
+)
+
+
+def partitions_with_work(connection: Connection, now: datetime, *, after: int = -1) -> tuple[int, ...]:
+    """The partitions in which something is due at ``now``, whoever holds them, in turn behind partition ``after``.
+
+    One statement, and two look-ups a partition, however many contacts wait for later (ix_event_pending, ix_run_due).
+    """
+    return tuple(_WITH_WORK.run(connection, now=now, after=after).scalars())
+
+
+def _counted(due: ColumnElement[bool]) -> ColumnElement[int]:
+    rows = select(literal_column("1")).where(due).limit(_limit).correlate(shard).subquery()
+    return select(func.count()).select_from(rows).scalar_subquery()
+
+
+_COUNT = Statement(
+    select(func.sum(_counted(_events) + _counted(_timers))).where(shard.c.partition == any_(_named))
+)
+_LOCK_SOME = Statement(
+    select(shard.c.partition)
+    .where(shard.c.partition == any_(_named))
+    .order_by(*_in_turn)
+    .limit(_limit)
+    .with_for_update(skip_locked=True)
+)
+_LOCK_ONE = Statement(
+    select(shard.c.partition)
+    .where(shard.c.partition == bindparam("partition", type_=Integer()))
     .with_for_update(skip_locked=True)
 )
 
 
-def lock_partitions_with_work(connection: Connection, now: datetime) -> tuple[int, ...]:
-    """The partitions that have something due and that nobody else holds; they are ours until the transaction ends."""
-    return tuple(_LOCK.run(connection, now=now).scalars())
+def hold_partitions(
+    connection: Connection, found: Sequence[int], now: datetime, *, size: int, most: int | None = None
+) -> tuple[int, ...]:
+    """Hold as many of the partitions ``found`` as fill a batch of ``size`` contacts, those in front first, and no more
+    than ``most``; they are ours until the transaction ends. Those that somebody else holds are passed over.
+
+    With ``most`` 1 the statement names its one partition by equality.
+    """
+    if connection.dialect.name != "postgresql":
+        return tuple(found[:most])
+    if most == 1:
+        for partition in found:
+            if _LOCK_ONE.run(connection, partition=partition).first():
+                return (partition,)
+        return ()
+    wanted = _enough(connection, found, now, size)
+    limit = wanted if most is None else min(wanted, most)
+    # `found` is in turn already: what comes before its first is what has had its turn.
+    held = _LOCK_SOME.run(connection, partitions=list(found), after=found[0] - 1, limit=limit)
+    return tuple(held.scalars())
+
+
+def _enough(connection: Connection, found: Sequence[int], now: datetime, size: int) -> int:
+    """How many of the partitions ``found`` fill a batch, going by the first few of them.
+
+    Those are counted, but no further than to a full batch: a hundredth of what the batch itself will cost.
+    """
+    sample = -(-len(found) // FEW)
+    limit = -(-size // sample)
+    due = _COUNT.run(connection, partitions=list(found[:sample]), now=now, limit=limit).scalar_one()
+    return max(sample, -(-size * sample // max(1, int(due))))
