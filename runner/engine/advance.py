@@ -9,21 +9,16 @@ from itertools import count
 from runner.engine.versions import Version, Versions
 from runner.journey.graph import Node
 from runner.journey.model import (
-    Branch,
-    Condition,
-    Exit,
-    Goto,
-    Send,
     Split,
     Update,
     WaitEvent,
     WaitFor,
     WaitUntil,
 )
-from runner.store.passes.advance import decide, end_runs, leave_at_once, log_steps
+from runner.store.passes.advance import end_runs, log_steps
 from runner.store.passes.exits import end_leaving_runs, exit_on_condition, plan_reviews
 from runner.store.passes.receive import load_zones_of_pass
-from runner.store.passes.sends import decide_sends
+from runner.store.passes.route import route
 from runner.store.passes.splits import split
 from runner.store.passes.timeline import ways_taken
 from runner.store.passes.updates import update_values
@@ -73,29 +68,28 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
     reached = {node for node in occupied if node is not None}
     for node in version.program.nodes:
         if node.index in reached:
-            _visit(passes, n, version, node)
-            reached.update(edge.target for edge in node.edges)
-            if isinstance(node.verb, Send | Update):
-                read_exits(behind=node.index)
+            for left in _visit(passes, n, version, node):
+                read_exits(behind=left.index)
+            reached.update(way.target for way in sql.ways.beginning(node.index))
     if version.program.end in reached:
         end_runs(sql, connection, n)
     log_steps(sql, connection, n)
 
 
-def _visit(passes: Passes, n: int, version: Version, node: Node) -> None:
+def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
+    """Let the runs at ``node`` go on. Answers the nodes that they left and behind which exit conditions are read again:
+    sends and updates."""
     sql, connection = version.sql, passes.connection
     match node.verb:
         case WaitFor() | WaitUntil() | WaitEvent():
             rest(sql, node, connection, n)
-        case Condition() | Branch():
-            decide(sql, node, connection, n)
         case Split():
             split(sql, node, connection, n)
-        case Send(topic=topic):
-            decide_sends(sql, node, connection, n, transactional=version.catalog.topics[topic].transactional)
         case Update(attributes=attributes):
             update_values(sql, node, connection, n)
             if any(name == "timezone" for name, _ in attributes):
                 load_zones_of_pass(connection, n, of=moving)
-        case Goto() | Exit():
-            leave_at_once(sql, node, connection, n)
+            return [node]
+        case _:
+            return route(sql, node, connection, n)
+    return []

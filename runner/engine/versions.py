@@ -81,7 +81,8 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
                 )
             program, catalog = compile_program(journey), project.catalog
             templates = tuple(project.templates.get(row.journey, ()))
-            sql = ProgramSql(row.id, program, catalog.timezone, database.dialect)
+            transactional = frozenset(name for name, topic in catalog.topics.items() if topic.transactional)
+            sql = ProgramSql(row.id, program, catalog.timezone, database.dialect, transactional)
         loaded.append(
             Version(
                 id=row.id,

@@ -27,7 +27,6 @@ from sqlalchemy import (
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Node
-from runner.journey.model import Branch, Condition
 from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
@@ -38,7 +37,6 @@ from runner.store.passes.program import (
 )
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import moving, way
-from runner.store.predicates import predicate
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, run, step_log
 from runner.store.types import constant
@@ -71,49 +69,19 @@ def pass_on(sql: ProgramSql, found: Select[Any]) -> Statement:
 RUN_KEY_AND_INSTANT = (moving.c.partition, moving.c.contact, moving.c.run, moving.c.at)
 
 
-def decide(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
-    """Conditions and branches: the first case that holds."""
+def leave(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
+    """Let the runs at a node with a single way out take it."""
 
     def build() -> Statement:
-        row = sql.row(moving)
-        match node.verb:
-            case Condition(test=test):
-                tests, otherwise = [(test, "true")], "false"
-            case Branch(cases=cases):
-                tests = [(found.when, found.name) for found in cases if found.when is not None]
-                otherwise = cases[-1].name
-            case _:
-                raise TypeError(f"{node.step.id} decides nothing")
-        way = case(
-            *(
-                (predicate(test, row, sql.dialect), constant(sql.ways.leaving(node, name)))
-                for test, name in tests
-            ),
-            else_=constant(sql.ways.leaving(node, otherwise)),
-        )
+        (way,) = sql.ways.beginning(node.index)
         return pass_on(
             sql,
-            select(*RUN_KEY_AND_INSTANT, way)
-            .select_from(arrivals(sql, *(test for test, _ in tests)))
-            .where(at_node(sql, node)),
-        )
-
-    sql.once(("decide", node.index), build).run(connection, n=n)
-
-
-def leave_at_once(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
-    """``goto`` and ``exit``: nodes with a single way out."""
-
-    def build() -> Statement:
-        (way,) = sql.ways.behind(node.index)
-        return pass_on(
-            sql,
-            select(*RUN_KEY_AND_INSTANT, constant(way))
+            select(*RUN_KEY_AND_INSTANT, constant(way.number))
             .select_from(moving.join(run, MOVING_RUN))
             .where(at_node(sql, node)),
         )
 
-    sql.once(("leave at once", node.index), build).run(connection, n=n)
+    sql.once(("leave", node.index), build).run(connection, n=n)
 
 
 def end_runs(sql: ProgramSql, connection: Connection, n: int) -> None:
@@ -121,9 +89,9 @@ def end_runs(sql: ProgramSql, connection: Connection, n: int) -> None:
 
     def build() -> Statement:
         exits = {
-            constant(way.number): literal(way.edge.reason, Text())
+            constant(way.number): literal(way.reason, Text())
             for way in sql.ways
-            if way.edge is not None and way.edge.reason is not None
+            if way.target == sql.program.end and way.reason is not None
         }
         reason: ColumnElement[Any] = case(exits, value=moving.c.way) if exits else null()
         completed = constant(RunStatus.COMPLETED.value)

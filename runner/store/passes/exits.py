@@ -139,7 +139,7 @@ def exit_on_condition(
             )
             .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
             .where(
-                came(sql, sql.ways.behind(behind))
+                came(sql, [way.number for way in sql.ways.behind(behind)])
                 if behind is not None
                 else and_(moving.c.n == PASS, moving.c.version == constant(sql.version)),
             )

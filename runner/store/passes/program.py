@@ -56,11 +56,15 @@ def with_event_and_contact(rows: FromClause, *conditions: Expression | None) -> 
 class ProgramSql:
     """One version's way into SQL: its number, its program, the zone that stands in for a missing one, the dialect."""
 
-    def __init__(self, version: int, program: Program, timezone: str, dialect: str) -> None:
+    def __init__(
+        self, version: int, program: Program, timezone: str, dialect: str, transactional: frozenset[str]
+    ) -> None:
         self.version = version
         self.program = program
         self.ways = Ways(program)
         self.dialect = dialect
+        self.transactional = transactional
+        """The topics whose messages need no consent."""
         conditions = [rule.when for rule in program.journey.exits if rule.when is not None]
         self.may_exit = bool(conditions)
         """Whether a condition may end a run in the midst of its way."""

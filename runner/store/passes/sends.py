@@ -1,10 +1,9 @@
-"""Messages that runs decide to send: let go, or blocked with a reason. The row exists before anything is sent."""
+"""What policy says about a message at the instant of its send, and the rows of the messages that follow from it."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     FromClause,
     String,
     and_,
@@ -20,62 +19,58 @@ from sqlalchemy import (
 from runner.journey.catalog import EVERY_CHANNEL
 from runner.journey.graph import Node
 from runner.journey.model import Send
-from runner.store.passes.advance import RUN_KEY_AND_INSTANT, arrivals, at_node, pass_on
 from runner.store.passes.program import ProgramSql, came
-from runner.store.passes.ways import BLOCK_REASONS, BLOCKED
+from runner.store.passes.ways import READY
 from runner.store.passes.working import moving
-from runner.store.statement import Statement
+from runner.store.statement import Connection, Statement
 from runner.store.tables import ConsentState, MessageStatus, consent, contact, message
 from runner.store.types import constant, shifted
 
 ADDRESS_OF = {"email": "email", "sms": "phone", "phone": "phone"}
 """Which field of the contact a channel needs. Other channels (a webhook, say) need none."""
 
-READY = "ready"
+_own, _every = consent.alias("own"), consent.alias("every")
 
 
-def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *, transactional: bool) -> None:
-    """Write the message of each run at ``node``, and let the run go on.
+def with_consent(sql: ProgramSql, send: Send, rows: FromClause) -> FromClause:
+    """``rows`` of moving, joined with the consent that the send asks for. A consent for the channel itself goes before
+    one for every channel; a transactional topic needs none."""
+    if send.topic in sql.transactional:
+        return rows
 
-    Blocked are, in this order: ``no_address`` and ``no_consent``; transactional topics need no consent. A consent for
-    the channel itself goes before one for every channel.
-    """
+    def on(alias: FromClause, channel: str) -> ColumnElement[bool]:
+        return and_(
+            alias.c.partition == moving.c.partition,
+            alias.c.contact == moving.c.contact,
+            alias.c.topic == literal(send.topic, String()),
+            alias.c.channel == literal(channel, String()),
+        )
+
+    return rows.outerjoin(_own, on(_own, send.channel)).outerjoin(_every, on(_every, EVERY_CHANNEL))
+
+
+def blocks(sql: ProgramSql, send: Send) -> dict[str, ColumnElement[bool]]:
+    """When policy blocks the message of a row that ``with_consent`` has joined, by reason, in the order of
+    ``BLOCK_REASONS``."""
+    found: dict[str, ColumnElement[bool]] = {}
+    if address := ADDRESS_OF.get(send.channel):
+        found["no_address"] = or_(contact.c[address].is_(None), contact.c[address] == "")
+    if send.topic not in sql.transactional:
+        state = func.coalesce(_own.c.state, _every.c.state, literal_column("''"))
+        found["no_consent"] = state != constant(ConsentState.GIVEN.value)
+    return found
+
+
+def write_messages(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
+    """Write the messages of the runs that have left ``node`` in pass ``n``: the row exists before anything is sent."""
     send = node.verb
     assert isinstance(send, Send)
 
-    def build_passing() -> Statement:
-        own, every = consent.alias("own"), consent.alias("every")
-
-        def on(alias: FromClause, channel: str) -> ColumnElement[bool]:
-            return and_(
-                alias.c.partition == moving.c.partition,
-                alias.c.contact == moving.c.contact,
-                alias.c.topic == literal(send.topic, String()),
-                alias.c.channel == literal(channel, String()),
-            )
-
-        rows = arrivals(sql)
-        blocks: dict[str, ColumnElement[bool]] = {}
-        if address := ADDRESS_OF.get(send.channel):
-            blocks["no_address"] = or_(contact.c[address].is_(None), contact.c[address] == "")
-        if not transactional:
-            rows = rows.outerjoin(own, on(own, send.channel)).outerjoin(every, on(every, EVERY_CHANNEL))
-            blocks["no_consent"] = func.coalesce(
-                own.c.state, every.c.state, literal_column("''")
-            ) != constant(ConsentState.GIVEN.value)
-        blocking = [
-            (blocks[reason], constant(sql.ways.leaving(node, BLOCKED, reason)))
-            for reason in BLOCK_REASONS
-            if reason in blocks
-        ]
-        ready = constant(sql.ways.leaving(node, READY))
-        way = case(*blocking, else_=ready) if blocking else ready
-        return pass_on(sql, select(*RUN_KEY_AND_INSTANT, way).select_from(rows).where(at_node(sql, node)))
-
-    def build_messages() -> Statement:
-        ways = [way for way in sql.ways if way.node is node]
-        let_go = moving.c.way == constant(sql.ways.leaving(node, READY))
-        reasons = {constant(way.number): constant(way.detail) for way in ways if way.detail is not None}
+    def build() -> Statement:
+        ways = sql.ways.behind(node.index)
+        left = {way.number: next(step for step in way.steps if step.node is node) for way in ways}
+        ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
+        reasons = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
         return Statement(
             insert(message).from_select(
                 [
@@ -106,17 +101,16 @@ def decide_sends(sql: ProgramSql, node: Node, connection: Connection, n: int, *,
                     literal(send.channel, String()),
                     literal(send.topic, String()),
                     case(
-                        (let_go, constant(MessageStatus.READY.value)),
+                        (moving.c.way.in_(ready), constant(MessageStatus.READY.value)),
                         else_=constant(MessageStatus.BLOCKED.value),
                     ),
                     case(reasons, value=moving.c.way),
                     moving.c.at,
                     shifted(moving.c.at, constant(send.valid_for.elapsed)),
                     literal_column("0"),
-                    case((let_go, moving.c.at)),
-                ).where(came(sql, sql.ways.behind(node.index))),
+                    case((moving.c.way.in_(ready), moving.c.at)),
+                ).where(came(sql, list(left))),
             )
         )
 
-    sql.once(("send", node.index), build_passing).run(connection, n=n)
-    sql.once(("messages", node.index), build_messages).run(connection, n=n)
+    sql.once(("messages", node.index), build).run(connection, n=n)

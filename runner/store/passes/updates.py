@@ -22,7 +22,7 @@ from sqlalchemy import (
 from runner.journey.catalog import CONTACT_UPDATED, OWN_FIELDS
 from runner.journey.graph import Node
 from runner.journey.model import Update
-from runner.store.passes.advance import at_node, leave_at_once
+from runner.store.passes.advance import at_node, leave
 from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql, of_run
 from runner.store.passes.working import moving
 from runner.store.predicates import json_value, value
@@ -108,7 +108,7 @@ def update_values(sql: ProgramSql, node: Node, connection: Connection, n: int) -
             sql.once((target, node.index), build_write).run(connection, n=n, rank=rank)
     if writes_contact and most:
         _announce(sql, node, connection, n)
-    leave_at_once(sql, node, connection, n)
+    leave(sql, node, connection, n)
 
 
 def _announce(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:

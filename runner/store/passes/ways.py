@@ -1,7 +1,8 @@
 """The ways through a program, numbered: an arrival at a node needs to say no more than which way it came.
 
-A way is an edge of the program. A send that policy blocks has one for each reason, and each node one for the runs that
-come to it without having left another: those that enter, and those that are taken up again where they stand.
+What a run does at decisions and at a send hangs on nothing but its own row. So one statement takes it through a whole
+*stretch* of them, to the place where the engine has to look again; and a way is not an edge, but all the edges of one
+path through a stretch. Waits, splits and updates are stretches of their own.
 """
 
 from __future__ import annotations
@@ -11,55 +12,65 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.journey.graph import Edge, Node, Program
-from runner.journey.model import Send
+from runner.journey.model import Branch, Condition, Exit, Goto, Send, Update
 
 LOOKED_AT = 0
 """The way of a run that is only looked at, and goes nowhere: its exit conditions are due for a review."""
-BLOCKED = "blocked"
+READY, BLOCKED = "ready", "blocked"
 BLOCK_REASONS = ("no_address", "no_consent")
 """Why policy may block a message, in the order in which it is asked."""
+LONGEST = 16
+"""A stretch is not drawn out beyond so many ways: its statement asks for all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """A step on a way: a node that was left by an edge. ``detail`` tells apart the blocks of a send."""
+
+    node: Node
+    edge: Edge
+    detail: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """``node`` is the node that was left, None for an arrival from nowhere; ``target`` where the way leads, the
-    program's ``end`` included. ``detail`` tells the ways of one outcome apart."""
+    """``target`` is where the way leads, the program's ``end`` included. One without steps is an arrival from nowhere:
+    of a run that enters, or is taken up again where it stands."""
 
     number: int
     target: int
-    node: Node | None = None
-    edge: Edge | None = None
-    detail: str | None = None
+    steps: tuple[Left, ...] = ()
+
+    @property
+    def reason(self) -> str | None:
+        """Why a run that came this way has ended by an exit; None where it has not."""
+        return self.steps[-1].edge.reason if self.steps else None
 
 
 class Ways:
     """The ways of one program."""
 
     def __init__(self, program: Program) -> None:
-        found = [Way(number=node.index + 1, target=node.index) for node in program.nodes]
-        for node in program.nodes:
-            for edge in node.edges:
-                blocked = isinstance(node.verb, Send) and edge.outcome == BLOCKED
-                for detail in BLOCK_REASONS if blocked else (None,):
-                    found.append(
-                        Way(
-                            number=len(found) + 1,
-                            target=edge.target,
-                            node=node,
-                            edge=edge,
-                            detail=detail,
-                        )
-                    )
-        self._all: Sequence[Way] = found
+        self._all = [Way(number=node.index + 1, target=node.index) for node in program.nodes]
+        self._from: dict[int, Sequence[Way]] = {}
+        reached = {0} | {node.index for node in program.nodes if node.timer_outcome is not None}
+        for node in program.nodes:  # in the order of the file: every edge points forward
+            if node.index in reached:
+                first = len(self._all) + 1
+                paths = _stretch(program, node)
+                self._from[node.index] = ways = [
+                    Way(number=first + place, target=path[-1].edge.target, steps=path)
+                    for place, path in enumerate(paths)
+                ]
+                self._all += ways
+                reached.update(way.target for way in ways)
         into, behind = defaultdict(list), defaultdict(list)
-        self._left: dict[tuple[int, str, str | None], int] = {}
-        for way in found:
+        for way in self._all:
             into[way.target].append(way.number)
-            if way.node is not None and way.edge is not None:
-                behind[way.node.index].append(way.number)
-                self._left[way.node.index, way.edge.outcome, way.detail] = way.number
+            for left in way.steps:
+                behind[left.node.index].append(way)
         self._into: Mapping[int, Sequence[int]] = into
-        self._behind: Mapping[int, Sequence[int]] = behind
+        self._behind: Mapping[int, Sequence[Way]] = behind
 
     def __iter__(self) -> Iterator[Way]:
         return iter(self._all)
@@ -68,18 +79,70 @@ class Ways:
         """The way of a run that comes to ``node`` without having left another."""
         return node + 1
 
-    def leaving(self, node: Node, outcome: str, detail: str | None = None) -> int:
-        """The way out of ``node`` with ``outcome``; KeyError where it has none."""
-        return self._left[node.index, outcome, detail]
+    def beginning(self, node: int) -> Sequence[Way]:
+        """The ways that a run at ``node`` may go from there."""
+        return self._from[node]
 
-    def behind(self, node: int) -> Sequence[int]:
-        """All ways out of a node."""
+    def leaving(self, node: Node, outcome: str) -> int:
+        """The way out of a node that is a stretch of its own. KeyError where it has no such outcome."""
+        for way in self._from[node.index]:
+            if way.steps[0].edge.outcome == outcome:
+                return way.number
+        raise KeyError(outcome)
+
+    def behind(self, node: int) -> Sequence[Way]:
+        """All ways that lead through a node."""
         return self._behind[node]
 
     def into(self, target: int) -> Sequence[int]:
-        """All ways that lead to a node, or to the end of the program."""
+        """The numbers of all ways that lead to a node, or to the end of the program."""
         return self._into[target]
 
     def target(self, number: int) -> int | None:
         """Where a way leads; None for ``LOOKED_AT``."""
         return None if number == LOOKED_AT else self._all[number - 1].target
+
+
+def _stretch(program: Program, start: Node) -> list[tuple[Left, ...]]:
+    """The paths from ``start`` to where the engine has to look again."""
+    paths = _leaving(start)
+    if not _hangs_on_row_alone(start):
+        return paths
+    sends = [start.verb] if isinstance(start.verb, Send) else []
+    # Steps act in the order of the file: what an update writes is seen by all that stands behind it.
+    first_update = min(
+        (node.index for node in program.nodes[start.index :] if isinstance(node.verb, Update)),
+        default=program.end,
+    )
+    place = 0
+    while place < len(paths):
+        path = paths[place]
+        following = path[-1].edge.target
+        grown = []
+        # Behind a send exit conditions are read again, and `sent` may be asked for.
+        if not isinstance(path[-1].node.verb, Send) and following < first_update:
+            node = program.nodes[following]
+            # All sends of a stretch look for the same consent, which is joined once.
+            alike = not isinstance(node.verb, Send) or all(
+                (node.verb.topic, node.verb.channel) == (send.topic, send.channel) for send in sends
+            )
+            if _hangs_on_row_alone(node) and alike:
+                grown = [(*path, left) for (left,) in _leaving(node)]
+        if grown and len(paths) - 1 + len(grown) <= LONGEST:
+            sends += [left[-1].node.verb for left in grown[:1] if isinstance(left[-1].node.verb, Send)]
+            paths[place : place + 1] = grown
+        else:
+            place += 1
+    return paths
+
+
+def _hangs_on_row_alone(node: Node) -> bool:
+    return isinstance(node.verb, Condition | Branch | Goto | Exit | Send)
+
+
+def _leaving(node: Node) -> list[tuple[Left, ...]]:
+    return [
+        (Left(node=node, edge=edge, detail=detail),)
+        for edge in node.edges
+        for detail in (BLOCK_REASONS if isinstance(node.verb, Send) and edge.outcome == BLOCKED else (None,))
+    ]

@@ -114,12 +114,12 @@ way = Table(
     working,
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("way", SmallInteger, primary_key=True, autoincrement=False),
-    Column("node", SmallInteger, nullable=False, comment="the node that it leaves"),
+    Column("node", SmallInteger, primary_key=True, autoincrement=False, comment="a node that it leaves"),
     Column("step", ByCodePoint, nullable=False),
     Column("outcome", ByCodePoint, nullable=False, comment="how a run leaves the step"),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="PRESERVE ROWS",
-    comment="The ways out of the nodes of the versions in use.",
+    comment="The steps on each way of the versions in use.",
 )
 
 timer = Table(
@@ -167,12 +167,11 @@ def prepare_session(connection: Connection, ways: Mapping[int, Ways]) -> None:
     leaving, firing = [], []
     for version, found in ways.items():
         for one in found:
-            if one.node is None or one.edge is None:
-                continue
-            node = {"version": version, "node": one.node.index, "way": one.number}
-            leaving.append({**node, "step": one.node.step.id, "outcome": one.edge.outcome})
-            if one.edge.outcome == one.node.timer_outcome:
-                firing.append(node)
+            for left in one.steps:
+                node = {"version": version, "node": left.node.index, "way": one.number}
+                leaving.append({**node, "step": left.node.step.id, "outcome": left.edge.outcome})
+                if left.edge.outcome == left.node.timer_outcome:
+                    firing.append(node)
     for table, rows in ((way, leaving), (timer, firing)):
         connection.execute(delete(table))
         if rows:
