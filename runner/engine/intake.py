@@ -174,15 +174,15 @@ class _Reader:
         return _arrival(key, name, at, dedup_key, fitted)
 
     def _event(self, name: str, raw: Mapping[str, object]) -> Fitted:
-        """The properties of an event. A consent must name a topic of the catalog: another one would be
+        """The properties of an event. A consent must name a topic and a channel of the catalog: others would be
         recorded and never looked at, and a withdrawal that is lost is worse than a line that is told."""
         fitted = fit_event(self.catalog, name, raw)
         if name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
-            topic = fitted.properties.get("topic")
+            topic, channel = fitted.properties.get("topic"), fitted.properties.get("channel") or EVERY_CHANNEL
             if not topic:
                 raise _BadLine(f"{name} without a `topic`")
-            if topic not in self.catalog.topics:
-                raise _BadLine(_unknown_topic(topic, self.catalog))
+            if why := _unknown(topic, channel, self.catalog):
+                raise _BadLine(why)
         return fitted
 
     def _instant(self, value: object) -> datetime:
@@ -263,12 +263,9 @@ class _Reader:
             raise _BadLine(f"`consents` names {_shown(text)}, not TOPIC or TOPIC:CHANNEL")
         if topic not in self.catalog.topics and channel in self.catalog.topics:
             topic, channel = channel, topic
-        if topic not in self.catalog.topics:
-            raise _BadLine(f"`consents` names {_shown(text)}: {_unknown_topic(topic, self.catalog)}")
-        if colon and channel != EVERY_CHANNEL and channel not in self.catalog.channels:
-            hint = known("channel", self.catalog.channels, channel[:LONGEST_KEY])
-            raise _BadLine(f"`consents` names {_shown(text)}: unknown channel {_shown(channel)}. {hint}")
-        return topic, channel if colon else EVERY_CHANNEL
+        if why := _unknown(topic, channel or EVERY_CHANNEL, self.catalog):
+            raise _BadLine(f"`consents` names {_shown(text)}: {why}")
+        return topic, channel or EVERY_CHANNEL
 
 
 def _noted(lines: Iterator[str], notes: list[str]) -> Iterator[str]:
@@ -390,8 +387,12 @@ def _unfolded(row: Mapping[str, str]) -> dict[str, object]:
     return values
 
 
-def _unknown_topic(topic: str, catalog: Catalog) -> str:
-    return f"unknown topic {_shown(topic)}. {known('topic', catalog.topics, topic[:LONGEST_KEY])}"
+def _unknown(topic: str, channel: str, catalog: Catalog) -> str | None:
+    """What of a consent the catalog does not have."""
+    for what, name, names in (("topic", topic, catalog.topics), ("channel", channel, catalog.channels)):
+        if name not in names and (what, name) != ("channel", EVERY_CHANNEL):
+            return f"unknown {what} {_shown(name)}. {known(what, names, name[:LONGEST_KEY])}"
+    return None
 
 
 def _shown(value: object) -> str:
