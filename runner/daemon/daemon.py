@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.jobstores.memory import MemoryJobStore
@@ -24,8 +24,8 @@ from runner.daemon.opened import Open, close
 from runner.daemon.stage import Stage
 from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
 from runner.engine.doubt import resend_unknown
+from runner.engine.poison import tick_past_poison
 from runner.engine.recover import recover
-from runner.engine.tick import tick
 from runner.engine.versions import Versions, load_versions
 from runner.store.database import Database
 from runner.store.in_force import InForce, in_force
@@ -125,7 +125,7 @@ class Daemon:
                 max_instances=1,
                 misfire_grace_time=None,
             )
-        logger.info("started: database=%s workers=%d", self._database.dialect, len(self._workers))
+        logger.info("started", extra={"database": self._database.dialect, "workers": len(self._workers)})
         scheduler.start()
         try:
             while not self._stopping.wait(1.0):
@@ -143,7 +143,8 @@ class Daemon:
         for stage in self.stages:
             if stage.silent_for() > self._stalled + stage.every:
                 logger.critical(
-                    "stage %s has hung; the process ends so that it can be started anew", stage.name
+                    "a stage has hung; the process ends so that it can be started anew",
+                    extra={"stage": stage.name},
                 )
                 logging.shutdown()
                 os._exit(STALLED_EXIT)
@@ -155,7 +156,7 @@ class Daemon:
             stage.name for stage in self.stages if not stage.idle.wait(max(0.0, deadline - time.monotonic()))
         ]
         if late:
-            logger.error("still at work after the grace: %s", ", ".join(late))
+            logger.error("still at work after the grace", extra={"stages": late})
             return 1
         for worker in (*self._workers, self._keeper):
             close(worker.channels)
@@ -169,16 +170,19 @@ class Daemon:
             if self._versions is None or found != self._known:
                 self._versions = load_versions(self._database, self._versions)
                 self._known = found
-                names = ", ".join(sorted(self._versions.current)) or "none; `journeys apply` stores some"
-                logger.info("journeys in force: %s", names)
+                names = sorted(self._versions.current)
+                said = (
+                    "journeys in force" if names else "no journey is in force; `journeys apply` stores some"
+                )
+                logger.info(said, extra={"journeys": names})
             return self._versions
 
     def _tick(self) -> bool:
         versions, begun = self._current(), time.perf_counter()
-        ticked = tick(self._database, versions, self._clock())
+        ticked = tick_past_poison(self._database, versions, self._clock())
         self._metrics.ticked(ticked, time.perf_counter() - begun)
         if ticked.contacts:
-            logger.info("ticked: contacts=%d passes=%d", ticked.contacts, ticked.passes)
+            logger.info("ticked", extra={"contacts": ticked.contacts, "passes": ticked.passes})
         return ticked.more or ticked.outdated
 
     def _deliverer(self, worker: _Worker) -> Callable[[], bool]:
@@ -198,7 +202,7 @@ class Daemon:
             )
             self._metrics.delivered(delivered)
             if delivered.claimed:
-                logger.info("delivered: %s", _counts(delivered))
+                logger.info("delivered", extra={"worker": worker.name, **_counts(delivered)})
             return delivered.claimed == WORKER_BATCH
 
         return step
@@ -208,7 +212,7 @@ class Daemon:
         recovered = recover(self._database, self._channels_of(self._keeper, versions), now)
         self._metrics.recovered(recovered)
         if recovered != Delivered():
-            logger.warning("recovered: %s", _counts(recovered))
+            logger.warning("recovered", extra=_counts(recovered))
         resend_unknown(self._database, versions, now)
         return False
 
@@ -222,6 +226,5 @@ class Daemon:
         return worker.channels
 
 
-def _counts(delivered: Delivered) -> str:
-    names = ("claimed", "sent", "retried", "failed", "blocked", "unknown", "skipped")
-    return " ".join(f"{name}={value}" for name in names if (value := getattr(delivered, name)))
+def _counts(delivered: Delivered) -> dict[str, int]:
+    return {name: value for name, value in asdict(delivered).items() if value}

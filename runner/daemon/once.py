@@ -10,8 +10,9 @@ from channels.base import Channel
 from runner.daemon.opened import Open, opened
 from runner.engine.deliver import Delivered, deliver
 from runner.engine.doubt import resend_unknown
+from runner.engine.poison import tick_past_poison
 from runner.engine.recover import recover
-from runner.engine.tick import EXACT, LIVE, Pace, tick
+from runner.engine.tick import EXACT, LIVE, Pace
 from runner.engine.versions import Versions, load_versions
 from runner.problem import JourneysError
 from runner.store.database import Database
@@ -78,7 +79,7 @@ def _live_until(
     database: Database, versions: Versions, channels: Mapping[str, Channel], now: datetime, pace: Pace
 ) -> Lived:
     passes = 0
-    while (ticked := tick(database, versions, now, pace)).more:
+    while (ticked := tick_past_poison(database, versions, now, pace)).more:
         passes += ticked.passes
     if ticked.outdated:
         raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; run again")

@@ -1,0 +1,89 @@
+"""Contacts on whom a statement fails: who has something due, a batch of just these, and setting one aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, insert, select, tuple_, union, update
+
+from runner.store.contacts import Identity
+from runner.store.passes.working import wave
+from runner.store.tables import RunStatus, event, run, shard
+from runner.store.types import constant
+
+_ACTIVE = run.c.status == constant(RunStatus.ACTIVE.value)
+
+
+def contacts_with_work(connection: Connection, now: datetime, limit: int) -> tuple[Identity, ...]:
+    """Up to ``limit`` contacts with an event or a timer that is due at ``now`` (ix_event_pending, ix_run_due)."""
+    found = union(
+        select(event.c.partition, event.c.contact).where(event.c.pending, event.c.at <= now),
+        select(run.c.partition, run.c.contact).where(
+            _ACTIVE, run.c.next_at.is_not(None), run.c.next_at <= now
+        ),
+    ).subquery()
+    rows = connection.execute(
+        select(found.c.partition, found.c.contact).order_by(found.c.partition, found.c.contact).limit(limit)
+    )
+    return tuple((row.partition, row.contact) for row in rows)
+
+
+def begin_with(connection: Connection, contacts: Sequence[Identity]) -> int:
+    """Put those of ``contacts`` into pass 0 whose partitions nobody else holds; they are held until the transaction
+    ends. Answers how many there are."""
+    wanted = sorted({partition for partition, _ in contacts})
+    held = set(
+        connection.execute(
+            select(shard.c.partition)
+            .where(shard.c.partition.in_(wanted))
+            .order_by(shard.c.partition)
+            .with_for_update(skip_locked=True)
+        ).scalars()
+    )
+    rows = [
+        {"n": 0, "partition": partition, "contact": contact}
+        for partition, contact in contacts
+        if partition in held
+    ]
+    if rows:
+        connection.execute(insert(wave), rows)
+    return len(rows)
+
+
+def set_aside(connection: Connection, contact: Identity, now: datetime, reason: str) -> tuple[int, int]:
+    """Give up on the contact's next instant: its active runs are set aside with ``reason``, and its earliest event that
+    waits counts as handled. Answers how many runs and events those were."""
+    partition, number = contact
+    connection.execute(
+        select(shard.c.partition).where(shard.c.partition == partition).with_for_update()
+    ).all()
+    runs = connection.execute(
+        update(run)
+        .values(
+            status=RunStatus.SET_ASIDE.value,
+            reason=reason,
+            ended_at=now,
+            step=None,
+            node=None,
+            due_at=None,
+            review_at=None,
+            next_at=None,
+        )
+        .where(run.c.partition == partition, run.c.contact == number, _ACTIVE)
+    ).rowcount
+    first = (
+        select(event.c.partition, event.c.contact, event.c.id)
+        .where(event.c.partition == partition, event.c.contact == number, event.c.pending, event.c.at <= now)
+        .order_by(event.c.at, event.c.id)
+        .limit(1)
+    )
+    events = connection.execute(
+        update(event)
+        .values(pending=False)
+        .where(
+            and_(event.c.partition == partition, event.c.contact == number),
+            tuple_(event.c.partition, event.c.contact, event.c.id).in_(first),
+        )
+    ).rowcount
+    return runs, events

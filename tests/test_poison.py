@@ -1,0 +1,308 @@
+"""A contact, an event or a template that nothing can be done with is set aside alone, with its reason."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from channels.file import FileChannel
+from runner.engine import poison
+from runner.engine.deliver import deliver
+from runner.engine.imports import import_file
+from runner.engine.poison import tick_past_poison
+from runner.engine.tick import tick
+from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED
+from runner.store.database import Database
+from runner.store.events import Arrival
+from runner.store.tables import event, run
+from tests.shop import FILES, START, Shop, Sink
+
+DAY = START + timedelta(days=1)
+
+
+@pytest.fixture
+def shop(database: Database) -> Shop:
+    return Shop(database)
+
+
+def tick_all(shop: Shop, now: Any = START) -> None:
+    while tick_past_poison(shop.database, shop.versions, now).more:
+        pass
+
+
+def poison_event(shop: Shop, key: str, at: Any = START) -> None:
+    """Store an event of ``key`` on which a statement of the engine fails, by a way round the importers' checks."""
+    noise = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=9_000))
+    on_postgres = shop.database.dialect == "postgresql"
+    arrival = Arrival(
+        contact=key,
+        name=CONSENT_GRANTED if on_postgres else IDENTIFIED,
+        at=at,
+        # Too long for the index of consents.
+        properties={"topic": "offers", "channel": noise} if on_postgres else {"points": 1},
+        undeclared={},
+        dedup_key=f"poison {key} {at}",
+    )
+    shop.arrive([arrival])
+    if not on_postgres:
+        with shop.database.begin() as connection:
+            connection.execute(
+                text("UPDATE event SET properties = '{\"broken' WHERE dedup_key = :key"),
+                {"key": arrival.dedup_key},
+            )
+
+
+def runs(shop: Shop) -> dict[str, tuple[str, str | None]]:
+    from runner.store.tables import contact
+
+    with shop.database.read() as connection:
+        return {
+            row.key: (row.status, row.reason)
+            for row in connection.execute(
+                contact.select()
+                .join(run, (run.c.partition == contact.c.partition) & (run.c.contact == contact.c.id))
+                .with_only_columns(contact.c.key, run.c.status, run.c.reason)
+            )
+        }
+
+
+def waiting(shop: Shop) -> int:
+    with shop.database.read() as connection:
+        return len(connection.execute(event.select().where(event.c.pending)).all())
+
+
+# What only a statement fails on -----------------------------------------------------------------------------------
+
+
+def test_an_event_that_a_statement_fails_on_is_skipped_alone(shop: Shop) -> None:
+    people = [f"c{number:02}" for number in range(30)]
+    shop.sign_up("worst")
+    for key in people:
+        shop.identify(key)
+    poison_event(shop, "worst")
+    shop.arrive(shop.event(key, "Signed Up", plan="pro", seats=1) for key in people)
+    with pytest.raises(Exception, match=r"malformed JSON|index row"):
+        tick(shop.database, shop.versions, START)
+    tick_all(shop)
+    assert waiting(shop) == 0
+    found = runs(shop)
+    status, reason = found.pop("worst")
+    assert status == "set_aside"
+    assert reason is not None
+    assert reason.startswith("the engine failed on this contact: ")
+    assert "broken" not in reason
+    assert set(found.values()) == {("active", None)}
+    assert len(found) == 30
+    tick_all(shop, DAY)
+    assert set(runs(shop).values()) == {("set_aside", reason), ("completed", None)}
+
+
+def test_a_contact_with_many_bad_events_is_done_with_at_once(shop: Shop) -> None:
+    shop.sign_up("worst")
+    shop.identify("ana")
+    for second in range(5):
+        poison_event(shop, "worst", START + timedelta(seconds=second))
+    shop.arrive([shop.event("ana", "Signed Up", plan="pro", seats=1)])
+    tick_all(shop, START + timedelta(seconds=9))
+    assert waiting(shop) == 0
+    assert shop.statuses()["ana/hello"] == "ready"
+    # Whoever is set aside is no outcast: what comes later is handled.
+    later = START + timedelta(hours=1)
+    shop.arrive([shop.event("worst", "Signed Up", later, plan="pro", seats=1)])
+    tick_all(shop, later)
+    assert sorted(row.status for row in shop.ledger().values()) == ["ready", "ready"]
+    assert runs(shop)["worst"][0] == "active"
+
+
+@contextmanager
+def failing_runs(shop: Shop, *keys: str) -> Iterator[None]:
+    """While it lasts no run of these contacts can come to its end: the database refuses it."""
+    with shop.database.begin() as connection:
+        found = connection.execute(text("SELECT partition, id, key FROM contact")).all()
+        of = " OR ".join(
+            f"(NEW.partition = {partition} AND NEW.contact = {number})"
+            for partition, number, key in found
+            if key in keys
+        )
+        when = f"NEW.status = 'completed' AND ({of})"
+        if shop.database.dialect == "sqlite":
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER poison BEFORE UPDATE ON run WHEN {when} BEGIN SELECT RAISE(ABORT, 'poison'); END"
+            )
+        else:
+            connection.exec_driver_sql(
+                "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS"
+                f" $$ BEGIN IF {when} THEN RAISE EXCEPTION 'poison'; END IF; RETURN NEW; END $$"
+            )
+            connection.exec_driver_sql(
+                "CREATE TRIGGER poison BEFORE UPDATE ON run FOR EACH ROW EXECUTE FUNCTION poison()"
+            )
+    yield
+    with shop.database.begin() as connection:
+        on = "" if shop.database.dialect == "sqlite" else " ON run"
+        connection.exec_driver_sql(f"DROP TRIGGER poison{on}")
+
+
+def test_a_timer_that_a_statement_fails_on_is_given_up_alone(shop: Shop) -> None:
+    people = [f"c{number}" for number in range(9)]
+    shop.sign_up(*people)
+    with failing_runs(shop, "c3"):
+        tick_all(shop, DAY)
+    found = runs(shop)
+    assert found.pop("c3")[0] == "set_aside"
+    assert set(found.values()) == {("completed", None)}
+    assert [name for name, status in shop.statuses().items() if "again" in name] == [
+        f"{key}/again" for key in people if key != "c3"
+    ]
+
+
+def test_where_the_engine_fails_on_everybody_nobody_is_set_aside(shop: Shop) -> None:
+    people = [f"c{number}" for number in range(5)]
+    shop.sign_up(*people)
+    with failing_runs(shop, *people), pytest.raises(Exception, match="poison"):
+        tick_all(shop, DAY)
+    assert set(runs(shop).values()) == {("active", None)}
+    tick_all(shop, DAY)
+    assert set(runs(shop).values()) == {("completed", None)}
+
+
+def test_where_it_fails_on_most_of_many_nobody_is_set_aside_and_the_others_go_on(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [f"c{number}" for number in range(9)]
+    shop.sign_up(*people)
+    monkeypatch.setattr(poison, "MOST", 3)
+    with failing_runs(shop, *people[:6]), pytest.raises(Exception, match="poison"):
+        tick_all(shop, DAY)
+    assert [runs(shop)[key][0] for key in people] == ["active"] * 6 + ["completed"] * 3
+
+
+def test_a_contact_that_fails_alone_waits_for_somebody_who_does_not(shop: Shop) -> None:
+    shop.sign_up("worst")
+    shop.sign_up("ana", at=START + timedelta(hours=1))
+    with failing_runs(shop, "worst"):
+        with pytest.raises(Exception, match="poison"):
+            tick_all(shop, DAY)
+        assert runs(shop)["worst"] == ("active", None)
+        tick_all(shop, DAY + timedelta(hours=1))
+    assert {key: status for key, (status, _) in runs(shop).items()} == {
+        "worst": "set_aside",
+        "ana": "completed",
+    }
+
+
+# Values -----------------------------------------------------------------------------------------------------------
+
+NASTY: dict[str, Any] = {
+    "surrogate": "\ud800",
+    "nul": "a\0b",
+    "control": "a\x1b[2Jb\rc",
+    "long": "x" * 200_000,
+    "number": 10**400,
+    "fraction": 1e308,
+    "nested": json.loads("[" * 400 + "]" * 400),
+    "empty": "",
+    "template": "{{ contact.email }}{% for i in range(9) %}",
+    "marks": "\u202e\u2066\ufeff\u200d" * 50,
+}
+
+
+def test_no_value_of_a_contact_holds_up_its_neighbours(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database)
+    lines = []
+    for name, value in NASTY.items():
+        for place, traits in {
+            "trait": {"first_name": value},
+            "zone": {"timezone": value},
+            "locale": {"locale": value},
+            "points": {"points": value},
+            "day": {"born": value},
+            "undeclared": {"whatever": value, str(value)[:50]: 1},
+        }.items():
+            key = f"{name}-{place}"
+            traits["email"] = f"{key}@x.example"
+            lines.append({"type": "identify", "userId": key, "traits": traits})
+            properties = {"plan": value, "seats": value, "items": value, "other": value}
+            lines.append({"type": "track", "userId": key, "event": "Signed Up", "properties": properties})
+    lines.append({"type": "identify", "userId": "ana", "traits": {"email": "ana@x.example"}})
+    lines.append(
+        {"type": "track", "userId": "ana", "event": "Signed Up", "properties": {"plan": "pro", "seats": 2}}
+    )
+    path = tmp_path / "nasty.ndjson"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    import_file(
+        database, shop.catalog, path, received_at=START, pending=True, rejects=tmp_path / "rejected", batch=7
+    )
+    keys = {line["userId"] for line in lines}
+    for key in keys:
+        shop.consent(key)
+    tick_all(shop)
+    assert waiting(shop) == 0
+    assert set(runs(shop).values()) == {("active", None)}
+    channel = FileChannel(tmp_path / "outbox", durable=False)
+    while deliver(database, shop.versions, {"email": channel}, START).claimed:
+        pass
+    ledger = shop.ledger()
+    assert set(ledger) == {f"{key}/hello" for key in keys}
+    assert ledger["ana/hello"].status == "sent"
+    assert {row.status for row in ledger.values()} <= {"sent", "failed"}
+    assert all(row.reason for row in ledger.values() if row.status == "failed")
+
+
+def test_a_consent_for_an_endless_channel_is_a_line_that_is_told(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database)
+    noise = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=9_000))
+    lines = [
+        {
+            "type": "track",
+            "userId": key,
+            "event": CONSENT_GRANTED,
+            "properties": {"topic": "offers", "channel": channel},
+        }
+        for key, channel in (("worst", noise), ("ana", "email"))
+    ]
+    path = tmp_path / "consents.ndjson"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for pending in (False, True):
+        imported = import_file(
+            database, shop.catalog, path, received_at=START, pending=pending, rejects=tmp_path, batch=9
+        )
+        assert (imported.rejected_lines, imported.stored.new + imported.stored.duplicate) == (1, 1)
+    tick_all(shop)
+
+
+# Templates --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{ trigger.seats + contact.first_name }}",
+        "{% for a in trigger.items %}{% for b in trigger.items %}x{% endfor %}{% endfor %}",
+        "{% for a in trigger.items %}" + "y" * 2_000 + "{% endfor %}",
+    ],
+    ids=["fails", "loops", "writes"],
+)
+def test_a_template_that_fails_on_one_contact_leaves_the_others_alone(database: Database, body: str) -> None:
+    shop = Shop(
+        database, {**FILES, "journeys/greet/hello.txt": f"{{% if contact.vip %}}{body}{{% endif %}}Hi\n"}
+    )
+    shop.identify("worst", first_name="W", vip=True)
+    shop.identify("ana")
+    items = [{"sku": "s"}] * 1_000
+    shop.arrive(shop.event(key, "Signed Up", plan="pro", seats=1, items=items) for key in ("worst", "ana"))
+    tick_all(shop)
+    sink = Sink()
+    delivered = deliver(database, shop.versions, {"email": sink}, START)
+    assert (delivered.sent, delivered.failed) == (1, 1)
+    assert sink.contacts == ["ana"]
+    assert shop.ledger()["worst/hello"].reason.startswith("journeys/greet/hello.txt:")
