@@ -65,8 +65,9 @@ def command(
     import json
 
     from runner.clock import utc_now
-    from runner.insight.doctor import Level, diagnose
+    from runner.insight.doctor import diagnose
     from runner.insight.doctor_report import findings_json, findings_text
+    from runner.insight.finding import Level
 
     if url is None:
         want_deployment(project)

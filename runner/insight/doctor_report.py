@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from runner.insight.doctor import Finding, Level, span_text
+from runner.insight.finding import Finding, Level, span_text
 from runner.insight.present import count_text, instant_text
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"

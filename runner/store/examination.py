@@ -72,7 +72,7 @@ def server_version(connection: Connection) -> int | None:
 
 
 def journal_mode(connection: Connection) -> str | None:
-    """How SQLite keeps its journal, ``wal`` where all is well; None on PostgreSQL."""
+    """How SQLite keeps its journal: ``wal`` where all is well, ``memory`` in memory; None on PostgreSQL."""
     if connection.dialect.name != "sqlite":
         return None
     mode: str = connection.execute(text("PRAGMA journal_mode")).scalar_one()

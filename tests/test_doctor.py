@@ -1,0 +1,562 @@
+"""``journeys doctor``: each thing that can be wrong is found in a deployment where it is wrong, and told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from golden import golden
+from servers import (
+    AUTHORITY,
+    PASSWORD,
+    USER,
+    Answer,
+    an_http_server,
+    an_smtp_server,
+    free_port,
+    smtp_settings,
+    webhook_settings,
+)
+from sqlalchemy import create_engine, delete, select, text, update
+
+from channels.base import Checkable
+from channels.file import FileChannel
+from channels.smtp import SmtpChannel
+from channels.webhook import open_webhook
+from runner.cli import run
+from runner.clock import utc_now
+from runner.engine.tick import Pace, tick
+from runner.insight.doctor import diagnose
+from runner.insight.doctor_report import findings_json, findings_text
+from runner.insight.examined import CheckedChannel, Disk, Examined, Measured, Watch, measure
+from runner.insight.finding import Finding, Level
+from runner.settings import default_database
+from runner.store.audit import VIRTUAL, record
+from runner.store.database import Database
+from runner.store.examination import Holder, SetAside, StandingRuns, Waiting
+from runner.store.migrations import Standing
+from runner.store.tables import MessageStatus, RunStatus, message, shard, zone_offset
+from runner.store.tables import run as run_table
+from runner.store.vital_signs import MOST, PartitionSigns, Some, VitalSigns
+from runner.store.zones import ensure_zones, outdated_zones, refresh_zones
+from tests.shop import FILES, START, Shop
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+SECRET = "whsec_" + "QUJD" * 10
+
+
+def codes(findings: tuple[Finding, ...]) -> list[str]:
+    return [finding.code for finding in findings]
+
+
+def look(
+    database: Database, now: datetime | Callable[[], datetime], pause: Callable[[], None] = lambda: None
+) -> Measured:
+    """What the database tells at ``now``, with a second and a third look at what lags."""
+    clock = now if callable(now) else lambda: now
+    return measure(database, MINUTE, Watch(clock=clock, pause=pause, looks=2))
+
+
+def diagnosed(measured: Measured) -> tuple[Finding, ...]:
+    """What is wrong but for the clock, which most of these tests set by hand."""
+    by_hand = dataclasses.replace(measured, clock_ahead=timedelta())
+    return diagnose(Examined(measured=by_hand, database="the database"))
+
+
+# What is measured ----------------------------------------------------------------------------------------------------
+
+
+def test_a_deployment_where_all_is_well(database: Database) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana")
+    assert diagnosed(look(database, START + MINUTE)) == ()
+
+
+def test_nothing_in_force(database: Database) -> None:
+    assert codes(diagnosed(look(database, START))) == ["journeys/none"]
+
+
+def test_ticks_stalled(database: Database) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana")
+    measured = look(database, START + DAY + HOUR)
+    finding = diagnosed(measured)[0]
+    assert (finding.code, finding.level, finding.since) == ("ticks/stalled", Level.ERROR, START + DAY)
+    assert finding.where is not None
+    assert "first ana (greet/day)" in finding.where
+
+
+def test_virtual_time_is_late_for_nothing(database: Database) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana")
+    with database.begin() as connection:
+        record(connection, at=START, who="tests", what=f"{VIRTUAL} 2026-01-01..2026-03-01")
+    assert diagnosed(look(database, START + DAY + HOUR)) == ()
+
+
+def test_runners_that_catch_up_are_no_error(database: Database) -> None:
+    """A thousand who are due at the same instant move, though the oldest instant stays the same."""
+    shop = Shop(database)
+    shop.sign_up(*(f"c{number}" for number in range(40)))
+    now = START + DAY + 5 * MINUTE
+
+    def a_little() -> None:
+        tick(database, shop.versions, now, Pace(contacts=database.deployment.partitions, passes=2))
+
+    findings = [one for one in diagnosed(look(database, now, a_little)) if one.code.startswith("ticks")]
+    assert [(one.code, one.level) for one in findings] == [("ticks/behind", Level.WARNING)]
+
+
+def test_partitions_that_a_session_holds(postgres_database: Database, postgres_url: str) -> None:
+    shop = Shop(postgres_database)
+    shop.sign_up("ana")
+    partition = shop.ledger()["ana/hello"].partition
+    engine = create_engine(
+        postgres_url.replace("postgresql://", "postgresql+psycopg://"),
+        connect_args={"application_name": "somebody else"},
+    )
+    with postgres_database.read() as connection:
+        schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+    with engine.begin() as holder:
+        holder.execute(text(f"SET search_path TO {schema}"))
+        pid = holder.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        holder.execute(select(shard).where(shard.c.partition == partition).with_for_update())
+        soon = diagnosed(look(postgres_database, lambda: utc_now()))
+        assert "partitions/busy" in codes(soon)
+        held = next(
+            one
+            for one in diagnosed(look(postgres_database, lambda: utc_now() + 2 * MINUTE))
+            if one.code == "partitions/held"
+        )
+    assert f"somebody else, server process {pid}, idle in transaction" in held.what
+    assert f"1 of 4 partitions ({partition})" in (held.where or "")
+    assert f"pg_terminate_backend({pid})" in held.mend
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"),
+    [
+        (0, []),
+        (5, [(Level.WARNING, "this machine's clock is 5.0 s before that of the database's machine")]),
+        (-60, [(Level.ERROR, "this machine's clock is 60 s behind that of the database's machine")]),
+    ],
+)
+def test_clocks_that_differ(postgres_database: Database, ahead: int, told: list[Any]) -> None:
+    measured = look(postgres_database, lambda: utc_now() + timedelta(seconds=ahead))
+    found = [one for one in diagnose(Examined(measured=measured)) if one.code == "clock/skew"]
+    assert [(one.level, one.what) for one in found] == told
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"due_at": None, "next_at": None}, "1 of them wait for no instant"),
+        ({"node": 0}, "their step is not in their version"),
+        ({"node": 0, "step": "hello"}, "nobody waits at their step"),
+        ({"version": 99}, "their version is not stored"),
+    ],
+)
+def test_runs_that_will_never_go_on(database: Database, change: dict[str, Any], why: str) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana")
+    with database.begin() as connection:
+        connection.execute(update(run_table).values(change))
+    (finding,) = diagnosed(look(database, START + MINUTE))
+    assert (finding.code, finding.since) == ("runs/stranded", START)
+    assert finding.what == f"1 run will never go on: {why}"
+
+
+def test_messages_and_runs_that_wait_for_somebody(database: Database) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana", "ben", "eva")
+    contacts = {name: shop.ledger()[f"{name}/hello"].contact for name in ("ana", "ben", "eva")}
+    partitions = {name: shop.ledger()[f"{name}/hello"].partition for name in contacts}
+
+    def of(name: str) -> Any:
+        return (message.c.contact == contacts[name]) & (message.c.partition == partitions[name])
+
+    def become(**values: Any) -> dict[str, Any]:
+        return {"available_at": None, "lease_until": None, **values}
+
+    with database.begin() as connection:
+        unknown = become(status=MessageStatus.UNKNOWN)
+        connection.execute(update(message).values(unknown).where(of("ana")))
+        lapsed = become(status=MessageStatus.SENDING, lease_until=START + 2 * MINUTE)
+        connection.execute(update(message).values(lapsed).where(of("ben")))
+        gone = {"status": RunStatus.SET_ASIDE, "reason": "too_many", "ended_at": START + MINUTE}
+        stood = dict.fromkeys(("step", "node", "due_at", "review_at", "next_at"))
+        connection.execute(
+            update(run_table)
+            .values({**gone, **stood})
+            .where(run_table.c.contact == contacts["eva"], run_table.c.partition == partitions["eva"])
+        )
+    found = {one.code: one for one in diagnosed(look(database, START + HOUR))}
+    assert list(found) == ["messages/lapsed", "messages/waiting", "messages/unknown", "runs/set-aside"]
+    assert found["runs/set-aside"].where == "eva in greet (too_many)"
+    assert found["messages/lapsed"].since == START + 2 * MINUTE
+
+
+def test_a_version_that_this_release_cannot_read(database: Database) -> None:
+    Shop(database)
+    with database.begin() as connection:
+        nothing = json.dumps({"journeys/catalog.yaml": "nonsense"})
+        connection.execute(text("UPDATE journey_version SET files = :files"), {"files": nothing})
+    (finding,) = diagnosed(look(database, START))
+    assert (finding.code, finding.mend) == ("journeys/unreadable", "`journeys apply`")
+
+
+def test_zones_that_are_stored_otherwise(database: Database) -> None:
+    with database.begin() as connection:
+        ensure_zones(connection, ["Europe/Berlin", "Asia/Tbilisi"])
+        berlin = zone_offset.c.zone == "Europe/Berlin"
+        last = select(text("max(begins)")).select_from(zone_offset).where(berlin).scalar_subquery()
+        connection.execute(delete(zone_offset).where(berlin, zone_offset.c.begins == last))
+    Shop(database)
+    (finding,) = diagnosed(look(database, START))
+    assert (finding.code, finding.where) == ("zones/outdated", "Europe/Berlin")
+    with database.begin() as connection:
+        assert refresh_zones(connection) == ("Europe/Berlin",)
+    with database.read() as connection:
+        assert outdated_zones(connection) == ()
+    assert diagnosed(look(database, START)) == ()
+
+
+# What a person reads -------------------------------------------------------------------------------------------------
+
+
+def everything() -> tuple[Finding, ...]:
+    """All findings that can stand beside each other, and those that cannot, one after the other."""
+    nothing = Some(count=0, oldest=None)
+    quiet = PartitionSigns(partition=0, due=None, event_at=None, event_received_at=None)
+    signs = VitalSigns(
+        at=START,
+        partitions=tuple(
+            dataclasses.replace(quiet, partition=number, due=START - (number + 1) * HOUR)
+            for number in range(12)
+        ),
+        ready=Some(count=MOST, oldest=START - HOUR),
+        lapsed=Some(count=2, oldest=START - HOUR),
+        unknown=Some(count=1, oldest=START - 3 * DAY),
+        set_aside=Some(count=7, oldest=START - DAY),
+    )
+    idle = dataclasses.replace(
+        signs, partitions=(quiet,), ready=nothing, lapsed=nothing, unknown=nothing, set_aside=nothing
+    )
+    holder = Holder(
+        pid=4711,
+        application="journeys 0003",
+        client="10.0.0.7",
+        state="idle in transaction",
+        since=START - 20 * MINUTE,
+    )
+    ana = Waiting(contact="ana", what="cart/reminder", since=START - 12 * HOUR)
+    ill = Measured(
+        revision="0007",
+        newest="0003",
+        dialect="postgresql",
+        server_version=12,
+        clock_ahead=timedelta(seconds=-42),
+        signs=signs,
+        moved=frozenset({0}),
+        held=frozenset({1, 2}),
+        holders=(holder,),
+        waiting=(ana,),
+        set_aside=(SetAside(contact="eva", journey="cart", reason="too_many", at=START - DAY),),
+        standing_runs=(
+            StandingRuns(journey="cart", version=9, step="day", node=1, runs=3, untimed=0, since=START - DAY),
+        ),
+        outdated_zones=("Africa/Casablanca", "America/Asuncion"),
+        in_force={"cart": "a"},
+    )
+    channels = (
+        CheckedChannel(
+            name="email",
+            transport="smtp",
+            journeys=("cart", "welcome"),
+            sender=False,
+            unreachable="mail.shop.example:587: 535 authentication failed",
+        ),
+        CheckedChannel(
+            name="sms", transport="webhook", journeys=("cart",), wrong_settings="webhook needs url and secret"
+        ),
+        CheckedChannel(
+            name="push", transport="file", journeys=("cart",), unreachable="outbox: No space left on device"
+        ),
+    )
+    name = "postgresql://shop:***@db.example/shop"
+    disks = (
+        Disk(what="the database", path=Path("/srv/shop"), free=3 * 1024**2),
+        Disk(what="the outbox", path=Path("/var/outbox"), free=700 * 1024**2),
+    )
+    stalled = dataclasses.replace(
+        ill, moved=frozenset(), held=frozenset(), holders=(), anybody_else=False, standing_runs=()
+    )
+    well = Measured(signs=idle)
+    return (
+        *diagnose(
+            Examined(
+                settings=("line 3: The environment variable SMTP_PASSWORD is not set.",),
+                database=name,
+                standing=Standing.AHEAD,
+                measured=ill,
+                channels=channels,
+                disks=disks,
+                on_disk={"cart": "b", "welcome": "c"},
+            )
+        ),
+        *(one for one in diagnose(Examined(measured=stalled)) if one.code == "ticks/stalled"),
+        *diagnose(Examined(unreachable="the database cannot be opened: connection refused")),
+        *(
+            finding
+            for standing in (Standing.EMPTY, Standing.BEHIND, Standing.TOO_NEW)
+            for finding in diagnose(Examined(database=name, standing=standing))
+        ),
+        *diagnose(Examined(database=name, measured=dataclasses.replace(well, journal_mode="delete"))),
+        *diagnose(
+            Examined(measured=dataclasses.replace(well, unreadable="version 3 of cart cannot be read"))
+        ),
+    )
+
+
+def test_all_that_can_be_told() -> None:
+    golden("doctor/everything.txt", findings_text(everything(), START) + "\n")
+    assert "\x1b[" not in findings_text(everything(), START)
+    assert findings_text(everything(), START, colour=True).startswith("\x1b[1m\x1b[31merror\x1b[0m: ")
+
+
+def test_all_that_can_be_told_to_programs() -> None:
+    told = json.dumps(findings_json(everything(), START), indent=2, ensure_ascii=False)
+    golden("doctor/everything.json", told + "\n")
+
+
+def test_nothing_to_tell() -> None:
+    assert findings_text((), START) == "Nothing is wrong."
+
+
+# The command ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The shop as a project that was applied to its own database."""
+    folder = tmp_path / "shop"
+    for name, content in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    database = Database.open(default_database(folder))
+    Shop(database)
+    database.close()
+    return folder
+
+
+Doctor = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
+
+
+@pytest.fixture
+def doctor(project: Path, capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """Asks the doctor about the project: the exit code, and the findings by their codes."""
+
+    def ask(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+        capsys.readouterr()
+        code = run(["doctor", "--project", str(project), "--patience", "0", "--format", "json", *arguments])
+        found = json.loads(capsys.readouterr().out)["findings"]
+        return code, {one["code"]: one for one in found}
+
+    return ask
+
+
+def configure(project: Path, settings: str) -> None:
+    (project / "journeys.yaml").write_text(settings, encoding="utf-8")
+
+
+def test_a_healthy_project(project: Path, doctor: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "--project", str(project)]) == 0
+    assert capsys.readouterr().out == (
+        "note: its messages are written to files and reach nobody [channel/file]\n"
+        "  where  channel email (file), journeys greet\n"
+        "  mend   set `channels: email:` in journeys.yaml when it is to be real\n"
+        "\n"
+        "Nothing is wrong (1 note).\n"
+    )
+    assert doctor("--strict")[0] == 0
+
+
+def test_no_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "--project", str(tmp_path)]) == 4
+    assert "`journeys init` makes a project" in capsys.readouterr().err
+
+
+def test_a_project_that_was_never_applied_is_not_given_a_database(project: Path, doctor: Doctor) -> None:
+    shutil.rmtree(project / ".journeys")
+    assert doctor()[0] == 0
+    code, found = doctor("--strict")
+    assert (code, list(found)) == (1, ["database/missing"])
+    assert not (project / ".journeys").exists()
+
+
+def test_settings_that_cannot_be_loaded(project: Path, doctor: Doctor) -> None:
+    configure(project, "database: postgresql://shop:${NO_SUCH_VARIABLE}@db/shop\n")
+    code, found = doctor()
+    assert (code, list(found)) == (1, ["settings/unreadable"])
+    assert found["settings/unreadable"]["what"] == (
+        "line 1: The environment variable NO_SUCH_VARIABLE is not set."
+    )
+
+
+def test_a_database_that_cannot_be_reached(project: Path, doctor: Doctor) -> None:
+    configure(project, f"database: postgresql://shop:${{SECRET_OF_IT}}@127.0.0.1:{free_port()}/shop\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET_OF_IT", "hunter2")
+        code, found = doctor()
+    assert (code, list(found)) == (1, ["database/unreachable"])
+    assert "refused" in found["database/unreachable"]["what"]
+    assert "hunter2" not in json.dumps(found)
+
+
+def test_migrations_that_are_missing_and_ones_that_are_too_new(doctor: Doctor, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/other.db"
+    database = Database.open(url)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert doctor("--database", url)[1].keys() == {"database/behind"}
+    with database.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    code, found = doctor("--database", url)
+    assert (code, found["database/ahead"]["level"]) == (0, "note")
+    with database.begin() as connection:
+        connection.execute(text("UPDATE deployment SET oldest_software = '9998'"))
+    database.close()
+    code, found = doctor("--database", url)
+    assert (code, list(found)) == (1, ["database/too-new"])
+    assert "software must know revision 9998" in found["database/too-new"]["what"]
+
+
+def test_files_that_differ_from_what_is_in_force(project: Path, doctor: Doctor) -> None:
+    path = project / "journeys/greet/journey.yaml"
+    path.write_text(path.read_text().replace("wait: 1d", "wait: 2d"))
+    code, found = doctor("--strict")
+    assert (code, found["journeys/differ"]["where"]) == (0, "greet")
+
+
+def test_what_is_overdue_ends_with_1(project: Path, doctor: Doctor) -> None:
+    database = Database.open(default_database(project))
+    Shop(database).sign_up("ana")
+    database.close()
+    code, found = doctor()
+    assert code == 1
+    assert found["ticks/stalled"]["since"] == (START + DAY).isoformat().replace("+00:00", "Z")
+
+
+def test_zones_are_refreshed_when_asked_to(
+    project: Path, doctor: Doctor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = Database.open(default_database(project))
+    with database.begin() as connection:
+        connection.execute(update(zone_offset).values(offset=zone_offset.c.offset + 1))
+    database.close()
+    assert "zones/outdated" in doctor()[1]
+    assert run(["doctor", "--project", str(project), "--refresh-zones"]) == 0
+    assert "Stored anew: Asia/Tbilisi." in capsys.readouterr().err
+    assert "zones/outdated" not in doctor()[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "what"),
+    [
+        ("smtp: {{host: 127.0.0.1, port: {free}, tls: none}}", "channel/unreachable", "refused"),
+        (
+            "webhook: {{url: 'https://no-such-host.invalid/', secret: '{secret}'}}",
+            "channel/unreachable",
+            "no addr",
+        ),
+        (
+            "webhook: {{url: 'https://localhost:{free}/', secret: '{secret}'}}",
+            "channel/unreachable",
+            "private",
+        ),
+        ("webhook: {{url: 'http://shop.example/', secret: '{secret}'}}", "channel/settings", "must be https"),
+        ("file: {{folder: journeys.yaml}}", "channel/settings", "exists"),
+    ],
+)
+def test_channels_that_do_not_get_through(
+    project: Path, doctor: Doctor, settings: str, code: str, what: str
+) -> None:
+    written = settings.format(free=free_port(), secret=SECRET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET_OF_IT", SECRET)
+        configure(project, f"channels:\n  email:\n    {written.replace(SECRET, '${SECRET_OF_IT}')}\n")
+        exit_code, found = doctor()
+    assert exit_code == 1
+    assert what in found[code]["what"]
+    assert SECRET not in json.dumps(found)
+
+
+def test_a_mail_server_that_takes_the_login_and_one_that_does_not(project: Path, doctor: Doctor) -> None:
+    with an_smtp_server() as server, pytest.MonkeyPatch.context() as patch:
+        configure(
+            project,
+            f"channels:\n  email:\n    smtp: {{host: localhost, port: {server.port}, user: {USER},"
+            f" password: '${{SMTP_PASSWORD}}', ca_file: {AUTHORITY}}}\n",
+        )
+        patch.setenv("SMTP_PASSWORD", PASSWORD)
+        assert doctor() == (0, {})
+        patch.setenv("SMTP_PASSWORD", "wrong")
+        code, found = doctor()
+        assert (code, "535" in found["channel/unreachable"]["what"]) == (1, True)
+        assert server.envelopes == []
+
+
+# What channels answer ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def an_smtp_channel(folder: Path) -> Iterator[Checkable]:
+    del folder
+    with an_smtp_server() as server, closing(SmtpChannel(smtp_settings(server))) as channel:
+        yield channel
+        assert server.envelopes == []
+
+
+@contextmanager
+def a_webhook(folder: Path) -> Iterator[Checkable]:
+    del folder
+    with an_http_server(Answer(200)) as server:
+        yield open_webhook(webhook_settings(server), clock=utc_now)
+        assert server.requests == []
+
+
+@contextmanager
+def a_file_channel(folder: Path) -> Iterator[Checkable]:
+    yield FileChannel(folder / "outbox")
+    assert list((folder / "outbox").iterdir()) == []
+
+
+@pytest.mark.parametrize("channel", [an_smtp_channel, a_webhook, a_file_channel])
+def test_a_channel_is_asked_without_a_message(channel: Any, tmp_path: Path) -> None:
+    with channel(tmp_path) as opened:
+        assert isinstance(opened, Checkable)
+        assert opened.check() is None
+        assert opened.check() is None
+
+
+def test_a_folder_that_takes_no_file(tmp_path: Path) -> None:
+    channel = FileChannel(tmp_path / "outbox")
+    (tmp_path / "outbox").rmdir()
+    assert "No such file" in str(channel.check())
+
+
+def test_a_receiver_without_a_valid_certificate(tmp_path: Path) -> None:
+    with an_http_server(Answer(200)) as server:
+        settings = dataclasses.replace(webhook_settings(server), ca_file=None)
+        assert "certificate" in str(open_webhook(settings, clock=utc_now).check()).lower()
