@@ -64,7 +64,9 @@ class Stage:
             self.failures += 1
             self.failure = str(error) if isinstance(error, JourneysError) else type(error).__name__
             self._not_before = time.monotonic() + pause
-            logger.exception("stage %s failed; it is tried again in %g s", self.name, pause)
+            logger.exception(
+                "a stage failed; it is tried again", extra={"stage": self.name, "pause_seconds": pause}
+            )
         finally:
             self._beat = time.monotonic()
             self.idle.set()

@@ -72,9 +72,11 @@ def _tell(health: Health, environ: Mapping[str, str], over: threading.Event) -> 
     first = "READY=1\n"
     while True:
         alive = "" if watchdog is None or health.unhealthy() else "WATCHDOG=1\n"
-        notify(f"{first}{alive}STATUS={_status(health.unready())}", environ)
+        reasons = health.unready()
+        notify(f"{first}{alive}STATUS={_status(reasons)}", environ)
         first = ""
-        if over.wait(every):
+        # What it waits for may be there in a moment.
+        if over.wait(min(every, 1.0) if reasons else every):
             return
 
 
