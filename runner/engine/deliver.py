@@ -59,6 +59,8 @@ class Unrecorded:
     hands in the same one, and they are written first."""
 
     changes: list[Change] = field(default_factory=list)
+    in_vain: list[Change] = field(default_factory=list)
+    """Of messages that may have become ``sending``, by a commit whose answer was lost, and were not handed over."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def deliver(
     for change in refused:
         delivery.count(change.to)
     for name, group in _by_channel(prepared).items():
-        delivery.hand_over(channels[name], group, lease_until)
+        with delivery.commits.taking_part():
+            delivery.hand_over(channels[name], group, lease_until)
     delivery.write_results()
     total = Delivered(claimed=len(claimed), **delivery.counts)
     if claimed:
@@ -278,6 +281,11 @@ class _Delivery:
                 if one.held.key not in begun:
                     self.counts["skipped"] = self.counts.get("skipped", 0) + 1
                     continue
+                # Stopped, or held up, past the lease: by now the message may be somebody else's, or in doubt.
+                if not self.exact and (now := self.clock()) >= present + self.lease:
+                    logger.warning("a message to %s was not begun within its lease", one.message.contact)
+                    self.unrecorded.changes.append(_not_begun(one, now))
+                    continue
                 result = _sent(channel, one.message)
                 self.unrecorded.changes.append(self._change(one, result))
                 unreachable = unreachable or (isinstance(result, RetryLater) and result.unreachable)
@@ -288,6 +296,10 @@ class _Delivery:
 
     def write_results(self) -> None:
         """Write the results that are known; they stay where they are if the database is away."""
+        if self.unrecorded.in_vain:
+            with self.database.begin() as connection:
+                messages.record(connection, self.unrecorded.in_vain)
+            self.unrecorded.in_vain = []
         if self.unrecorded.changes:
             self._written(self.commits.commit(self.unrecorded.changes, []).recorded)
 
@@ -303,7 +315,11 @@ class _Delivery:
         """Commit that the part is being handed over. Answers which of it are still ours."""
         until = present + self.lease
         begins = [Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in part]
-        done = self.commits.commit(self.unrecorded.changes, begins)
+        try:
+            done = self.commits.commit(self.unrecorded.changes, begins)
+        except Exception:
+            self.unrecorded.in_vain.extend(_not_begun(one, present) for one in part)
+            raise
         self._written(done.recorded)
         return done.begun
 
@@ -339,6 +355,11 @@ class _Delivery:
             messages.change(connection, MessageStatus.CLAIMED, changes)
         for change in changes:
             self.count(change.to)
+
+
+def _not_begun(one: _Prepared, now: datetime) -> Change:
+    """It became ``sending``, and was not handed over."""
+    return Change(held=one.held, to=MessageStatus.READY, available_at=now)
 
 
 def _sent(channel: Channel, message: Message) -> Result:
