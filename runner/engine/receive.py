@@ -5,13 +5,13 @@ What an event ends, ends before triggers are looked at, so that one event can en
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from datetime import datetime
 
 from runner.engine.advance import Passes
 from runner.engine.versions import Version
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED
-from runner.journey.model import Again, WaitEvent
+from runner.journey.model import Again
 from runner.store.passes.entry import end_for_restart, enter, refresh, trigger
 from runner.store.passes.exits import (
     exit_on_condition_after_event,
@@ -21,9 +21,12 @@ from runner.store.passes.exits import (
 )
 from runner.store.passes.goals import count_goals
 from runner.store.passes.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
-from runner.store.passes.waits import moves_with_contact, take_up_again, wake
+from runner.store.passes.timeline import nodes_stood_on
+from runner.store.passes.waits import take_up_again, wake
 from runner.store.tables import JourneyState
 from runner.store.types import EPOCH
+
+CONTACT_CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
 
 
 def receive(passes: Passes, n: int, events: Set[str]) -> None:
@@ -31,8 +34,9 @@ def receive(passes: Passes, n: int, events: Set[str]) -> None:
     mark_handled(passes.connection, n)
     _change_contacts(passes, n, events)
     _count_goals(passes, n, events)
-    _end_runs(passes, n, events)
-    _wake(passes, n, events)
+    here = _whereabouts(passes, n, events)
+    _end_runs(passes, n, events, here)
+    _wake(passes, n, events, here)
     for version in passes.versions.current.values():
         if version.state is JourneyState.LIVE and any(
             found.event in events for found in version.journey.triggers
@@ -43,7 +47,7 @@ def receive(passes: Passes, n: int, events: Set[str]) -> None:
 def _change_contacts(passes: Passes, n: int, events: Set[str]) -> None:
     if IDENTIFIED in events:
         apply_traits(passes.connection, n)
-    if events & {IDENTIFIED, CONTACT_UPDATED}:
+    if not events.isdisjoint(CONTACT_CHANGES):
         load_zones_of_pass(passes.connection, n)
     if events & {CONSENT_GRANTED, CONSENT_WITHDRAWN}:
         record_consent(passes.connection, n)
@@ -60,30 +64,55 @@ def _count_goals(passes: Passes, n: int, events: Set[str]) -> None:
     passes.end(stage, found)
 
 
-def _end_runs(passes: Passes, n: int, events: Set[str]) -> None:
+def _whereabouts(passes: Passes, n: int, events: Set[str]) -> Mapping[int, Set[int]]:
+    """The nodes at which runs of the contacts of the pass stand, by version.
+
+    Only versions that somebody here is in are asked about exits and waits, so that a pass costs what the journeys of
+    its contacts cost, and not what all journeys in force cost.
+    """
+    if any(_heeds(version, events) for version in passes.versions):
+        return nodes_stood_on(passes.connection, n)
+    return {}
+
+
+def _heeds(version: Version, events: Set[str]) -> bool:
+    """Whether one of the events may do something to those who are in the version."""
+    return (
+        version.sql.may_exit
+        or any(rule.event in events for rule in version.journey.exits)
+        or not events.isdisjoint(version.event_waits)
+        or (bool(version.contact_waits) and not events.isdisjoint(CONTACT_CHANGES))
+    )
+
+
+def _end_runs(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]) -> None:
+    versions = [version for version in passes.versions if version.id in here]
     stage, found = next(passes.stages), 0
-    for version in passes.versions:
+    for version in versions:
         if any(rule.event in events for rule in version.journey.exits):
             found += exit_on_event(version.sql, passes.connection, n, stage)
     passes.end(stage, found)
     stage, found = next(passes.stages), 0
-    for version in passes.versions:
+    for version in versions:
         if version.sql.may_exit:
             found += exit_on_condition_after_event(version.sql, passes.connection, n, stage)
     passes.end(stage, found)
-    for version in passes.versions:
+    for version in versions:
         if version.sql.reads_time:
             plan_reviews(version.sql, passes.connection, n, after_event=True)
 
 
-def _wake(passes: Passes, n: int, events: Set[str]) -> None:
-    contact_changed = bool(events & {IDENTIFIED, CONTACT_UPDATED})
+def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]) -> None:
     for version in passes.versions:
-        for node in version.program.nodes:
-            if isinstance(node.verb, WaitEvent) and node.verb.event in events:
-                wake(version.sql, node, passes.connection, n, event_floor=passes.event_floor)
-            elif contact_changed and moves_with_contact(node):
-                take_up_again(version.sql, node, passes.connection, n)
+        stood_on = here.get(version.id, frozenset())
+        for name in sorted(events & version.event_waits.keys()):
+            for node in version.event_waits[name]:
+                if node.index in stood_on:
+                    wake(version.sql, node, passes.connection, n, event_floor=passes.event_floor)
+        if not events.isdisjoint(CONTACT_CHANGES):
+            for node in version.contact_waits:
+                if node.index in stood_on:
+                    take_up_again(version.sql, node, passes.connection, n)
 
 
 def _enter(passes: Passes, n: int, version: Version) -> None:

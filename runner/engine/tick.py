@@ -13,11 +13,11 @@ from runner.store.in_force import in_force
 from runner.store.partitions import hold_partitions, partitions_with_work
 from runner.store.passes.timeline import (
     begin_batch,
-    fire_due,
     fire_timers,
     names_in_pass,
     take,
 )
+from runner.store.passes.timers import fire_due
 from runner.store.passes.working import empty_working_tables, forget_session, prepare_session, steady_plans
 from runner.store.statement import Connection
 from runner.store.zones import ensure_zones
@@ -99,9 +99,9 @@ def tick(
                 while contacts and n <= pace.passes and take(connection, n, now, late_before):
                     handle(passes, n)
                     n += 1
-                # Those without events: when a batch was full, the next tick goes on behind it.
+                # Those without events, once at least: when a batch was full, the next tick goes on behind it.
                 fired = 0
-                while n <= pace.passes and fired < pace.contacts:
+                while fired < pace.contacts and (n <= pace.passes or not fired):
                     n += 1
                     moved = fire_due(connection, n, partitions, now, late_before, pace.contacts)
                     if not moved:
@@ -109,12 +109,14 @@ def tick(
                     _agree(passes)
                     advance(passes, n)
                     fired += moved
+                if not contacts and not fired:
+                    _agree(passes)
             except BaseException:
                 forget_session(connection)
                 raise
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
-    return Ticked(contacts=contacts + fired, passes=n - 1, more=True, last=partitions[-1])
+    return Ticked(contacts=contacts + fired, passes=n - 1, more=bool(contacts or fired), last=partitions[-1])
 
 
 def passes_of(

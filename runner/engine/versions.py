@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from runner.journey.catalog import Catalog
-from runner.journey.graph import Program, compile_program
-from runner.journey.model import Journey
+from runner.journey.graph import Node, Program, compile_program
+from runner.journey.model import Journey, WaitEvent
 from runner.journey.project import load_project
 from runner.journey.template import Template
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.in_force import InForce, in_force
 from runner.store.passes.program import ProgramSql
+from runner.store.passes.waits import moves_with_contact
 from runner.store.passes.ways import Ways
 from runner.store.tables import JourneyState
 from runner.store.versions import versions_in_use
@@ -37,6 +39,20 @@ class Version:
     @property
     def journey(self) -> Journey:
         return self.program.journey
+
+    @cached_property
+    def event_waits(self) -> Mapping[str, tuple[Node, ...]]:
+        """The waits that each event wakes."""
+        found: dict[str, tuple[Node, ...]] = {}
+        for node in self.program.nodes:
+            if isinstance(node.verb, WaitEvent):
+                found[node.verb.event] = (*found.get(node.verb.event, ()), node)
+        return found
+
+    @cached_property
+    def contact_waits(self) -> tuple[Node, ...]:
+        """The waits that may move when the contact changes."""
+        return tuple(node for node in self.program.nodes if moves_with_contact(node))
 
 
 class Versions:

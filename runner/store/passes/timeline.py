@@ -9,7 +9,6 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
-    FromClause,
     Integer,
     Select,
     SmallInteger,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     case,
     except_,
-    exists,
     func,
     insert,
     literal_column,
@@ -251,113 +249,28 @@ def fire_timers(connection: Connection, n: int) -> int:
     return _FIRE.run(connection, n=n).rowcount
 
 
-def _first_timers(partition: Any, late: bool) -> Select[Any]:
-    """The runs of one partition whose timers are due: in time, or late."""
-    return (
-        select(
-            run.c.partition, run.c.contact, run.c.id, run.c.version, run.c.node, run.c.due_at, run.c.next_at
-        )
-        .where(
-            run.c.partition == partition,
-            ACTIVE,
-            run.c.next_at.is_not(None),
-            run.c.next_at < _late_before if late else run.c.next_at.between(_late_before, _now),
-        )
-        .order_by(run.c.next_at)
-        .limit(_limit)
-    )
-
-
-def _fire_due(first: Any, rows: FromClause, late: bool, *held: ColumnElement[bool]) -> Statement:
-    waiting, other = event.alias("waiting"), run.alias("other")
-    at = _now if late else first.c.next_at
-    an_event = exists(literal_column("1")).where(
-        waiting.c.partition == first.c.partition,
-        waiting.c.contact == first.c.contact,
-        waiting.c.pending,
-        waiting.c.at <= _now,
-    )
-    in_time_before = (
-        other.c.next_at.between(_late_before, _now)
-        if late
-        else and_(other.c.next_at >= _late_before, other.c.next_at < first.c.next_at)
-    )
-    a_timer_before = exists(literal_column("1")).where(
-        other.c.partition == first.c.partition,
-        other.c.contact == first.c.contact,
-        other.c.status == constant("active"),
-        in_time_before,
-    )
-    return Statement(
-        insert(moving).from_select(
-            ["n", "version", "way", "partition", "contact", "run", "at"],
-            select(
-                _n,
-                first.c.version,
-                case((first.c.due_at <= at, timer.c.way), else_=constant(LOOKED_AT)),
-                first.c.partition,
-                first.c.contact,
-                first.c.id,
-                at,
-            )
-            .select_from(
-                rows.join(timer, and_(timer.c.version == first.c.version, timer.c.node == first.c.node))
-            )
-            .where(*held, ~an_event, ~a_timer_before),
-        )
-    )
-
-
-def _fire_one(late: bool) -> Statement:
-    first = _first_timers(bindparam("partition", type_=Integer()), late).subquery()
-    return _fire_due(first, first, late)
-
-
-def _fire_all(late: bool) -> Statement:
-    first = _first_timers(shard.c.partition, late).lateral()
-    return _fire_due(first, shard.join(first, true()), late, shard.c.partition == any_(_held))
-
-
-_FIRE_ONE = [_fire_one(late) for late in (False, True)]
-_FIRE_ALL = [_fire_all(late) for late in (False, True)]
-
-
-def fire_due(
-    connection: Connection,
-    n: int,
-    partitions: tuple[int, ...],
-    now: datetime,
-    late_before: datetime,
-    size: int,
-) -> int:
-    """Pass ``n`` of those contacts that have no event to be handled: move up to about ``size`` of their runs, each
-    contact's at its earliest instant; those that are late come when nobody else is due. Served by ix_run_due. Returns
-    how many there are.
-
-    Most timers fire on a day on which their contact does nothing. They need no wave: what is due is read from one end
-    of an index, and moved.
-    """
-    parameters = {
-        "n": n,
-        "now": now,
-        "late_before": late_before,
-        "limit": max(1, -(-size // len(partitions))),
-    }
-    for one, every in zip(_FIRE_ONE, _FIRE_ALL, strict=True):
-        if connection.dialect.name == "postgresql":
-            found = every.run(connection, partitions=list(partitions), **parameters).rowcount
-        else:
-            found = sum(
-                one.run(connection, partition=partition, **parameters).rowcount for partition in partitions
-            )
-        if found:
-            return found
-    return 0
-
-
 _WAYS = Statement(select(moving.c.version, moving.c.way).where(moving.c.n == _n).distinct())
 
 
 def ways_taken(connection: Connection, n: int) -> list[tuple[int, int]]:
     """The (version, way) pairs that runs of pass ``n`` came."""
     return [(version, way) for version, way in _WAYS.run(connection, n=n)]
+
+
+_STOOD_ON = Statement(
+    select(run.c.version, run.c.node)
+    .select_from(
+        wave.join(run, and_(run.c.partition == wave.c.partition, run.c.contact == wave.c.contact, ACTIVE))
+    )
+    .where(wave.c.n == _n, wave.c.event.is_not(None))
+    .distinct()
+)
+
+
+def nodes_stood_on(connection: Connection, n: int) -> dict[int, set[int]]:
+    """The nodes at which runs of the contacts with an event in pass ``n`` stand, by version. Served by
+    uq_run_active."""
+    found: dict[int, set[int]] = {}
+    for version, node in _STOOD_ON.run(connection, n=n):
+        found.setdefault(version, set()).add(node)
+    return found
