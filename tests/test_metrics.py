@@ -126,11 +126,13 @@ def test_messages_are_counted_with_what_became_of_them() -> None:
     metrics = Metrics()
     metrics.delivered(Delivered(claimed=5, sent=3, retried=1, unknown=1))
     metrics.recovered(Delivered(unknown=2))
+    metrics.resent(4)
     found = figures(metrics)
     assert found['journeys_messages_handled_total{outcome="sent"}'] == 3
     assert found['journeys_messages_handled_total{outcome="unknown"}'] == 1
     assert found['journeys_messages_handled_total{outcome="failed"}'] == 0
     assert found['journeys_messages_recovered_total{outcome="unknown"}'] == 2
+    assert found["journeys_messages_resent_total"] == 4
 
 
 @pytest.mark.parametrize(

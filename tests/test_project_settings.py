@@ -45,7 +45,8 @@ channels:
 limits: {tick_every: 500s, workers: 2, grace: 1m}
 """,
     )
-    environ = {"DB_PASSWORD": "p@ss/word", "MAIL_USER": "ana", "MAIL_PASSWORD": "m", "CHAT_SECRET": "whsec_x", "PORT": "9464"}
+    environ = {"DB_PASSWORD": "p@ss/word", "MAIL_USER": "ana", "MAIL_PASSWORD": "m", "CHAT_SECRET": "whsec_x"}
+    environ["PORT"] = "9464"
     settings = load_settings(tmp_path, environ)
     assert settings.database_url == "postgresql://shop:p%40ss%2Fword@db.example/shop"
     assert settings.base_url == "https://journeys.shop.example"

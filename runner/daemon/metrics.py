@@ -91,6 +91,11 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self._resent = Counter(
+            "journeys_messages_resent",
+            "Messages that may have arrived and were made ready again, as their topic says.",
+            registry=registry,
+        )
         self._latency = Histogram(
             "journeys_delivery_latency_seconds",
             "From the instant at which a message was let go until the other side had taken it.",
@@ -125,6 +130,10 @@ class Metrics:
     def recovered(self, delivered: Delivered) -> None:
         """What others had left behind was taken up."""
         _count(self._recovered, delivered)
+
+    def resent(self, messages: int) -> None:
+        """So many messages that may have arrived are to be handed over again."""
+        self._resent.inc(messages)
 
     def measured(self, open_channels: Open) -> Open:
         """The same opener, of channels whose handing over is measured."""

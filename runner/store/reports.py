@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, case, func, select
 
 from runner.journey.values import MILLIONTHS
+from runner.store.message_statements import POSSIBLE_DUPLICATE
 from runner.store.tables import (
     LET_GO,
     MessageStatus,
@@ -179,12 +180,13 @@ def message_counts(connection: Connection) -> list[MessageCount]:
 
 
 def message_states(connection: Connection) -> dict[tuple[MessageStatus, str | None], int]:
-    """How many messages are in each state; those that policy blocked by its reason, a word of a closed list. Looks at
-    every message there is, so it is not to be asked all the time."""
+    """How many messages are in each state; by reason where that is a word of ours: those that policy blocked, and
+    those that may have arrived twice. Looks at every message there is, so it is not to be asked all the time."""
     blocked = message.c.status == constant(MessageStatus.BLOCKED.value)
+    twice = message.c.reason == constant(POSSIBLE_DUPLICATE)
     counted = select(
         message.c.status,
-        case((blocked, message.c.reason)).label("why"),
+        case((blocked | twice, message.c.reason)).label("why"),
         func.count().label("messages"),
     ).group_by("status", "why")
     return {(MessageStatus(row.status), row.why): row.messages for row in connection.execute(counted)}
