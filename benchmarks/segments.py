@@ -12,7 +12,7 @@ from functools import partial
 
 from sqlalchemy import text
 
-from benchmarks.harness import KINDS, Figure, analyse, databases, side_by_side
+from benchmarks.harness import KINDS, Figure, Scale, analyse, databases, side_by_side
 from runner.journey.catalog import Catalog
 from runner.journey.project import load_project
 from runner.store.contacts import Identity
@@ -61,8 +61,8 @@ BY_HAND = {
 _SINCE = {"valued": timedelta(), "returning": timedelta(days=90), "lapsed": timedelta(days=30)}
 
 
-def measure(*, quick: bool) -> Iterator[Figure]:
-    size, rounds = (20_000, 3) if quick else (100_000, 5)
+def measure(scale: Scale) -> Iterator[Figure]:
+    size, rounds = scale.of((20_000, 3), (100_000, 5))
     catalog = _catalog()
     for kind in KINDS:
         with databases(kind) as make:

@@ -1,0 +1,113 @@
+"""How long ``journeys check`` takes over a project of 100 journeys, and ``journeys --help``.
+
+The floor of the check is a bare parse of the same files by PyYAML's C loader: every check must read them at least.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import yaml
+
+from benchmarks.harness import Figure, Limit, Scale, side_by_side
+from runner.journey.project import load_project
+from runner.review.check import check_files
+
+JOURNEYS = 100
+CATALOG = """
+attributes:
+  lifetime_value: {type: number}
+  first_name: {type: string, pii: true}
+events:
+  Signed Up: {plan: string}
+  Order Completed: {total: number}
+topics:
+  offers: {title: Offers, opt_in: explicit}
+channels:
+  email: {uses: file, sender: {name: Shop, address: hello@shop.example}}
+"""
+JOURNEY = """
+journey: NAME
+language: 1
+title: From a sign-up to an order
+topic: offers
+trigger: {event: Signed Up, where: event.plan != "free"}
+exit:
+  - {event: Order Completed, where: event.total > 0, reason: bought}
+goal: {event: Order Completed, within: 7d}
+steps:
+  - {id: settle, wait: 1h}
+  - id: value
+    branch:
+      - when: contact.lifetime_value >= 100 and count("Order Completed", within="90d") >= 2
+        name: high
+        steps: [{id: voucher, send: email}]
+      - name: rest
+        else: [{id: nudge, send: email}]
+  - {id: pause, wait: {for: 2d, at: "10:00", days: [mon, tue, wed, thu, fri]}}
+  - {id: last, send: email}
+"""
+_GREETING = "Hello {{ contact.first_name|default('you') }}\n"
+TEMPLATE = f"---\nsubject: {_GREETING}---\n{_GREETING}"
+
+
+def measure(scale: Scale) -> Iterator[Figure]:
+    files = project_files(JOURNEYS)
+    assert not load_project(files).problems, load_project(files).problems
+    took = []
+
+    def check(_round: int) -> int:
+        begun = time.perf_counter()
+        checked = check_files(files)
+        took.append(time.perf_counter() - begun)
+        assert not checked.errors, checked.problems
+        return checked.journeys
+
+    def parse(_round: int) -> int:
+        documents = [text for path, text in files.items() if path.endswith(".yaml")]
+        for document in documents:
+            yaml.load(document, Loader=yaml.CSafeLoader)
+        return JOURNEYS
+
+    sides = side_by_side(check, parse, rounds=scale.of(3, 7))
+    yield sides.row("check", "-", JOURNEYS)
+    yield Limit(
+        name="check",
+        database="-",
+        size=JOURNEYS,
+        measured=statistics.median(took[1:]) * 1e3,
+        unit="ms",
+        limit=1_000,
+    )
+    yield Limit(
+        name="journeys --help",
+        database="-",
+        size=1,
+        measured=statistics.median(_help() for _ in range(scale.of(5, 11))) * 1e3,
+        unit="ms",
+        limit=150,
+    )
+
+
+def project_files(journeys: int) -> dict[str, str]:
+    """A project of so many journeys with three templates each."""
+    files = {"journeys/catalog.yaml": CATALOG}
+    for number in range(journeys):
+        folder = f"journeys/j{number:03}"
+        files[f"{folder}/journey.yaml"] = JOURNEY.replace("NAME", f"j{number:03}")
+        files |= {f"{folder}/{step}.txt": TEMPLATE for step in ("voucher", "nudge", "last")}
+    return files
+
+
+def _help() -> float:
+    begun = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", "from runner.cli import main; main()", "--help"],
+        check=True,
+        capture_output=True,
+    )
+    return time.perf_counter() - begun

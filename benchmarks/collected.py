@@ -1,0 +1,38 @@
+"""Benchmarks with arguments of their own, called as all others are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+
+from benchmarks import advance as advancing
+from benchmarks import delivery as delivering
+from benchmarks.harness import KINDS, Figure, Row, Scale, Sides, databases, spent
+
+ADVANCE_TARGET = 0.8
+
+
+def advance(scale: Scale) -> Iterator[Figure]:
+    """Both ways need runs that are due, so each round has databases of its own."""
+    now = advancing.START + timedelta(hours=1)
+    for kind in KINDS:
+        with databases(kind) as make:
+            for size, rounds in scale.of(((10_000, 2),), ((10_000, 5), (300_000, 1))):
+                pairs = []
+                for number in range(rounds):
+                    took = {}
+                    ways = [advancing.advance_with_engine, advancing.advance_by_hand]
+                    for way in ways if number % 2 else reversed(ways):
+                        database = make()
+                        advancing.fill(database, size)
+                        took[way] = spent(partial(way, database, now), database)
+                        advancing.check(database, size)
+                    pairs.append((took[ways[0]], took[ways[1]]))
+                yield Sides.of(pairs).row("advance", kind, size, ADVANCE_TARGET)
+
+
+def delivery(scale: Scale) -> Iterator[Figure]:
+    for kind in KINDS:
+        for figure in delivering.measure(kind, scale.of(600, 3_000)):
+            yield Row(**figure)

@@ -1,0 +1,112 @@
+"""Whether a contact costs the same in a small store and in a large one, with one journey in force and with 200.
+
+The floor is the engine itself, in the smallest store or with the fewest journeys: a ratio of 1 is flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import text
+
+from benchmarks import advance, wakeup
+from benchmarks.harness import KINDS, Figure, Scale, Sides, Spent, analyse, databases, spent
+from runner.engine.apply import apply_project
+from runner.journey.project import load_project
+from runner.store.database import Database
+from runner.store.types import Instant
+
+DUE = 20_000
+TARGET = 0.8
+OTHER_JOURNEY = """
+journey: NAME
+language: 1
+title: One of many
+topic: offers
+trigger: {event: Signed Up}
+exit:
+  - {when: 'count("Order Completed") >= 5', reason: enough}
+goal: {event: Subscribed, within: 7d}
+steps:
+  - {id: settle, wait: 1h}
+  - {id: order, wait: {event: Subscribed, up_to: 7d}}
+  - {id: pause, wait: 2h}
+"""
+
+
+def measure(scale: Scale) -> Iterator[Figure]:
+    for kind in KINDS:
+        with databases(kind) as make:
+            sizes = scale.of((DUE, 100_000), (DUE, 300_000), (DUE, 300_000, 3_000_000))
+            rounds = scale.of(1, 2)
+            for name, some in (("flat, 20,000 due of so many", True), ("flat, all due", False)):
+                filled = partial(_stored, make, some)
+                yield from _beside_the_first(name, kind, sizes, rounds, partial(_advance, filled))
+            numbers = scale.of((1, 50), (1, 200))
+            yield from _beside_the_first(
+                "flat, journeys in force", kind, numbers, rounds, partial(_wake, make)
+            )
+
+
+def _beside_the_first(
+    name: str, kind: str, sizes: tuple[int, ...], rounds: int, work: Callable[[int], Spent]
+) -> Iterator[Figure]:
+    found = [[work(size) for size in sizes] for _ in range(rounds)]
+    for place, size in enumerate(sizes[1:], start=1):
+        pairs = [(of_round[place], of_round[0]) for of_round in found]
+        yield Sides.of(pairs).row(name, kind, size, TARGET)
+
+
+def _advance(filled: Callable[[int], Database], size: int) -> Spent:
+    database = filled(size)
+    now = advance.START + timedelta(hours=1)
+    took = spent(partial(advance.advance_with_engine, database, now), database)
+    _forget(database)
+    return took
+
+
+def _stored(make: Callable[[], Database], some: bool, size: int) -> Database:
+    """A store of ``size`` runs, of which all are due an hour after the start, or only ``DUE``, spread evenly."""
+    database = make()
+    advance.fill(database, size)
+    if some and size > DUE:
+        with database.begin() as connection:
+            connection.execute(
+                text("UPDATE run SET due_at = :later, next_at = :later WHERE contact % :every <> 0")
+                .columns()
+                .bindparams(later=_bound(database, advance.START + timedelta(days=3)), every=size // DUE)
+            )
+        analyse(database)
+    return database
+
+
+def _bound(database: Database, instant: datetime) -> object:
+    return Instant().process_bind_param(instant, database.engine.dialect)
+
+
+def _wake(make: Callable[[], Database], journeys: int) -> Spent:
+    """Events wake the runs of one journey, with so many in force."""
+    database = make()
+    files = {"journeys/catalog.yaml": wakeup.CATALOG.replace("topics:", "  Subscribed: {}\ntopics:")}
+    files["journeys/bench/journey.yaml"] = wakeup.JOURNEY
+    for number in range(1, journeys):
+        name = f"other{number:03}"
+        files[f"journeys/{name}/journey.yaml"] = OTHER_JOURNEY.replace("NAME", name)
+    project = load_project(files)
+    assert not project.problems, project.problems
+    apply_project(database, project, now=wakeup.START, author="bench", git_commit=None)
+    wakeup.fill(database, DUE)
+    took = spent(partial(wakeup.wake_with_engine, database), database)
+    wakeup.check(database, DUE)
+    _forget(database)
+    return took
+
+
+def _forget(database: Database) -> None:
+    """Free the room that it takes on disk: the next one is larger."""
+    with database.begin() as connection:
+        if database.dialect == "postgresql":
+            connection.execute(text("TRUNCATE contact, consent, run, event, message, step_log"))
+    database.close()
