@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,12 +17,14 @@ from runner.cli.opening import declared_channels, opener
 from runner.cli.options import project_option, want_deployment
 
 if TYPE_CHECKING:
+    from runner.daemon.daemon import Pulse
     from runner.daemon.once import Lived
     from runner.engine.versions import Versions
     from runner.settings import Settings
     from runner.store.database import Database
 
 
+SECOND = timedelta(seconds=1)
 LAST_YEAR = 9000
 """Waits that begin in virtual time must end before the year 10000."""
 
@@ -102,6 +104,14 @@ Examples:
     help="How long a runner that gives no sign of life may hold a message.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Deliver in so many processes of their own, each over limits.workers connections; 1 is within the runner.",
+)
+@click.option("--deliver-for-runner", "for_runner", is_flag=True, hidden=True)
+@click.option(
     "--listen",
     metavar="HOST:PORT",
     help="Answer /health, /ready and /metrics here, instead of at listen of journeys.yaml; for the daemon alone.",
@@ -119,6 +129,8 @@ def command(
     stretch: tuple[datetime, datetime] | None,
     interval: timedelta | None,
     lease: timedelta,
+    workers: int,
+    for_runner: bool,
     listen: str | None,
     log_format: str,
 ) -> int:
@@ -129,6 +141,8 @@ def command(
     """
     if once and stretch:
         raise click.UsageError("--once and --virtual exclude each other.")
+    if workers > 1 and (once or stretch):
+        raise click.UsageError("--workers is for the daemon alone.")
     want_deployment(project)
     from runner.daemon.log import LogFormat, log_to_stderr
     from runner.settings import load_settings
@@ -143,30 +157,79 @@ def command(
         _refuse_real_messages_after_virtual_time(database, settings)
         if once:
             return _once(database, settings)
-        return _daemon(database, replace(settings, listen=listen or settings.listen), interval, lease)
+        if for_runner:
+            return _worker(database, settings, interval, lease)
+        pulse = _pulse(settings, interval, lease)
+        command = _worker_command(project, pulse, log_format) if workers > 1 else ()
+        return _daemon(database, replace(settings, listen=listen or settings.listen), pulse, command, workers)
     finally:
         database.close()
 
 
-def _daemon(database: Database, settings: Settings, interval: timedelta | None, lease: timedelta) -> int:
-    from runner.daemon.daemon import Daemon, Pulse
+def _pulse(settings: Settings, interval: timedelta | None, lease: timedelta) -> Pulse:
+    from runner.daemon.daemon import Pulse
+
+    limits = settings.limits
+    return Pulse(every=interval or limits.tick_every, grace=limits.grace, lease=lease, workers=limits.workers)
+
+
+def _daemon(
+    database: Database, settings: Settings, pulse: Pulse, worker_command: Sequence[str], workers: int
+) -> int:
+    """The daemon; where there is a ``worker_command``, so many processes of it deliver instead of the daemon itself."""
+    from runner.daemon.daemon import Daemon
     from runner.daemon.metrics import Metrics
     from runner.daemon.observed import observed
     from runner.daemon.process import stopping_on_signals
+    from runner.daemon.workers import kept
 
-    limits = settings.limits
-    pulse = Pulse(
-        every=interval or limits.tick_every, grace=limits.grace, lease=lease, workers=limits.workers
-    )
+    _refuse_channels_that_cannot_be_opened(database, settings)
     metrics = Metrics()
-    daemon = Daemon(database, metrics.measured(opener(settings)), pulse, metrics=metrics)
+    own = replace(pulse, workers=0) if worker_command else pulse
+    daemon = Daemon(database, metrics.measured(opener(settings)), own, metrics=metrics)
     with stopping_on_signals(daemon), observed(daemon, database, metrics, settings.listen, os.environ):
+        if worker_command:
+            with kept(worker_command, workers, grace=pulse.grace, stopping=lambda: daemon.stopping):
+                code = daemon.run()
+        else:
+            code = daemon.run()
+    return _ended(code)
+
+
+def _worker(database: Database, settings: Settings, interval: timedelta | None, lease: timedelta) -> int:
+    """A process that only delivers, for as long as the runner that started it holds the other end of standard input."""
+    from runner.daemon.daemon import Daemon
+    from runner.daemon.process import stopping_on_signals
+    from runner.daemon.workers import follow
+
+    daemon = Daemon(database, opener(settings), replace(_pulse(settings, interval, lease), ticks=False))
+    with stopping_on_signals(daemon):
+        follow(sys.stdin.buffer, daemon.stop)
         code = daemon.run()
+    return _ended(code)
+
+
+def _worker_command(project: Path, pulse: Pulse, log_format: str) -> Sequence[str]:
+    # Lengths of time are whole seconds wherever they may be written.
+    program = (sys.executable, "-c", "from runner.cli import main; main()", "run", "--deliver-for-runner")
+    times = ("--interval", f"{pulse.every // SECOND}s", "--lease", f"{pulse.lease // SECOND}s")
+    return (*program, "--project", str(project), *times, "--log-format", log_format)
+
+
+def _ended(code: int) -> int:
     if code:
         # A thread hangs in a call to the outside; Python would wait for it for ever.
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _refuse_channels_that_cannot_be_opened(database: Database, settings: Settings) -> None:
+    """Raise JourneysError at the start where a channel's options are wrong, such as a key that cannot be read."""
+    from runner.daemon.opened import close
+    from runner.engine.versions import load_versions
+
+    close(opener(settings)(load_versions(database)))
 
 
 def _once(database: Database, settings: Settings) -> int:

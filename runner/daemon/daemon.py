@@ -22,6 +22,7 @@ from runner.clock import utc_now
 from runner.daemon.metrics import Metrics
 from runner.daemon.opened import Open, close
 from runner.daemon.stage import Stage
+from runner.engine.commits import Commits
 from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
 from runner.engine.doubt import resend_unknown
 from runner.engine.poison import tick_past_poison
@@ -44,12 +45,13 @@ WORKER_BATCH = 200
 class Pulse:
     """How the daemon keeps time. ``every``: how often each stage looks for work; ``grace``: how long it may finish what
     is being sent when told to stop; ``lease``: how long a message is held without a sign of life; ``workers``: how many
-    deliver at a time."""
+    deliver at a time, none where other processes do; ``ticks``: whether it does anything beside delivering."""
 
     every: timedelta = timedelta(seconds=1)
     grace: timedelta = timedelta(seconds=30)
     lease: timedelta = LEASE
     workers: int = 1
+    ticks: bool = True
 
 
 @dataclass(kw_only=True)
@@ -88,14 +90,13 @@ class Daemon:
         # Channels are used by one thread at a time; recovery has a worker, and so connections, of its own.
         self._workers = [_Worker(name=f"{os.getpid()}/{n + 1}") for n in range(pulse.workers)]
         self._keeper = _Worker(name=f"{os.getpid()}/keeper")
-        self.stages: Sequence[Stage] = (
-            Stage("tick", self._tick, self._stopping, pulse.every),
-            *(
-                Stage(f"deliver {w.name}", self._deliverer(w), self._stopping, pulse.every)
-                for w in self._workers
-            ),
-            Stage("housekeeping", self._keep_house, self._stopping, pulse.lease / 4),
-        )
+        self._commits = Commits(database)
+        delivering = [
+            Stage(f"deliver {w.name}", self._deliverer(w), self._stopping, pulse.every) for w in self._workers
+        ]
+        tick = Stage("tick", self._tick, self._stopping, pulse.every)
+        housekeeping = Stage("housekeeping", self._keep_house, self._stopping, pulse.lease / 4)
+        self.stages: Sequence[Stage] = (tick, *delivering, housekeeping) if pulse.ticks else delivering
 
     @property
     def stopping(self) -> bool:
@@ -199,6 +200,7 @@ class Daemon:
                 clock=self._clock,
                 stopping=self._stopping.is_set,
                 unrecorded=worker.unrecorded,
+                commits=self._commits,
             )
             self._metrics.delivered(delivered)
             if delivered.claimed:
@@ -213,7 +215,7 @@ class Daemon:
         self._metrics.recovered(recovered)
         if recovered != Delivered():
             logger.warning("recovered", extra=_counts(recovered))
-        resend_unknown(self._database, versions, now)
+        self._metrics.resent(resend_unknown(self._database, versions, now))
         return False
 
     def _channels_of(self, worker: _Worker, versions: Versions) -> Mapping[str, Channel]:
