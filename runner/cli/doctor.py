@@ -191,7 +191,7 @@ def _disks(settings: Settings | None, address: str) -> Iterator[Disk]:
     from shutil import disk_usage
 
     from runner.insight.examined import Disk
-    from runner.store.database import file_of
+    from runner.store.address import file_of
 
     file = file_of(address)
     if file is not None:

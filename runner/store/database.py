@@ -30,11 +30,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.selectable import GenerativeSelect, Join
 
 from runner.problem import JourneysError
 from runner.store import functions, migrations, tables
+from runner.store.address import cannot_be_opened, in_memory, options_fit, parsed_url, shown, told
 from runner.store.migrations import Standing
 from runner.store.statistics import tell_planner
 from runner.store.types import instant_of
@@ -105,7 +106,7 @@ class Database:
         only when the database is made. Raises JourneysError where the database cannot be reached, was
         contracted by a newer version, or was made with another number of partitions than the one asked for.
         """
-        parsed = _parsed(url)
+        parsed = parsed_url(url)
         engine = _engine(parsed)
         try:
             _make_folder(parsed)
@@ -113,7 +114,7 @@ class Database:
             deployment = _as_it_is(engine) or _made(engine, partitions)
         except (DBAPIError, OSError) as error:
             engine.dispose()
-            raise _cannot_be_opened(parsed, error) from error
+            raise cannot_be_opened(parsed, error) from error
         except BaseException:
             engine.dispose()
             raise
@@ -129,9 +130,9 @@ class Database:
     def find(cls, url: str) -> Database | None:
         """The same, but None, and nothing made, where there is no database of ours at ``url`` yet. One of an
         older version is migrated. Raises what ``open`` raises."""
-        parsed = _parsed(url)
+        parsed = parsed_url(url)
         if parsed.drivername == "sqlite":
-            found = _in_memory(parsed) or Path(str(parsed.database)).exists()
+            found = in_memory(parsed) or Path(str(parsed.database)).exists()
             return cls.open(url) if found else None
         engine = _engine(parsed)
         try:
@@ -139,7 +140,7 @@ class Database:
             with engine.connect() as connection:
                 found = migrations.revision_of(connection) is not None
         except DBAPIError as error:
-            raise _cannot_be_opened(parsed, error) from error
+            raise cannot_be_opened(parsed, error) from error
         finally:
             engine.dispose()
         return cls.open(url) if found else None
@@ -148,9 +149,9 @@ class Database:
     def as_found(cls, url: str) -> Found:
         """The database at ``url`` as it is: nothing is made or migrated. Raises JourneysError where it cannot be
         reached."""
-        parsed = _parsed(url)
+        parsed = parsed_url(url)
         if parsed.drivername == "sqlite" and not Path(str(parsed.database)).exists():
-            return Found(standing=Standing.EMPTY, name=_shown(parsed))
+            return Found(standing=Standing.EMPTY, name=shown(parsed))
         engine = _engine(parsed)
         try:
             _reach(engine)
@@ -160,11 +161,11 @@ class Database:
             deployment = _as_it_is(engine)
         except DBAPIError as error:
             engine.dispose()
-            raise _cannot_be_opened(parsed, error) from error
+            raise cannot_be_opened(parsed, error) from error
         if deployment is None:
             engine.dispose()
         database = None if deployment is None else cls(engine, deployment)
-        return Found(standing=standing, name=_shown(parsed), database=database, too_new=why)
+        return Found(standing=standing, name=shown(parsed), database=database, too_new=why)
 
     @classmethod
     @contextmanager
@@ -184,7 +185,7 @@ class Database:
                 engine.dispose()
             return
         schema = f"scratch_{secrets.token_hex(8)}"
-        parsed = _parsed(url)
+        parsed = parsed_url(url)
         if parsed.drivername == "sqlite":
             raise JourneysError(
                 "a schema of its own needs PostgreSQL; write postgresql://user@host:port/name"
@@ -197,11 +198,11 @@ class Database:
                     connection.execute(text(f"CREATE SCHEMA {schema}"))
                 database = cls(engine, _create(engine, partitions, key))
             except DBAPIError as error:
-                raise _cannot_be_opened(parsed, error) from error
+                raise cannot_be_opened(parsed, error) from error
             try:
                 yield database
             finally:
-                with _told(engine), engine.begin() as connection:
+                with told(engine), engine.begin() as connection:
                     connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
         finally:
             engine.dispose()
@@ -212,13 +213,13 @@ class Database:
 
         Raises JourneysError where the database is locked, full, or no longer there.
         """
-        with _told(self.engine), self.engine.connect() as connection, connection.begin():
+        with told(self.engine), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, all of it at one state of the database. Raises what ``begin`` raises."""
-        with _told(self.engine), self.engine.connect() as connection:
+        with told(self.engine), self.engine.connect() as connection:
             reading = connection.execution_options(**_READING[self.dialect])
             with reading.begin():
                 yield reading
@@ -245,101 +246,14 @@ _READING: dict[str, dict[str, Any]] = {
 }
 
 
-_SQLITE_TROUBLE = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-"""What befalls SQLite from outside. Its other errors are mistakes of ours."""
-
-
-_PROGRAM_LIMIT = "54"
-"""The class of PostgreSQL's errors about values that are too large for it, such as for an index: psycopg counts them
-among the errors of operation, but they come from what was written."""
-
-
-def _from_outside(error: DBAPIError) -> bool:
-    """Whether an error comes from the state of the database and not from the statement."""
-    if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_TROUBLE
-    if (getattr(error.orig, "sqlstate", None) or "").startswith(_PROGRAM_LIMIT):
-        return False
-    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-
-
-@contextmanager
-def _told(engine: Engine) -> Iterator[None]:
-    """Raise JourneysError for what befell the database: the user can mend that."""
-    try:
-        yield
-    except DBAPIError as error:
-        if not _from_outside(error):
-            raise
-        raise JourneysError(
-            f"the database {_shown(engine.url)} failed: {str(error.orig).strip()};"
-            " what was not committed is undone; see to it and try again"
-        ) from error
-
-
-@contextmanager
-def _options_fit(url: URL) -> Iterator[None]:
-    """Raise JourneysError for options of the URL that the driver refuses."""
-    try:
-        yield
-    except (TypeError, ValueError, ArgumentError):
-        raise JourneysError(
-            f"the database {_shown(url)} cannot be opened: its URL has an option that is not valid"
-        ) from None
-
-
 def _reach(engine: Engine) -> None:
     """Connect once. Raises DBAPIError, and JourneysError for options of the URL that the driver refuses."""
-    with _options_fit(engine.url):
+    with options_fit(engine.url):
         engine.connect().close()
 
 
-def _cannot_be_opened(url: URL, error: DBAPIError | OSError) -> JourneysError:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return JourneysError(f"the database {_shown(url)} cannot be opened: {str(cause).strip()}")
-
-
-def _shown(url: URL) -> str:
-    """The URL for people to read: without the password, and without options, which may hold one."""
-    return url.set(query={}).render_as_string()
-
-
-def file_of(url: str) -> Path | None:
-    """The file of a SQLite database; None for one in memory or on a server. Raises what ``open`` raises of the URL."""
-    parsed = _parsed(url)
-    is_file = parsed.drivername == "sqlite" and not _in_memory(parsed)
-    return Path(str(parsed.database)).absolute() if is_file else None
-
-
-def _parsed(url: str) -> URL:
-    """The URL with its driver. Raises JourneysError for what is no URL of a database that we know."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        # Neither the text nor the cause is shown: a part of it may be a password.
-        raise JourneysError(
-            "this is not a database URL; write sqlite:////path or postgresql://user@host:port/name"
-        ) from None
-    if parsed.drivername in ("postgresql", "postgres"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise JourneysError(f"{parsed.drivername} is not supported; write sqlite:////path or postgresql://…")
-    return parsed
-
-
 def _engine(url: URL, *, schema: str | None = None) -> Engine:
-    with _options_fit(url):
+    with options_fit(url):
         return _sqlite_engine(url) if url.drivername == "sqlite" else _postgresql_engine(url, schema)
 
 
@@ -351,19 +265,15 @@ def write_json(value: object) -> str:
     return _ENCODER.encode(value)
 
 
-def _in_memory(url: URL) -> bool:
-    return url.database in (None, "", ":memory:")
-
-
 def _make_folder(url: URL) -> None:
     """Make the folder in which a SQLite file is to lie. Raises OSError where that cannot be done."""
-    if url.drivername == "sqlite" and not _in_memory(url):
+    if url.drivername == "sqlite" and not in_memory(url):
         Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    in_memory = _in_memory(url)
-    options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
+    of_memory = in_memory(url)
+    options: dict[str, Any] = {"poolclass": StaticPool} if of_memory else {}
     engine = create_engine(
         url,
         json_serializer=write_json,
@@ -383,7 +293,7 @@ def _sqlite_engine(url: URL) -> Engine:
         # The driver would begin transactions by its own rules; `begun` below does it by ours.
         connection.isolation_level = None
         # FULL: what was committed before a message was handed over must still be there after a loss of power.
-        pragmas = ["synchronous = OFF"] if in_memory else ["journal_mode = WAL", "synchronous = FULL"]
+        pragmas = ["synchronous = OFF"] if of_memory else ["journal_mode = WAL", "synchronous = FULL"]
         for pragma in (*pragmas, "foreign_keys = ON", "temp_store = MEMORY", "cache_size = -65536"):
             connection.execute(f"PRAGMA {pragma}")
         functions.register(connection)
