@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
 )
 
+from runner.store.held import hold
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, event, run, shard
 from runner.store.types import Instant, constant
@@ -102,6 +103,14 @@ def hold_partitions(
 
     With ``most`` 1 the statement names its one partition by equality.
     """
+    held = _lock(connection, found, now, size, most)
+    hold(connection, held, alone=most == 1)
+    return held
+
+
+def _lock(
+    connection: Connection, found: Sequence[int], now: datetime, size: int, most: int | None
+) -> tuple[int, ...]:
     if connection.dialect.name != "postgresql":
         return tuple(found[:most])
     if most == 1:
@@ -112,8 +121,8 @@ def hold_partitions(
     wanted = _enough(connection, found, now, size)
     limit = wanted if most is None else min(wanted, most)
     # `found` is in turn already: what comes before its first is what has had its turn.
-    held = _LOCK_SOME.run(connection, partitions=list(found), after=found[0] - 1, limit=limit)
-    return tuple(held.scalars())
+    locked = _LOCK_SOME.run(connection, partitions=list(found), after=found[0] - 1, limit=limit)
+    return tuple(locked.scalars())
 
 
 def _enough(connection: Connection, found: Sequence[int], now: datetime, size: int) -> int:

@@ -10,6 +10,8 @@ from sqlalchemy import CursorResult, Dialect
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from runner.store.held import HELD, alone, value_of_held
+
 
 class Statement:
     """A SQLAlchemy construct compiled at its first use, once a dialect.
@@ -21,20 +23,24 @@ class Statement:
 
     def __init__(self, construct: Executable) -> None:
         self._construct = construct
-        self._compiled: dict[str, SQLCompiler] = {}
+        self._compiled: dict[tuple[str, bool], SQLCompiler] = {}
 
-    def compiled(self, dialect: Dialect) -> SQLCompiler:
-        """The SQL text and its parameters, for tests that read plans as well as for running."""
-        compiled = self._compiled.get(dialect.name)
+    def compiled(self, dialect: Dialect, *, alone: bool = False) -> SQLCompiler:
+        """The SQL text and its parameters, for tests that read plans as well as for running. ``alone``: it names the
+        partition that it works on by equality."""
+        compiled = self._compiled.get((dialect.name, alone))
         if compiled is None:
-            made = self._construct.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+            words = {"render_postcompile": True, "alone": alone}
+            made = self._construct.compile(dialect=dialect, compile_kwargs=words)  # type: ignore[attr-defined]
             assert isinstance(made, SQLCompiler)
-            compiled = self._compiled[dialect.name] = made
+            compiled = self._compiled[dialect.name, alone] = made
         return compiled
 
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
         """Execute with ``parameters``; names that the statement does not use are ignored."""
-        compiled = self.compiled(connection.dialect)
+        compiled = self.compiled(connection.dialect, alone=alone(connection))
+        if HELD in compiled.binds:
+            parameters[HELD] = value_of_held(connection)
         values = compiled.construct_params(parameters, escape_names=False)
         processors = compiled._bind_processors
         for name, process in processors.items():

@@ -30,13 +30,12 @@ from runner.journey.graph import Node
 from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
-    PASS,
     ProgramSql,
     came,
     of_run,
 )
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.working import moving, way
+from runner.store.passes.working import PASS, in_pass, moving, way
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, run, step_log
 from runner.store.types import constant
@@ -132,7 +131,7 @@ _LOG = Statement(
         )
         .select_from(
             way.join(
-                moving, and_(moving.c.n == PASS, moving.c.version == way.c.version, moving.c.way == way.c.way)
+                moving, and_(in_pass(moving), moving.c.version == way.c.version, moving.c.way == way.c.way)
             )
         )
         .where(way.c.version == bindparam("version", type_=Integer())),

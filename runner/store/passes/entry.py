@@ -31,9 +31,9 @@ from sqlalchemy import (
 from runner.journey.duration import Duration
 from runner.journey.model import Again, Journey, Reentry
 from runner.store.passes.exits import into_leaving
-from runner.store.passes.program import PASS, WAVE_CONTACT, WAVE_EVENT, ProgramSql
+from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.working import entering, moving, wave
+from runner.store.passes.working import PASS, entering, in_pass, moving, wave
 from runner.store.predicates import predicate, text_value
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, event, run
@@ -94,7 +94,7 @@ def trigger(
                 )
                 .select_from(wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT).outerjoin(on, active))
                 .where(
-                    wave.c.n == PASS,
+                    in_pass(wave),
                     wave.c.name.in_([literal(found.event) for found in journey.triggers]),
                     event.c.received_at >= _SINCE,
                     wave.c.at >= _EVENT_FLOOR,
@@ -133,7 +133,7 @@ def _may_enter(journey: Journey, on: Any, per: ColumnElement[str]) -> ColumnElem
 
 
 def _entering(sql: ProgramSql) -> Any:
-    return and_(entering.c.n == PASS, entering.c.version == constant(sql.version))
+    return and_(in_pass(entering), entering.c.version == constant(sql.version))
 
 
 _RUN_ON = and_(

@@ -19,10 +19,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from runner.store.held import held
 from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
-    PASS,
     WAVE_CONTACT,
     WAVE_RUN,
     ProgramSql,
@@ -32,7 +32,7 @@ from runner.store.passes.program import (
 )
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
-from runner.store.passes.working import leaving, moving, wave
+from runner.store.passes.working import in_pass, leaving, moving, wave
 from runner.store.predicates import next_turn, predicate
 from runner.store.statement import Statement
 from runner.store.tables import MessageStatus, RunStatus, contact, conversion, message, run
@@ -75,7 +75,7 @@ def exit_on_event(sql: ProgramSql, connection: Connection, n: int, stage: int) -
                     *(rule.where for rule in rules),
                 )
             )
-            .where(wave.c.n == PASS, wave.c.event.is_not(None))
+            .where(in_pass(wave), wave.c.event.is_not(None))
             .suffix_with("OFFSET 0", dialect="postgresql")
             .subquery()
         )
@@ -113,7 +113,7 @@ def exit_on_condition_after_event(sql: ProgramSql, connection: Connection, n: in
                     run, and_(WAVE_RUN, run.c.version == constant(sql.version))
                 )
             )
-            .where(wave.c.n == PASS, wave.c.event.is_not(None))
+            .where(in_pass(wave), wave.c.event.is_not(None))
             .suffix_with("OFFSET 0", dialect="postgresql")
             .subquery()
         )
@@ -141,7 +141,7 @@ def exit_on_condition(
             .where(
                 came(sql, [way.number for way in sql.ways.behind(behind)])
                 if behind is not None
-                else and_(moving.c.n == PASS, moving.c.version == constant(sql.version)),
+                else and_(in_pass(moving), moving.c.version == constant(sql.version)),
             )
             .suffix_with("OFFSET 0", dialect="postgresql")
             .subquery()
@@ -164,7 +164,7 @@ def exit_on_goal(sql: ProgramSql, connection: Connection, n: int, stage: int) ->
                     and_(WAVE_RUN, run.c.journey == literal(sql.program.journey.name)),
                 ).join(conversion, and_(of_run_and_event))
             )
-            .where(wave.c.n == PASS, wave.c.event.is_not(None)),
+            .where(in_pass(wave), wave.c.event.is_not(None)),
         )
 
     of_run_and_event = and_(
@@ -188,7 +188,7 @@ _END = Statement(
         review_at=None,
         next_at=None,
     )
-    .where(leaving.c.stage == _STAGE, of_run(leaving), ACTIVE)
+    .where(leaving.c.stage == _STAGE, held(leaving.c.partition), of_run(leaving), ACTIVE)
 )
 _CANCEL = Statement(
     update(message)
@@ -200,6 +200,7 @@ _CANCEL = Statement(
     )
     .where(
         leaving.c.stage == _STAGE,
+        held(leaving.c.partition),
         message.c.partition == leaving.c.partition,
         message.c.contact == leaving.c.contact,
         message.c.run == leaving.c.run,
@@ -244,7 +245,7 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
             rows = wave.join(contact, WAVE_CONTACT).join(
                 run, and_(WAVE_RUN, run.c.version == constant(sql.version))
             )
-            wanted = and_(wave.c.n == PASS, wave.c.event.is_not(None))
+            wanted = and_(in_pass(wave), wave.c.event.is_not(None))
         else:
             source = moving
             rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)

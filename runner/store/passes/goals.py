@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, and_, func, insert, literal, null, select
 
-from runner.store.passes.program import PASS, ProgramSql, of_run
-from runner.store.passes.working import wave
+from runner.store.passes.program import ProgramSql, of_run
+from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import millionths, predicate
 from runner.store.statement import Statement
 from runner.store.tables import LET_GO, contact, conversion, event, message, run
@@ -48,7 +48,7 @@ def count_goals(sql: ProgramSql, connection: Connection, n: int) -> int:
                 )
             )
             .where(
-                wave.c.n == PASS,
+                in_pass(wave),
                 wave.c.name == literal(goal.event),
                 message.c.journey == literal(sql.program.journey.name),
                 message.c.status.in_([constant(status.value) for status in LET_GO]),

@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Integer, and_, bindparam, func, literal
+from sqlalchemy import ColumnElement, FromClause, and_, func, literal
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Program
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import Ways
-from runner.store.passes.working import moving, wave
+from runner.store.passes.working import in_pass, moving, wave
 from runner.store.predicates import Row
 from runner.store.statement import Statement
 from runner.store.tables import contact, event, run
 from runner.store.types import ByCodePoint, constant
-
-PASS = bindparam("n", type_=Integer())
 
 WAVE_EVENT = and_(
     event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
@@ -104,7 +102,7 @@ class ProgramSql:
 def came(sql: ProgramSql, ways: Sequence[int]) -> ColumnElement[bool]:
     """The rows of ``moving`` that came one of these ways in the pass."""
     return and_(
-        moving.c.n == PASS,
+        in_pass(moving),
         moving.c.version == constant(sql.version),
         moving.c.way.in_([constant(way) for way in ways]),
     )

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Integer,
     Table,
     Text,
     and_,
@@ -25,19 +24,18 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED, OWN_FIELDS
-from runner.store.passes.working import moving, wave
+from runner.store.passes.working import in_pass, moving, wave
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, consent, consent_log, contact, event, zone_offset
 from runner.store.types import Json, constant, json_has, json_member, json_merged, json_text, json_without
 from runner.store.zones import ensure_zones, known_zone
 
-_n = bindparam("n", type_=Integer())
 _wave_event = and_(
     event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
 )
 
 _HANDLED = Statement(
-    update(event).values(pending=False).where(wave.c.n == _n, wave.c.event.is_not(None), _wave_event)
+    update(event).values(pending=False).where(in_pass(wave), wave.c.event.is_not(None), _wave_event)
 )
 
 
@@ -71,7 +69,7 @@ _IDENTIFY = Statement(
         }
     )
     .where(
-        wave.c.n == _n,
+        in_pass(wave),
         wave.c.name == literal_column(f"'{IDENTIFIED}'"),
         _wave_event,
         contact.c.partition == wave.c.partition,
@@ -94,7 +92,7 @@ _state = case(
     else_=constant(ConsentState.WITHDRAWN.value),
 )
 _is_consent = and_(
-    wave.c.n == _n,
+    in_pass(wave),
     wave.c.name.in_([literal_column(f"'{CONSENT_GRANTED}'"), literal_column(f"'{CONSENT_WITHDRAWN}'")]),
     _topic.is_not(None),
 )
@@ -168,7 +166,7 @@ def _zones(rows: Table) -> Statement:
             rows.join(contact, and_(contact.c.partition == rows.c.partition, contact.c.id == rows.c.contact))
         )
         .where(
-            rows.c.n == _n,
+            in_pass(rows),
             contact.c.timezone.is_not(None),
             ~exists(select(literal_column("1")).where(zone_offset.c.zone == contact.c.timezone)),
         )
@@ -181,7 +179,7 @@ def _forget_zone(rows: Table) -> Statement:
         update(contact)
         .values(timezone=None)
         .where(
-            rows.c.n == _n,
+            in_pass(rows),
             contact.c.partition == rows.c.partition,
             contact.c.id == rows.c.contact,
             contact.c.timezone == bindparam("zone", type_=Text()),

@@ -6,14 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Connection,
     Integer,
     Select,
-    SmallInteger,
     and_,
-    any_,
     bindparam,
     case,
     except_,
@@ -26,8 +23,9 @@ from sqlalchemy import (
     true,
 )
 
+from runner.store.held import held
 from runner.store.passes.ways import LOOKED_AT
-from runner.store.passes.working import moving, timer, wave
+from runner.store.passes.working import PASS, in_pass, moving, timer, wave
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant, shifted
@@ -58,19 +56,16 @@ def _begin(found: Select[Any]) -> Statement:
     )
 
 
-_held = bindparam("partitions", type_=ARRAY(SmallInteger))
 _BEGIN_ONE = _begin(_first_due(bindparam("partition", type_=Integer())))
 _lateral = _first_due(shard.c.partition).lateral()
-_BEGIN_ALL = _begin(
-    select(_lateral).select_from(shard.join(_lateral, true())).where(shard.c.partition == any_(_held))
-)
+_BEGIN_ALL = _begin(select(_lateral).select_from(shard.join(_lateral, true())).where(held(shard.c.partition)))
 
 
-def _begin_more(held: ColumnElement[bool]) -> Statement:
+def _begin_more(ours: ColumnElement[bool]) -> Statement:
     """The contacts behind those of pass 0: each counts once here, however many events it has."""
     waiting = (
         select(event.c.partition, event.c.contact)
-        .where(held, event.c.pending, event.c.at <= _now)
+        .where(ours, event.c.pending, event.c.at <= _now)
         .group_by(event.c.partition, event.c.contact)
         .order_by(func.min(event.c.at))
         .limit(_limit)
@@ -78,7 +73,7 @@ def _begin_more(held: ColumnElement[bool]) -> Statement:
     )
     others = except_(
         select(waiting.c.partition, waiting.c.contact),
-        select(wave.c.partition, wave.c.contact).where(wave.c.n == 0),
+        select(wave.c.partition, wave.c.contact).where(wave.c.n == 0, held(wave.c.partition)),
     ).subquery()
     return Statement(
         insert(wave).from_select(
@@ -88,7 +83,7 @@ def _begin_more(held: ColumnElement[bool]) -> Statement:
 
 
 _MORE_OF_ONE = _begin_more(event.c.partition == bindparam("partition", type_=Integer()))
-_MORE_OF_ALL = _begin_more(event.c.partition == any_(_held))
+_MORE_OF_ALL = _begin_more(held(event.c.partition))
 FEW = 20
 """A batch with less than one in so many of the contacts that it has room for is looked at again: a storm on one contact
 may stand before the rest."""
@@ -101,10 +96,9 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
     """
     share = max(1, -(-size // len(partitions)))
     if connection.dialect.name == "postgresql":
-        held = list(partitions)
-        found = _BEGIN_ALL.run(connection, partitions=held, now=now, limit=share).rowcount
+        found = _BEGIN_ALL.run(connection, now=now, limit=share).rowcount
         if found * FEW < size:
-            found += _MORE_OF_ALL.run(connection, partitions=held, now=now, limit=size).rowcount
+            found += _MORE_OF_ALL.run(connection, now=now, limit=size).rowcount
         return found
     found = sum(
         _BEGIN_ONE.run(connection, partition=partition, now=now, limit=share).rowcount
@@ -118,7 +112,6 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
     return found
 
 
-_n = bindparam("n", type_=Integer())
 # What is overdue counts as due just after now, behind everything else that has come by now.
 _after_now = shifted(_now, literal_column("1"))
 _first_timer = select(func.min(case((run.c.next_at < _late_before, _after_now), else_=run.c.next_at))).where(
@@ -167,7 +160,7 @@ def _take(dialect: str) -> Statement:
             first.c.at.label("event_at"),
         )
         .select_from(joined)
-        .where(wave.c.n == _n - 1)
+        .where(wave.c.n == PASS - 1, held(wave.c.partition))
         .cte()
         .prefix_with("MATERIALIZED")  # or its columns would be computed anew at each mention below
     )
@@ -178,7 +171,7 @@ def _take(dialect: str) -> Statement:
         insert(wave).from_select(
             ["n", "partition", "contact", "at", "late", "event", "name"],
             select(
-                _n,
+                PASS,
                 pending.c.partition,
                 pending.c.contact,
                 case((late, _now), (timer_first, pending.c.timer_at), else_=pending.c.event_at),
@@ -203,7 +196,7 @@ def take(connection: Connection, n: int, now: datetime, late_before: datetime) -
     return statement.run(connection, n=n, now=now, late_before=late_before).rowcount
 
 
-_SUMMARY = Statement(select(wave.c.name, func.count()).where(wave.c.n == _n).group_by(wave.c.name))
+_SUMMARY = Statement(select(wave.c.name, func.count()).where(in_pass(wave)).group_by(wave.c.name))
 
 
 def names_in_pass(connection: Connection, n: int) -> dict[str | None, int]:
@@ -238,7 +231,7 @@ _FIRE = Statement(
                 ),
             ).join(timer, and_(timer.c.version == run.c.version, timer.c.node == run.c.node))
         )
-        .where(wave.c.n == _n, wave.c.event.is_(None)),
+        .where(in_pass(wave), wave.c.event.is_(None)),
     )
 )
 
@@ -249,7 +242,7 @@ def fire_timers(connection: Connection, n: int) -> int:
     return _FIRE.run(connection, n=n).rowcount
 
 
-_WAYS = Statement(select(moving.c.version, moving.c.way).where(moving.c.n == _n).distinct())
+_WAYS = Statement(select(moving.c.version, moving.c.way).where(in_pass(moving)).distinct())
 
 
 def ways_taken(connection: Connection, n: int) -> list[tuple[int, int]]:
@@ -262,7 +255,7 @@ _STOOD_ON = Statement(
     .select_from(
         wave.join(run, and_(run.c.partition == wave.c.partition, run.c.contact == wave.c.contact, ACTIVE))
     )
-    .where(wave.c.n == _n, wave.c.event.is_not(None))
+    .where(in_pass(wave), wave.c.event.is_not(None))
     .distinct()
 )
 

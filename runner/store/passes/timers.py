@@ -10,15 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Connection,
     FromClause,
     Integer,
     Select,
-    SmallInteger,
     and_,
-    any_,
     bindparam,
     case,
     exists,
@@ -28,18 +25,17 @@ from sqlalchemy import (
     true,
 )
 
+from runner.store.held import held
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
-from runner.store.passes.working import moving, timer
+from runner.store.passes.working import PASS, moving, timer
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant
 
-_n = bindparam("n", type_=Integer())
 _now = bindparam("now", type_=Instant())
 _late_before = bindparam("late_before", type_=Instant())
 _limit = bindparam("limit", type_=Integer())
-_held = bindparam("partitions", type_=ARRAY(SmallInteger))
 
 
 def _first_timers(partition: Any, late: bool) -> Select[Any]:
@@ -83,7 +79,7 @@ def _fire_due(first: Any, rows: FromClause, late: bool, *held: ColumnElement[boo
         insert(moving).from_select(
             ["n", "version", "way", "partition", "contact", "run", "at"],
             select(
-                _n,
+                PASS,
                 first.c.version,
                 case((first.c.due_at <= at, timer.c.way), else_=constant(LOOKED_AT)),
                 first.c.partition,
@@ -106,7 +102,7 @@ def _fire_one(late: bool) -> Statement:
 
 def _fire_all(late: bool) -> Statement:
     first = _first_timers(shard.c.partition, late).lateral()
-    return _fire_due(first, shard.join(first, true()), late, shard.c.partition == any_(_held))
+    return _fire_due(first, shard.join(first, true()), late, held(shard.c.partition))
 
 
 _FIRE_ONE = [_fire_one(late) for late in (False, True)]
@@ -133,7 +129,7 @@ def fire_due(
     }
     for one, every in zip(_FIRE_ONE, _FIRE_ALL, strict=True):
         if connection.dialect.name == "postgresql":
-            found = every.run(connection, partitions=list(partitions), **parameters).rowcount
+            found = every.run(connection, **parameters).rowcount
         else:
             found = sum(
                 one.run(connection, partition=partition, **parameters).rowcount for partition in partitions

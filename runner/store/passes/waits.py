@@ -33,14 +33,13 @@ from runner.store.passes.exits import turn
 from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
-    PASS,
     WAVE_RUN,
     ProgramSql,
     of_run,
     with_event_and_contact,
 )
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.working import moving, resting, wave
+from runner.store.passes.working import PASS, in_pass, moving, resting, wave
 from runner.store.predicates import Row, day_microseconds, instant_microseconds, predicate, value
 from runner.store.statement import Statement
 from runner.store.tables import contact, run, zone_offset
@@ -139,7 +138,7 @@ def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
         )
 
     here = and_(
-        resting.c.n == PASS,
+        in_pass(resting),
         resting.c.version == constant(sql.version),
         resting.c.node == constant(node.index),
     )
@@ -246,7 +245,7 @@ def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: 
                 )
             )
             .where(
-                wave.c.n == PASS,
+                in_pass(wave),
                 wave.c.name == literal(verb.event),
                 wave.c.at >= _EVENT_FLOOR,
                 *([predicate(verb.where, row, sql.dialect)] if verb.where else []),
@@ -284,7 +283,7 @@ def take_up_again(sql: ProgramSql, node: Node, connection: Connection, n: int) -
                         ),
                     )
                 )
-                .where(wave.c.n == PASS, wave.c.event.is_not(None), wave.c.name.in_(_CHANGES)),
+                .where(in_pass(wave), wave.c.event.is_not(None), wave.c.name.in_(_CHANGES)),
             )
         )
 

@@ -11,17 +11,21 @@ from collections.abc import Mapping
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Index,
     Integer,
     MetaData,
     SmallInteger,
     Table,
+    and_,
+    bindparam,
     delete,
     insert,
 )
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from runner.store.held import held
 from runner.store.passes.ways import Ways
 from runner.store.types import ByCodePoint, Instant
 
@@ -108,6 +112,14 @@ leaving = Table(
     postgresql_on_commit="DELETE ROWS",
     comment="Runs that a rule ends; a pass has several stages of it.",
 )
+
+PASS = bindparam("n", type_=Integer())
+
+
+def in_pass(rows: Table) -> ColumnElement[bool]:
+    """The rows of a working table that belong to the pass of the statement, and to the partitions that are held."""
+    return and_(rows.c.n == PASS, held(rows.c.partition))
+
 
 way = Table(
     "way",
