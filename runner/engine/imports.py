@@ -17,6 +17,7 @@ from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header
 from runner.engine.tick import LIVE
 from runner.engine.unread import Unread, UnreadNames
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED, Catalog
+from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.events import Arrival, Stored, store_events
 
@@ -166,13 +167,21 @@ def import_file(
                 (given if only_contacts and item.name == CONSENT_GRANTED else arrivals).append(item)
             with database.begin() as connection:
                 deployment = database.deployment
-                total += store_events(
+                stored = store_events(
                     connection, deployment, arrivals, received_at=received_at, pending=pending
                 )
-                consents += store_events(
+                recorded = store_events(
                     connection, deployment, given, received_at=received_at, pending=pending
-                ).new
+                )
+            # Counted once they are committed.
+            total += stored
+            consents += recorded.new
             kept.take(bad)
+    except JourneysError as error:
+        lines = total.new + total.duplicate
+        raise JourneysError(
+            f"{error}; {lines:,} lines of {path.name} are stored: import it again, nothing counts twice"
+        ) from error
     finally:
         # Of a file that is cut off, too: its batches before are stored.
         kept.place()
