@@ -19,6 +19,7 @@ from runner.store.passes.working import steady_plans
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, RunStatus, event, run, shard
 from runner.store.types import constant, to_microseconds
+from runner.store.wake import tell_due
 from runner.store.zones import ensure_zones
 
 _CONSENT_STATES = {CONSENT_GRANTED: ConsentState.GIVEN, CONSENT_WITHDRAWN: ConsentState.WITHDRAWN}
@@ -113,6 +114,8 @@ def store_events(
             )
         )
     new = _insert(connection, rows)
+    if new and any(row[-1] for row in rows):
+        tell_due(connection, deployment)
     _apply(connection, fresh, in_motion, received_at)
     return Stored(new=new, duplicate=len(batch) - new, contacts_new=contacts_new)
 
