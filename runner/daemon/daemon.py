@@ -7,18 +7,21 @@ its SQL job store deletes a date job before it has run and stops for good at an 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from channels.base import Channel
 from runner.clock import utc_now
+from runner.daemon.listener import listening
 from runner.daemon.metrics import Metrics
 from runner.daemon.opened import Open, close
 from runner.daemon.stage import Stage
@@ -27,9 +30,12 @@ from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
 from runner.engine.doubt import resend_unknown
 from runner.engine.poison import tick_past_poison
 from runner.engine.recover import recover
+from runner.engine.tick import LIVE, Pace
 from runner.engine.versions import Versions, load_versions
 from runner.store.database import Database
 from runner.store.in_force import InForce, in_force
+from runner.store.partitions import FEW
+from runner.store.wake import Work, ready_messages
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +57,7 @@ class Pulse:
     grace: timedelta = timedelta(seconds=30)
     lease: timedelta = LEASE
     workers: int = 1
+    pace: Pace = LIVE
     ticks: bool = True
 
 
@@ -86,22 +93,41 @@ class Daemon:
         self._stopping = threading.Event()
         self._reloading = threading.Lock()
         self._known: InForce | None = None
+        self._asked = -math.inf
+        # Each runner begins with another partition, and goes on behind the ones that it had.
+        self._last = os.getpid() % database.deployment.partitions
+        self._in_vain = 0
         self._versions: Versions | None = None
         # Channels are used by one thread at a time; recovery has a worker, and so connections, of its own.
         self._workers = [_Worker(name=f"{os.getpid()}/{n + 1}") for n in range(pulse.workers)]
         self._keeper = _Worker(name=f"{os.getpid()}/keeper")
         self._commits = Commits(database)
-        delivering = [
+        self._delivering = [
             Stage(f"deliver {w.name}", self._deliverer(w), self._stopping, pulse.every) for w in self._workers
         ]
-        tick = Stage("tick", self._tick, self._stopping, pulse.every)
+        self._ticking = Stage("tick", self._tick, self._stopping, pulse.every)
         housekeeping = Stage("housekeeping", self._keep_house, self._stopping, pulse.lease / 4)
-        self.stages: Sequence[Stage] = (tick, *delivering, housekeeping) if pulse.ticks else delivering
+        self.stages: Sequence[Stage] = (
+            (self._ticking, *self._delivering, housekeeping) if pulse.ticks else self._delivering
+        )
 
     @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
         return self._stopping.is_set()
+
+    def wake(self, work: Work) -> None:
+        """Have it look for ``work`` now instead of at the next turn. May be called from any thread."""
+        if work is Work.DUE:
+            self._ticking.wake()
+        else:
+            self._wake_delivery(1)
+
+    def _wake_delivery(self, workers: int) -> None:
+        """Wake so many of those who deliver and are at rest. Where all are at work, each looks once more."""
+        resting = [stage for stage in self._delivering if stage.idle.is_set()]
+        for stage in resting[:workers] or self._delivering:
+            stage.wake()
 
     def stop(self) -> None:
         """Have ``run`` finish what is being sent, and return. May be called from a signal handler and any thread."""
@@ -111,7 +137,7 @@ class Daemon:
         """Run until ``stop``. Answers the exit code: 0, or 1 where something was still on its way after the grace."""
         scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
-            executors={"default": {"type": "threadpool", "max_workers": len(self.stages)}},
+            executors={"default": {"type": "threadpool", "max_workers": len(self.stages) + 1}},
             timezone=UTC,
         )
         # The scheduler lives by the machine's clock, whatever `clock` says: from a first run in the past it would count
@@ -126,13 +152,21 @@ class Daemon:
                 max_instances=1,
                 misfire_grace_time=None,
             )
+            # A job of its own each time: the scheduler drops what would run a job that is running.
+            stage.woken_by(partial(scheduler.add_job, stage.run, misfire_grace_time=None))
         logger.info("started", extra={"database": self._database.dialect, "workers": len(self._workers)})
         scheduler.start()
+        listener = threading.Thread(
+            target=listening, args=(self._database, self.wake, self._stopping), name="listener", daemon=True
+        )
+        listener.start()
         try:
             while not self._stopping.wait(1.0):
                 self._watch()
         finally:
             self._stopping.set()
+            for stage in self.stages:
+                stage.woken_by(None)
             scheduler.remove_all_jobs()
             code = self._finish()
             scheduler.shutdown(wait=False)
@@ -163,9 +197,13 @@ class Daemon:
             close(worker.channels)
         return 0
 
-    def _current(self) -> Versions:
-        """The versions in use; read anew when what is in force has changed."""
+    def _current(self, *, fresh: bool = False) -> Versions:
+        """The versions in use; read anew when what is in force has changed. Whether it has is asked once a turn of the
+        stages, and where it must be ``fresh``."""
         with self._reloading:
+            turn = time.monotonic() - self._asked < self._pulse.every.total_seconds()
+            if self._versions is not None and turn and not fresh:
+                return self._versions
             with self._database.read() as connection:
                 found = in_force(connection)
             if self._versions is None or found != self._known:
@@ -176,24 +214,41 @@ class Daemon:
                     "journeys in force" if names else "no journey is in force; `journeys apply` stores some"
                 )
                 logger.info(said, extra={"journeys": names})
+            self._asked = time.monotonic()
             return self._versions
 
     def _tick(self) -> bool:
         versions, begun = self._current(), time.perf_counter()
-        ticked = tick_past_poison(self._database, versions, self._clock())
+        ticked = tick_past_poison(self._database, versions, self._clock(), self._pulse.pace, after=self._last)
         self._metrics.ticked(ticked, time.perf_counter() - begun)
+        # Somebody else was quicker in those that it took: there may be others.
+        taken_for_nothing = not ticked.contacts and ticked.last != self._last
+        self._in_vain = self._in_vain + 1 if taken_for_nothing else 0
+        self._last = ticked.last
+        if ticked.outdated:
+            self._current(fresh=True)
         if ticked.contacts:
             logger.info("ticked", extra={"contacts": ticked.contacts, "passes": ticked.passes})
-        return ticked.more or ticked.outdated
+            self._wake_delivery(1 + ticked.contacts // WORKER_BATCH)
+        return ticked.more or ticked.outdated or 0 < self._in_vain <= FEW
 
     def _deliverer(self, worker: _Worker) -> Callable[[], bool]:
         def step() -> bool:
-            versions = self._current()
+            # Channels that cannot be opened are told before there is anything to send.
+            self._channels_of(worker, self._current())
+            now = self._clock()
+            with self._database.read() as connection:
+                waiting = ready_messages(connection, now, WORKER_BATCH * len(self._workers))
+            if not waiting and not worker.unrecorded.changes:
+                return False
+            if waiting > WORKER_BATCH:
+                self._wake_delivery(-(-waiting // WORKER_BATCH) - 1)
+            versions = self._current(fresh=True)
             delivered = deliver(
                 self._database,
                 versions,
                 self._channels_of(worker, versions),
-                self._clock(),
+                now,
                 worker=worker.name,
                 limit=WORKER_BATCH,
                 lease=self._pulse.lease,

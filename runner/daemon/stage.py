@@ -14,13 +14,16 @@ logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts of a stage that keeps failing."""
+REST = 0.05
+"""Seconds that lie between two woken looks at least: what comes as a stream is taken up by the handful, and many
+runners that are woken by one event do not ask the database without a break."""
 
 
 class Stage:
     """A piece of work that is looked for again and again. ``step`` does one batch and answers whether there is more.
 
     A step that raises is logged, and tried again after a pause that doubles with each failure: the database may be
-    away.
+    away. One thread at a time works; a wake-up that comes meanwhile is not lost, it has the stage look once more.
     """
 
     def __init__(
@@ -43,12 +46,41 @@ class Stage:
         """How often it has failed."""
         self._step = step
         self._stopping = stopping
+        self._at_work = threading.Lock()
+        self._wanted = False
+        self._begin: Callable[[], object] | None = None
         self._failures = 0
         self._not_before = 0.0
+        self._rested_at = 0.0
         self._beat = time.monotonic()
 
+    def woken_by(self, begin: Callable[[], object] | None) -> None:
+        """``begin`` has ``run`` called soon, in a thread of its own; None where nobody does."""
+        self._begin = begin
+
+    def wake(self) -> None:
+        """There may be work: look now instead of at the next turn. May be called from any thread, at any time."""
+        if not self._wanted:
+            self._wanted = True
+            if self._begin is not None:
+                self._begin()
+
     def run(self) -> None:
-        """Work until there is nothing more to do. Never raises: an exception would be lost in the scheduler."""
+        """Work until there is nothing more to do, and nobody has woken it meanwhile. Never raises: an exception would
+        be lost in the scheduler."""
+        self._wanted = True
+        while self._wanted and not self._stopping.is_set():
+            if not self._at_work.acquire(blocking=False):
+                return  # whoever works looks at `_wanted` once more after letting go
+            try:
+                self._stopping.wait(max(0.0, self._rested_at - time.monotonic()))
+                self._wanted = False
+                self._work()
+                self._rested_at = time.monotonic() + REST
+            finally:
+                self._at_work.release()
+
+    def _work(self) -> None:
         self._beat = time.monotonic()
         if self._beat < self._not_before:
             return

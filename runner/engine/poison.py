@@ -30,7 +30,9 @@ LONGEST = 1_000
 """Instants of one contact that are given up at a time."""
 
 
-def tick_past_poison(database: Database, versions: Versions, now: datetime, pace: Pace = LIVE) -> Ticked:
+def tick_past_poison(
+    database: Database, versions: Versions, now: datetime, pace: Pace = LIVE, *, after: int = -1
+) -> Ticked:
     """``tick``, and where it fails on a contact, the same for everybody else: the contact's runs are set aside, and the
     event that was to be handled is skipped.
 
@@ -38,15 +40,15 @@ def tick_past_poison(database: Database, versions: Versions, now: datetime, pace
     raised.
     """
     try:
-        return tick(database, versions, now, pace)
+        return tick(database, versions, now, pace, after=after)
     except JourneysError:
         raise
     except Exception as error:
         try:
             handled = _without_poison(database, versions, now, pace, error)
         except OutdatedError:
-            return Ticked(contacts=0, passes=0, more=False, outdated=True)
-        return Ticked(contacts=handled, passes=1, more=True)
+            return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
+        return Ticked(contacts=handled, passes=1, more=True, last=after)
 
 
 def _without_poison(

@@ -20,6 +20,7 @@ from runner.store.passes.timeline import (
 from runner.store.passes.timers import fire_due
 from runner.store.passes.working import empty_working_tables, forget_session, prepare_session, steady_plans
 from runner.store.statement import Connection
+from runner.store.wake import tell_ready
 from runner.store.zones import ensure_zones
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
@@ -111,6 +112,8 @@ def tick(
                     fired += moved
                 if not contacts and not fired:
                     _agree(passes)
+                elif not pace.exact:
+                    tell_ready(connection, database.deployment, now)
             except BaseException:
                 forget_session(connection)
                 raise
