@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +22,7 @@ from watched import NOW, Beat, Process, at_once, seen, signs
 
 from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
 from channels.file import FileChannel
+from runner.clock import utc_now
 from runner.daemon.daemon import Daemon, Pulse
 from runner.daemon.health import Seen, look
 from runner.daemon.lately import Lately
@@ -24,11 +32,12 @@ from runner.engine.deliver import Delivered
 from runner.engine.tick import Ticked
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
+from runner.settings import default_database
 from runner.store.database import Database
 from runner.store.migrations import Standing
 from runner.store.tables import MessageStatus
 from runner.store.vital_signs import Some, VitalSigns
-from tests.shop import START, Shop, Sink
+from tests.shop import FILES, START, Shop, Sink
 
 OBSERVE = ROOT / "docs" / "observe.md"
 
@@ -146,10 +155,10 @@ def test_messages_are_counted_with_what_became_of_them() -> None:
     ],
 )
 def test_handing_over_is_measured_and_its_answer_is_that_of_the_channel(
-    answer: Result | Exception, result: str, database: Database
+    answer: Result | Exception, result: str, sqlite_database: Database
 ) -> None:
     metrics = Metrics(clock=lambda: NOW)
-    shop = Shop(database)
+    shop = Shop(sqlite_database)
     opened = metrics.measured(lambda versions: {"email": Sink(answers={"ana": answer})})(shop.versions)
     channel = opened["email"]
     assert not isinstance(channel, Recoverable)
@@ -166,10 +175,10 @@ def test_handing_over_is_measured_and_its_answer_is_that_of_the_channel(
     )
 
 
-def test_a_channel_that_can_be_asked_can_still_be_asked(tmp_path: Path, database: Database) -> None:
+def test_a_channel_that_can_be_asked_can_still_be_asked(tmp_path: Path, sqlite_database: Database) -> None:
     metrics = Metrics(clock=lambda: NOW)
     real = FileChannel(tmp_path)
-    opened = metrics.measured(lambda versions: {"email": real})(Shop(database).versions)
+    opened = metrics.measured(lambda versions: {"email": real})(Shop(sqlite_database).versions)
     channel = opened["email"]
     assert isinstance(channel, Recoverable)
     sent = channel.send(message())
@@ -177,7 +186,7 @@ def test_a_channel_that_can_be_asked_can_still_be_asked(tmp_path: Path, database
     assert channel.look_up(message()) == real.look_up(message()) == sent
 
 
-def test_the_clock_of_another_machine_makes_no_latency_negative(database: Database) -> None:
+def test_the_clock_of_another_machine_makes_no_latency_negative() -> None:
     metrics = Metrics(clock=lambda: NOW)
     metrics.handed_over("email", message(let_go_seconds_ago=-5), Sent(), 0.1)
     assert figures(metrics)['journeys_delivery_latency_seconds_sum{channel="email"}'] == 0
@@ -331,3 +340,68 @@ def test_messages_are_counted_by_state_and_reason(database: Database) -> None:
         (MessageStatus.FAILED, None): 1,
         (MessageStatus.SENT, None): 1,
     }
+
+
+def asked(place: tuple[str, int]) -> str:
+    connection = http.client.HTTPConnection(*place, timeout=20)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def test_what_processes_of_their_own_deliver_is_in_the_figures_of_their_runner(tmp_path: Path) -> None:
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    database = Database.open(default_database(tmp_path))
+    shop, now = Shop(database), utc_now()
+    for name in ("ana", "bob", "eve"):
+        shop.identify(name, now)
+    shop.arrive(shop.event(name, "Signed Up", now, plan="pro", seats=1) for name in ("ana", "bob", "eve"))
+    database.close()
+    words = [
+        "run",
+        "--project",
+        str(tmp_path),
+        "--interval",
+        "1s",
+        "--workers",
+        "2",
+        "--listen",
+        "127.0.0.1:0",
+    ]
+    runner = subprocess.Popen(
+        [sys.executable, "-c", "from runner.cli import main; main()", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    alarm = threading.Timer(60, runner.kill)
+    alarm.start()
+    try:
+        assert runner.stderr is not None
+        first = json.loads(runner.stderr.readline())
+        wanted = {
+            'journeys_messages_handled_total{outcome="sent"} 3.0',
+            'journeys_delivery_latency_seconds_count{channel="email"} 3.0',
+            "journeys_tick_contacts_total 3.0",
+            'journeys_in_force{state="live"} 1.0',
+            "journeys_messages_resent_total 0.0",
+        }
+        missing = wanted
+        while missing:
+            told = asked((first["host"], first["port"])).splitlines()
+            missing = wanted - set(told)
+            time.sleep(0.05)
+        assert not [line for line in told if line.startswith("#") and told.count(line) > 1]
+        runner.send_signal(signal.SIGTERM)
+        rest = runner.stderr.read()
+        assert runner.wait() == 0, rest
+    finally:
+        alarm.cancel()
+        runner.kill()
+        runner.wait()
+        assert runner.stderr is not None
+        runner.stderr.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -144,6 +144,7 @@ def command(
     if workers > 1 and (once or stretch):
         raise click.UsageError("--workers is for the daemon alone.")
     want_deployment(project)
+    from runner.daemon.figures import shared_figures
     from runner.daemon.log import LogFormat, log_to_stderr
     from runner.settings import load_settings
     from runner.store.database import Database
@@ -159,9 +160,11 @@ def command(
             return _once(database, settings)
         if for_runner:
             return _worker(database, settings, interval, lease)
-        pulse = _pulse(settings, interval, lease)
-        command = _worker_command(project, pulse, log_format) if workers > 1 else ()
-        return _daemon(database, replace(settings, listen=listen or settings.listen), pulse, command, workers)
+        settings = replace(settings, listen=listen or settings.listen)
+        with shared_figures() if workers > 1 and settings.listen else nullcontext():
+            pulse = _pulse(settings, interval, lease)
+            command = _worker_command(project, pulse, log_format) if workers > 1 else ()
+            return _daemon(database, settings, pulse, command, workers)
     finally:
         database.close()
 
@@ -199,10 +202,13 @@ def _daemon(
 def _worker(database: Database, settings: Settings, interval: timedelta | None, lease: timedelta) -> int:
     """A process that only delivers, for as long as the runner that started it holds the other end of standard input."""
     from runner.daemon.daemon import Daemon
+    from runner.daemon.metrics import Metrics
     from runner.daemon.process import stopping_on_signals
     from runner.daemon.workers import follow
 
-    daemon = Daemon(database, opener(settings), replace(_pulse(settings, interval, lease), ticks=False))
+    metrics = Metrics()
+    pulse = replace(_pulse(settings, interval, lease), ticks=False)
+    daemon = Daemon(database, metrics.measured(opener(settings)), pulse, metrics=metrics)
     with stopping_on_signals(daemon):
         follow(sys.stdin.buffer, daemon.stop)
         code = daemon.run()

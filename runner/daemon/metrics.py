@@ -25,9 +25,11 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
 from runner.clock import utc_now
+from runner.daemon.figures import is_shared
 from runner.daemon.health import Living, Seen
 from runner.daemon.lately import Lately
 from runner.daemon.opened import Open
@@ -58,16 +60,20 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """The figures of one process. ``clock`` answers the present, aware, in UTC."""
+    """The figures of one process, or of it and the processes that share theirs (``figures.py``). ``clock`` answers the
+    present, aware, in UTC."""
 
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._clock = clock
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        registry = self.registry
-        Info("journeys_build", "The software that runs.", registry=registry).info(
+        Info("journeys_build", "The software that runs.", registry=self.registry).info(
             {"version": version("journeys-as-code"), "python": platform.python_version()}
         )
+        # Figures that are shared are read from where they lie, those of this process too.
+        registry = None if is_shared() else self.registry
+        if is_shared():
+            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
         self._tick_duration = Histogram(
             "journeys_tick_duration_seconds",
             "How long ticks took; idle ones had nothing to do.",
