@@ -23,8 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from watched import NOW, Process, at_once, seen
 
 from runner.cli import COMMANDS
-from runner.daemon.lately import Lately
-from runner.daemon.metrics import Metrics
+from runner.daemon.observe.lately import Lately
+from runner.daemon.observe.metrics import Metrics
 from runner.engine.tick import LIVE
 from runner.settings import Limits
 from runner.store.tables import MessageStatus

@@ -22,12 +22,12 @@ from watched import Beat, Process, at_once, seen
 
 from runner.cli import run as journeys
 from runner.clock import utc_now
-from runner.daemon import endpoint
-from runner.daemon.endpoint import listening, pages
-from runner.daemon.health import SILENT, Health, Seen, look
-from runner.daemon.lately import Lately
-from runner.daemon.metrics import Metrics
-from runner.daemon.systemd import notify, telling_systemd, watchdog_every
+from runner.daemon.observe import endpoint
+from runner.daemon.observe.endpoint import listening, pages
+from runner.daemon.observe.health import SILENT, Health, Seen, look
+from runner.daemon.observe.lately import Lately
+from runner.daemon.observe.metrics import Metrics
+from runner.daemon.observe.systemd import notify, telling_systemd, watchdog_every
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.migrations import Standing

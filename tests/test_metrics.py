@@ -24,9 +24,9 @@ from channels.base import Channel, Message, Recoverable, Rejected, Result, Retry
 from channels.file import FileChannel
 from runner.clock import utc_now
 from runner.daemon.daemon import Daemon, Pulse
-from runner.daemon.health import Seen, look
-from runner.daemon.lately import Lately
-from runner.daemon.metrics import Metrics, States, counted_messages
+from runner.daemon.observe.health import Seen, look
+from runner.daemon.observe.lately import Lately
+from runner.daemon.observe.metrics import Metrics, States, counted_messages
 from runner.daemon.once import run_once
 from runner.engine.deliver import Delivered
 from runner.engine.tick import Ticked

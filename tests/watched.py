@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from runner.daemon.health import Seen
-from runner.daemon.lately import Lately
+from runner.daemon.observe.health import Seen
+from runner.daemon.observe.lately import Lately
 from runner.store.migrations import Standing
 from runner.store.vital_signs import PartitionSigns, Some, VitalSigns
 

@@ -144,8 +144,8 @@ def command(
     if workers > 1 and (once or stretch):
         raise click.UsageError("--workers is for the daemon alone.")
     want_deployment(project)
-    from runner.daemon.figures import shared_figures
     from runner.daemon.log import LogFormat, log_to_stderr
+    from runner.daemon.observe.figures import shared_figures
     from runner.settings import load_settings
     from runner.store.database import Database
 
@@ -181,8 +181,8 @@ def _daemon(
 ) -> int:
     """The daemon; where there is a ``worker_command``, so many processes of it deliver instead of the daemon itself."""
     from runner.daemon.daemon import Daemon
-    from runner.daemon.metrics import Metrics
-    from runner.daemon.observed import observed
+    from runner.daemon.observe.metrics import Metrics
+    from runner.daemon.observe.observed import observed
     from runner.daemon.process import stopping_on_signals
     from runner.daemon.workers import kept
 
@@ -202,7 +202,7 @@ def _daemon(
 def _worker(database: Database, settings: Settings, interval: timedelta | None, lease: timedelta) -> int:
     """A process that only delivers, for as long as the runner that started it holds the other end of standard input."""
     from runner.daemon.daemon import Daemon
-    from runner.daemon.metrics import Metrics
+    from runner.daemon.observe.metrics import Metrics
     from runner.daemon.process import stopping_on_signals
     from runner.daemon.workers import follow
 

@@ -22,7 +22,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from channels.base import Channel
 from runner.clock import utc_now
 from runner.daemon.listener import listening
-from runner.daemon.metrics import Metrics
+from runner.daemon.observe.metrics import Metrics
 from runner.daemon.opened import Open, close
 from runner.daemon.stage import Stage
 from runner.engine.commits import Commits

@@ -29,9 +29,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
 from runner.clock import utc_now
-from runner.daemon.figures import is_shared
-from runner.daemon.health import Living, Seen
-from runner.daemon.lately import Lately
+from runner.daemon.observe.figures import is_shared
+from runner.daemon.observe.health import Living, Seen
+from runner.daemon.observe.lately import Lately
 from runner.daemon.opened import Open
 from runner.engine.deliver import Delivered
 from runner.engine.tick import Ticked

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 
-from runner.daemon.health import Health, Reasons
+from runner.daemon.observe.health import Health, Reasons
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from runner.daemon.lately import Lately
+from runner.daemon.observe.lately import Lately
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.in_force import InForce, in_force

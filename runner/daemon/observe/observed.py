@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from runner.clock import utc_now
-from runner.daemon.endpoint import listening, pages
-from runner.daemon.health import Health, Living, look
-from runner.daemon.lately import Lately
-from runner.daemon.metrics import Metrics, counted_messages
-from runner.daemon.systemd import telling_systemd
+from runner.daemon.observe.endpoint import listening, pages
+from runner.daemon.observe.health import Health, Living, look
+from runner.daemon.observe.lately import Lately
+from runner.daemon.observe.metrics import Metrics, counted_messages
+from runner.daemon.observe.systemd import telling_systemd
 from runner.store.database import Database
 
 

@@ -20,8 +20,8 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
-from runner.daemon.health import Health, Reasons
-from runner.daemon.metrics import Metrics
+from runner.daemon.observe.health import Health, Reasons
+from runner.daemon.observe.metrics import Metrics
 from runner.problem import JourneysError
 
 logger = logging.getLogger(__name__)
