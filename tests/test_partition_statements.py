@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -136,3 +137,11 @@ def test_keys_and_constraints_hold_the_partition() -> None:
         for index in table.indexes:
             if index.unique:
                 assert "partition" in index.columns, index.name
+
+
+def test_the_page_on_scaling_out_distributes_every_table() -> None:
+    page = (ROOT / "docs/scale-out.md").read_text(encoding="utf-8")
+    distributed = set(re.findall(r"create_distributed_table\('(\w+)', 'partition'", page))
+    shared = set(re.findall(r"create_reference_table\('(\w+)'\)", page))
+    assert distributed == CONTACT_OWNED
+    assert distributed | shared == set(metadata.tables)
