@@ -20,6 +20,7 @@ from runner.store.database import Database
 from runner.store.passes.timeline import take
 from runner.store.passes.working import empty_working_tables, forget_session, prepare_session, steady_plans
 from runner.store.statement import Connection
+from runner.store.wake import tell_ready
 from runner.store.zones import ensure_zones
 
 logger = logging.getLogger(__name__)
@@ -61,13 +62,13 @@ def _without_poison(
     handled, spoilt = 0, list[tuple[Identity, Exception]]()
     while groups:
         group = groups.pop()
-        failure = _failure(database, versions, now, pace, group)
-        if failure is None:
-            handled += len(group)
+        outcome = _outcome(database, versions, now, pace, group)
+        if isinstance(outcome, int):
+            handled += outcome
         elif len(group) > 1:
             groups += [group[len(group) // 2 :], group[: len(group) // 2]]
         else:
-            spoilt.append((group[0], failure))
+            spoilt.append((group[0], outcome))
     if spoilt and (not handled or len(spoilt) > max(MOST, handled)):
         raise error
     for contact, failure in spoilt:
@@ -75,14 +76,16 @@ def _without_poison(
     return handled
 
 
-def _failure(
+def _outcome(
     database: Database, versions: Versions, now: datetime, pace: Pace, group: Sequence[Identity]
-) -> Exception | None:
-    """Handle what is due for ``group``, in a transaction of its own; answers what that failed with."""
+) -> int | Exception:
+    """Handle what is due for ``group``, in a transaction of its own; answers for how many, or what that failed with."""
     try:
         with database.begin() as connection:
             try:
-                _handle_group(connection, versions, now, pace, group)
+                handled = _handle_group(connection, versions, now, pace, group)
+                if handled and not pace.exact:
+                    tell_ready(connection, database.deployment, now)
             except BaseException:
                 forget_session(connection)
                 raise
@@ -90,23 +93,25 @@ def _failure(
         raise
     except Exception as failure:
         return failure
-    return None
+    return handled
 
 
 def _handle_group(
     connection: Connection, versions: Versions, now: datetime, pace: Pace, group: Sequence[Identity]
-) -> None:
+) -> int:
+    """Handle those of ``group`` whose partitions nobody else holds; answers how many had something due."""
     steady_plans(connection)
     prepare_session(connection, versions.ways)
     empty_working_tables(connection)
     ensure_zones(connection, versions.zones)
     if not poison.begin_with(connection, group):
-        return
+        return 0
     passes, late_before = passes_of(connection, versions, now, pace)
-    n = 1
-    while n <= pace.passes and take(connection, n, now, late_before):
+    handled, n = 0, 1
+    while n <= pace.passes and (taken := take(connection, n, now, late_before)):
         handle(passes, n)
-        n += 1
+        handled, n = max(handled, taken), n + 1
+    return handled
 
 
 def _set_aside(
@@ -115,21 +120,21 @@ def _set_aside(
     now: datetime,
     pace: Pace,
     contact: Identity,
-    failure: Exception | None,
+    failure: Exception,
 ) -> None:
     """Give up what the contact has due, instant by instant, until the rest can be handled."""
-    runs = events = 0
     for _ in range(LONGEST):
-        if failure is None:
-            break
         # By its name alone: the text of an error may show the contact's data.
         cause = type(getattr(failure, "orig", None) or failure).__name__
         with database.begin() as connection:
-            given_up = poison.set_aside(
+            runs, events = poison.set_aside(
                 connection, contact, now, f"the engine failed on this contact: {cause}"
             )
-        runs, events = runs + given_up[0], events + given_up[1]
-        if not any(given_up):
-            break
-        logger.error("contact %d/%d is set aside: %s; runs=%d events=%d", *contact, cause, *given_up)
-        failure = _failure(database, versions, now, pace, (contact,))
+        logger.error(
+            "a contact is set aside",
+            extra={"contact": "/".join(map(str, contact)), "cause": cause, "runs": runs, "events": events},
+        )
+        outcome = _outcome(database, versions, now, pace, (contact,))
+        if isinstance(outcome, int) or not (runs or events):
+            return
+        failure = outcome

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 
 from channels.base import Channel, Message, Recoverable, RetryLater, Sent
 from runner.engine.deliver import LEASE, idempotency_key
-from runner.engine.tick import EXACT, tick
+from runner.engine.poison import tick_past_poison
+from runner.engine.tick import EXACT
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
 from runner.store import messages, recovery
@@ -80,7 +81,7 @@ def recover_restored(
     look_at_restored(database, restored_at=restored_at, now=now)
     with database.begin() as connection:
         record(connection, at=now, who=who, what=_begun(restored_at))
-    while (ticked := tick(database, versions, now, EXACT)).more:
+    while (ticked := tick_past_poison(database, versions, now, EXACT)).more:
         pass
     if ticked.outdated:
         raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; recover again")
