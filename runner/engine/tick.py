@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from runner.engine.advance import Passes, advance
 from runner.engine.receive import receive
@@ -84,8 +85,10 @@ def tick(
         found = partitions_with_work(connection, now, after=after)
     if not found:
         return Ticked(contacts=0, passes=0, more=False, last=after)
+    session: dict[Any, Any] = {}
     try:
         with database.begin() as connection:
+            session = connection.info
             steady_plans(connection)
             partitions = hold_partitions(connection, found, now, size=pace.contacts, most=pace.partitions)
             if not partitions:
@@ -119,6 +122,9 @@ def tick(
                 raise
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
+    except BaseException:
+        session.clear()  # a commit that failed has undone what the session was given, too
+        raise
     return Ticked(contacts=contacts + fired, passes=n - 1, more=bool(contacts or fired), last=partitions[-1])
 
 
