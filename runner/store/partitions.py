@@ -131,6 +131,8 @@ def _enough(connection: Connection, found: Sequence[int], now: datetime, size: i
     Those are counted, but no further than to a full batch: a hundredth of what the batch itself will cost.
     """
     sample = -(-len(found) // FEW)
+    if sample == len(found):
+        return sample
     limit = -(-size // sample)
     due = _COUNT.run(connection, partitions=list(found[:sample]), now=now, limit=limit).scalar_one()
     return max(sample, -(-size * sample // max(1, int(due))))

@@ -79,9 +79,9 @@ def listen(database: Database, stopping: Callable[[], bool]) -> Iterator[Work]:
 
     try:
         pooled = database.engine.raw_connection()
-        pooled.detach()  # from the pool, which would lend it to others
         connection = pooled.driver_connection
         assert isinstance(connection, psycopg.Connection)
+        pooled.detach()  # from the pool, which would lend it to others
         try:
             connection.rollback()
             connection.autocommit = True
