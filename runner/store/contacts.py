@@ -7,20 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, func, insert, select, tuple_, update
 
 from runner.journey.catalog import EVERY_CHANNEL, OWN_FIELDS
 from runner.store.database import Deployment
 from runner.store.insert import upsert
+from runner.store.listed import listed, rows_text
 from runner.store.tables import ConsentState, consent, consent_log, contact
 from runner.store.types import EPOCH
 
-_CHUNK = 3_000
-"""Rows that one statement names: both databases limit the parameters of a statement."""
+_CHUNK = 10_000
+"""Contacts whose consents are worked in together."""
 
-T = TypeVar("T")
 Identity = tuple[int, int]
 """Partition and id of a contact."""
 
@@ -115,11 +115,20 @@ def apply_traits(connection: Connection, traits: Sequence[tuple[Identity, Mappin
         .where(contact.c.partition == bindparam("its_partition"), contact.c.id == bindparam("its_id"))
         .values({name: bindparam(f"new_{name}") for name in (*OWN_FIELDS, "attributes", "tags")})
     )
-    for identities in chunks(sorted(merged)):
-        rows = connection.execute(
-            select(contact).where(tuple_(contact.c.partition, contact.c.id).in_(identities))
-        ).all()
+    rows = connection.execute(*_of_listed(connection, contact, "id", sorted(merged))).all()
+    if rows:
         connection.execute(statement, [_with_traits(row, merged[row.partition, row.id]) for row in rows])
+
+
+def _of_listed(
+    connection: Connection, table: Table, contact_column: str, identities: Sequence[Identity]
+) -> tuple[Select[Any], dict[str, str]]:
+    """The rows of ``table`` that belong to these contacts, as a query and its parameter: one look-up each by the
+    primary key. SQLite would read the whole table for ``(partition, contact) IN (…)``."""
+    given = listed(connection.dialect.name, "partition", "contact")
+    belongs = and_(table.c.partition == given.c.partition, table.c[contact_column] == given.c.contact)
+    text = rows_text(("partition", "contact"), identities)
+    return select(table).select_from(given.join(table, belongs)), {"listed": text}
 
 
 def _with_traits(row: Any, traits: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,19 +158,21 @@ def grant_consent(
 ) -> int:
     """Record one consent for the contacts with these keys, or for all; answers for how many. Unknown keys
     are left out."""
-    found = [
-        ConsentChange(
-            contact=identity,
-            topic=topic,
-            channel=channel,
-            state=state,
-            at=at,
-            source=source,
-            wording=wording,
-        )
-        for identity in _identities(connection, deployment, contacts)
-    ]
-    apply_consents(connection, found)
+    found = _identities(connection, deployment, contacts)
+    for start in range(0, len(found), _CHUNK):
+        changes = [
+            ConsentChange(
+                contact=identity,
+                topic=topic,
+                channel=channel,
+                state=state,
+                at=at,
+                source=source,
+                wording=wording,
+            )
+            for identity in found[start : start + _CHUNK]
+        ]
+        apply_consents(connection, changes)
     return len(found)
 
 
@@ -171,12 +182,12 @@ def _identities(
     columns = select(contact.c.partition, contact.c.id).order_by(contact.c.partition, contact.c.id)
     if contacts is None:
         return [tuple(row) for row in connection.execute(columns)]
+    given = listed(connection.dialect.name, "partition", "key")
+    named = and_(contact.c.partition == given.c.partition, contact.c.key == given.c.key)
     wanted = sorted((partition_of(key, deployment.partitions), key) for key in set(contacts))
-    return [
-        tuple(row)
-        for chunk in chunks(wanted)
-        for row in connection.execute(columns.where(tuple_(contact.c.partition, contact.c.key).in_(chunk)))
-    ]
+    text = rows_text(("partition", "key"), wanted)
+    query = columns.select_from(given.join(contact, named))
+    return [tuple(row) for row in connection.execute(query, {"listed": text})]
 
 
 @dataclass
@@ -203,29 +214,26 @@ class _Topic:
 
 def apply_consents(connection: Connection, changes: Sequence[ConsentChange]) -> None:
     """Record consents and their proofs, in order. The caller holds the contacts' partitions."""
+    if not changes:
+        return
     identities = sorted({change.contact for change in changes})
     topics: dict[tuple[Identity, str], _Topic] = defaultdict(_Topic)
     last_proof: dict[Identity, int] = defaultdict(int)
-    for chunk in chunks(identities):
-        for row in connection.execute(
-            select(consent).where(tuple_(consent.c.partition, consent.c.contact).in_(chunk))
-        ):
-            topic = topics[(row.partition, row.contact), row.topic]
-            topic.channels[row.channel] = (ConsentState(row.state), row.since)
-        proofs = (
-            select(consent_log.c.partition, consent_log.c.contact, func.max(consent_log.c.id).label("last"))
-            .where(tuple_(consent_log.c.partition, consent_log.c.contact).in_(chunk))
-            .group_by(consent_log.c.partition, consent_log.c.contact)
-        )
-        for row in connection.execute(proofs):
-            last_proof[row.partition, row.contact] = row.last
+    for row in connection.execute(*_of_listed(connection, consent, "contact", identities)):
+        topic = topics[(row.partition, row.contact), row.topic]
+        topic.channels[row.channel] = (ConsentState(row.state), row.since)
+    proofs, parameter = _of_listed(connection, consent_log, "contact", identities)
+    of_contact = (consent_log.c.partition, consent_log.c.contact)
+    last = proofs.with_only_columns(*of_contact, func.max(consent_log.c.id).label("last")).group_by(
+        *of_contact
+    )
+    for row in connection.execute(last, parameter):
+        last_proof[row.partition, row.contact] = row.last
     proof_rows = []
     for change in changes:
         topics[change.contact, change.topic].take(change)
         last_proof[change.contact] += 1
         proof_rows.append(_proof(change, last_proof[change.contact]))
-    if not changes:
-        return
     connection.execute(insert(consent_log), proof_rows)
     written = upsert(connection, consent)
     connection.execute(
@@ -260,8 +268,3 @@ def _proof(change: ConsentChange, number: int) -> dict[str, Any]:
         "source": change.source,
         "wording": change.wording,
     }
-
-
-def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
-    """``items`` in portions that one statement can name."""
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -34,6 +34,7 @@ _PARTIAL = {
     "ix_event_pending": 10_000,
     "uq_run_active": 2 * _MILLION,
     "ix_run_due": 2 * _MILLION,
+    "ix_run_version": 2 * _MILLION,
     "ix_message_ready": 10_000,
     "ix_message_held": 1_000,
     "ix_message_unknown": 100,
@@ -41,6 +42,7 @@ _PARTIAL = {
 }
 _CONTACTS = _MILLION
 _ZONES = 200
+_VERSIONS = 100
 
 
 def tell_planner(connection: Connection) -> None:
@@ -120,6 +122,8 @@ def _write(connection: Connection, table: str, index: str, columns: list[str], *
             alike = max(1, rows // _CONTACTS)
         elif column == "zone":
             alike = rows // _ZONES
+        elif column == "version":
+            alike = rows // _VERSIONS
         else:
             alike = max(1, min(numbers[-1] // 3, 1_000))
         numbers.append(1 if last and unique else alike)

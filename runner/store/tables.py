@@ -326,6 +326,12 @@ Index(
     postgresql_where=text("status = 'set_aside'"),
     sqlite_where=text("status = 'set_aside'"),
 )
+Index(
+    "ix_run_version",
+    run.c.version,
+    postgresql_where=text("status = 'active'"),
+    sqlite_where=text("status = 'active'"),
+)
 step_log = Table(
     "step_log",
     metadata,

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, exists, select
 
 from runner.store.insert import insert_new, upsert
+from runner.store.passes.working import steady_plans
 from runner.store.tables import JourneyState, MessageStatus, RunStatus, journey, journey_version, message, run
 from runner.store.types import constant
 
@@ -31,9 +32,6 @@ class StoredVersion:
     current: bool
 
 
-_TO_HAND_OVER = (MessageStatus.READY, MessageStatus.CLAIMED, MessageStatus.SENDING, MessageStatus.UNKNOWN)
-
-
 def current_versions(connection: Connection) -> tuple[StoredVersion, ...]:
     """The version of each journey that contacts enter, by the journey's name."""
     return _versions(connection, _every_version().where(journey.c.version == journey_version.c.id))
@@ -42,16 +40,24 @@ def current_versions(connection: Connection) -> tuple[StoredVersion, ...]:
 def versions_in_use(connection: Connection) -> tuple[StoredVersion, ...]:
     """The current versions, those that somebody is still in, and those that have messages to hand over, or perhaps
     to hand over again, by journey and age."""
-    active = run.c.status == constant(RunStatus.ACTIVE.value)
-    inside = exists(select(run.c.id).where(run.c.version == journey_version.c.id, active))
+    # Of an old version that nobody is in, PostgreSQL would read all runs to find none.
+    steady_plans(connection)
     current = journey.c.version == journey_version.c.id
-    waiting = exists(
-        select(message.c.run).where(
-            message.c.version == journey_version.c.id,
-            message.c.status.in_([constant(status.value) for status in _TO_HAND_OVER]),
+    # Each says what the partial index is of that serves it: ix_run_version, ix_message_ready, …_held, …_unknown.
+    inside = exists(
+        select(run.c.id).where(
+            run.c.version == journey_version.c.id, run.c.status == constant(RunStatus.ACTIVE.value)
         )
     )
-    return _versions(connection, _every_version().where(current | inside | waiting))
+    ready, held, unknown = (
+        exists(select(message.c.run).where(message.c.version == journey_version.c.id, still))
+        for still in (
+            message.c.status == constant(MessageStatus.READY.value),
+            message.c.lease_until.is_not(None),
+            message.c.status == constant(MessageStatus.UNKNOWN.value),
+        )
+    )
+    return _versions(connection, _every_version().where(current | inside | ready | held | unknown))
 
 
 def _every_version() -> Select[Any]:
