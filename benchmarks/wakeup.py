@@ -15,7 +15,7 @@ from sqlalchemy import text
 from benchmarks.harness import KINDS, Figure, Scale, Sides, analyse, databases, spent
 from runner.engine.apply import apply_project
 from runner.engine.tick import LIVE, tick
-from runner.engine.versions import load_versions
+from runner.engine.versions import Versions, load_versions
 from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.types import to_microseconds
@@ -108,8 +108,8 @@ def fill(database: Database, size: int) -> None:
     analyse(database)
 
 
-def wake_with_engine(database: Database) -> int:
-    versions = load_versions(database)
+def wake_with_engine(database: Database, versions: Versions | None = None) -> int:
+    versions = versions or load_versions(database)
     woken = 0
     while (ticked := tick(database, versions, NOW, LIVE)).more:
         woken += ticked.contacts
