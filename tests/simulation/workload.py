@@ -1,0 +1,217 @@
+"""Three days of a small shop that touches every stage: what is stopped at each of its points in turn.
+
+An act is something that a process does at an instant, until there is nothing more to do; done again, it changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from runner.engine.apply import apply_project
+from runner.engine.deliver import LEASE
+from runner.engine.imports import Granted, import_file
+from runner.journey.catalog import CONSENT_WITHDRAWN, IDENTIFIED
+from runner.journey.fit import fit_event, fit_traits
+from runner.journey.project import load_project
+from runner.store import tables
+from runner.store.database import Database
+from runner.store.events import Arrival, store_events
+from tests.shop import CATALOG, START
+from tests.simulation.process import Process
+
+JOURNEY = """
+journey: greet
+language: 1
+title: Greet whoever signs up
+topic: offers
+trigger: {event: Signed Up}
+entry: {again: restart, reentry: always, per: trigger.plan}
+exit:
+  - {event: Left, reason: left}
+  - {when: contact.points > 100, reason: rich}
+goal: {event: Bought, within: 3d, then: exit}
+steps:
+  - {id: hello, send: {channel: email, template: hello}}
+  - id: count
+    update: {set: {points: = contact.points + 1}, add_tags: [greeted], run: {seats: = trigger.seats}}
+  - id: halves
+    split:
+      arms:
+        - {name: a, percent: 50, steps: [{id: note, send: {channel: email, template: hello, topic: receipts}}]}
+        - {name: b, percent: 50, steps: [{id: pause, wait: 6h}]}
+  - id: answer
+    wait:
+      event: Answered
+      up_to: 12h
+      then: [{id: thanks, send: {channel: email, template: hello, topic: receipts}}]
+  - id: which
+    branch:
+      - {name: vip, when: contact.vip, steps: [{id: party, wait: {until: contact.born, if_past: continue, if_missing: continue}}]}
+      - name: rest
+        else:
+          - id: often
+            condition: {if: 'count("Signed Up", within="2d") >= 1', else: [{id: off, exit: seldom}]}
+  - {id: morning, wait: {for: 1d, at: "09:00"}}
+  - {id: last, send: {channel: email, template: hello}}
+"""
+FILES: Mapping[str, str] = {
+    "journeys/catalog.yaml": CATALOG.replace("  Left: {}\n", "  Left: {}\n  Bought: {}\n  Answered: {}\n"),
+    "journeys/greet/journey.yaml": JOURNEY,
+    "journeys/greet/hello.txt": "---\nsubject: Hello\n---\nHello {{ contact.first_name }}, {{ run.seats }}\n",
+}
+PROJECT = load_project(FILES)
+CHANGED = load_project({**FILES, "journeys/greet/hello.txt": "---\nsubject: Other\n---\nHello\n"})
+PEOPLE = ("ana", "bob", "cy", "dan", "eve", "fay", "gus")
+HISTORY = tuple(
+    {"type": "identify", "messageId": f"i-{key}", "userId": key, "timestamp": "2026-02-01T00:00:00Z",
+     "traits": {"email": f"{key}@x.example", "first_name": key, "points": 1, "vip": key in ("bob", "eve"),
+                "born": "2026-03-02"}}
+    for key in PEOPLE
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Act:
+    """``at`` is the process's present; ``do`` answers whether there is more to do."""
+
+    name: str
+    at: datetime
+    do: Callable[[Process, datetime], bool]
+
+
+def _event(key: str, name: str, at: datetime, **properties: Any) -> Arrival:
+    fitted = (
+        fit_traits(PROJECT.catalog, properties)
+        if name == IDENTIFIED
+        else fit_event(PROJECT.catalog, name, properties)
+    )
+    return Arrival(
+        contact=key, name=name, at=at, properties=fitted.properties, undeclared={}, dedup_key=f"{name} {at}"
+    )
+
+
+def _store(*arrivals: Arrival) -> Callable[[Process, datetime], bool]:
+    def act(process: Process, now: datetime) -> bool:
+        with process.database.begin() as connection:
+            deployment = process.database.deployment
+            store_events(connection, deployment, list(arrivals), received_at=now, pending=True)
+        return False
+
+    return act
+
+
+def _apply(project: Any) -> Callable[[Process, datetime], bool]:
+    def act(process: Process, now: datetime) -> bool:
+        apply_project(process.database, project, now=now, author="tests", git_commit=None)
+        return False
+
+    return act
+
+
+def _import(folder: Path) -> Callable[[Process, datetime], bool]:
+    path = folder / "history.ndjson"
+    path.write_text("".join(json.dumps(line) + "\n" for line in HISTORY), encoding="utf-8")
+
+    def act(process: Process, now: datetime) -> bool:
+        import_file(
+            process.database,
+            PROJECT.catalog,
+            path,
+            received_at=now,
+            pending=False,
+            rejects=folder,
+            batch=4,
+            grants=[Granted(topic="offers", channel="*", source="tests")],
+        )
+        return False
+
+    return act
+
+
+def _tick(process: Process, now: datetime) -> bool:
+    ticked = process.tick()
+    return ticked.more or ticked.outdated
+
+
+def _deliver(process: Process, now: datetime) -> bool:
+    process.recover()
+    return process.deliver().claimed > 0
+
+
+def acts(folder: Path) -> Sequence[Act]:
+    """The whole, in its order. ``folder`` is for the file that is imported."""
+    hour = timedelta(hours=1)
+    soon, end = START + timedelta(minutes=10), START + 68 * hour
+    signed_up = [_event(key, "Signed Up", START, plan="pro", seats=3) for key in PEOPLE[:-1]]
+
+    def deliver(at: datetime) -> list[Act]:
+        # Again after the first retry, and after a lease: then nothing is left to do, whatever happened before.
+        later = (
+            timedelta(),
+            timedelta(minutes=1),
+            LEASE + timedelta(minutes=1),
+            2 * LEASE + timedelta(minutes=1),
+        )
+        return [Act(f"deliver after {wait}", at + wait, _deliver) for wait in later]
+
+    return (
+        Act("apply", START - hour, _apply(PROJECT)),
+        Act("import", START - hour, _import(folder)),
+        Act("store", START, _store(*signed_up)),
+        Act("tick", START, _tick),
+        *deliver(START),
+        Act("apply again", soon, _apply(CHANGED)),
+        Act(
+            "store more",
+            soon,
+            _store(
+                _event("ana", "Answered", soon),
+                _event("bob", "Answered", soon),
+                _event("cy", "Signed Up", soon, plan="pro", seats=4),
+                _event("cy", "Signed Up", soon + timedelta(seconds=1), plan="free", seats=5),
+                _event("dan", "Left", soon),
+                _event("gus", "Signed Up", soon, plan="pro", seats=6),
+                _event("gus", "Left", soon),
+                _event("eve", "Bought", soon),
+                _event("fay", CONSENT_WITHDRAWN, soon, topic="offers"),
+                _event("fay", IDENTIFIED, soon, points=200, timezone="Europe/Berlin"),
+            ),
+        ),
+        Act("tick", soon + timedelta(minutes=1), _tick),
+        *deliver(soon + timedelta(minutes=1)),
+        Act("tick", START + 7 * hour, _tick),
+        Act("tick", START + 26 * hour, _tick),
+        Act("tick", end, _tick),
+        *deliver(end),
+    )
+
+
+def lives(database: Database) -> Mapping[str, list[tuple[Any, ...]]]:
+    """All that may not differ, by table; instants of handing over, leases and attempts may."""
+    message = tables.message
+    queries = {
+        "runs": select(tables.run),
+        "steps": select(tables.step_log),
+        "events": select(*(c for c in tables.event.c if c.name not in ("id", "received_at"))),
+        "contacts": select(tables.contact),
+        "consents": select(tables.consent),
+        "proofs": select(tables.consent_log),
+        "conversions": select(tables.conversion),
+        "arms": select(tables.assignment),
+        "in force": select(tables.journey),
+        "messages": select(
+            message.c.contact, message.c.run, message.c.step, message.c.let_go_at, message.c.status
+        ),
+    }
+    with database.read() as connection:
+        return {
+            name: sorted((tuple(map(str, row)) for row in connection.execute(query)))
+            for name, query in queries.items()
+        }

@@ -1,0 +1,145 @@
+"""A process is stopped at every point of every stage in turn; another goes on, and in the end nothing is different.
+
+A point is before each statement, before and after each commit, and before and after each message is handed over. What may
+differ is the one message that was just being handed over to a channel that cannot be asked: it stands as ``unknown``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.store.database import Database
+from tests.simulation.stand import folder_in_memory
+from tests.simulation.stops import PostgresPlace, SqlitePlace, Workload
+from tests.simulation.wire import Moment
+from tests.simulation.workload import acts
+
+EVERY = int(os.environ.get("JOURNEYS_CRASH_POINTS_EVERY", "0"))
+"""Of how many points one is tried; 1 for all of them, which takes some minutes. By default the choices below."""
+OF_STATEMENTS = 8
+"""SQLite: each point around commits and messages, and one in so many of those before statements: up to its commit a
+transaction leaves no trace, wherever it is stopped."""
+ON_POSTGRESQL = 150
+
+
+@pytest.fixture
+def sqlite_place() -> Iterator[SqlitePlace]:
+    folder = folder_in_memory()
+    place = SqlitePlace(folder)
+    yield place
+    place.cut()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """A process that dies hundreds of times has much to say."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def postgres_place(postgres_url: str) -> Iterator[PostgresPlace]:
+    with Database.scratch(postgres_url, partitions=2, key="simulation") as database:
+        place = PostgresPlace(database, postgres_url)
+        yield place
+        place.close()
+
+
+Lives = Mapping[str, list[Any]]
+
+
+def difference(told: Lives, lived: Lives, taken: Counter[str], *, asks: bool) -> str | None:
+    """In what a life that was interrupted once differs, unlawfully, from the one that was not."""
+    if max(taken.values(), default=1) > 1:
+        return "a message was taken over twice"
+    for name in sorted(told.keys() - {"messages"}):
+        if lived[name] != told[name]:
+            return f"{name}: {lived[name]} instead of {told[name]}"
+    if [row[:-1] for row in lived["messages"]] != [row[:-1] for row in told["messages"]]:
+        return f"messages: {lived['messages']} instead of {told['messages']}"
+    differ = [
+        (row[-1], other[-1])
+        for row, other in zip(told["messages"], lived["messages"], strict=True)
+        if row != other
+    ]
+    in_doubt = ([("sent", "unknown")], [("failed", "unknown")])
+    if differ and (asks or differ not in in_doubt):
+        return f"messages became {differ}"
+    statuses = Counter(row[-1] for row in lived["messages"])
+    if not statuses["sent"] <= sum(taken.values()) <= statuses["sent"] + statuses["unknown"]:
+        return f"{sum(taken.values())} messages were taken over, and they are {statuses}"
+    return None
+
+
+def nothing_on_its_way(lives: Lives) -> bool:
+    return {row[-1] for row in lives["messages"]}.isdisjoint({"ready", "claimed", "sending"})
+
+
+def chosen(moments: Sequence[Moment], offset: int) -> list[int]:
+    """The points of an act that are tried."""
+    if EVERY:
+        return list(range(offset % EVERY, len(moments), EVERY))
+    return [
+        point
+        for point, moment in enumerate(moments)
+        if moment is not Moment.STATEMENT or (point + offset) % OF_STATEMENTS == 0
+    ]
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["cannot-be-asked", "can-be-asked"])
+def test_stopped_at_any_point_on_sqlite(sqlite_place: SqlitePlace, tmp_path: Path, asks: bool) -> None:
+    place = sqlite_place
+    workload = Workload(place, acts(tmp_path), asks=asks)
+    images, outsides, told, moments = [place.image()], [workload.outside], [], []
+    for act in workload.acts:
+        workload.live([act])
+        moments.append(workload.moments)
+        told.append(workload.lived())
+        images.append(place.image())
+        outsides.append(workload.outside)
+    statuses = {row[-1] for row in told[-1]["messages"]}
+    assert statuses == {"sent", "failed", "cancelled"} | (set() if asks else {"unknown"})
+    assert sum(map(len, moments)) > 500
+    for number, act in enumerate(workload.acts):
+        for point in chosen(moments[number], number):
+            place.put_back(images[number])
+            workload.restore(outsides[number])
+            workload.live([act], point)
+            last, lived = number, workload.lived()
+            wrong = difference(told[last], lived, workload.outside.taken, asks=asks)
+            # As soon as it stands where the other stood, what follows is what followed.
+            while last + 1 < len(workload.acts) and (wrong or not nothing_on_its_way(lived)):
+                last += 1
+                workload.live([workload.acts[last]])
+                lived = workload.lived()
+                wrong = difference(told[last], lived, workload.outside.taken, asks=asks)
+            assert wrong is None, f"act {number} ({act.name}), point {point}"
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["cannot-be-asked", "can-be-asked"])
+def test_stopped_at_any_point_on_postgresql(
+    postgres_place: PostgresPlace, tmp_path: Path, asks: bool
+) -> None:
+    place = postgres_place
+    workload = Workload(place, acts(tmp_path), asks=asks)
+    beginning = workload.outside
+    place.reset()
+    workload.live(workload.acts)
+    told, points = workload.lived(), len(workload.moments)
+    assert points > 500
+    for point in range(ON_POSTGRESQL // 2 if asks else 0, points, EVERY or ON_POSTGRESQL):
+        place.reset()
+        workload.restore(beginning)
+        workload.live(workload.acts, point)
+        wrong = difference(told, workload.lived(), workload.outside.taken, asks=asks)
+        assert wrong is None, f"point {point}"
