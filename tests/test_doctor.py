@@ -157,23 +157,24 @@ def test_clocks_that_differ(postgres_database: Database, ahead: int, told: list[
     assert [(one.level, one.what) for one in found] == told
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"due_at": None, "next_at": None}, "1 of them wait for no instant"),
-        ({"node": 0}, "their step is not in their version"),
-        ({"node": 0, "step": "hello"}, "nobody waits at their step"),
-        ({"version": 99}, "their version is not stored"),
-    ],
-)
-def test_runs_that_will_never_go_on(database: Database, change: dict[str, Any], why: str) -> None:
+def test_runs_that_will_never_go_on(database: Database) -> None:
+    changes: dict[str, tuple[dict[str, Any], str]] = {
+        "ana": ({"due_at": None, "next_at": None}, "1 of them wait for no instant"),
+        "ben": ({"node": 0}, "their step is not in their version"),
+        "eva": ({"node": 0, "step": "hello"}, "nobody waits at their step"),
+        "kim": ({"version": 99}, "their version is not stored"),
+    }
     shop = Shop(database)
-    shop.sign_up("ana")
+    shop.sign_up(*changes)
+    rows = shop.ledger()
     with database.begin() as connection:
-        connection.execute(update(run_table).values(change))
-    (finding,) = diagnosed(look(database, START + MINUTE))
-    assert (finding.code, finding.since) == ("runs/stranded", START)
-    assert finding.what == f"1 run will never go on: {why}"
+        for name, (change, _) in changes.items():
+            row = rows[f"{name}/hello"]
+            its = (run_table.c.contact == row.contact) & (run_table.c.partition == row.partition)
+            connection.execute(update(run_table).values(change).where(its))
+    found = diagnosed(look(database, START + MINUTE))
+    assert {(one.code, one.since) for one in found} == {("runs/stranded", START)}
+    assert {one.what for one in found} == {f"1 run will never go on: {why}" for _, why in changes.values()}
 
 
 def test_messages_and_runs_that_wait_for_somebody(database: Database) -> None:
@@ -412,6 +413,17 @@ def test_settings_that_cannot_be_loaded(project: Path, doctor: Doctor) -> None:
     assert found["settings/unreadable"]["what"] == (
         "line 1: The environment variable NO_SUCH_VARIABLE is not set."
     )
+
+
+def test_a_database_that_fails_when_it_is_asked(project: Path, doctor: Doctor) -> None:
+    database = Database.open(default_database(project))
+    with database.begin() as connection:
+        connection.execute(text("PRAGMA writable_schema = ON"))
+        connection.execute(text("UPDATE sqlite_schema SET rootpage = 1 WHERE name = 'ix_run_due'"))
+    database.close()
+    code, found = doctor()
+    assert (code, list(found)) == (1, ["database/unreachable"])
+    assert "malformed" in found["database/unreachable"]["what"]
 
 
 def test_a_database_that_cannot_be_reached(project: Path, doctor: Doctor) -> None:

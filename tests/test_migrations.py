@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ from sqlalchemy import create_engine, inspect, text
 from runner.problem import JourneysError
 from runner.store import tables
 from runner.store.database import Database
+from runner.store.migrations import REVISIONS
 
 ALEMBIC = "alembic_version"
 
@@ -99,6 +102,24 @@ def test_a_migrated_postgresql_equals_a_fresh_one(empty_postgres: str, postgres_
     assert without_schema(described(migrated)) == fresh
     assert migrated.deployment.partitions == 64
     migrated.close()
+
+
+WRITTEN = {
+    "0001": "57e0b609ba8a5195",
+    "0002": "21befaf6de98b606",
+    "0003": "a4b52018b479d045",
+}
+"""What each revision does, as SHA-256 of its code without docstring, comments and layout."""
+
+
+def meaning(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return hashlib.sha256(ast.unparse(ast.Module(tree.body[1:], [])).encode()).hexdigest()[:16]
+
+
+def test_a_revision_that_is_written_is_never_changed() -> None:
+    """A database that has run it would not have the change: write a new revision, and add it above."""
+    assert {path.name[:4]: meaning(path) for path in sorted(REVISIONS.glob("[0-9]*.py"))} == WRITTEN
 
 
 def test_runners_that_start_at_once_take_turns(empty_postgres: str) -> None:

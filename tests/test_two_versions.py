@@ -260,7 +260,7 @@ def test_first_starts_at_once_make_one_database(place: Place) -> None:
         subprocess.Popen(
             [sys.executable, "-c", opened], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     said = [process.communicate(timeout=PATIENCE) for process in processes]
     assert {process.returncode for process in processes} == {0}, said

@@ -110,6 +110,8 @@ def _examined(project: Path, url: str | None, patience: int, *, refresh_zones: b
         if refresh_zones:
             _refresh_zones(found.database)
         measured = _measured(found.database, late, patience)
+    except JourneysError as error:
+        return replace(so_far, unreachable=str(error))
     finally:
         found.database.close()
     return replace(
@@ -196,9 +198,12 @@ def _disks(settings: Settings | None, address: str) -> Iterator[Disk]:
     file = file_of(address)
     if file is not None:
         yield Disk(what="the database", path=file.parent, free=disk_usage(file.parent).free)
-    if settings is not None and (settings.folder / "outbox").is_dir():
-        outbox = settings.folder / "outbox"
-        yield Disk(what="the outbox", path=outbox, free=disk_usage(outbox).free)
+    if settings is None:
+        return
+    named = {str(each["folder"]) for each in settings.channels.values() if "folder" in each}
+    for folder in sorted({settings.folder / name for name in ("outbox", *named)}):
+        if folder.is_dir():
+            yield Disk(what="the outbox", path=folder, free=disk_usage(folder).free)
 
 
 def _on_disk(project: Path) -> Mapping[str, str]:
