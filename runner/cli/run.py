@@ -19,6 +19,7 @@ from runner.cli.options import project_option, want_deployment
 if TYPE_CHECKING:
     from runner.daemon.daemon import Pulse
     from runner.daemon.once import Lived
+    from runner.engine.tick import Pace
     from runner.engine.versions import Versions
     from runner.settings import Settings
     from runner.store.database import Database
@@ -173,7 +174,19 @@ def _pulse(settings: Settings, interval: timedelta | None, lease: timedelta) -> 
     from runner.daemon.daemon import Pulse
 
     limits = settings.limits
-    return Pulse(every=interval or limits.tick_every, grace=limits.grace, lease=lease, workers=limits.workers)
+    return Pulse(
+        every=interval or limits.tick_every,
+        grace=limits.grace,
+        lease=lease,
+        workers=limits.workers,
+        pace=_pace(settings),
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    from runner.engine.tick import LIVE
+
+    return replace(LIVE, partitions=settings.limits.partitions_per_batch)
 
 
 def _daemon(
@@ -243,7 +256,7 @@ def _once(database: Database, settings: Settings) -> int:
     from runner.daemon.once import run_once
 
     _want_something_applied(database)
-    _tell(run_once(database, opener(settings), utc_now()))
+    _tell(run_once(database, opener(settings), utc_now(), _pace(settings)))
     return 0
 
 

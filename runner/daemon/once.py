@@ -30,13 +30,13 @@ class Lived:
     delivered: Delivered = field(default_factory=Delivered)
 
 
-def run_once(database: Database, open_channels: Open, now: datetime) -> Lived:
+def run_once(database: Database, open_channels: Open, now: datetime, pace: Pace = LIVE) -> Lived:
     """Handle all that is due at ``now``, hand over all that is ready, and stop."""
     versions = load_versions(database)
     with opened(open_channels, versions) as channels:
         recovered = recover(database, channels, now)
         resend_unknown(database, versions, now)
-        lived = _live_until(database, versions, channels, now, LIVE)
+        lived = _live_until(database, versions, channels, now, pace)
     return Lived(passes=lived.passes, delivered=recovered + lived.delivered)
 
 
