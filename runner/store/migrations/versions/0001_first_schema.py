@@ -279,14 +279,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("status = 'active' AND next_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_run_version",
-        "run",
-        ["version"],
-        unique=False,
-        postgresql_where=sa.text("status = 'active'"),
-        sqlite_where=sa.text("status = 'active'"),
-    )
-    op.create_index(
         "uq_run_active",
         "run",
         ["partition", "contact", "journey", "per"],
