@@ -90,7 +90,10 @@ def _mourn(place: _Worker, code: int) -> None:
     place.failures = 0 if lived > SOUND_AFTER else place.failures + 1
     pause = min(2.0 ** max(0, place.failures - 1), LONGEST_PAUSE)
     place.not_before = time.monotonic() + pause
-    logger.error("worker process %d ended with %d; another starts in %g s", place.process.pid, code, pause)
+    logger.error(
+        "a worker process ended; another starts",
+        extra={"pid": place.process.pid, "code": code, "pause_seconds": pause},
+    )
     _hang_up(place)
     place.process = None
 
@@ -109,7 +112,9 @@ def _finish(places: Sequence[_Worker], patience: timedelta) -> None:
         try:
             place.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            logger.error("worker process %d is killed: it did not finish in time", place.process.pid)
+            logger.error(
+                "a worker process is killed: it did not finish in time", extra={"pid": place.process.pid}
+            )
             place.process.kill()
             place.process.wait()
 

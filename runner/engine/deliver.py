@@ -155,8 +155,11 @@ def _prepare(
     for one in claimed:
         version = versions.by_id.get(one.version)
         if version is None or one.channel not in channels:
-            missing = f"channel {one.channel}" if version else f"version {one.version} of {one.journey}"
-            logger.warning("a message waits: this process does not know %s", missing)
+            logger.warning(
+                "a message waits: this process does not know its %s",
+                "channel" if version else "version",
+                extra={"channel": one.channel, "journey": one.journey, "version": one.version},
+            )
             later = now + MISCONFIGURED
             refused.append(Change(held=one.held, to=MessageStatus.READY, available_at=later))
         elif not exact and (reason := _second_look(one, version, now)):
@@ -165,11 +168,13 @@ def _prepare(
             try:
                 message = _message(one, version, idempotency_key(deployment, one.held.key))
             except RenderError as error:
-                logger.error("a message to %s cannot be rendered: %s", one.contact_key, error)
+                logger.error(
+                    "a message cannot be rendered", extra={"contact": one.contact_key, "error": str(error)}
+                )
                 refused.append(Change(held=one.held, to=MessageStatus.FAILED, reason=str(error)))
             except Exception as bug:
                 # A bug of ours must not stop the neighbours; the message keeps the name, the log the traceback.
-                logger.exception("a message to %s cannot be rendered", one.contact_key)
+                logger.exception("a message cannot be rendered", extra={"contact": one.contact_key})
                 reason = f"a bug in journeys: {type(bug).__name__}"
                 refused.append(Change(held=one.held, to=MessageStatus.FAILED, reason=reason))
             else:
@@ -283,14 +288,18 @@ class _Delivery:
                     continue
                 # Stopped, or held up, past the lease: by now the message may be somebody else's, or in doubt.
                 if not self.exact and (now := self.clock()) >= present + self.lease:
-                    logger.warning("a message to %s was not begun within its lease", one.message.contact)
+                    contact = one.message.contact
+                    logger.warning("a message was not begun within its lease", extra={"contact": contact})
                     self.unrecorded.changes.append(_not_begun(one, now))
                     continue
                 result = _sent(channel, one.message)
                 self.unrecorded.changes.append(self._change(one, result))
                 unreachable = unreachable or (isinstance(result, RetryLater) and result.unreachable)
             if unreachable:
-                logger.warning("the channel %s cannot be reached; its messages wait", part[0].channel)
+                channel_name = part[0].channel
+                logger.warning(
+                    "a channel cannot be reached; its messages wait", extra={"channel": channel_name}
+                )
                 self._put_off([one for rest in parts[place + 1 :] for one in rest])
                 return
 
@@ -308,7 +317,10 @@ class _Delivery:
             self.count(change.to)
             if change.held.key not in done:
                 name = "/".join(map(str, change.held.key))
-                logger.warning("%s was %s, which came too late: it is no longer ours", name, change.to)
+                logger.warning(
+                    "a result came too late: the message is no longer ours",
+                    extra={"key": name, "result": change.to.value},
+                )
         self.unrecorded.changes = []
 
     def _begin(self, part: Sequence[_Prepared], present: datetime) -> frozenset[MessageKey]:
@@ -367,7 +379,7 @@ def _sent(channel: Channel, message: Message) -> Result:
     try:
         return channel.send(message)
     except Exception as bug:
-        logger.exception("the channel failed on a message to %s", message.contact)
+        logger.exception("the channel failed on a message", extra={"contact": message.contact})
         return Unknown(f"a bug in the channel: {type(bug).__name__}")
 
 

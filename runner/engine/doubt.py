@@ -72,7 +72,10 @@ def resend_unknown(database: Database, versions: Versions, now: datetime) -> int
         ]
         done = messages.change(connection, MessageStatus.UNKNOWN, changes)
     if done:
-        logger.warning("%d messages that may have arrived are sent again, as their topic says", len(done))
+        logger.warning(
+            "messages that may have arrived are sent again, as their topic says",
+            extra={"messages": len(done)},
+        )
     return len(done)
 
 

@@ -35,7 +35,7 @@ def recover(
         released = messages.release_lapsed(connection, lapsed_by=lapsed_by, now=now, limit=BATCH)
         interrupted = messages.cut_short(connection, lapsed_by=lapsed_by, limit=BATCH)
     if released:
-        logger.warning("%d claimed messages were given back: their lease ran out", released)
+        logger.warning("claimed messages were given back: their lease ran out", extra={"messages": released})
     changes = []
     for one in interrupted:
         channel = channels.get(one.channel)
@@ -66,7 +66,9 @@ def recover(
             done = messages.change(connection, MessageStatus.SENDING, changes)
     effective = [change.to for change in changes if change.held.key in done]
     if effective:
-        logger.warning("%d messages were cut short while they were handed over", len(effective))
+        logger.warning(
+            "messages were cut short while they were handed over", extra={"messages": len(effective)}
+        )
     return Delivered(
         sent=effective.count(MessageStatus.SENT),
         retried=released + effective.count(MessageStatus.READY),
