@@ -170,24 +170,27 @@ def details(dialect: str) -> Decoded:
 @lru_cache
 def change(dialect: str, status: MessageStatus) -> Statement:
     """Give the messages of ``batch`` that have ``status``, and are held by that attempt, what the batch says."""
-    batch = _batch(dialect, _CHANGE)
-    found = (
-        select(*KEY, *(batch.c[name] for name in ("status", "reason", *INSTANTS, "provider_id")))
-        .select_from(batch.join(message, _same(message, batch)))
-        .where(message.c.attempts == batch.c.attempts, message.c.status == constant(status.value))
-    )
-    if status is MessageStatus.CLAIMED:
-        found = found.with_for_update(of=message, skip_locked=True)
-    ours = found.cte("ours")
+    batch = wanted = _batch(dialect, _CHANGE)
+    held = and_(_same(message, batch), message.c.attempts == batch.c.attempts)
+    if dialect == "postgresql" and status is MessageStatus.CLAIMED:
+        # Only a SELECT can pass over what somebody else has locked.
+        found = (
+            select(*KEY, *(batch.c[name] for name in ("status", "reason", *INSTANTS, "provider_id")))
+            .select_from(batch.join(message, held))
+            .where(message.c.status == constant(status.value))
+            .with_for_update(of=message, skip_locked=True)
+        )
+        wanted = found.cte("ours")
+        held = _same(message, wanted)
     return Statement(
         update(message)
         .values(
-            status=ours.c.status,
-            reason=case((_remains_a_duplicate(ours), message.c.reason), else_=ours.c.reason),
-            **{name: instant_of(ours.c[name]) for name in INSTANTS},
-            provider_id=ours.c.provider_id,
+            status=wanted.c.status,
+            reason=case((_remains_a_duplicate(wanted), message.c.reason), else_=wanted.c.reason),
+            **{name: instant_of(wanted.c[name]) for name in INSTANTS},
+            provider_id=wanted.c.provider_id,
         )
-        .where(_same(message, ours), message.c.status == constant(status.value))
+        .where(held, message.c.status == constant(status.value))
         .returning(*KEY)
     )
 
