@@ -47,7 +47,7 @@ START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 NOW = START + timedelta(minutes=1)
 LEASE = timedelta(minutes=2)
 BATCH = 200
-CONNECTIONS = 4
+CONNECTIONS = 8
 """A process has as many as ``limits.workers`` of the settings says unless told."""
 SAMPLE = 1_000
 TARGET, TARGET_TWO = 0.8, 1.7
