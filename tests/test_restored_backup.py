@@ -251,6 +251,23 @@ def test_a_receiver_that_knows_keys_gets_again_what_was_there_before_and_the_res
 # Care -----------------------------------------------------------------------------------------------------------------
 
 
+def test_a_number_that_is_given_out_again_makes_no_key_again(sqlite_backups: Backups) -> None:
+    """Or the receiver would take a new message for one of the lost life, and drop it."""
+    sink = Sink()
+    shop = lose(sqlite_backups, sink)
+    lost = {message.idempotency_key for message in sink.messages if message.contact == "eve"}
+    recover(shop, sink)
+    # Whoever sends is started after it.
+    shop = Shop(sqlite_backups.open(str(shop.database.engine.url)))
+    sign_up(shop, "zoe", at(33))
+    live(shop, sink, 33, 60)
+    keys = {message.contact: message.idempotency_key for message in sink.messages if message.step == "hello"}
+    assert shop.ledger()["zoe/hello"].contact == 5  # Eve's number in the lost life
+    assert lost
+    assert keys["zoe"] not in lost
+    assert len(set(keys.values())) == len(keys)
+
+
 def test_exits_of_the_lost_life_are_lived_too(sqlite_backups: Backups) -> None:
     sink = Sink()
     shop = lose(sqlite_backups, sink)

@@ -166,7 +166,8 @@ def _prepare(
             refused.append(Change(held=one.held, to=MessageStatus.BLOCKED, reason=reason))
         else:
             try:
-                message = _message(one, version, idempotency_key(deployment, one.held.key))
+                key = idempotency_key(deployment.as_of(one.let_go_at), one.held.key)
+                message = _message(one, version, key)
             except RenderError as error:
                 logger.error(
                     "a message cannot be rendered", extra={"contact": one.contact_key, "error": str(error)}

@@ -81,7 +81,7 @@ def resend_unknown(database: Database, versions: Versions, now: datetime) -> int
 
 def message_key(deployment: Deployment, one: Listed) -> str:
     """The idempotency key of the message, which its Message-ID begins with."""
-    return idempotency_key(deployment, one.held.key)
+    return idempotency_key(deployment.as_of(one.let_go_at), one.held.key)
 
 
 def find_unknown(database: Database, keys: Iterable[str]) -> tuple[Listed, ...]:

@@ -18,7 +18,7 @@ from runner.engine.tick import EXACT
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
 from runner.store import messages, recovery
-from runner.store.audit import record, records
+from runner.store.audit import RECOVERED, record, records
 from runner.store.database import Database, Deployment
 from runner.store.messages import Change
 from runner.store.recovery import Listed, SinceBackup
@@ -91,7 +91,7 @@ def recover_restored(
         settled += _settle(database, channels, part, restored_at, now)
     with database.begin() as connection:
         detail = {f.name: getattr(settled, f.name) for f in fields(settled)}
-        record(connection, at=now, who=who, what="recovered", detail=detail)
+        record(connection, at=now, who=who, what=RECOVERED, detail=detail)
     return settled
 
 
@@ -147,7 +147,7 @@ def _settled(
     deployment: Deployment, channel: Channel | None, one: Listed, restored_at: datetime, now: datetime
 ) -> Change:
     identity = Message(
-        idempotency_key=idempotency_key(deployment, one.held.key),
+        idempotency_key=idempotency_key(deployment.as_of(one.let_go_at), one.held.key),
         recipient="",
         let_go_at=one.let_go_at,
         journey=one.journey,

@@ -15,6 +15,9 @@ VIRTUAL = "virtual time"
 """How a stretch of virtual time begins in ``Record.what``; a database in which it stands is never used to
 write to real people."""
 
+RECOVERED = "recovered"
+"""``Record.what`` at the instant until which the life before a restored backup was lived once more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:

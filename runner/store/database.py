@@ -10,7 +10,8 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from sqlalchemy.sql.selectable import GenerativeSelect, Join
 from runner.problem import JourneysError
 from runner.store import functions, migrations, tables
 from runner.store.address import cannot_be_opened, in_memory, options_fit, parsed_url, shown, told
+from runner.store.audit import RECOVERED
 from runner.store.migrations import Standing
 from runner.store.statistics import tell_planner
 from runner.store.types import instant_of
@@ -81,10 +83,19 @@ class BatchFirst(SQLiteCompiler):
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What was fixed when the database was made. ``key`` is part of every idempotency key."""
+    """What was fixed when the database was made. ``key`` is part of every idempotency key. ``restored``: until when it
+    lived once more after a backup was restored, each time."""
 
     key: str
     partitions: int
+    restored: tuple[datetime, ...] = ()
+
+    def as_of(self, instant: datetime) -> Deployment:
+        """The deployment of messages that are let go at ``instant``. After a backup was restored it is another one for
+        them: numbers that the lost life gave out are given out again, and a receiver would take a new message for an
+        old one."""
+        last = max((at for at in self.restored if at < instant), default=None)
+        return self if last is None else replace(self, key=f"{self.key}/{last.isoformat()}")
 
 
 class Database:
@@ -362,7 +373,12 @@ def _create(engine: Engine, partitions: int | None, key: str) -> Deployment:
 
 def _deployment(connection: Connection) -> Deployment | None:
     row = connection.execute(select(tables.deployment.c.key, tables.deployment.c.partitions)).first()
-    return Deployment(key=row.key, partitions=row.partitions) if row else None
+    if row is None:
+        return None
+    restored = select(tables.audit.c.at).where(tables.audit.c.what == RECOVERED).order_by(tables.audit.c.at)
+    return Deployment(
+        key=row.key, partitions=row.partitions, restored=tuple(connection.execute(restored).scalars())
+    )
 
 
 def _found(connection: Connection, partitions: int | None, key: str) -> Deployment:
