@@ -5,7 +5,7 @@ STAMP := .venv/.made-from-lock
 DEMO := .demo
 JOURNEYS = $(BIN)/journeys
 
-.PHONY: help init demo test lint docs bench clean
+.PHONY: help init demo test lint docs bench chaos clean
 
 help:
 	@echo "make init    DIR=../shop: a project of your own, with one runnable journey"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write docs/reference.md anew from the schemas and the rules"
 	@echo "make bench   how fast it is, each part beside its floor in the same run"
+	@echo "make chaos   kills, stopped processes, broken connections: what becomes of every message; CHAOS=\"kills --kills 1000\""
 	@echo "make clean   remove what these made"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -51,6 +52,9 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 # The demo works on a copy of journeys/ in a folder of its own, so that it never touches the database of the project.
 demo: $(STAMP)

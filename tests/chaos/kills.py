@@ -6,11 +6,12 @@ import os
 import random
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import text
 
-from tests.chaos.world import World, a_world, wait_for
+from tests.chaos.world import ENDED, World, wait_for
 
 USERS = ("daemon_a", "daemon_b", "feeder")
 LONGEST_AIM = 2.5
@@ -39,13 +40,13 @@ def kill_loop(world: World, kills: int, seed: int) -> Counter[str]:
             case "moment":
                 time.sleep(chance.uniform(0, 1.2))
             case "transaction":
-                wait_for(lambda: in_transaction(world, name), LONGEST_AIM, every=0.002)
+                wait_for(partial(in_transaction, world, name), LONGEST_AIM, every=0.002)
             case "sending":
                 wait_for(lambda: world.sending() > 0, LONGEST_AIM, every=0.002)
         if victim.alive:
             victim.stop()
         else:
-            hits["had ended by itself"] += 1
+            hits[ENDED] += 1
         hits["in a transaction"] += in_transaction(world, name)
         hits["while messages were being handed over"] += name != "feeder" and world.sending() > 0
         hits["the feeder"] += name == "feeder"

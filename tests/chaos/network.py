@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 
 from tests.chaos.proxy import COMMIT, DATA, FINAL_DOT, Harm, Kind, Proxy
-from tests.chaos.world import World, wait_for
+from tests.chaos.world import World
 
 LONGEST_HANG = 1.5
 """Seconds that a half-open connection hangs before it is reset, in the mixed campaigns."""
@@ -24,9 +25,7 @@ def database_harm(chance: random.Random) -> Harm | None:
         case "after":
             return Harm(kind=Kind.LOSE_ANSWER, mark=COMMIT, count=chance.randint(1, 30))
         case "hang":
-            return Harm(
-                kind=Kind.HALF_OPEN, count=_bytes(chance), seconds=chance.uniform(0.05, LONGEST_HANG)
-            )
+            return Harm(kind=Kind.HALF_OPEN, count=_bytes(chance), seconds=chance.uniform(0.05, LONGEST_HANG))
     return None
 
 
@@ -46,15 +45,20 @@ def mail_harm(chance: random.Random) -> Harm | None:
     return None
 
 
-def harm_until(world: World, proxy: Proxy, faults: int, longest: float) -> None:
-    """Let two daemons and a feeder work until ``faults`` struck, or ``longest`` seconds are over; then heal."""
+def harm_until(world: World, proxy: Proxy, faults: int, longest: float) -> Counter[str]:
+    """Let two daemons and a feeder work until ``faults`` struck, or ``longest`` seconds are over; then heal. Answers
+    what struck."""
+    hits: Counter[str] = Counter()
     for name in ("daemon_a", "daemon_b"):
         world.start_daemon(name)
     world.start_feeder()
-    wait_for(lambda: proxy.struck.total() >= faults, longest, every=0.05)
+    deadline = time.monotonic() + longest
+    while proxy.struck.total() < faults and time.monotonic() < deadline:
+        world.revive(hits)
+        world.hasten()
+        time.sleep(0.2)
     proxy.heal()
-    # Connections made before keep their harm; it has its turn during the rest.
-    time.sleep(0.1)
+    return hits
 
 
 def _bytes(chance: random.Random) -> int:

@@ -21,7 +21,6 @@ from typing import Any
 import apscheduler.schedulers.background  # noqa: F401
 import psycopg  # noqa: F401
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
-import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
 
 import channels.registry  # noqa: F401
 import runner.daemon.daemon
@@ -30,6 +29,7 @@ import runner.daemon.process
 import runner.store.audit  # noqa: F401
 from runner.cli import run as run_command
 from runner.clock import utc_now
+from runner.journey.project import load_project
 from runner.problem import JourneysError
 from runner.store.database import Database
 from tests.chaos import project
@@ -111,7 +111,7 @@ def run_feeder(database: str, acknowledged: Path, pause: float, until: int | Non
     A batch whose number is in ``acknowledged`` is stored. What could not be stored, or might not be, is told as a line
     of JSON and stored again: the same again changes nothing. Only an error that is told to users is expected.
     """
-    catalog = project.load_project(project.FILES).catalog
+    catalog = load_project(project.FILES).catalog
     store: Database | None = None
     number = acknowledged_batches(acknowledged)
     with acknowledged.open("ab", buffering=0) as file:
@@ -121,7 +121,7 @@ def run_feeder(database: str, acknowledged: Path, pause: float, until: int | Non
                 now = utc_now()
                 project.store(store, *project.batch(catalog, number, now), now)
             except JourneysError as error:
-                print(json.dumps({"batch": number, "error": str(error)}), flush=True)
+                sys.stdout.write(json.dumps({"batch": number, "error": str(error)}) + "\n")
                 time.sleep(0.05)
                 continue
             file.write(b"%d\n" % number)

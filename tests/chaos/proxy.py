@@ -67,7 +67,8 @@ class Proxy:
             return
         line = _Line(self, self.plan(), writer, far_writer)
         await asyncio.gather(
-            line.carry(reader, far_writer, from_client=True), line.carry(far_reader, writer, from_client=False)
+            line.carry(reader, far_writer, from_client=True),
+            line.carry(far_reader, writer, from_client=False),
         )
 
 
@@ -166,7 +167,7 @@ def a_proxy(target: int, plan: Callable[[], Harm | None] = lambda: None) -> Iter
         listening.set()
 
     def work() -> None:
-        loop.create_task(listen())
+        loop.run_until_complete(listen())
         loop.run_forever()
 
     thread = threading.Thread(target=work, daemon=True)

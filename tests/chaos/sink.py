@@ -10,12 +10,13 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from tests.chaos.project import Wanted
+
+LATE = "late answers to the final dot"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,8 @@ class Sink:
                 content = await reader.readuntil(b"\r\n.\r\n")
                 self._note_mail(content)
                 late = self._happens(self._manners.late)
+                if late:
+                    os.write(1, f"{LATE}\n".encode())
                 await asyncio.sleep(self._manners.late_seconds if late else self._manners.answer_seconds)
                 say("250 taken")
             elif word == b"RCPT":
@@ -110,7 +113,7 @@ class Sink:
 
 def read_mail(content: bytes, channel: str) -> tuple[str, Wanted]:
     """The key of a mail and what it is; the address is that of the contact."""
-    headers: Mapping[str, str] = BytesHeaderParser().parsebytes(content)
+    headers = BytesHeaderParser().parsebytes(content)
     key = headers["Message-ID"].strip("<>").partition("@")[0]
     person = headers["To"].strip("<>").partition("@")[0]
     return key, Wanted(person, channel, headers["Subject"])

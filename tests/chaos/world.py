@@ -20,6 +20,8 @@ from tests.chaos.project import Wanted
 from tests.chaos.sink import Arrival, Manners, read_arrivals
 from tests.servers import free_port
 
+ENDED = "daemons that had ended and were started anew"
+_BUGS = ("This is a bug", "PendingRollbackError", "AssertionError", "TypeError", "AttributeError", "KeyError")
 FINAL = (MessageStatus.SENT, MessageStatus.UNKNOWN, MessageStatus.FAILED)
 LONGEST_DRAIN = 120.0
 """Seconds after which what is not delivered is lost."""
@@ -83,6 +85,31 @@ class World:
         self.feeder = start(self.folder / "feeder.log", run_feeder, *arguments)
         return self.feeder
 
+    def revive(self, counted: Counter[str]) -> None:
+        """Start daemons anew that have ended, as whatever watches over them would; count those in ``counted``."""
+        for name, daemon in list(self.daemons.items()):
+            if not daemon.alive:
+                counted[ENDED] += 1
+                self.start_daemon(name)
+
+    def hasten(self) -> None:
+        """Make what waits for a later attempt due: nobody waits for half an hour here."""
+        with self.database.begin() as connection:
+            connection.execute(
+                update(message)
+                .where(message.c.status == MessageStatus.READY.value, message.c.available_at > utc_now())
+                .values(available_at=utc_now())
+            )
+
+    def errors(self) -> list[str]:
+        """What the processes said that nobody should have to read: bugs, and tracebacks of other than a database or a
+        channel that was away."""
+        found = []
+        for log in sorted(self.folder.glob("*.log")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            found += [f"{log.name}: {line[:300]}" for line in lines if any(word in line for word in _BUGS)]
+        return found
+
     def sending(self) -> int:
         """How many messages are being handed over right now."""
         with self.database.read() as connection:
@@ -97,26 +124,21 @@ class World:
         last = self.start_feeder(until=batches)
         expected = project.undisturbed(batches, utc_now())
         deadline = time.monotonic() + longest
-        for name, daemon in list(self.daemons.items()):
-            if not daemon.alive:
-                self.start_daemon(name)
         while last.alive and time.monotonic() < deadline:
             time.sleep(0.02)
         stuck = self._settle(len(expected), deadline)
         for daemon in self.daemons.values():
-            daemon.terminate()
+            daemon.process.terminate()
+        for daemon in self.daemons.values():
+            daemon.process.join(30)
         return self._verdict(expected, stuck)
 
     def _settle(self, expected: int, deadline: float) -> dict[str, int]:
         """Wait until all is delivered; answers what is not, by status, when the time is over."""
         while True:
-            with self.database.begin() as connection:
-                # Nobody waits for half an hour here: a later attempt is due now.
-                connection.execute(
-                    update(message)
-                    .where(message.c.status == MessageStatus.READY.value, message.c.available_at > utc_now())
-                    .values(available_at=utc_now())
-                )
+            self.hasten()
+            self.revive(Counter())
+            with self.database.read() as connection:
                 counts: Counter[str] = Counter(dict(connection.execute(_COUNT_MESSAGES).tuples().all()))
                 active = connection.execute(_COUNT_ACTIVE).scalar_one()
             settled = sum(counts[status.value] for status in FINAL)
