@@ -48,12 +48,14 @@ PARTITIONS = {"sqlite": 1, "postgresql": 64}
 BUSY_MILLISECONDS = 90_000
 """How long SQLite waits for another writer: somebody may hold the file for a minute."""
 IDLE_MILLISECONDS = 60_000
-"""After so long without a statement inside a transaction PostgreSQL ends the session, so that a stopped
-process frees its partitions."""
+"""After so long without a statement inside a transaction PostgreSQL ends the session, so that a stopped process frees
+its partitions; unless the URL says otherwise: ``?options=-c idle_in_transaction_session_timeout=5000``."""
 CONNECT_SECONDS = 10
 """How long a PostgreSQL server may take to answer at all, unless the URL has a ``connect_timeout``."""
 CUT_OFF_MILLISECONDS = 30_000
 """After so long without an answer over TCP either side takes the other for gone."""
+_LIVELY = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+"""Seconds, and probes, by which a connection that only waits finds out as well that the server is gone."""
 
 
 class BatchFirst(SQLiteCompiler):
@@ -318,6 +320,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _postgresql_engine(url: URL, schema: str | None) -> Engine:
+    lively = {"connect_timeout": CONNECT_SECONDS, **_LIVELY}
     engine = create_engine(
         url,
         json_serializer=write_json,
@@ -325,22 +328,25 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
         connect_args={
             "application_name": migrations.application_name(),
             "tcp_user_timeout": CUT_OFF_MILLISECONDS,
-            **({} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}),
+            **{name: value for name, value in lively.items() if name not in url.query},
         },
     )
     settings = {
         "jit": "off",
         "timezone": "UTC",
-        "idle_in_transaction_session_timeout": str(IDLE_MILLISECONDS),
         "tcp_user_timeout": str(CUT_OFF_MILLISECONDS),
         **({"search_path": schema} if schema else {}),
     }
+    # Unless the server, the role or the URL says something else.
+    idle = "idle_in_transaction_session_timeout"
+    chosen = f"SELECT set_config('{idle}', %s, false) WHERE current_setting('{idle}') = '0'"
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:
         connection.autocommit = True
         for name, value in settings.items():
             connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        connection.execute(chosen, (str(IDLE_MILLISECONDS),))
         connection.autocommit = False
 
     return engine
