@@ -321,6 +321,38 @@ def test_an_index_is_made_while_others_write(place: Place, folder: Path) -> None
     shop.database.close()
 
 
+def test_a_database_of_the_first_version_is_brought_up_with_the_people_in_it(
+    place: Place, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    shutil.copy(REVISIONS / "0001_first_schema.py", first)
+    engine = create_engine(place.url) if place.url.startswith("sqlite") else place.newer()
+    assert migrate(engine, first) == "0001"
+    now = "0" if engine.dialect.name == "sqlite" else "now()"
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO deployment VALUES (1, 'its own', 1, {now})"))
+        connection.execute(text("INSERT INTO shard VALUES (0)"))
+        connection.execute(
+            text(
+                "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, arrived_at,"
+                " entered_at, ended_at, trigger, data) VALUES"
+                f" (0, 1, 1, 'cart', 1, '', 'e', 'set_aside', {now}, {now}, {now}, '{{}}', '{{}}')"
+            )
+        )
+    engine.dispose()
+
+    database = Database.open(place.url)
+    assert database.deployment.key == "its own"
+    with database.read() as connection:
+        assert migrations.revision_of(connection) == OLDER
+        assert connection.execute(text("SELECT oldest_software FROM deployment")).scalar_one() == "0001"
+        assert connection.execute(text("SELECT count(*) FROM run")).scalar_one() == 1
+        made = {str(index["name"]) for index in inspect(connection).get_indexes("run")}
+        assert made >= {"ix_run_set_aside", "ix_run_version"}
+    database.close()
+
+
 def test_every_revision_says_what_it_does_to_older_software() -> None:
     known: list[str] = []
     for path in sorted(REVISIONS.glob("[0-9]*.py")):
