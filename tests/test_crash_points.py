@@ -1,7 +1,8 @@
 """A process is stopped at every point of every stage in turn; another goes on, and in the end nothing is different.
 
-A point is before each statement, before and after each commit, and before and after each message is handed over. What may
-differ is the one message that was just being handed over to a channel that cannot be asked: it stands as ``unknown``.
+A point is before each statement, before and after each commit, and before and after each message is handed over.
+What may differ is the one message that was just being handed over to a channel that cannot be asked: it stands as
+``unknown``.
 """
 
 from __future__ import annotations

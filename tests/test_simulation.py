@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ def test_known_worlds_keep_the_laws(stand: Stand) -> None:
 def test_unknown_worlds_keep_the_laws(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
     first = random.SystemRandom().randrange(10**9)
     with capsys.disabled():
-        print(f" [seeds from {first}]", end="")
+        sys.stdout.write(f" [seeds from {first}]")
     played(stand, first)
 
 

@@ -15,6 +15,10 @@ from tests.simulation.script import play
 from tests.simulation.stand import Stand
 
 
+def _say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="the first seed; at random where it is left out")
@@ -26,7 +30,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     first = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
     runs = options.runs or (1 if options.seed is not None else sys.maxsize)
-    print(f"seeds from {first}")
+    _say(f"seeds from {first}")
     stand = Stand()
     began, worked = time.monotonic(), time.process_time()
     seen: Counter[str] = Counter()
@@ -38,8 +42,8 @@ def main() -> int:
             try:
                 told = play(seed, stand)
             except UnlawfulError as error:
-                print(error)
-                print(f"again: python -m tests.simulation --seed {seed}")
+                _say(error)
+                _say(f"again: python -m tests.simulation --seed {seed}")
                 return 1
             seen.update(told.messages)
             seen.update(
@@ -56,11 +60,11 @@ def main() -> int:
         stand.close()
     took, worked = time.monotonic() - began, time.process_time() - worked
     a_minute = [round((seed - first) / seconds * 60) for seconds in (took, worked)]
-    print(
+    _say(
         f"{seed - first} worlds in {took:.1f} s: {a_minute[0]} a minute, {a_minute[1]} a minute of one core's work"
     )
-    print(", ".join(f"{name} {count}" for name, count in sorted(seen.items())))
-    print(f"the last one's digest: {digest:08x}")
+    _say(", ".join(f"{name} {count}" for name, count in sorted(seen.items())))
+    _say(f"the last one's digest: {digest:08x}")
     return 0
 
 

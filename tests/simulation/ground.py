@@ -32,8 +32,8 @@ DEPLOYMENT = Deployment(key="simulation", partitions=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """``first`` is in force in ``image``, the bytes of a SQLite file, since a day before ``begin``; ``second`` has other
-    journeys of the same names. ``compiled`` are the versions of both."""
+    """``first`` is in force in ``image``, the bytes of a SQLite file, since a day before ``begin``; ``second`` has
+    other journeys of the same names. ``compiled`` are the versions of both."""
 
     begin: datetime
     first: Project

@@ -54,8 +54,9 @@ _NEVER_CHANGES_IN_RUNS = ("journey", "version", "per", "entry_key", "entered_at"
 
 
 class Law:
-    """Watches one world. ``acknowledged`` are the events that are stored as far as their sender knows, by contact key and
-    dedup key; ``submitted`` are those and the ones that were tried. ``in_order``: every event arrives when it happens."""
+    """Watches one world. ``acknowledged`` are the events that are stored as far as their sender knows, by contact
+    key and dedup key; ``submitted`` are those and the ones that were tried. ``in_order``: every event arrives when
+    it happens."""
 
     def __init__(self, versions: Versions, deployment: Deployment) -> None:
         self._versions = versions

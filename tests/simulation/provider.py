@@ -41,9 +41,10 @@ _RESULTS: dict[Answer, Result] = {
 
 
 class Provider:
-    """One for all runners of a world. ``taken`` counts how often the message of a key was taken over; ``in_doubt`` are
-    the keys about which the channel once could not tell; ``overtaken`` those that somebody handed over who held them no
-    longer, because he had been stopped past his lease. ``expects`` answers whether a key is being handed over."""
+    """One for all runners of a world. ``taken`` counts how often the message of a key was taken over; ``in_doubt``
+    are the keys about which the channel once could not tell; ``overtaken`` those that somebody handed over who
+    held them no longer, because he had been stopped past his lease. ``expects`` answers whether a key is being
+    handed over."""
 
     def __init__(self, expects: Callable[[str], bool]) -> None:
         self.taken: Counter[str] = Counter()
@@ -61,7 +62,8 @@ class Provider:
 class Plain:
     """A runner's connection to a provider that cannot be asked, and that takes the same message twice.
 
-    ``answer`` says what happens next; ``pause`` lets others have their turn.
+    ``answer`` says what happens next; ``pause`` lets others have their turn. ``said`` are the keys of which the
+    runner was told that they were taken over.
     """
 
     _again = True
@@ -70,6 +72,7 @@ class Plain:
         self, provider: Provider, answer: Callable[[Message], Answer], pause: Callable[[], None]
     ) -> None:
         self.provider = provider
+        self.said: set[str] = set()
         self._answer = answer
         self._pause = pause
 
@@ -88,7 +91,10 @@ class Plain:
             raise RuntimeError("a bug of the channel")
         if answer in (Answer.DIES, Answer.DIES_LATE):
             raise Crash(answer.value)
-        return _RESULTS.get(answer) or Sent(f"id-{key[:8]}")
+        result = _RESULTS.get(answer) or Sent(f"id-{key[:8]}")
+        if isinstance(result, Sent):
+            self.said.add(key)
+        return result
 
     def close(self) -> None:
         """There is nothing to give back."""

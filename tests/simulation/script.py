@@ -153,10 +153,12 @@ def _stretch(world: World) -> timedelta:
 
 def _look_at_the_end(world: World) -> None:
     """What must be true when all has come to rest."""
-    law, wrong = world.law, []
+    law, said, wrong = world.law, world.said, []
     for key, message in law.snapshot.messages.items():
         identity = law.key(key)
         if message.status == "unknown" and world.asks and identity not in world.provider.in_doubt:
             wrong.append(f"message {key} is unknown, and its channel could have been asked")
+        if message.status == "unknown" and identity in said:
+            wrong.append(f"message {key} is unknown, and somebody who lives knows that it was taken over")
     if wrong:
         raise UnlawfulError("in the end:\n  " + "\n  ".join(wrong))

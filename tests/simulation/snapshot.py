@@ -63,8 +63,9 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """``contacts`` are keys by partition and contact; ``left`` is keyed by run, node and visit; ``events`` by partition, contact and
-    dedup key; ``consents`` by partition, contact, topic and channel. ``kept`` are rows of the tables to which rows are only ever added. Instants are µs."""
+    """``contacts`` are keys by partition and contact; ``left`` is keyed by run, node and visit; ``events`` by
+    partition, contact and dedup key; ``consents`` by partition, contact, topic and channel. ``kept`` are rows of
+    the tables to which rows are only ever added. Instants are µs."""
 
     contacts: Mapping[tuple[int, int], str]
     runs: Mapping[RunKey, Run]

@@ -1,7 +1,7 @@
 """What worlds are played on: one SQLite file in memory, and a database handle for each process that there can be.
 
-It is set anew for each world. Handles are kept from world to world, since what SQLAlchemy has compiled hangs on them; the
-connections are not.
+It is set anew for each world. Handles are kept from world to world, since what SQLAlchemy has compiled hangs on
+them; the connections are not.
 """
 
 from __future__ import annotations

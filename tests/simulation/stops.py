@@ -100,8 +100,8 @@ class PostgresPlace:
 
 
 class Answers:
-    """What the provider does with the first messages: ana has to come again, and while bob is served the process dies,
-    once each; cy is refused. ``left`` are those that are still to come."""
+    """What the provider does with the first messages: ana has to come again, and while bob is served the process
+    dies, once each; cy is refused. ``left`` are those that are still to come."""
 
     def __init__(self, left: Mapping[str, Answer]) -> None:
         self.left = dict(left)
@@ -124,8 +124,8 @@ class Outside:
 
 
 class Workload:
-    """The acts over one place. ``asks``: the channel can be asked what became of a message. ``moments`` are the points of
-    what was lived last."""
+    """The acts over one place. ``asks``: the channel can be asked what became of a message. ``moments`` are the
+    points of what was lived last."""
 
     def __init__(self, place: Place, acts: Sequence[Act], *, asks: bool) -> None:
         self.place = place
@@ -148,7 +148,8 @@ class Workload:
         return Outside(Counter(self._provider.taken), dict(self._answers.left))
 
     def live(self, acts: Sequence[Act], crash_at: int = NEVER) -> None:
-        """The acts in their order; the process dies at the point ``crash_at``, counted from here, and another goes on."""
+        """The acts in their order; the process dies at the point ``crash_at``, counted from here, and another goes
+        on."""
         self.moments, self._crash_at, self._living = [], crash_at, True
         for act in acts:
             process = self._process(act)

@@ -1,7 +1,8 @@
 """The wire between a database and its driver, with somebody sitting on it.
 
 Whoever listens is called at each moment at which a process can die or its database can fail: before each statement,
-before each commit and after it (and a channel of the tests calls around each message). What the listener raises there befalls the product as if the driver had raised it.
+before each commit and after it (and a channel of the tests calls around each message). What the listener raises
+there befalls the product as if the driver had raised it.
 """
 
 from __future__ import annotations

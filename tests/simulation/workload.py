@@ -1,6 +1,7 @@
 """Three days of a small shop that touches every stage: what is stopped at each of its points in turn.
 
-An act is something that a process does at an instant, until there is nothing more to do; done again, it changes nothing.
+An act is something that a process does at an instant, until there is nothing more to do; done again, it changes
+nothing.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ steps:
       then: [{id: thanks, send: {channel: email, template: hello, topic: receipts}}]
   - id: which
     branch:
-      - {name: vip, when: contact.vip, steps: [{id: party, wait: {until: contact.born, if_past: continue, if_missing: continue}}]}
-      - name: rest
+      - {name: vip, when: contact.vip, steps: [{id: party, wait: {until: contact.born, if_past: continue,
+      if_missing: continue}}]} - name: rest
         else:
           - id: often
             condition: {if: 'count("Signed Up", within="2d") >= 1', else: [{id: off, exit: seldom}]}
@@ -212,6 +213,6 @@ def lives(database: Database) -> Mapping[str, list[tuple[Any, ...]]]:
     }
     with database.read() as connection:
         return {
-            name: sorted((tuple(map(str, row)) for row in connection.execute(query)))
+            name: sorted(tuple(map(str, row)) for row in connection.execute(query))
             for name, query in queries.items()
         }

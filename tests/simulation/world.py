@@ -89,6 +89,7 @@ class World:
         count = self.chance.choice((1, 2, 2, 3))
         self.skews = [timedelta() for _ in range(count)]
         self._processes_of: dict[int, Process] = {}
+        self._channels: dict[int, Plain] = {}
         self.runners = [self._runner(place) for place in range(count)]
         self.office = self._actor(-1, self._present(None))
 
@@ -110,6 +111,7 @@ class World:
     def _runner(self, place: int) -> Actor:
         actor = self._actor(place, self._present(place))
         channel = (Askable if self.asks else Plain)(self.provider, self._answer, actor.pause)
+        self._channels[actor.number] = channel
         self._processes_of[actor.number] = Process(
             self._stand.handles[place].database,
             {"email": channel},
@@ -258,6 +260,11 @@ class World:
         self.begin(actor, stage)
         self.finish(actor)
         return actor.result
+
+    @property
+    def said(self) -> set[str]:
+        """The keys of which a runner that is still alive was told that they were taken over."""
+        return {key for actor in self.runners for key in self._channels[actor.number].said}
 
     @property
     def micros(self) -> int:
