@@ -10,8 +10,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from sqlalchemy import (
     insert,
     literal_column,
     make_url,
-    select,
     text,
 )
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
@@ -37,7 +35,8 @@ from sqlalchemy.sql.selectable import GenerativeSelect, Join
 from runner.problem import JourneysError
 from runner.store import functions, migrations, tables
 from runner.store.address import cannot_be_opened, in_memory, options_fit, parsed_url, shown, told
-from runner.store.audit import RECOVERED
+from runner.store.deployment import Deployment as Deployment  # of which every user of a database has need
+from runner.store.deployment import read_deployment
 from runner.store.migrations import Standing
 from runner.store.statistics import tell_planner
 from runner.store.types import instant_of
@@ -81,23 +80,6 @@ class BatchFirst(SQLiteCompiler):
             return super().limit_clause(select, **kwargs)  # type: ignore[no-untyped-call, no-any-return]
         # SQLAlchemy would add an OFFSET with a parameter of its own to each of thousands of look-ups.
         return f"\n LIMIT {self.process(select._limit_clause, **kwargs)}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deployment:
-    """What was fixed when the database was made. ``key`` is part of every idempotency key. ``restored``: until when it
-    lived once more after a backup was restored, each time."""
-
-    key: str
-    partitions: int
-    restored: tuple[datetime, ...] = ()
-
-    def as_of(self, instant: datetime) -> Deployment:
-        """The deployment of messages that are let go at ``instant``. After a backup was restored it is another one for
-        them: numbers that the lost life gave out are given out again, and a receiver would take a new message for an
-        old one."""
-        last = max((at for at in self.restored if at < instant), default=None)
-        return self if last is None else replace(self, key=f"{self.key}/{last.isoformat()}")
 
 
 class Database:
@@ -357,14 +339,14 @@ def _as_it_is(engine: Engine) -> Deployment | None:
     does not wait for those who write."""
     with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
         usable = migrations.standing(connection) in (Standing.CURRENT, Standing.AHEAD)
-        return _deployment(connection) if usable else None
+        return read_deployment(connection) if usable else None
 
 
 def _made(engine: Engine, partitions: int | None) -> Deployment:
     with migrations.in_turn(engine) as connection:
         migrations.migrate(connection)
         with nullcontext() if connection.in_transaction() else connection.begin():
-            return _deployment(connection) or _found(connection, partitions, secrets.token_hex(16))
+            return read_deployment(connection) or _found(connection, partitions, secrets.token_hex(16))
 
 
 def _create(engine: Engine, partitions: int | None, key: str) -> Deployment:
@@ -375,16 +357,6 @@ def _create(engine: Engine, partitions: int | None, key: str) -> Deployment:
             for statement in functions.POSTGRESQL_DDL:
                 connection.exec_driver_sql(statement)
         return _found(connection, partitions, key)
-
-
-def _deployment(connection: Connection) -> Deployment | None:
-    row = connection.execute(select(tables.deployment.c.key, tables.deployment.c.partitions)).first()
-    if row is None:
-        return None
-    restored = select(tables.audit.c.at).where(tables.audit.c.what == RECOVERED).order_by(tables.audit.c.at)
-    return Deployment(
-        key=row.key, partitions=row.partitions, restored=tuple(connection.execute(restored).scalars())
-    )
 
 
 def _found(connection: Connection, partitions: int | None, key: str) -> Deployment:
