@@ -38,7 +38,7 @@ def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[
 
     sql.once(("route", start.index), build).run(connection, n=n)
     for node in sends:
-        write_messages(sql, node, connection, n)
+        write_messages(sql, start, node, connection, n)
     return sends
 
 

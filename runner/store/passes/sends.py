@@ -61,14 +61,19 @@ def blocks(sql: ProgramSql, send: Send) -> dict[str, ColumnElement[bool]]:
     return found
 
 
-def write_messages(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
-    """Write the messages of the runs that have left ``node`` in pass ``n``: the row exists before anything is sent."""
+def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connection, n: int) -> None:
+    """Write the messages of the runs that have left the send ``node`` in pass ``n``, in the stretch that begins at
+    ``start``: the row exists before anything is sent."""
     send = node.verb
     assert isinstance(send, Send)
 
     def build() -> Statement:
-        ways = sql.ways.behind(node.index)
-        left = {way.number: next(step for step in way.steps if step.node is node) for way in ways}
+        left = {
+            way.number: step
+            for way in sql.ways.beginning(start.index)
+            for step in way.steps
+            if step.node is node
+        }
         ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
         reasons = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
         return Statement(
@@ -113,4 +118,4 @@ def write_messages(sql: ProgramSql, node: Node, connection: Connection, n: int) 
             )
         )
 
-    sql.once(("messages", node.index), build).run(connection, n=n)
+    sql.once(("messages", start.index, node.index), build).run(connection, n=n)

@@ -79,6 +79,11 @@ class Ways:
         """The way of a run that comes to ``node`` without having left another."""
         return node + 1
 
+    @property
+    def beginnings(self) -> frozenset[int]:
+        """The nodes at which stretches begin."""
+        return frozenset(self._from)
+
     def beginning(self, node: int) -> Sequence[Way]:
         """The ways that a run at ``node`` may go from there."""
         return self._from[node]
@@ -114,25 +119,34 @@ def _stretch(program: Program, start: Node) -> list[tuple[Left, ...]]:
         (node.index for node in program.nodes[start.index :] if isinstance(node.verb, Update)),
         default=program.end,
     )
-    place = 0
-    while place < len(paths):
-        path = paths[place]
-        following = path[-1].edge.target
-        grown = []
+
+    def following(path: tuple[Left, ...]) -> Node | None:
+        """The node by which the path may grow."""
+        target = path[-1].edge.target
         # Behind a send exit conditions are read again, and `sent` may be asked for.
-        if not isinstance(path[-1].node.verb, Send) and following < first_update:
-            node = program.nodes[following]
+        if isinstance(path[-1].node.verb, Send) or target >= first_update:
+            return None
+        node = program.nodes[target]
+        if isinstance(node.verb, Send):
             # All sends of a stretch look for the same consent, which is joined once.
-            alike = not isinstance(node.verb, Send) or all(
-                (node.verb.topic, node.verb.channel) == (send.topic, send.channel) for send in sends
-            )
-            if _hangs_on_row_alone(node) and alike:
-                grown = [(*path, left) for (left,) in _leaving(node)]
-        if grown and len(paths) - 1 + len(grown) <= LONGEST:
-            sends += [left[-1].node.verb for left in grown[:1] if isinstance(left[-1].node.verb, Send)]
-            paths[place : place + 1] = grown
-        else:
-            place += 1
+            alike = all((node.verb.topic, node.verb.channel) == (send.topic, send.channel) for send in sends)
+            return node if alike else None
+        return node if _hangs_on_row_alone(node) else None
+
+    grown = True
+    while grown:  # a round for each step that the paths grow by
+        grown = False
+        for path in list(paths):
+            node = following(path)
+            if node is None:
+                continue
+            longer = [(*path, left) for (left,) in _leaving(node)]
+            if len(paths) - 1 + len(longer) > LONGEST:
+                return paths
+            place = paths.index(path)
+            paths[place : place + 1] = longer
+            sends += [node.verb] if isinstance(node.verb, Send) else []
+            grown = True
     return paths
 
 
