@@ -19,7 +19,7 @@ from runner.store.passes.working import steady_plans
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, RunStatus, event, run, shard
 from runner.store.types import constant, to_microseconds
-from runner.store.wake import tell_due
+from runner.store.wake import Work, channel_of
 from runner.store.zones import ensure_zones
 
 _CONSENT_STATES = {CONSENT_GRANTED: ConsentState.GIVEN, CONSENT_WITHDRAWN: ConsentState.WITHDRAWN}
@@ -113,9 +113,7 @@ def store_events(
                 pending or (arrival.name == IDENTIFIED and identity in in_motion),
             )
         )
-    new = _insert(connection, rows)
-    if new and any(row[-1] for row in rows):
-        tell_due(connection, deployment)
+    new = _insert(connection, deployment, rows)
     _apply(connection, fresh, in_motion, received_at)
     return Stored(new=new, duplicate=len(batch) - new, contacts_new=contacts_new)
 
@@ -155,28 +153,35 @@ VALUES (?1, ?2, (SELECT coalesce(max(id), 0) + 1 FROM event WHERE partition = ?1
     ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 ON CONFLICT DO NOTHING""",
     # Numbered in order of arrival, inserted in the order of the unique key: two sessions that store the same events do
-    # not wait for each other in turn.
+    # not wait for each other in turn. Ticks are woken in the same statement: one exchange with the server less.
     "postgresql": """
+WITH stored AS (
 INSERT INTO event (partition, contact, id, name, at, received_at, properties, undeclared, dedup_key, pending)
 SELECT partition, contact, id, name, timestamptz 'epoch' + at * interval '1 microsecond',
     timestamptz 'epoch' + received_at * interval '1 microsecond', properties, undeclared, dedup_key, pending
 FROM (
     SELECT nextval('event_id_seq') AS id, arriving.*
-    FROM json_to_recordset(%s::json) AS arriving (
+    FROM json_to_recordset(%(rows)s::json) AS arriving (
         partition smallint, contact bigint, name text, at bigint, received_at bigint, properties jsonb,
         undeclared jsonb, dedup_key text, pending boolean
     )
 ) AS numbered
 ORDER BY partition, contact, dedup_key
-ON CONFLICT DO NOTHING""",
+ON CONFLICT DO NOTHING
+RETURNING pending
+)
+SELECT count(*), CASE WHEN bool_or(pending) THEN pg_notify(%(channel)s, %(work)s) END FROM stored""",
 }
 
 
-def _insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Insert rows of ``_COLUMNS`` that are not there yet; answer how many those were. Instants are microseconds."""
+def _insert(connection: Connection, deployment: Deployment, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert rows of ``_COLUMNS`` that are not there yet; answer how many those were. Instants are microseconds. Where
+    one of them is pending, ticks are woken once this transaction has committed."""
     statement = _STORE[connection.dialect.name]
     if connection.dialect.name == "postgresql":
-        return connection.exec_driver_sql(statement, (rows_text(_COLUMNS, rows),)).rowcount
+        told = {"channel": channel_of(deployment), "work": Work.DUE.value}
+        stored = connection.exec_driver_sql(statement, {"rows": rows_text(_COLUMNS, rows), **told})
+        return int(stored.scalar_one())
     written = [
         (*row[:5], write_json(row[5]), write_json(row[6]) if row[6] else None, *row[7:])
         # A contact's events in order of arrival; an index is written where it was written just before.

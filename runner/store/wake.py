@@ -31,7 +31,6 @@ class Work(StrEnum):
 _now = bindparam("now", type_=Instant())
 _READY = (message.c.status == constant(MessageStatus.READY.value), message.c.available_at <= _now)
 _TELL = select(func.pg_notify(bindparam("channel", type_=Text()), bindparam("work", type_=Text())))
-_TELL_DUE = Statement(_TELL)
 _TELL_READY = Statement(_TELL.where(exists(select(literal_column("1")).select_from(message).where(*_READY))))
 _COUNT_READY = Statement(
     select(func.count()).select_from(
@@ -47,12 +46,6 @@ _COUNT_READY = Statement(
 def channel_of(deployment: Deployment) -> str:
     """The channel of a deployment: one server may hold several."""
     return f"journeys_{deployment.key[:32]}"
-
-
-def tell_due(connection: Connection, deployment: Deployment) -> None:
-    """Events have come that the engine is to handle: wake the ticks, once this transaction has committed."""
-    if connection.dialect.name == "postgresql":
-        _TELL_DUE.run(connection, channel=channel_of(deployment), work=Work.DUE.value)
 
 
 def tell_ready(connection: Connection, deployment: Deployment, now: datetime) -> None:
