@@ -228,6 +228,8 @@ class Law:
             for name in _NEVER_CHANGES_IN_RUNS:
                 if getattr(old, name) != getattr(run, name):
                     yield f"run {key} changed its {name}"
+        elif run.version != now.in_force[run.journey]:
+            yield f"run {key} entered version {run.version}, which is not in force"
         program = self._program(run.version)
         reached: int | None = 0
         reason: str | None = None

@@ -1,4 +1,5 @@
-"""What contacts do in a world: events of the generated catalog, on a coarse grid of instants, so that many coincide."""
+"""What contacts do in a world: events of the generated catalog, on a coarse grid of instants, so that many
+coincide."""
 
 from __future__ import annotations
 

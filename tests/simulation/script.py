@@ -1,5 +1,5 @@
-"""How a world is played. Half of them keep exact time and are held against the naive model; the others have clocks that
-jump, late events and new versions, and only laws to keep."""
+"""How a world is played. Half of them keep exact time and are held against the naive model; the others have clocks
+that jump, late events and new versions, and only laws to keep."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _keep_time(world: World) -> None:
                 world.send_in(batch)
         coming = [one for one in coming if one.at != world.now]
         world.store_all()
-        for _ in range(world.chance.randrange(4)):
+        for _ in range(world.chance.randrange(6)):
             world.turn()
         world.tick_until_quiet()
         instants = [one.at for one in coming]

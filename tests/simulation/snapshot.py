@@ -63,11 +63,12 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """``contacts`` are keys by partition and contact; ``left`` is keyed by run, node and visit; ``events`` by
-    partition, contact and dedup key; ``consents`` by partition, contact, topic and channel. ``kept`` are rows of
-    the tables to which rows are only ever added. Instants are µs."""
+    """``contacts`` are keys by partition and contact; ``in_force`` versions by journey; ``left`` is keyed by run,
+    node and visit; ``events`` by partition, contact and dedup key; ``consents`` by partition, contact, topic and
+    channel. ``kept`` are rows of the tables to which rows are only ever added. Instants are µs."""
 
     contacts: Mapping[tuple[int, int], str]
+    in_force: Mapping[str, int]
     runs: Mapping[RunKey, Run]
     messages: Mapping[MessageKey, Message]
     left: Mapping[tuple[RunKey, int, int], Left]
@@ -76,9 +77,12 @@ class Snapshot:
     kept: frozenset[tuple[Any, ...]]
 
 
-NOTHING = Snapshot(contacts={}, runs={}, messages={}, left={}, events={}, consents={}, kept=frozenset())
+NOTHING = Snapshot(
+    contacts={}, in_force={}, runs={}, messages={}, left={}, events={}, consents={}, kept=frozenset()
+)
 
 _CONTACTS = "SELECT partition, id, key FROM contact"
+_IN_FORCE = "SELECT name, version FROM journey"
 _RUNS = f"SELECT partition, contact, id, {', '.join(Run._fields)} FROM run"
 _MESSAGES = f"SELECT partition, contact, run, step, visit, {', '.join(Message._fields)} FROM message"
 _LEFT = "SELECT partition, contact, run, node, visit, step, outcome, at FROM step_log"
@@ -96,6 +100,7 @@ def read(connection: sqlite3.Connection) -> Snapshot:
     rows = connection.execute
     return Snapshot(
         contacts={row[:2]: row[2] for row in rows(_CONTACTS)},
+        in_force=dict(rows(_IN_FORCE)),
         runs={row[:3]: Run._make(row[3:]) for row in rows(_RUNS)},
         messages={row[:5]: Message._make(row[5:]) for row in rows(_MESSAGES)},
         left={(row[:3], row[3], row[4]): Left._make(row[5:]) for row in rows(_LEFT)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -20,6 +20,7 @@ from tests.simulation.lawful import Deed, Law, Stage, UnlawfulError
 from tests.simulation.life import Life
 from tests.simulation.process import Process
 from tests.simulation.provider import Answer, Askable, Plain
+from tests.simulation.snapshot import Message as StoredMessage
 from tests.simulation.snapshot import read
 from tests.simulation.stand import Stand
 from tests.simulation.wire import Moment
@@ -44,7 +45,8 @@ _ANSWERS = {
     Answer.DIES_LATE: 1,
 }
 _FAULTS = {Fault.CRASH: 3, Fault.ERROR: 3, Fault.LOST: 2}
-_STAGES = {Stage.TICK: 5, Stage.DELIVER: 6, Stage.RECOVER: 2}
+_STAGES = {Stage.TICK: 5, Stage.DELIVER: 1, Stage.RECOVER: 1}
+_STAGES_WITH_MESSAGES = {Stage.TICK: 2, Stage.DELIVER: 7, Stage.RECOVER: 3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +207,8 @@ class World:
         """One of the runners does something."""
         actor = self.chance.choice(self.runners)
         if not actor.busy:
-            self.begin(actor, self._draw(_STAGES))
+            waits = any(message.available_at or message.lease_until for message in self._messages)
+            self.begin(actor, self._draw(_STAGES_WITH_MESSAGES if waits else _STAGES))
         elif self.faults and not self._calm and self.chance.random() < 0.06:
             self.kill(actor)
         else:
@@ -254,7 +257,8 @@ class World:
         raise UnlawfulError(f"after {MOST_TICKS} ticks there is still something due: {left}")
 
     def through(self, place: int, stage: Stage) -> Any:
-        """Have the runner of that place take a step to its end. Answers its result; None where something befell it."""
+        """Have the runner of that place take a step to its end. Answers its result; None where something befell
+        it."""
         self.finish(self.runners[place])
         actor = self.runners[place]
         self.begin(actor, stage)
@@ -292,11 +296,15 @@ class World:
             self.now = max(self.now, self._next_message())
         raise UnlawfulError("it never comes to rest:\n  " + "\n  ".join(self.law.settled(self.micros)))
 
+    @property
+    def _messages(self) -> Iterable[StoredMessage]:
+        return self.law.snapshot.messages.values()
+
     def _next_message(self) -> datetime:
         """When the next message can be handed over, or is taken back."""
         waits = [
             at
-            for message in self.law.snapshot.messages.values()
+            for message in self._messages
             for at in (message.available_at, message.lease_until)
             if at is not None
         ]
@@ -304,7 +312,7 @@ class World:
 
     def _told(self) -> Told:
         messages: dict[str, int] = {}
-        for message in self.law.snapshot.messages.values():
+        for message in self._messages:
             messages[message.status] = messages.get(message.status, 0) + 1
         return Told(
             digest=self._digest,
