@@ -45,7 +45,9 @@ steps:
   - id: halves
     split:
       arms:
-        - {name: a, percent: 50, steps: [{id: note, send: {channel: email, template: hello, topic: receipts}}]}
+        - name: a
+          percent: 50
+          steps: [{id: note, send: {channel: email, template: hello, topic: receipts}}]
         - {name: b, percent: 50, steps: [{id: pause, wait: 6h}]}
   - id: answer
     wait:
@@ -54,8 +56,10 @@ steps:
       then: [{id: thanks, send: {channel: email, template: hello, topic: receipts}}]
   - id: which
     branch:
-      - {name: vip, when: contact.vip, steps: [{id: party, wait: {until: contact.born, if_past: continue,
-      if_missing: continue}}]} - name: rest
+      - name: vip
+        when: contact.vip
+        steps: [{id: party, wait: {until: contact.born, if_past: continue, if_missing: continue}}]
+      - name: rest
         else:
           - id: often
             condition: {if: 'count("Signed Up", within="2d") >= 1', else: [{id: off, exit: seldom}]}
