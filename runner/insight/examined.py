@@ -124,7 +124,7 @@ def sent_through(versions: Versions) -> dict[str, tuple[str, ...]]:
 def measure(database: Database, late: timedelta, watch: Watch) -> Measured:
     """Ask ``database`` everything. Where something has been due for longer than ``late``, look again until all that
     lags has moved, or ``watch.looks`` times."""
-    measured = _at_once(database, watch.clock())
+    measured = replace(_at_once(database, watch.clock()), clock_ahead=_clock_ahead(database, watch.clock))
     now = measured.signs.at
     lagging = frozenset() if measured.virtual else lagging_partitions(measured.signs, late)
     if not lagging:
@@ -149,14 +149,12 @@ def _at_once(database: Database, now: datetime) -> Measured:
     """What one look tells."""
     versions, unreadable = _versions(database)
     with database.read() as connection:
-        ahead = now - database_clock(connection)
         return Measured(
             dialect=database.dialect,
             revision=revision_of(connection) or "",
             newest=revisions()[-1].id,
             server_version=examination.server_version(connection),
             journal_mode=examination.journal_mode(connection),
-            clock_ahead=ahead if database.dialect == "postgresql" else timedelta(),
             virtual=lived_virtually(connection),
             signs=read_vital_signs(connection, now),
             anybody_else=examination.anybody_else(connection),
@@ -168,6 +166,15 @@ def _at_once(database: Database, now: datetime) -> Measured:
             versions=versions,
             unreadable=unreadable,
         )
+
+
+def _clock_ahead(database: Database, clock: Callable[[], datetime]) -> timedelta:
+    """How far ``clock`` is before the database's, which is read halfway between two looks at it."""
+    if database.dialect == "sqlite":
+        return timedelta()
+    with database.read() as connection:
+        before, there, after = clock(), database_clock(connection), clock()
+    return before + (after - before) / 2 - there
 
 
 def lagging_partitions(signs: VitalSigns, late: timedelta) -> frozenset[int]:
