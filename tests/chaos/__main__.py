@@ -9,12 +9,16 @@ from pathlib import Path
 import click
 
 from runner.clock import utc_now
-from tests.chaos.campaigns import CAMPAIGNS, POSTGRESQL, Order, run_campaign
+from tests.chaos.campaigns import CAMPAIGNS, POSTGRESQL, SQLITE, Order, run_campaign
 from tests.chaos.outcome import Outcome
 from tests.chaos.postgres import a_postgres_server
 from tests.chaos.report import as_json, table, write_page
+from tests.chaos.simulated import simulate
 
-NAMES = tuple(CAMPAIGNS)
+SIMULATION = "simulation"
+WORLDS = 2_000
+"""Worlds of the simulation for each thousand kills that are asked for."""
+NAMES = (*CAMPAIGNS, SIMULATION)
 
 
 @click.command()
@@ -34,18 +38,20 @@ def command(
     with ExitStack() as stack:
         server = None
         for name in campaigns or NAMES:
-            campaign = CAMPAIGNS[name]
-            for kind in campaign.databases:
+            for kind in CAMPAIGNS[name].databases if name != SIMULATION else (SQLITE,):
                 if database not in (kind, "both"):
                     continue
                 if kind == POSTGRESQL and server is None:
                     server = stack.enter_context(a_postgres_server())
-                faults = max(1, kills * campaign.share // 1000)
+                faults = max(1, kills * (CAMPAIGNS[name].share if name != SIMULATION else WORLDS) // 1000)
                 if sys.stderr.isatty():
-                    click.echo(f"{name} on {kind}: {faults} faults …", err=True)
-                outcomes.append(run_campaign(name, kind, Order(faults=faults, seed=seed), server))
+                    click.echo(f"{name} on {kind}: {faults} …", err=True)
+                if name == SIMULATION:
+                    outcomes.append(simulate(faults, seed))
+                else:
+                    outcomes.append(run_campaign(name, kind, Order(faults=faults, seed=seed), server))
                 # Each row at once: the whole takes a while.
-                click.echo(table(outcomes).splitlines()[-1] if len(outcomes) > 1 else table(outcomes))
+                click.echo(table(outcomes[-1:]).splitlines()[-1], err=True)
                 for trouble in outcomes[-1].trouble:
                     click.echo(f"  {trouble}", err=True)
     click.echo()

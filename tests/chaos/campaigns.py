@@ -102,7 +102,8 @@ def _kills(place: _Place, order: Order) -> Found:
 
 
 def _stops(place: _Place, order: Order) -> Found:
-    with place.world() as world:
+    # Less than the lease: who stands still within a transaction loses its session, and its partitions to the other.
+    with place.world(idle="1s") as world:
         hits = stop_and_go(world, order.faults, order.seed, LEASE_SECONDS)
         return _found(world, order.faults, order.faults * CONNECTIONS, hits)
 
@@ -191,6 +192,7 @@ class _Place:
         smtp_port: int | None = None,
         sink_port: int | None = None,
         manners: Manners | None = None,
+        idle: str | None = None,
     ) -> AbstractContextManager[World]:
         urls: dict[str, str] | None = None
         if self._kind == SQLITE:
@@ -199,7 +201,7 @@ class _Place:
             assert self.server is not None
             # Each process is a user of its own, so that the server can tell whose session is which.
             name = self._folder.name.replace("-", "_").lower()
-            self.server.make_database(name, USERS)
+            self.server.make_database(name, USERS, idle=idle)
             url = self.server.url(name)
             urls = {user: self.server.url(name, user=user, port=database_port) for user in USERS}
         return a_world(

