@@ -107,6 +107,8 @@ def consents_of(connection: Connection, identity: Identity) -> tuple[Consent, ..
 def apply_traits(connection: Connection, traits: Sequence[tuple[Identity, Mapping[str, Any]]]) -> None:
     """Write fitted traits to their contacts, in order; None clears. The caller holds the contacts'
     partitions."""
+    if not traits:
+        return
     merged: dict[Identity, dict[str, Any]] = defaultdict(dict)
     for identity, properties in traits:
         merged[identity].update(properties)
