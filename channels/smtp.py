@@ -76,9 +76,7 @@ class SmtpChannel:
 
     def __init__(self, settings: SmtpSettings) -> None:
         self._settings = settings
-        self._context = ssl.create_default_context()
-        if settings.ca_file is not None:
-            self._context.load_verify_locations(cafile=str(settings.ca_file))
+        self._context = None if settings.tls is Tls.NONE else _trusting(settings.ca_file)
         self._server: smtplib.SMTP | None = None
         self._used = 0
 
@@ -288,6 +286,14 @@ def _envelope(mail: Mail) -> Sequence[_Command]:
         _Command(f"RCPT TO:<{mail.recipient}>\r\n".encode(), "RCPT TO", (250, 251)),
         _Command(b"DATA\r\n", "DATA", (354,)),
     )
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """The system's certificate authorities, and those of ``ca_file``. Raises OSError where that cannot be read."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=str(ca_file))
+    return context
 
 
 def _refusal(code: int, answer: bytes, name: str) -> RetryLater | Rejected:
