@@ -102,9 +102,8 @@ def test_a_record_becomes_a_table_and_a_page(tmp_path_factory: pytest.TempPathFa
     assert table([outcome]).splitlines()[1].split() == [
         *("kills", "sqlite", "1,000", "4,000", "3,999", "1", "0", "0", "0", "0", "60.5", "7")
     ]
-    record, page = folder / "chaos.json", folder / "chaos.md"
-    record.write_text(as_json([outcome], START), encoding="utf-8")
-    write_page(record, page)
+    page = folder / "chaos.md"
+    write_page(as_json([outcome], START), page)
     text = page.read_text(encoding="utf-8")
     assert "| kills | sqlite | 1,000 | 4,000 | 3,999 | 1 |" in text
     assert "**lost: one**" in text

@@ -54,14 +54,11 @@ def command(
                 click.echo(table(outcomes[-1:]).splitlines()[-1], err=True)
                 for trouble in outcomes[-1].trouble:
                     click.echo(f"  {trouble}", err=True)
-    click.echo()
+                if record is not None:
+                    record.write_text(as_json(outcomes, utc_now()) + "\n", encoding="utf-8")
     click.echo(table(outcomes))
-    if record is None and page is not None:
-        record = page.with_suffix(".json")
-    if record is not None:
-        record.write_text(as_json(outcomes, utc_now()) + "\n", encoding="utf-8")
-    if record is not None and page is not None:
-        write_page(record, page)
+    if page is not None:
+        write_page(as_json(outcomes, utc_now()), page)
     sys.exit(0 if all(outcome.good for outcome in outcomes) else 1)
 
 

@@ -50,9 +50,9 @@ def as_json(outcomes: Sequence[Outcome], at: datetime) -> str:
     return json.dumps(record, indent=2, ensure_ascii=False)
 
 
-def write_page(record: Path, page: Path) -> None:
-    """Write the page of the documentation from what ``as_json`` wrote."""
-    read = json.loads(record.read_text(encoding="utf-8"))
+def write_page(record: str, page: Path) -> None:
+    """Write the page of the documentation from what ``as_json`` answered."""
+    read = json.loads(record)
     outcomes = [Outcome(**{**each, "trouble": tuple(each["trouble"])}) for each in read["campaigns"]]
     parts = [
         f"## The last record\n\n{read['at'][:10]}, {read['machine']}.\n",

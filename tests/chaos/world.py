@@ -39,8 +39,8 @@ LONGEST_REST = 60.0
 class Verdict:
     """What became of the messages that an undisturbed run sends.
 
-    ``lost``: neither arrived nor stand in the ledger as unknown, as refused, or as still to be sent. ``duplicated``: arrived
-    more than once; a webhook that is called again with the same key does not count, and is ``called_again``.
+    ``lost``: neither arrived nor stand in the ledger as unknown, as refused, or as still to be sent. ``duplicated``:
+    arrived more than once; a webhook that is called again with the same key does not count, and is ``called_again``.
     ``strange``: arrived, or stand in the ledger, and are none of those. ``unknown`` stand so in the ledger,
     ``unknown_arrived`` of them did arrive. ``stuck``: were not settled in time.
     """
