@@ -25,6 +25,7 @@ MEASURES = {
     "backtest": "backtest:measure",
     "check": "check:measure",
     "delivery": "collected:delivery",
+    "idle": "idle:measure",
     "latency": "latency:measure",
     "flat": "flat:measure",
     "memory": "memory:measure",
