@@ -80,6 +80,8 @@ def _markdown(outcomes: Iterable[Outcome]) -> Iterable[str]:
 
 def _details(outcomes: Iterable[Outcome]) -> Iterable[str]:
     for outcome in outcomes:
+        if not (outcome.details or outcome.trouble):
+            continue
         told = ", ".join(f"{name} {count:,}" for name, count in outcome.details.items())
         yield f"- `{outcome.campaign}` on {outcome.database}: {told}"
         yield from (f"  - **{trouble}**" for trouble in outcome.trouble)
