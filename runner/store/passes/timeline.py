@@ -61,15 +61,27 @@ _lateral = _first_due(shard.c.partition).lateral()
 _BEGIN_ALL = _begin(select(_lateral).select_from(shard.join(_lateral, true())).where(held(shard.c.partition)))
 
 
-def _begin_more(ours: ColumnElement[bool]) -> Statement:
-    """The contacts behind those of pass 0: each counts once here, however many events it has."""
+def _begin_more(one: bool) -> Statement:
+    """The contacts behind those of pass 0, found by going from contact to contact in the index: a storm on one contact
+    is a single step, however many events it has."""
+
+    def first_behind(partition: Any, contact: Any = None) -> ColumnElement[Any]:
+        behind = [] if contact is None else [event.c.contact > contact]
+        return (
+            select(func.min(event.c.contact))
+            .where(event.c.partition == partition, event.c.pending, *behind)
+            .scalar_subquery()
+        )
+
+    ours = shard.c.partition == bindparam("partition", type_=Integer()) if one else held(shard.c.partition)
+    start = select(shard.c.partition, first_behind(shard.c.partition).label("contact")).where(ours)
+    step = start.cte("step", recursive=True)
+    behind = select(step.c.partition, first_behind(step.c.partition, step.c.contact)).where(
+        step.c.contact.is_not(None)
+    )
+    step = step.union_all(behind)
     waiting = (
-        select(event.c.partition, event.c.contact)
-        .where(ours, event.c.pending, event.c.at <= _now)
-        .group_by(event.c.partition, event.c.contact)
-        .order_by(func.min(event.c.at))
-        .limit(_limit)
-        .subquery()
+        select(step.c.partition, step.c.contact).where(step.c.contact.is_not(None)).limit(_limit).subquery()
     )
     others = except_(
         select(waiting.c.partition, waiting.c.contact),
@@ -82,8 +94,8 @@ def _begin_more(ours: ColumnElement[bool]) -> Statement:
     )
 
 
-_MORE_OF_ONE = _begin_more(event.c.partition == bindparam("partition", type_=Integer()))
-_MORE_OF_ALL = _begin_more(held(event.c.partition))
+_MORE_OF_ONE = _begin_more(one=True)
+_MORE_OF_ALL = _begin_more(one=False)
 FEW = 20
 """A batch with less than one in so many of the contacts that it has room for is looked at again: a storm on one contact
 may stand before the rest."""
@@ -98,7 +110,7 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
     if connection.dialect.name == "postgresql":
         found = _BEGIN_ALL.run(connection, now=now, limit=share).rowcount
         if found * FEW < size:
-            found += _MORE_OF_ALL.run(connection, now=now, limit=size).rowcount
+            found += _MORE_OF_ALL.run(connection, limit=size).rowcount
         return found
     found = sum(
         _BEGIN_ONE.run(connection, partition=partition, now=now, limit=share).rowcount
@@ -106,7 +118,7 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
     )
     if found * FEW < size:
         found += sum(
-            _MORE_OF_ONE.run(connection, partition=partition, now=now, limit=share).rowcount
+            _MORE_OF_ONE.run(connection, partition=partition, limit=share).rowcount
             for partition in partitions
         )
     return found
