@@ -10,6 +10,7 @@ import argparse
 import importlib
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ MEASURES = {
     "delivery": "collected:delivery",
     "idle": "idle:measure",
     "latency": "latency:measure",
+    "sharing": "sharing:measure",
     "flat": "flat:measure",
     "memory": "memory:measure",
 }
@@ -60,15 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown benchmark {', '.join(unknown)}; there are {', '.join(MEASURES)}")
     begun, taken_at = time.monotonic(), datetime.now(UTC)
     figures: list[Figure] = []
+    failed = []
     for name in options.names or MEASURES:
         module, function = MEASURES[name].split(":")
-        for figure in getattr(importlib.import_module(f"benchmarks.{module}"), function)(options.scale):
-            figures.append(figure)
-            print(
-                f"{time.monotonic() - begun:5.0f} s  {table([figure]).splitlines()[1]}",
-                file=sys.stderr,
-                flush=True,
-            )
+        try:
+            for figure in getattr(importlib.import_module(f"benchmarks.{module}"), function)(options.scale):
+                figures.append(figure)
+                line = table([figure]).splitlines()[1]
+                print(f"{time.monotonic() - begun:5.0f} s  {line}", file=sys.stderr, flush=True)
+        except Exception:
+            # The others are still worth knowing.
+            traceback.print_exc()
+            failed.append(name)
     seconds = time.monotonic() - begun
     print(table(figures))
     if options.json:
@@ -78,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.report.write_text(
             page.replace("{figures}", page_tables(figures, taken_at, seconds)), encoding="utf-8"
         )
-    return 0
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
