@@ -145,6 +145,10 @@ class SmtpChannel:
             self.close()
         if code == 250:
             return Sent(_text(answer))
+        if not 400 <= code < 600:
+            # The connection broke within the answer, which may have been a 250: "25" is no refusal.
+            self._hang_up()
+            return Unknown(f"no answer after DATA that can be read: {code} {_text(answer)}")
         return _refusal(code, answer, "DATA")
 
     def _ask(self, server: smtplib.SMTP, commands: Sequence[_Command], *, stale: bool) -> None:
