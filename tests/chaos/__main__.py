@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +35,8 @@ def command(
     campaigns: tuple[str, ...], kills: int, seed: int, database: str, record: Path | None, page: Path | None
 ) -> None:
     """Do harm to real processes, and see what becomes of every message."""
+    # Told to end, it ends every process that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     outcomes: list[Outcome] = []
     with ExitStack() as stack:
         server = None
