@@ -223,6 +223,7 @@ def test_a_listener_that_was_cut_off_listens_again(
     shop = Shop(postgres_database)
     shop.identify("ana")
     with a_listener(postgres_database) as heard:
+        wait_until(lambda: len(listeners(postgres_database)) == 1)
         (pid,) = listeners(postgres_database)
         with postgres_database.begin() as connection:
             connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})

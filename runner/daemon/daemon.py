@@ -43,6 +43,8 @@ STALLED = timedelta(minutes=10)
 """A stage without a sign of life for that long has hung: the process ends, and whatever watches it starts another."""
 STALLED_EXIT = 70
 
+FAREWELL = 5.0
+"""Seconds that whoever listens to the database gets to hang up."""
 WORKER_BATCH = 200
 """Messages that a worker of the daemon claims together: few enough to be handed over within a lease."""
 
@@ -169,6 +171,7 @@ class Daemon:
                 stage.woken_by(None)
             scheduler.remove_all_jobs()
             code = self._finish()
+            listener.join(FAREWELL)
             scheduler.shutdown(wait=False)
         logger.info("stopped")
         return code

@@ -19,7 +19,7 @@ from runner.store.statement import Statement
 from runner.store.tables import MessageStatus, message
 from runner.store.types import Instant, constant
 
-HEAR_SECONDS = 1.0
+HEAR_SECONDS = 0.25
 """How long a listener waits at a time before it looks whether it is to stop."""
 
 
