@@ -430,3 +430,21 @@ def test_a_batch_takes_a_handful_of_statements(shop: Shop, tmp_path: Path) -> No
     finally:
         sqlalchemy_event.remove(shop.database.engine, "before_cursor_execute", count)
     assert len([statement for statement in statements if "message" in statement]) <= 6
+
+
+def test_what_is_on_its_way_when_its_run_ends_is_not_tried_again(database: Database) -> None:
+    shop = Shop(database)
+    shop.sign_up("anna")
+    sink = Sink(answers={"anna": RetryLater("busy")})
+
+    def leave(_message: Message) -> None:
+        shop.arrive([shop.event("anna", "Left", START)])
+        shop.tick(START)
+
+    sink.on_send = leave
+    hand_over(shop, sink)
+    later = START + timedelta(hours=1)
+    sink.answers.clear()
+    hand_over(shop, sink, later)
+    assert sink.contacts == ["anna"]
+    assert shop.statuses() == {"anna/hello": "blocked"}

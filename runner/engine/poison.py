@@ -18,7 +18,7 @@ from runner.store import poison
 from runner.store.contacts import Identity
 from runner.store.database import Database
 from runner.store.passes.timeline import take
-from runner.store.passes.working import empty_working_tables, forget_session, prepare_session, steady_plans
+from runner.store.passes.working import empty_working_tables, prepare_session, steady_plans
 from runner.store.statement import Connection
 from runner.store.wake import tell_ready
 from runner.store.zones import ensure_zones
@@ -82,13 +82,9 @@ def _outcome(
     """Handle what is due for ``group``, in a transaction of its own; answers for how many, or what that failed with."""
     try:
         with database.begin() as connection:
-            try:
-                handled = _handle_group(connection, versions, now, pace, group)
-                if handled and not pace.exact:
-                    tell_ready(connection, database.deployment, now)
-            except BaseException:
-                forget_session(connection)
-                raise
+            handled = _handle_group(connection, versions, now, pace, group)
+            if handled and not pace.exact:
+                tell_ready(connection, database.deployment, now)
     except (JourneysError, OutdatedError):
         raise
     except Exception as failure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from runner.engine.advance import Passes, advance
 from runner.engine.receive import receive
@@ -19,7 +18,7 @@ from runner.store.passes.timeline import (
     take,
 )
 from runner.store.passes.timers import fire_due
-from runner.store.passes.working import empty_working_tables, forget_session, prepare_session, steady_plans
+from runner.store.passes.working import empty_working_tables, prepare_session, steady_plans
 from runner.store.statement import Connection
 from runner.store.wake import tell_ready
 from runner.store.zones import ensure_zones
@@ -85,46 +84,37 @@ def tick(
         found = partitions_with_work(connection, now, after=after)
     if not found:
         return Ticked(contacts=0, passes=0, more=False, last=after)
-    session: dict[Any, Any] = {}
     try:
         with database.begin() as connection:
-            session = connection.info
             steady_plans(connection)
             partitions = hold_partitions(connection, found, now, size=pace.contacts, most=pace.partitions)
             if not partitions:
                 return Ticked(contacts=0, passes=0, more=False, last=after)
-            try:
-                prepare_session(connection, versions.ways)
-                empty_working_tables(connection)
-                ensure_zones(connection, versions.zones)
-                passes, late_before = passes_of(connection, versions, now, pace)
-                contacts = begin_batch(connection, partitions, now, pace.contacts)
-                n = 1
-                while contacts and n <= pace.passes and take(connection, n, now, late_before):
-                    handle(passes, n)
-                    n += 1
-                # Those without events, once at least: when a batch was full, the next tick goes on behind it.
-                fired = 0
-                while fired < pace.contacts and (n <= pace.passes or not fired):
-                    n += 1
-                    moved = fire_due(connection, n, partitions, now, late_before, pace.contacts)
-                    if not moved:
-                        break
-                    _agree(passes)
-                    advance(passes, n)
-                    fired += moved
-                if not contacts and not fired:
-                    _agree(passes)
-                elif not pace.exact:
-                    tell_ready(connection, database.deployment, now)
-            except BaseException:
-                forget_session(connection)
-                raise
+            prepare_session(connection, versions.ways)
+            empty_working_tables(connection)
+            ensure_zones(connection, versions.zones)
+            passes, late_before = passes_of(connection, versions, now, pace)
+            contacts = begin_batch(connection, partitions, now, pace.contacts)
+            n = 1
+            while contacts and n <= pace.passes and take(connection, n, now, late_before):
+                handle(passes, n)
+                n += 1
+            # Those without events, once at least: when a batch was full, the next tick goes on behind it.
+            fired = 0
+            while fired < pace.contacts and (n <= pace.passes or not fired):
+                n += 1
+                moved = fire_due(connection, n, partitions, now, late_before, pace.contacts)
+                if not moved:
+                    break
+                _agree(passes)
+                advance(passes, n)
+                fired += moved
+            if not contacts and not fired:
+                _agree(passes)
+            elif not pace.exact:
+                tell_ready(connection, database.deployment, now)
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
-    except BaseException:
-        session.clear()  # a commit that failed has undone what the session was given, too
-        raise
     return Ticked(contacts=contacts + fired, passes=n - 1, more=bool(contacts or fired), last=partitions[-1])
 
 

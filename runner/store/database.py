@@ -208,8 +208,14 @@ class Database:
 
         Raises JourneysError where the database is locked, full, or no longer there.
         """
-        with told(self.engine), self.engine.connect() as connection, connection.begin():
-            yield connection
+        with told(self.engine), self.engine.connect() as connection:
+            session = connection.info
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                session.clear()  # what was noted of the session may have been undone with the transaction
+                raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, insert, select, tuple_, union, update
 
 from runner.store.contacts import Identity
+from runner.store.held import hold
 from runner.store.passes.working import wave
 from runner.store.tables import RunStatus, event, run, shard
 from runner.store.types import constant
@@ -41,6 +42,7 @@ def begin_with(connection: Connection, contacts: Sequence[Identity]) -> int:
             .with_for_update(skip_locked=True)
         ).scalars()
     )
+    hold(connection, sorted(held))
     rows = [
         {"n": 0, "partition": partition, "contact": contact}
         for partition, contact in contacts

@@ -190,6 +190,13 @@ _END = Statement(
     )
     .where(leaving.c.stage == _STAGE, held(leaving.c.partition), of_run(leaving), ACTIVE)
 )
+_OF_MESSAGE = (
+    leaving.c.stage == _STAGE,
+    held(leaving.c.partition),
+    message.c.partition == leaving.c.partition,
+    message.c.contact == leaving.c.contact,
+    message.c.run == leaving.c.run,
+)
 _CANCEL = Statement(
     update(message)
     .values(
@@ -199,12 +206,20 @@ _CANCEL = Statement(
         lease_until=None,
     )
     .where(
-        leaving.c.stage == _STAGE,
-        held(leaving.c.partition),
-        message.c.partition == leaving.c.partition,
-        message.c.contact == leaving.c.contact,
-        message.c.run == leaving.c.run,
+        *_OF_MESSAGE,
         message.c.status.in_([constant(MessageStatus.READY.value), constant(MessageStatus.CLAIMED.value)]),
+    )
+)
+
+
+# What is being handed over at this very instant leaves; it is not tried again.
+_LAST_TRY = Statement(
+    update(message)
+    .values(expires_at=leaving.c.at)
+    .where(
+        *_OF_MESSAGE,
+        message.c.status == constant(MessageStatus.SENDING.value),
+        message.c.expires_at > leaving.c.at,
     )
 )
 
@@ -217,6 +232,7 @@ def end_leaving_runs(connection: Connection, stage: int, *, cancel_messages: boo
     _END.run(connection, stage=stage)
     if cancel_messages:
         _CANCEL.run(connection, stage=stage)
+        _LAST_TRY.run(connection, stage=stage)
 
 
 def turn(sql: ProgramSql, source: Any) -> ColumnElement[Any] | None:

@@ -217,7 +217,7 @@ def _always_rests(node: Node) -> bool:
 
 def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: Any) -> int:
     """Let the runs go on that stand at ``node`` waiting for the event of pass ``n``. Events from before
-    ``event_floor`` wake nobody. Returns how many."""
+    ``event_floor``, or from before the run came there, wake nobody. Returns how many."""
     verb = node.verb
     assert isinstance(verb, WaitEvent)
 
@@ -248,6 +248,7 @@ def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: 
                 in_pass(wave),
                 wave.c.name == literal(verb.event),
                 wave.c.at >= _EVENT_FLOOR,
+                wave.c.at >= run.c.arrived_at,
                 *([predicate(verb.where, row, sql.dialect)] if verb.where else []),
             )
         )

@@ -191,13 +191,6 @@ def prepare_session(connection: Connection, ways: Mapping[int, Ways]) -> None:
     connection.info[_SESSION] = key
 
 
-def forget_session(connection: Connection) -> None:
-    """The transaction that prepared the session may have been rolled back: prepare anew next time."""
-    # A connection that broke is replaced by another, which has no tables yet; asking it would raise once more.
-    if not connection.invalidated:
-        connection.info.pop(_SESSION, None)
-
-
 def create_working_tables(connection: Connection) -> None:
     """Make the working tables of this connection, if it has none yet."""
     exists = (
