@@ -272,9 +272,13 @@ def _make_folder(url: URL) -> None:
         Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
 
 
+_POOL: dict[str, Any] = {"max_overflow": -1}
+"""Each thread gets its connection, however many deliver: one that waited for another's would look as if it hung."""
+
+
 def _sqlite_engine(url: URL) -> Engine:
     of_memory = in_memory(url)
-    options: dict[str, Any] = {"poolclass": StaticPool} if of_memory else {}
+    options: dict[str, Any] = {"poolclass": StaticPool} if of_memory else _POOL
     engine = create_engine(
         url,
         json_serializer=write_json,
@@ -313,6 +317,7 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
         url,
         json_serializer=write_json,
         pool_pre_ping=True,
+        **_POOL,
         connect_args={
             "application_name": migrations.application_name(),
             "tcp_user_timeout": CUT_OFF_MILLISECONDS,
