@@ -17,6 +17,7 @@ from datetime import timedelta
 
 from benchmarks import advance
 from benchmarks.harness import Figure, Row, Scale, databases
+from runner.daemon.stage import REST
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import load_versions
 from runner.store.database import Database
@@ -27,7 +28,7 @@ NOW = advance.START + timedelta(hours=1)
 
 def measure(scale: Scale) -> Iterator[Figure]:
     """Contacts a second of two runners, beside those of one."""
-    size = scale.of(60_000, 400_000)
+    size = scale.of(120_000, 400_000)
     with databases("postgresql") as make:
         one, two = (moved_by(make(), size, runners) for runners in (1, 2))
     yield Row(
@@ -73,6 +74,8 @@ def main(url: str) -> None:
     while _something_due(database):
         ticked = tick(database, versions, NOW, LIVE, after=last)
         moved, last = moved + ticked.contacts, ticked.last
+        if not ticked.contacts:
+            time.sleep(REST)
     print(moved)
 
 
