@@ -71,7 +71,7 @@ def exit_on_event(sql: ProgramSql, connection: Connection, n: int, stage: int) -
             select(wave.c.partition, wave.c.contact, run.c.id.label("run"), wave.c.at, reason.label("reason"))
             .select_from(
                 with_event_and_contact(
-                    wave.join(run, and_(WAVE_RUN, run.c.version == constant(sql.version))),
+                    wave.join(run, and_(WAVE_RUN, sql.runs)),
                     *(rule.where for rule in rules),
                 )
             )
@@ -108,11 +108,7 @@ def exit_on_condition_after_event(sql: ProgramSql, connection: Connection, n: in
                 wave.c.at,
                 _reason_by_condition(sql, wave).label("reason"),
             )
-            .select_from(
-                wave.join(contact, WAVE_CONTACT).join(
-                    run, and_(WAVE_RUN, run.c.version == constant(sql.version))
-                )
-            )
+            .select_from(wave.join(contact, WAVE_CONTACT).join(run, and_(WAVE_RUN, sql.runs)))
             .where(in_pass(wave), wave.c.event.is_not(None))
             .suffix_with("OFFSET 0", dialect="postgresql")
             .subquery()
@@ -258,9 +254,7 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
     def build() -> Statement | None:
         if after_event:
             source: Any = wave
-            rows = wave.join(contact, WAVE_CONTACT).join(
-                run, and_(WAVE_RUN, run.c.version == constant(sql.version))
-            )
+            rows = wave.join(contact, WAVE_CONTACT).join(run, and_(WAVE_RUN, sql.runs))
             wanted = and_(in_pass(wave), wave.c.event.is_not(None))
         else:
             source = moving

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, func, literal
+from sqlalchemy import ColumnElement, FromClause, and_, func, literal, literal_column
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Program
@@ -82,6 +82,12 @@ class ProgramSql:
     def zone(self) -> ColumnElement[str]:
         """The zone of the joined contact."""
         return func.coalesce(contact.c.timezone, literal(self._timezone, ByCodePoint()))
+
+    @property
+    def runs(self) -> ColumnElement[bool]:
+        """The runs of this version. The contact leads to them: 0 is added so that no index on versions tempts the
+        planner."""
+        return run.c.version + literal_column("0") == constant(self.version)
 
     def row(self, source: Any, *, with_run: bool = True, with_event: bool = False) -> Row:
         """Where an expression finds its values, read for a row of ``source`` (wave or moving) with contact joined."""

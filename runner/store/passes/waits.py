@@ -237,7 +237,7 @@ def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: 
                         run,
                         and_(
                             WAVE_RUN,
-                            run.c.version == constant(sql.version),
+                            sql.runs,
                             run.c.node == constant(node.index),
                         ),
                     ),
@@ -279,7 +279,7 @@ def take_up_again(sql: ProgramSql, node: Node, connection: Connection, n: int) -
                         run,
                         and_(
                             WAVE_RUN,
-                            run.c.version == constant(sql.version),
+                            sql.runs,
                             run.c.node == constant(node.index),
                         ),
                     )
