@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
@@ -75,6 +75,16 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Give back connections; the channel is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Channel, Protocol):
+    """A channel that can do a part of its work on several messages beforehand, which costs less than one by one."""
+
+    def prepare(self, messages: Sequence[Message]) -> None:
+        """Make ready what ``send`` of these very messages will need. Hands nothing over; what was prepared before, and
+        not sent, is forgotten. A message that cannot be prepared is left to ``send``, which says why."""
         ...
 
 

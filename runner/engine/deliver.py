@@ -14,7 +14,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
-from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
+from channels.base import (
+    Channel,
+    Message,
+    Preparing,
+    Recoverable,
+    Rejected,
+    Result,
+    RetryLater,
+    Sent,
+    Unknown,
+)
 from runner.engine.commits import Commits
 from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.versions import Version, Versions
@@ -35,6 +45,10 @@ MISCONFIGURED = timedelta(minutes=1)
 """When to look again at a message whose channel or version this process does not have (yet)."""
 TOGETHER = 50
 """How many messages become ``sending`` in one commit on a channel that can be asked about each of them."""
+
+
+AHEAD = 50
+"""For how many messages a channel may do a part of its work beforehand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +289,12 @@ class _Delivery:
         results of the part before."""
         size = len(group) if self.exact else TOGETHER if isinstance(channel, Recoverable) else 1
         parts = list(_parts(group, size))
+        ahead = max(1, AHEAD // size)
         for place, part in enumerate(parts):
+            if isinstance(channel, Preparing) and place % ahead == 0:
+                _prepare_ahead(
+                    channel, [one.message for each in parts[place : place + ahead] for one in each]
+                )
             present = self.clock()
             # A claim that runs out is somebody else's soon: better hand the rest back in time.
             if self.stopping() or (not self.exact and present > lease_until - self.lease / 4):
@@ -373,6 +392,14 @@ class _Delivery:
 def _not_begun(one: _Prepared, now: datetime) -> Change:
     """It became ``sending``, and was not handed over."""
     return Change(held=one.held, to=MessageStatus.READY, available_at=now)
+
+
+def _prepare_ahead(channel: Preparing, ahead: Sequence[Message]) -> None:
+    """Have the channel prepare these; an exception, which none should raise, leaves each to ``send``."""
+    try:
+        channel.prepare(ahead)
+    except Exception:
+        logger.exception("the channel failed to prepare messages", extra={"messages": len(ahead)})
 
 
 def _sent(channel: Channel, message: Message) -> Result:

@@ -48,6 +48,9 @@ POSSIBLE_DUPLICATE = "possible_duplicate"
 """The reason of a message that is handed over again although it may have arrived. It stays with the message until
 that is sent, so that such messages can be counted."""
 
+GIVEN = "given_"
+"""What the parameters of ``change_one`` begin with: the bare names are those of the columns."""
+
 _NOW = bindparam("now", type_=Instant())
 _MOST = bindparam("most", type_=Integer())
 _OF_CONTACT = and_(contact.c.partition == message.c.partition, contact.c.id == message.c.contact)
@@ -184,22 +187,37 @@ def change(dialect: str, status: MessageStatus) -> Statement:
         held = _same(message, wanted)
     return Statement(
         update(message)
-        .values(
-            status=wanted.c.status,
-            reason=case((_remains_a_duplicate(wanted), message.c.reason), else_=wanted.c.reason),
-            **{name: instant_of(wanted.c[name]) for name in INSTANTS},
-            provider_id=wanted.c.provider_id,
-        )
+        .values(**_changed({each.key: each for each in wanted.c}))
         .where(held, message.c.status == constant(status.value))
         .returning(*KEY)
     )
 
 
-def _remains_a_duplicate(wanted: FromClause) -> ColumnElement[bool]:
+@lru_cache
+def change_one(status: MessageStatus) -> Statement:
+    """The same of one message, told by parameters: what SQLite does in a fraction of the time."""
+    wanted = {name: bindparam(GIVEN + name, type_=type_) for name, type_ in _CHANGE.items()}
+    held = and_(*(message.c[name] == wanted[name] for name in _HELD))
+    return Statement(
+        update(message).values(**_changed(wanted)).where(held, message.c.status == constant(status.value))
+    )
+
+
+def _changed(wanted: Mapping[str, ColumnElement[Any]]) -> dict[str, Any]:
+    """What a message takes over of ``wanted``."""
+    return {
+        "status": wanted["status"],
+        "reason": case((_remains_a_duplicate(wanted), message.c.reason), else_=wanted["reason"]),
+        **{name: instant_of(wanted[name]) for name in INSTANTS},
+        "provider_id": wanted["provider_id"],
+    }
+
+
+def _remains_a_duplicate(wanted: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
     on_its_way = (MessageStatus.READY, MessageStatus.SENDING, MessageStatus.SENT)
     return and_(
         message.c.reason == constant(POSSIBLE_DUPLICATE),
-        wanted.c.status.in_([constant(status.value) for status in on_its_way]),
+        wanted["status"].in_([constant(status.value) for status in on_its_way]),
     )
 
 

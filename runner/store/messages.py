@@ -117,6 +117,9 @@ def change(connection: Connection, status: MessageStatus, changes: Iterable[Chan
         raise ValueError(f"a message that is {status} never becomes {wanted}")
     if not changes:
         return frozenset()
+    if connection.dialect.name == "sqlite":
+        found = statements.change_one(status).each(connection, map(_given_row, changes))
+        return frozenset(item.held.key for item, ours in zip(changes, found, strict=True) if ours)
     statement = statements.change(connection.dialect.name, status)
     rows = statement.run(connection, batch=_packed(map(_change_row, changes)))
     return frozenset(MessageKey(*row) for row in rows)
@@ -186,6 +189,10 @@ def _change_row(item: Change) -> dict[str, Any]:
         **{name: None if at is None else to_microseconds(at) for name, at in instants.items()},
         "provider_id": _storable(item.provider_id),
     }
+
+
+def _given_row(item: Change) -> dict[str, Any]:
+    return {statements.GIVEN + name: value for name, value in _change_row(item).items()}
 
 
 def _storable(text: str | None) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection as Connection  # the engine's modules name it without knowing SQL
 from sqlalchemy import CursorResult, Dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -50,3 +52,20 @@ class Statement:
             ordered: Sequence[Any] = tuple(values[name] for name in compiled.positiontup or ())
             return connection.exec_driver_sql(compiled.string, tuple(ordered))
         return connection.exec_driver_sql(compiled.string, values)
+
+    def each(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> list[bool]:
+        """Execute once a row of parameters, as the driver takes them; answers whether each changed something.
+
+        For SQLite, where a statement costs a few microseconds and SQLAlchemy's care for each of them ten times that.
+        """
+        compiled = self.compiled(connection.dialect)
+        assert compiled.positional
+        ordered = itemgetter(*compiled.positiontup or ())
+        sql = compiled.string
+        driver = connection.connection.cursor()
+        try:
+            return [driver.execute(sql, ordered(row)).rowcount > 0 for row in rows]
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise DBAPIError.instance(sql, None, error, connection.dialect.loaded_dbapi.Error) from error
+        finally:
+            driver.close()

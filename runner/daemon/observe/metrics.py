@@ -10,7 +10,7 @@ import platform
 import re
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from importlib.metadata import version
@@ -27,7 +27,17 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
+from channels.base import (
+    Channel,
+    Message,
+    Preparing,
+    Recoverable,
+    Rejected,
+    Result,
+    RetryLater,
+    Sent,
+    Unknown,
+)
 from runner.clock import utc_now
 from runner.daemon.observe.figures import is_shared
 from runner.daemon.observe.health import Living, Seen
@@ -213,6 +223,10 @@ class _Measured:
             return result
         finally:
             self._metrics.handed_over(self._name, message, result, time.perf_counter() - begun)
+
+    def prepare(self, messages: Sequence[Message]) -> None:
+        if isinstance(self._channel, Preparing):
+            self._channel.prepare(messages)
 
     def close(self) -> None:
         self._channel.close()
