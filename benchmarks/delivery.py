@@ -50,7 +50,7 @@ NOW = START + timedelta(minutes=1)
 LEASE = timedelta(minutes=2)
 BATCH = 200
 CONNECTIONS = 8
-"""A process has as many as ``limits.workers`` of the settings says unless told."""
+"""A process has as many as ``limits.connections`` of the settings says unless told."""
 SAMPLE = 1_000
 ROUNDS = 3
 PARTS = ("render", "build", "sign", "smtp", "store")

@@ -29,12 +29,12 @@ _PASSWORD = re.compile(r"://[^/@:]*:(?P<password>[^@/]*)@|[?&]password=(?P<query
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``tick_every``: how often the daemon looks for work; ``workers``: connections that deliver at a time;
+    """``tick_every``: how often the daemon looks for work; ``connections``: how many of a process deliver at a time;
     ``grace``: how long it finishes what is being sent when it is told to stop; ``partitions_per_batch``: how many
     partitions a tick takes at most, None as many as fill a batch."""
 
     tick_every: timedelta = timedelta(seconds=5)
-    workers: int = 4
+    connections: int = 8
     grace: timedelta = timedelta(seconds=30)
     partitions_per_batch: int | None = None
 
@@ -186,7 +186,7 @@ def _settings(folder: Path, data: dict[str, Any]) -> Settings:
         listen=data.get("listen"),
         limits=Limits(
             tick_every=_span_of_time(limits.get("tick_every"), Limits.tick_every),
-            workers=limits.get("workers", Limits.workers),
+            connections=limits.get("connections", Limits.connections),
             grace=_span_of_time(limits.get("grace"), Limits.grace),
             partitions_per_batch=limits.get("partitions_per_batch"),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,6 +43,7 @@ class SmtpServer:
     data: str | None = None
     hang_up_at: str | None = None
     extensions: list[str] = field(default_factory=list)
+    on_data: Callable[[int], None] = lambda _number: None
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -72,6 +73,7 @@ class SmtpServer:
         assert content is not None
         self.contents.append(content)
         self.envelopes.append(envelope)
+        self.on_data(len(self.contents))
         if self.hang_up_at == "DATA":
             server.transport.abort()
         return self.data or f"250 2.0.0 Ok: queued as Q{len(self.contents)}"

@@ -28,7 +28,7 @@ JOURNEY = re.sub(r"  - id: day.*", "", FILES["journeys/greet/journey.yaml"], fla
 SETTINGS = """
 channels:
   email: {{smtp: {{host: 127.0.0.1, port: {port}, tls: none, local_hostname: tests.example}}}}
-limits: {{workers: 2, grace: 10s}}
+limits: {{connections: 2, grace: 10s}}
 """
 
 
@@ -139,6 +139,37 @@ def test_workers_deliver_are_started_anew_and_end_with_the_runner(
         assert runner.wait(DEADLINE) == 0
         assert not any(map(alive, last))
     assert len(set(keys(server))) == len(keys(server)) == 40
+
+
+def test_workers_that_are_killed_while_they_send_lose_nothing_and_send_nothing_twice(
+    project: Path, shop: Shop, server: SmtpServer
+) -> None:
+    messages, processes, connections = 80, 2, 2
+    greet(shop, *(f"c{number}" for number in range(messages)))
+    killed: set[int] = set()
+
+    def kill(number: int) -> None:
+        if number == 10:
+            present = workers_of(runner.pid)
+            killed.update(present)
+            for process in present:
+                os.kill(process, signal.SIGKILL)
+
+    def decided() -> bool:
+        statuses = list(shop.statuses().values())
+        return len(statuses) == messages and set(statuses) <= {"sent", "unknown"}
+
+    server.on_data = kill
+    with a_runner(project) as runner:
+        until(decided)
+        runner.terminate()
+        assert runner.wait(DEADLINE) == 0
+    assert len(killed) >= processes
+    assert len(set(keys(server))) == len(keys(server))
+    # In doubt is at most what was on its way: one message a connection.
+    in_doubt = list(shop.statuses().values()).count("unknown")
+    assert 1 <= in_doubt <= processes * connections
+    assert messages - in_doubt <= len(keys(server)) <= messages
 
 
 def test_workers_end_by_themselves_when_their_runner_is_killed(project: Path, shop: Shop) -> None:

@@ -42,7 +42,7 @@ channels:
   email: {smtp: {host: mail.example, port: 2525, user: "${MAIL_USER}", password: "${MAIL_PASSWORD}", timeout: 1.5}}
   chat: {webhook: {url: https://chat.example/in, secret: "${CHAT_SECRET}"}}
   letters: {file: {folder: letters}}
-limits: {tick_every: 500s, workers: 2, grace: 1m}
+limits: {tick_every: 500s, connections: 2, grace: 1m}
 """,
     )
     environ = {"DB_PASSWORD": "p@ss/word", "MAIL_USER": "ana", "MAIL_PASSWORD": "m", "CHAT_SECRET": "whsec_x"}
@@ -58,7 +58,7 @@ limits: {tick_every: 500s, workers: 2, grace: 1m}
         "chat": {"uses": "webhook", "url": "https://chat.example/in", "secret": "whsec_x"},
         "letters": {"uses": "file", "folder": "letters"},
     }  # fmt: skip
-    assert settings.limits == Limits(tick_every=timedelta(seconds=500), workers=2, grace=timedelta(minutes=1))
+    assert settings.limits == Limits(tick_every=timedelta(seconds=500), connections=2, grace=timedelta(minutes=1))
 
 
 def test_a_whole_url_may_come_from_a_variable(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ Examples:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Deliver in so many processes of their own, each over limits.workers connections; 1 is within the runner.",
+    help="Deliver in so many processes of their own, each over limits.connections connections; 1 is within the runner.",
 )
 @click.option("--deliver-for-runner", "for_runner", is_flag=True, hidden=True)
 @click.option(
@@ -178,7 +178,7 @@ def _pulse(settings: Settings, interval: timedelta | None, lease: timedelta) -> 
         every=interval or limits.tick_every,
         grace=limits.grace,
         lease=lease,
-        workers=limits.workers,
+        workers=limits.connections,
         pace=_pace(settings),
     )
 

@@ -116,7 +116,7 @@ def write_project(folder: Path, *, smtp_port: int, http_port: int, timeout: floa
               timeout: {timeout}
           paper:
             file: {{folder: outbox}}
-        limits: {{tick_every: 1s, workers: {workers}, grace: 5s}}
+        limits: {{tick_every: 1s, connections: {workers}, grace: 5s}}
         """)
     for name, text in {**FILES, "journeys.yaml": settings}.items():
         path = folder / name
