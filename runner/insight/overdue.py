@@ -143,7 +143,7 @@ def messages(examined: Examined) -> Iterator[Finding]:
             level=Level.WARNING,
             what=f"{_some(signs.ready, 'message')} free to leave: nobody hands them over",
             since=signs.ready.oldest,
-            mend="start `journeys run`; where it runs, raise `limits: workers:` in journeys.yaml, or read its log",
+            mend="start `journeys run`; where it runs, raise `limits: connections:` in journeys.yaml, or read its log",
         )
     if signs.unknown.count:
         yield Finding(
