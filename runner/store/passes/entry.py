@@ -33,7 +33,7 @@ from runner.journey.model import Again, Journey, Reentry
 from runner.store.passes.exits import into_leaving
 from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.working import PASS, entering, in_pass, moving, wave
+from runner.store.passes.working import PASS, entering, in_pass, moving, once_each, wave
 from runner.store.predicates import predicate, text_value
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, event, run
@@ -182,7 +182,7 @@ def refresh(sql: ProgramSql, connection: Connection, n: int) -> int:
 
     def build_arrival() -> Statement:
         return Statement(
-            insert(moving).from_select(
+            once_each(insert(moving)).from_select(
                 ["n", "version", "way", "partition", "contact", "run", "at"],
                 select(
                     PASS,

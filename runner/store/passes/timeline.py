@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from runner.store.held import held
 from runner.store.passes.ways import LOOKED_AT
-from runner.store.passes.working import PASS, in_pass, moving, timer, wave
+from runner.store.passes.working import PASS, in_pass, moving, wave
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant, shifted
@@ -216,13 +216,18 @@ def names_in_pass(connection: Connection, n: int) -> dict[str | None, int]:
     return {row[0]: row[1] for row in _SUMMARY.run(connection, n=n)}
 
 
+def by_timer(node: ColumnElement[int]) -> ColumnElement[int]:
+    """The way that a timer sends a run from ``node``, as ``Ways`` numbers it."""
+    return literal_column("-1") - node
+
+
 _FIRE = Statement(
     insert(moving).from_select(
         ["n", "version", "way", "partition", "contact", "run", "at"],
         select(
             wave.c.n,
             run.c.version,
-            case((run.c.due_at <= wave.c.at, timer.c.way), else_=constant(LOOKED_AT)),
+            case((run.c.due_at <= wave.c.at, by_timer(run.c.node)), else_=constant(LOOKED_AT)),
             run.c.partition,
             run.c.contact,
             run.c.id,
@@ -241,7 +246,7 @@ _FIRE = Statement(
                         and_(wave.c.late == 1, run.c.next_at <= wave.c.at),
                     ),
                 ),
-            ).join(timer, and_(timer.c.version == run.c.version, timer.c.node == run.c.node))
+            )
         )
         .where(in_pass(wave), wave.c.event.is_(None)),
     )

@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 
 from runner.store.held import held
-from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.timeline import ACTIVE, by_timer
 from runner.store.passes.ways import LOOKED_AT
-from runner.store.passes.working import PASS, moving, timer
+from runner.store.passes.working import PASS, moving
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant
@@ -36,6 +36,9 @@ from runner.store.types import Instant, constant
 _now = bindparam("now", type_=Instant())
 _late_before = bindparam("late_before", type_=Instant())
 _limit = bindparam("limit", type_=Integer())
+
+
+_other = run.alias("other")
 
 
 def _first_timers(partition: Any, late: bool) -> Select[Any]:
@@ -55,8 +58,10 @@ def _first_timers(partition: Any, late: bool) -> Select[Any]:
     )
 
 
-def _fire_due(first: Any, rows: FromClause, late: bool, *held: ColumnElement[bool]) -> Statement:
-    waiting, other = event.alias("waiting"), run.alias("other")
+def _fire_due(
+    first: Any, rows: FromClause, late: bool, *held: ColumnElement[bool], another: ColumnElement[bool]
+) -> Statement:
+    waiting, other = event.alias("waiting"), _other
     at = _now if late else first.c.next_at
     an_event = exists(literal_column("1")).where(
         waiting.c.partition == first.c.partition,
@@ -73,6 +78,7 @@ def _fire_due(first: Any, rows: FromClause, late: bool, *held: ColumnElement[boo
         other.c.partition == first.c.partition,
         other.c.contact == first.c.contact,
         other.c.status == constant("active"),
+        another,
         in_time_before,
     )
     return Statement(
@@ -81,28 +87,30 @@ def _fire_due(first: Any, rows: FromClause, late: bool, *held: ColumnElement[boo
             select(
                 PASS,
                 first.c.version,
-                case((first.c.due_at <= at, timer.c.way), else_=constant(LOOKED_AT)),
+                case((first.c.due_at <= at, by_timer(first.c.node)), else_=constant(LOOKED_AT)),
                 first.c.partition,
                 first.c.contact,
                 first.c.id,
                 at,
             )
-            .select_from(
-                rows.join(timer, and_(timer.c.version == first.c.version, timer.c.node == first.c.node))
-            )
+            .select_from(rows)
             .where(*held, ~an_event, ~a_timer_before),
         )
     )
 
 
 def _fire_one(late: bool) -> Statement:
-    first = _first_timers(bindparam("partition", type_=Integer()), late).subquery()
-    return _fire_due(first, first, late)
+    # SQLite finds a row's number in the index: of a contact's only run, the row itself is not looked up.
+    own_row: ColumnElement[int] = literal_column("run.rowid", Integer()).label("own_row")
+    first = _first_timers(bindparam("partition", type_=Integer()), late).add_columns(own_row).subquery()
+    return _fire_due(first, first, late, another=literal_column("other.rowid") != first.c.own_row)
 
 
 def _fire_all(late: bool) -> Statement:
     first = _first_timers(shard.c.partition, late).lateral()
-    return _fire_due(first, shard.join(first, true()), late, held(shard.c.partition))
+    return _fire_due(
+        first, shard.join(first, true()), late, held(shard.c.partition), another=_other.c.id != first.c.id
+    )
 
 
 _FIRE_ONE = [_fire_one(late) for late in (False, True)]

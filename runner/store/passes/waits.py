@@ -39,7 +39,7 @@ from runner.store.passes.program import (
     with_event_and_contact,
 )
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.working import PASS, in_pass, moving, resting, wave
+from runner.store.passes.working import PASS, in_pass, moving, once_each, resting, wave
 from runner.store.predicates import Row, day_microseconds, instant_microseconds, predicate, value
 from runner.store.statement import Statement
 from runner.store.tables import contact, run, zone_offset
@@ -263,7 +263,7 @@ def take_up_again(sql: ProgramSql, node: Node, connection: Connection, n: int) -
 
     def build() -> Statement:
         return Statement(
-            insert(moving).from_select(
+            once_each(insert(moving)).from_select(
                 ["n", "version", "way", "partition", "contact", "run", "at"],
                 select(
                     PASS,

@@ -48,24 +48,33 @@ class Way:
 
 
 class Ways:
-    """The ways of one program."""
+    """The ways of one program. The way that a timer sends a run from node n is -(n + 1), so that whoever fires timers
+    of all programs need not ask."""
 
     def __init__(self, program: Program) -> None:
-        self._all = [Way(number=node.index + 1, target=node.index) for node in program.nodes]
+        found = [Way(number=node.index + 1, target=node.index) for node in program.nodes]
         self._from: dict[int, Sequence[Way]] = {}
+        number = len(found)
         reached = {0} | {node.index for node in program.nodes if node.timer_outcome is not None}
         for node in program.nodes:  # in the order of the file: every edge points forward
             if node.index in reached:
-                first = len(self._all) + 1
-                paths = _stretch(program, node)
-                self._from[node.index] = ways = [
-                    Way(number=first + place, target=path[-1].edge.target, steps=path)
-                    for place, path in enumerate(paths)
-                ]
-                self._all += ways
+                ways = []
+                for path in _stretch(program, node):
+                    by_timer = path[0].edge.outcome == node.timer_outcome
+                    number += not by_timer
+                    ways.append(
+                        Way(
+                            number=-(node.index + 1) if by_timer else number,
+                            target=path[-1].edge.target,
+                            steps=path,
+                        )
+                    )
+                self._from[node.index] = ways
+                found += ways
                 reached.update(way.target for way in ways)
+        self._by_number = {way.number: way for way in found}
         into, behind = defaultdict(list), defaultdict(list)
-        for way in self._all:
+        for way in found:
             into[way.target].append(way.number)
             for left in way.steps:
                 behind[left.node.index].append(way)
@@ -73,7 +82,7 @@ class Ways:
         self._behind: Mapping[int, Sequence[Way]] = behind
 
     def __iter__(self) -> Iterator[Way]:
-        return iter(self._all)
+        return iter(self._by_number.values())
 
     def arriving(self, node: int) -> int:
         """The way of a run that comes to ``node`` without having left another."""
@@ -105,7 +114,7 @@ class Ways:
 
     def target(self, number: int) -> int | None:
         """Where a way leads; None for ``LOOKED_AT``."""
-        return None if number == LOOKED_AT else self._all[number - 1].target
+        return None if number == LOOKED_AT else self._by_number[number].target
 
 
 def _stretch(program: Program, start: Node) -> list[tuple[Left, ...]]:
