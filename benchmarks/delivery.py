@@ -2,9 +2,13 @@
 
 Beside the whole stand its parts, each measured by itself in the same run: rendering, building the mail, signing it,
 ``smtplib`` over a kept connection, and the store's work as bare ``executemany`` in the same batches. Their sum is the
-floor. Parts and whole take turns and the median of a few rounds counts, by the wall clock (connections overlap, so the
-whole may be faster than the sum) and by processor time of this process and of the database's backends. What happens
-once a process, such as compiling versions, is done before. Then one process beside two.
+floor. Parts and whole take turns, and of the rounds the median of their ratios counts: by the wall clock (connections
+overlap, so the whole may be faster than the sum) and by processor time of this process and of the database's backends.
+What happens once a process, such as compiling versions, is done before, in a round that does not count.
+
+Then two worker processes beside one, with the null channel and with the sink. Sink and server are processes of their
+own and want the same processors; what each takes a message is told, and with it how many messages all processors of
+this machine together could carry, which no number of workers surpasses.
 
     python -m benchmarks.delivery [--messages 5000] [--database sqlite|postgresql|both] [--json FILE]
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import smtplib
 import statistics
 import subprocess
@@ -31,7 +36,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import text
 
 from benchmarks.harness import KINDS, Row, analyse, databases, processor_seconds
-from benchmarks.sink import a_sink
+from benchmarks.sink import Sink, a_sink
 from channels.base import Channel, Message, Result, Sent
 from channels.dkim import Signer, signed, signer
 from channels.mime import build
@@ -52,10 +57,12 @@ BATCH = 200
 CONNECTIONS = 8
 """A process has as many as ``limits.connections`` of the settings says unless told."""
 SAMPLE = 1_000
-ROUNDS = 3
+ROUNDS = 5
 PARTS = ("render", "build", "sign", "smtp", "store")
 PARTS_OF_NULL = ("render", "store")
 TARGET, TARGET_TWO = 0.8, 1.7
+NO_PORT = "0"
+"""Of a worker process that hands over to the null channel."""
 
 CATALOG = """
 attributes:
@@ -148,7 +155,7 @@ def measure(
         }
         versions = load_versions(database)
         rounds: list[dict[str, Cost]] = []
-        for _ in range(ROUNDS):
+        for _ in range(1 + ROUNDS):
             costs = measure_parts(database, size, sink.port, signers)
             for name, channel in wholes.items():
                 reset(database)
@@ -156,17 +163,20 @@ def measure(
                     lambda channel=channel: drain(database, versions, channel), size, database
                 )  # type: ignore[misc]
             rounds.append(costs)
+        del rounds[0]
         for name in wholes:
             parts = PARTS_OF_NULL if name.endswith("null channel") else PARTS
-            whole = Cost.median([costs[name] for costs in rounds])
-            floor = Cost.median([Cost.sum(costs[part] for part in parts) for costs in rounds])
+            of_whole = [costs[name] for costs in rounds]
+            of_floor = [Cost.sum(costs[part] for part in parts) for costs in rounds]
+            whole, floor = Cost.median(of_whole), Cost.median(of_floor)
             shares = {part: Cost.median([costs[part] for costs in rounds]).cpu for part in parts}
             told = ", ".join(
                 f"{part} {cpu * 1e6:.0f} µs ({cpu / floor.cpu:.0%})" for part, cpu in shares.items()
             )
             tell(f"{kind}, {name}: {whole.cpu * 1e6:.0f} µs of processors a message; its parts: {told}")
-            rows.append(whole.beside(floor, name, kind, size))
-        rows.append(two_beside_one(database, size, sink.port, pem))
+            rows.append(beside(of_whole, of_floor, name, kind, size))
+        for name, where in (("null channel", None), ("SMTP and DKIM", sink)):
+            rows.append(two_beside_one(database, size, name, where, pem, tell))
     return [dataclasses.asdict(row) for row in rows]
 
 
@@ -196,17 +206,20 @@ class Cost:
             cpu=statistics.median(each.cpu for each in costs),
         )
 
-    def beside(self, floor: Cost, name: str, kind: str, size: int) -> Row:
-        return Row(
-            name=name,
-            database=kind,
-            size=size,
-            per_second=1 / self.wall,
-            floor_per_second=1 / floor.wall,
-            ratio=floor.wall / self.wall,
-            cpu_ratio=floor.cpu / self.cpu,
-            target=TARGET,
-        )
+
+def beside(whole: Sequence[Cost], floor: Sequence[Cost], name: str, kind: str, size: int) -> Row:
+    """The whole beside its floor, round by round: what slows a round of the one slows the other as well."""
+    pairs = list(zip(whole, floor, strict=True))
+    return Row(
+        name=name,
+        database=kind,
+        size=size,
+        per_second=1 / Cost.median(whole).wall,
+        floor_per_second=1 / Cost.median(floor).wall,
+        ratio=statistics.median(parts.wall / one.wall for one, parts in pairs),
+        cpu_ratio=statistics.median(parts.cpu / one.cpu for one, parts in pairs),
+        target=TARGET,
+    )
 
 
 # The parts ---------------------------------------------------------------------------------------------------------
@@ -358,29 +371,52 @@ def smtp_channel(port: int, signers: Sequence[Signer]) -> Channel:
 # Two processes -----------------------------------------------------------------------------------------------------
 
 
-def two_beside_one(database: Database, size: int, port: int, pem: bytes) -> Row:
+def two_beside_one(
+    database: Database, size: int, name: str, sink: Sink | None, pem: bytes, tell: Callable[[str], object]
+) -> Row:
     pairs = [
-        tuple(in_processes(number, database, size, port, pem) for number in (1, 2)) for _ in range(ROUNDS)
+        tuple(in_processes(number, database, size, sink, pem) for number in (1, 2)) for _ in range(ROUNDS)
     ]
-    one, two = (statistics.median(pair[place] for pair in pairs) for place in (0, 1))
+    one, two = (statistics.median(pair[place].per_second for pair in pairs) for place in (0, 1))
+    needed = {
+        who: statistics.median(getattr(pair[1], who) for pair in pairs) * 1e6
+        for who in ("workers", "database", "sink")
+    }
+    carried = (os.cpu_count() or 1) / sum(needed.values()) * 1e6
+    tell(
+        f"{database.dialect}, two processes, {name}: a message takes "
+        + ", ".join(f"{who} {cpu:.0f} µs" for who, cpu in needed.items())
+        + f" of processors; {os.cpu_count()} carry {carried:,.0f} a second, {carried / one:.2f} times what one did"
+    )
     return Row(
-        name="delivery, two processes/one",
+        name=f"two processes/one, {name}",
         database=database.dialect,
         size=size,
         per_second=two,
         floor_per_second=one,
-        ratio=statistics.median(pair[1] / pair[0] for pair in pairs),
+        ratio=statistics.median(pair[1].per_second / pair[0].per_second for pair in pairs),
         target=TARGET_TWO,
     )
 
 
-def in_processes(number: int, database: Database, size: int, port: int, pem: bytes) -> float:
-    """Messages a second of so many worker processes together, from the word to begin to the end of the last."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Together:
+    """What worker processes did together, and the seconds of processors a message that each side took."""
+
+    per_second: float
+    workers: float
+    database: float
+    sink: float
+
+
+def in_processes(number: int, database: Database, size: int, sink: Sink | None, pem: bytes) -> Together:
+    """So many worker processes together, from the word to begin to the end of the last."""
     reset(database)
     url = database.engine.url.render_as_string(hide_password=False)
+    port = str(sink.port) if sink else NO_PORT
     workers = [
         subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.delivery", "--worker", url, str(port), pem.hex()],
+            [sys.executable, "-m", "benchmarks.delivery", "--worker", url, port, pem.hex()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -390,29 +426,39 @@ def in_processes(number: int, database: Database, size: int, port: int, pem: byt
     for worker in workers:
         assert worker.stdout is not None
         assert worker.stdout.readline() == "ready\n"
-    begun = time.perf_counter()
+    of_sink, begun = sink.spent() if sink else 0.0, time.perf_counter()
     for worker in workers:
         assert worker.stdin is not None
         worker.stdin.close()
+    said = [json.loads(worker.stdout.readline()) for worker in workers if worker.stdout]
+    taken = time.perf_counter() - begun
+    of_sink = sink.spent() - of_sink if sink else 0.0
     for worker in workers:
         assert worker.wait() == 0
         assert worker.stdout is not None
         worker.stdout.close()
-    taken = time.perf_counter() - begun
     with database.read() as connection:
         sent = connection.execute(text("SELECT count(*) FROM message WHERE status = 'sent'")).scalar()
     assert sent == size, (sent, size)
-    return size / taken
+    return Together(
+        per_second=size / taken,
+        workers=sum(each["own"] for each in said) / size,
+        database=max(each["backends"] for each in said) / size,
+        sink=of_sink / size,
+    )
 
 
 def work_when_told(url: str, port: str, key: str) -> None:
-    """A worker process: it opens everything, says so, and begins when its standard input ends."""
+    """A worker process: it opens everything, says so, begins when its standard input ends, and says what it took."""
     database = Database.open(url.replace("postgresql+psycopg", "postgresql"))
     signers = (signer(domain="shop.example", selector="bench", pem=bytes.fromhex(key)),)
     versions = load_versions(database)
     print("ready", flush=True)
     sys.stdin.read()
-    drain(database, versions, lambda: smtp_channel(int(port), signers))
+    own, both = time.process_time(), processor_seconds(database)
+    drain(database, versions, Null if port == NO_PORT else lambda: smtp_channel(int(port), signers))
+    own, both = time.process_time() - own, processor_seconds(database) - both
+    print(json.dumps({"own": own, "backends": max(0.0, both - own)}), flush=True)
     database.close()
 
 
