@@ -27,7 +27,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,72 +36,31 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import text
 
-from benchmarks.harness import KINDS, Row, analyse, databases, processor_seconds
+from benchmarks.harness import KINDS, Row, databases, processor_seconds
+from benchmarks.mails import NOW, fill, reset
 from benchmarks.sink import Sink, a_sink
 from channels.base import Channel, Message, Result, Sent
 from channels.dkim import Signer, signed, signer
 from channels.mime import build
 from channels.smtp import SmtpChannel, SmtpSettings, Tls
-from runner.engine.apply import apply_project
 from runner.engine.commits import Commits
 from runner.engine.deliver import _prepare, deliver
 from runner.engine.versions import Versions, load_versions
-from runner.journey.project import load_project
 from runner.store import messages
 from runner.store.database import Database
 from runner.store.types import to_microseconds
 
-START = datetime(2026, 3, 1, 10, tzinfo=UTC)
-NOW = START + timedelta(minutes=1)
 LEASE = timedelta(minutes=2)
 BATCH = 200
 CONNECTIONS = 8
 """A process has as many as ``limits.connections`` of the settings says unless told."""
 SAMPLE = 1_000
-ROUNDS = 5
+ROUNDS, ROUNDS_OF_PROCESSES = 5, 3
 PARTS = ("render", "build", "sign", "smtp", "store")
 PARTS_OF_NULL = ("render", "store")
 TARGET, TARGET_TWO = 0.8, 1.7
 NO_PORT = "0"
 """Of a worker process that hands over to the null channel."""
-
-CATALOG = """
-attributes:
-  first_name: {type: string}
-  points: {type: number}
-events:
-  Signed Up: {plan: string, items: [{sku: string, price: number}]}
-topics:
-  offers: {title: Offers, opt_in: explicit}
-channels:
-  email: {uses: smtp, sender: {name: The Shop, address: hello@shop.example}}
-"""
-JOURNEY = """
-journey: bench
-language: 1
-title: A mail
-topic: offers
-trigger: {event: Signed Up}
-steps:
-  - {id: hello, send: email}
-  - {id: pause, wait: 1d}
-"""
-PARAGRAPH = (
-    '<p style="margin:0 0 16px">Dear {{ contact.first_name|default("you") }}, this is a paragraph of an ordinary mail '
-    'with <a href="https://shop.example/offers?from=mail&amp;n=%d">a link</a> — and a dash.</p>\n'
-)
-HTML = (
-    "---\nsubject: Hello {{ contact.first_name }}, {{ contact.points|number }} points — yours\n"
-    "preheader: Your plan is {{ trigger.plan }}\n---\n<!doctype html>\n<html><body>\n"
-    + "".join(PARAGRAPH % number for number in range(18))
-    + "<ul>{% for item in trigger.items %}<li>{{ item.sku|upper }}: {{ item.price|number(2) }}</li>{% endfor %}</ul>\n"
-    "</body></html>\n"
-)
-TEXT = (
-    "Dear {{ contact.first_name }},\n\n"
-    + "This is a line of the text beside the HTML, for readers that show text.\n" * 12
-    + "{% for item in trigger.items %}- {{ item.sku }}: {{ item.price|number(2) }}\n{% endfor %}"
-)
 
 
 class Null:
@@ -159,9 +119,7 @@ def measure(
             costs = measure_parts(database, size, sink.port, signers)
             for name, channel in wholes.items():
                 reset(database)
-                costs[name] = Cost.of(
-                    lambda channel=channel: drain(database, versions, channel), size, database
-                )  # type: ignore[misc]
+                costs[name] = Cost.of(partial(drain, database, versions, channel), size, database)
             rounds.append(costs)
         del rounds[0]
         for name in wholes:
@@ -375,7 +333,8 @@ def two_beside_one(
     database: Database, size: int, name: str, sink: Sink | None, pem: bytes, tell: Callable[[str], object]
 ) -> Row:
     pairs = [
-        tuple(in_processes(number, database, size, sink, pem) for number in (1, 2)) for _ in range(ROUNDS)
+        tuple(in_processes(number, database, size, sink, pem) for number in (1, 2))
+        for _ in range(ROUNDS_OF_PROCESSES)
     ]
     one, two = (statistics.median(pair[place].per_second for pair in pairs) for place in (0, 1))
     needed = {
@@ -460,71 +419,6 @@ def work_when_told(url: str, port: str, key: str) -> None:
     own, both = time.process_time() - own, processor_seconds(database) - both
     print(json.dumps({"own": own, "backends": max(0.0, both - own)}), flush=True)
     database.close()
-
-
-# What is delivered -------------------------------------------------------------------------------------------------
-
-
-def fill(database: Database, size: int) -> None:
-    """``size`` contacts who consent, each with a message that is ready."""
-    files = {
-        "journeys/catalog.yaml": CATALOG,
-        "journeys/bench/journey.yaml": JOURNEY,
-        "journeys/bench/hello.html": HTML,
-        "journeys/bench/hello.txt": TEXT,
-    }
-    project = load_project(files)
-    assert not project.problems, project.problems
-    apply_project(database, project, now=START, author="bench", git_commit=None)
-    version = load_versions(database).current["bench"]
-    sqlite = database.dialect == "sqlite"
-    at = to_microseconds if sqlite else (lambda instant: instant)
-    cast = "" if sqlite else "::jsonb"
-    partitions = database.deployment.partitions
-    values = [
-        {
-            "partition": number % partitions,
-            "id": number,
-            "key": f"c{number}",
-            "email": f"c{number}@people.example",
-            "attributes": json.dumps({"first_name": f"Ána {number}", "points": number * 1_000_000}),
-            "trigger": json.dumps(
-                {"plan": "pro", "items": [{"sku": f"s{item}", "price": 12_500_000} for item in range(3)]}
-            ),
-            "at": at(START),
-            "due": at(START + timedelta(days=1)),
-            "version": version.id,
-        }
-        for number in range(1, size + 1)
-    ]
-    statements = (
-        "INSERT INTO contact (partition, id, key, email, attributes, tags, created_at) VALUES "
-        f"(:partition, :id, :key, :email, (:attributes){cast}, ('[]'){cast}, :at)",
-        "INSERT INTO consent (partition, contact, topic, channel, state, since) VALUES "
-        "(:partition, :id, 'offers', '*', 'given', :at)",
-        "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, arrived_at, "
-        "due_at, next_at, entered_at, trigger, data) VALUES (:partition, :id, 1, 'bench', :version, '', 'event:1', "
-        f"'active', 'pause', 1, :at, :due, :due, :at, (:trigger){cast}, ('{{}}'){cast})",
-        "INSERT INTO message (partition, contact, run, step, visit, journey, version, channel, topic, status, "
-        "let_go_at, expires_at, attempts, available_at) VALUES (:partition, :id, 1, 'hello', 1, 'bench', :version, "
-        "'email', 'offers', 'ready', :at, :due, 0, :at)",
-    )
-    with database.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement.replace("::", "\\:\\:")), values)
-    analyse(database)
-
-
-def reset(database: Database) -> None:
-    """Every message ready again."""
-    with database.begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE message SET status = 'ready', attempts = 0, available_at = let_go_at, lease_until = NULL, "
-                "sent_at = NULL, provider_id = NULL"
-            )
-        )
-    analyse(database)
 
 
 if __name__ == "__main__":
