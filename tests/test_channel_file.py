@@ -111,3 +111,10 @@ def test_what_a_dead_process_left_unfinished_is_removed(tmp_path: Path) -> None:
     somebody_elses.write_text("half a message, still being written")
     FileChannel(tmp_path)
     assert list(tmp_path.iterdir()) == [somebody_elses]
+
+
+def test_a_file_is_found_by_its_key_whatever_instant_it_bears(tmp_path: Path) -> None:
+    channel = FileChannel(tmp_path)
+    written = channel.send(a_message())
+    assert channel.look_up(a_message(let_go_at=AT + timedelta(hours=1))) == written
+    assert isinstance(channel.look_up(a_message(idempotency_key="f" * 64)), RetryLater)

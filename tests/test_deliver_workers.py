@@ -71,7 +71,10 @@ def shop(project: Path) -> Iterator[Shop]:
 @contextmanager
 def a_runner(project: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = ["run", "--project", str(project), "--workers", "2", "--interval", "1s", "--lease", "2s"]
-    runner = subprocess.Popen([sys.executable, "-c", "from runner.cli import main; main()", *command])
+    # Started in the project, as people do, which has a folder `schema` of its own.
+    (project / "schema").mkdir(exist_ok=True)
+    program = [sys.executable, "-P", "-c", "from runner.cli import main; main()", *command]
+    runner = subprocess.Popen(program, cwd=project)
     alarm = threading.Timer(2 * DEADLINE, runner.kill)
     alarm.start()
     try:

@@ -66,14 +66,18 @@ def list_command(
 @click.option(
     "--journey", metavar="NAME", help="All unknown messages of one journey, instead of some by key."
 )
-@click.option("--sent", "decision", flag_value="sent", help="They arrived.")
-@click.option(
-    "--resend", "decision", flag_value="resend", help="Hand them over again; they may arrive twice."
-)
-@click.option("--drop", "decision", flag_value="drop", help="Let them be; they count as failed.")
+@click.option("--sent", is_flag=True, help="They arrived.")
+@click.option("--resend", is_flag=True, help="Hand them over again; they may arrive twice.")
+@click.option("--drop", is_flag=True, help="Let them be; they count as failed.")
 @yes_option
 def reconcile_command(
-    keys: tuple[str, ...], project: Path, journey: str | None, decision: str | None, yes: bool
+    keys: tuple[str, ...],
+    project: Path,
+    journey: str | None,
+    sent: bool,
+    resend: bool,
+    drop: bool,
+    yes: bool,
 ) -> int:
     """Settle unknown messages: those of the KEYs (at least 8 digits of each), or all of one journey.
 
@@ -81,8 +85,10 @@ def reconcile_command(
 
     Exit codes: 0 settled, 1 some could not be settled, or an error that you can mend, 2 wrong usage.
     """
-    if decision is None:
-        raise click.UsageError("Say what became of them: --sent, --resend or --drop.")
+    decisions = [name for name, said in (("sent", sent), ("resend", resend), ("drop", drop)) if said]
+    if len(decisions) != 1:
+        raise click.UsageError("Say what became of them: one of --sent, --resend and --drop.")
+    (decision,) = decisions
     if bool(keys) == bool(journey):
         raise click.UsageError("Name messages by their keys, or a journey by --journey NAME.")
     from runner.cli.who import operator

@@ -229,8 +229,9 @@ def _worker(database: Database, settings: Settings, interval: timedelta | None, 
 
 
 def _worker_command(project: Path, pulse: Pulse, log_format: str) -> Sequence[str]:
+    # -P: the folder in which the runner was started may hold a `schema/` of its own, as a project does.
     # Lengths of time are whole seconds wherever they may be written.
-    program = (sys.executable, "-c", "from runner.cli import main; main()", "run", "--deliver-for-runner")
+    program = (sys.executable, "-P", "-c", "from runner.cli import main; main()", "run", "--deliver-for-runner")
     times = ("--interval", f"{pulse.every // SECOND}s", "--lease", f"{pulse.lease // SECOND}s")
     return (*program, "--project", str(project), *times, "--log-format", log_format)
 
