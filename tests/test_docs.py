@@ -82,7 +82,7 @@ def kind(block: Block) -> str:
         return "tests"
     if "attributes" in found:
         return "catalog"
-    if found & {"database", "limits"}:
+    if found & {"database", "limits"} or "smtp" in block.text:
         return "settings"
     return "journey"
 
