@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from runner.clock import utc_now
-from runner.daemon.workers import kept
+from runner.daemon.workers import TRUSTED_AFTER, Workers, kept
 from runner.settings import default_database
 from runner.store.database import Database
 from tests.servers import SmtpServer, an_smtp_server
@@ -189,11 +189,41 @@ def test_workers_end_by_themselves_when_their_runner_is_killed(project: Path, sh
 def test_a_worker_that_does_not_finish_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.daemon.workers.MARGIN", timedelta(0))
     deaf = [sys.executable, "-c", "import time; time.sleep(600)"]
-    with kept(deaf, 1, grace=timedelta(seconds=0.2), stopping=lambda: False) as (identity,):
-        until(lambda: identity() is not None)
-        process = identity()
+    workers = Workers(1)
+    with kept(workers, deaf, grace=timedelta(seconds=0.2), stopping=lambda: False):
+        until(lambda: workers.identities != (None,))
+        (process,) = workers.identities
     assert process is not None
     assert not alive(process)
+
+
+def test_processes_that_end_again_and_again_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.daemon.workers.LOOK_EVERY", 0.02)
+    workers = Workers(2)
+    assert workers.trouble() == "no delivering process has started yet"
+    broken = [sys.executable, "-S", "-c", "raise SystemExit(3)"]
+    with kept(workers, broken, grace=timedelta(0), stopping=lambda: False):
+        until(lambda: workers.restarts >= 2 and workers.identities == (None, None))
+        assert workers.trouble() == "no delivering process lives (the last one ended with 3)"
+
+
+def test_a_process_that_took_the_place_of_another_counts_once_it_has_lived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers = Workers(1)
+    waits = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
+    with kept(workers, waits, grace=timedelta(seconds=5), stopping=lambda: False):
+        until(lambda: workers.identities != (None,))
+        assert workers.trouble() is None
+        (first,) = workers.identities
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        until(lambda: workers.identities not in {(first,), (None,)})
+        assert workers.trouble() == (
+            f"no delivering process has lived for {TRUSTED_AFTER:.0f} s (the last one ended with -9)"
+        )
+        monkeypatch.setattr("runner.daemon.workers.TRUSTED_AFTER", 0)
+        assert (workers.restarts, workers.trouble()) == (1, None)
 
 
 def test_a_runner_with_a_bad_key_does_not_start(project: Path, shop: Shop, server: SmtpServer) -> None:

@@ -28,6 +28,7 @@ from runner.daemon.observe.health import SILENT, Health, Seen, look
 from runner.daemon.observe.lately import Lately
 from runner.daemon.observe.metrics import Metrics
 from runner.daemon.observe.systemd import notify, telling_systemd, watchdog_every
+from runner.daemon.workers import Workers
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.migrations import Standing
@@ -77,6 +78,12 @@ def test_a_stage_that_rests_long_may_be_silent_for_longer() -> None:
 def test_a_process_is_not_ready_for_a_reason(process: Process, what: Callable[[], Seen], reason: str) -> None:
     (told,) = health(process, what).unready()
     assert reason in told
+
+
+def test_a_process_for_which_nobody_delivers_is_not_ready() -> None:
+    judged = Health(Process(), at_once(seen), workers=Workers(2))
+    assert judged.unready() == ("no delivering process has started yet",)
+    assert judged.unhealthy() == ()
 
 
 @pytest.mark.parametrize("standing", [Standing.CURRENT, Standing.AHEAD])

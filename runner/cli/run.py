@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -197,18 +197,21 @@ def _daemon(
     from runner.daemon.observe.metrics import Metrics
     from runner.daemon.observe.observed import observed
     from runner.daemon.process import stopping_on_signals
-    from runner.daemon.workers import kept
+    from runner.daemon.workers import Workers, kept
 
     _refuse_channels_that_cannot_be_opened(database, settings)
     metrics = Metrics()
     own = replace(pulse, workers=0) if worker_command else pulse
     daemon = Daemon(database, metrics.measured(opener(settings)), own, metrics=metrics)
-    with stopping_on_signals(daemon), observed(daemon, database, metrics, settings.listen, os.environ):
-        if worker_command:
-            with kept(worker_command, workers, grace=pulse.grace, stopping=lambda: daemon.stopping):
-                code = daemon.run()
-        else:
-            code = daemon.run()
+    others = Workers(workers) if worker_command else None
+    with ExitStack() as stack:
+        stack.enter_context(stopping_on_signals(daemon))
+        stack.enter_context(observed(daemon, database, metrics, settings.listen, os.environ, others))
+        if others:
+            stack.enter_context(
+                kept(others, worker_command, grace=pulse.grace, stopping=lambda: daemon.stopping)
+            )
+        code = daemon.run()
     return _ended(code)
 
 
@@ -231,7 +234,14 @@ def _worker(database: Database, settings: Settings, interval: timedelta | None, 
 def _worker_command(project: Path, pulse: Pulse, log_format: str) -> Sequence[str]:
     # -P: the folder in which the runner was started may hold a `schema/` of its own, as a project does.
     # Lengths of time are whole seconds wherever they may be written.
-    program = (sys.executable, "-P", "-c", "from runner.cli import main; main()", "run", "--deliver-for-runner")
+    program = (
+        sys.executable,
+        "-P",
+        "-c",
+        "from runner.cli import main; main()",
+        "run",
+        "--deliver-for-runner",
+    )
     times = ("--interval", f"{pulse.every // SECOND}s", "--lease", f"{pulse.lease // SECOND}s")
     return (*program, "--project", str(project), *times, "--log-format", log_format)
 

@@ -28,6 +28,8 @@ SOUND_AFTER = 10.0
 """Seconds that a process must have lived for its next start not to wait longer than its last."""
 MARGIN = timedelta(seconds=5)
 """What a process gets beyond its own grace before it is killed."""
+TRUSTED_AFTER = LONGEST_PAUSE
+"""Seconds that a process which takes the place of one that ended must live until it counts as living."""
 
 
 @dataclass
@@ -37,43 +39,74 @@ class _Worker:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
+    ended: int = 0
     not_before: float = field(default=0.0)
+
+
+class Workers:
+    """``count`` places for processes, and how they fare, for whoever asks. ``kept`` fills them."""
+
+    def __init__(self, count: int) -> None:
+        self.places = tuple(_Worker() for _ in range(count))
+        self.last_code: int | None = None
+        """What the last process to end ended with, negative for a signal; None where none has."""
+
+    @property
+    def identities(self) -> tuple[int | None, ...]:
+        """The process id at each place."""
+        return tuple(process.pid if process else None for process in (each.process for each in self.places))
+
+    @property
+    def restarts(self) -> int:
+        """How often a process ended, and another was to take its place."""
+        return sum(place.ended for place in self.places)
+
+    def trouble(self) -> str | None:
+        """Why nothing is delivered: no process lives, or those that do have just taken the place of one that ended."""
+        living = [place for place in self.places if place.process is not None]
+        if not living and self.last_code is None:
+            return "no delivering process has started yet"
+        long_ago = time.monotonic() - TRUSTED_AFTER
+        if any(not place.ended or place.started <= long_ago for place in living):
+            return None
+        lives = f"has lived for {TRUSTED_AFTER:.0f} s" if living else "lives"
+        return f"no delivering process {lives} (the last one ended with {self.last_code})"
 
 
 @contextmanager
 def kept(
-    command: Sequence[str], count: int, *, grace: timedelta, stopping: Callable[[], bool]
-) -> Iterator[Sequence[Callable[[], int | None]]]:
-    """As long as the block lasts, ``count`` processes of ``command`` run; one that ends is started anew.
+    workers: Workers, command: Sequence[str], *, grace: timedelta, stopping: Callable[[], bool]
+) -> Iterator[None]:
+    """As long as the block lasts, a process of ``command`` runs at each place; one that ends is started anew.
 
     Once ``stopping`` is so, and at the end of the block, all are told to finish, and none is started any more; those
-    that still run when ``grace`` and MARGIN are over are killed. Yields what answers the process id at each place.
+    that still run when ``grace`` and MARGIN are over are killed.
     """
-    places = [_Worker() for _ in range(count)]
     ended = threading.Event()
     keeper = threading.Thread(
-        target=_keep, args=(places, command, lambda: ended.is_set() or stopping()), name="workers"
+        target=_keep, args=(workers, command, lambda: ended.is_set() or stopping()), name="workers"
     )
     keeper.start()
     try:
-        yield [lambda place=place: place.process.pid if place.process else None for place in places]  # type: ignore[misc]
+        yield
     finally:
         ended.set()
         keeper.join()
-        _finish(places, grace + MARGIN)
+        _finish(workers.places, grace + MARGIN)
 
 
-def _keep(places: Sequence[_Worker], command: Sequence[str], stopping: Callable[[], bool]) -> None:
+def _keep(workers: Workers, command: Sequence[str], stopping: Callable[[], bool]) -> None:
     """Start what is not running, until it is time to stop; then tell all."""
     while not stopping():
-        for place in places:
+        for place in workers.places:
             if place.process is None:
                 if time.monotonic() >= place.not_before:
                     _start(place, command)
             elif (code := place.process.poll()) is not None:
+                workers.last_code = code
                 _mourn(place, code)
         time.sleep(LOOK_EVERY)
-    for place in places:
+    for place in workers.places:
         _hang_up(place)
 
 
@@ -87,6 +120,7 @@ def _mourn(place: _Worker, code: int) -> None:
     """Note that the process has ended, and when there may be another."""
     assert place.process is not None
     lived = time.monotonic() - place.started
+    place.ended += 1
     place.failures = 0 if lived > SOUND_AFTER else place.failures + 1
     pause = min(2.0 ** max(0, place.failures - 1), LONGEST_PAUSE)
     place.not_before = time.monotonic() + pause

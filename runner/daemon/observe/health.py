@@ -49,6 +49,16 @@ class Living(Protocol):
     def stopping(self) -> bool: ...
 
 
+class Delivering(Protocol):
+    """The processes that deliver for a daemon. ``restarts``: how often one ended and was to be started anew."""
+
+    @property
+    def restarts(self) -> int: ...
+    def trouble(self) -> str | None:
+        """Why they are of no use at present; None where they are."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """What the database said at one instant. ``standing``: how its schema fits this version of the software."""
@@ -79,11 +89,19 @@ def look(database: Database, clock: Callable[[], datetime]) -> Seen:
 
 
 class Health:
-    """The two answers for one process. ``seen`` looks at its database."""
+    """The two answers for one process. ``seen`` looks at its database; ``workers`` deliver for it, None where it does
+    so itself."""
 
-    def __init__(self, process: Living, seen: Lately[Seen], silent: timedelta = SILENT) -> None:
+    def __init__(
+        self,
+        process: Living,
+        seen: Lately[Seen],
+        silent: timedelta = SILENT,
+        workers: Delivering | None = None,
+    ) -> None:
         self._process = process
         self._seen = seen
+        self._workers = workers
         self._silent = silent
 
     def unhealthy(self) -> Reasons:
@@ -97,7 +115,11 @@ class Health:
     def unready(self) -> Reasons:
         """Why the process is of no use at present."""
         stopping = ("it is stopping",) if self._process.stopping else ()
-        return (*stopping, *self._database_trouble(), *self._stage_trouble())
+        return (*stopping, *self._database_trouble(), *self._stage_trouble(), *self._worker_trouble())
+
+    def _worker_trouble(self) -> Reasons:
+        trouble = self._workers.trouble() if self._workers else None
+        return (trouble,) if trouble else ()
 
     def _database_trouble(self) -> Reasons:
         try:

@@ -40,7 +40,7 @@ from channels.base import (
 )
 from runner.clock import utc_now
 from runner.daemon.observe.figures import is_shared
-from runner.daemon.observe.health import Living, Seen
+from runner.daemon.observe.health import Delivering, Living, Seen
 from runner.daemon.observe.lately import Lately
 from runner.daemon.opened import Open
 from runner.engine.deliver import Delivered
@@ -173,9 +173,16 @@ class Metrics:
 
     # When somebody asks
 
-    def watch(self, process: Living, seen: Lately[Seen], states: Lately[States]) -> None:
-        """Tell of the stages of ``process``, too, and of what its database says."""
-        self.registry.register(_AtScrape(process, seen, states, self._clock))
+    def watch(
+        self,
+        process: Living,
+        seen: Lately[Seen],
+        states: Lately[States],
+        workers: Delivering | None = None,
+    ) -> None:
+        """Tell of the stages of ``process``, too, of what its database says, and of the ``workers`` that deliver for
+        it."""
+        self.registry.register(_AtScrape(process, seen, states, workers, self._clock))
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """All figures, and the media type of the text, as a client asks for it with ``Accept``."""
@@ -242,9 +249,15 @@ class _AtScrape:
     """What is read when somebody asks."""
 
     def __init__(
-        self, process: Living, seen: Lately[Seen], states: Lately[States], clock: Callable[[], datetime]
+        self,
+        process: Living,
+        seen: Lately[Seen],
+        states: Lately[States],
+        workers: Delivering | None,
+        clock: Callable[[], datetime],
     ) -> None:
         self._process = process
+        self._workers = workers
         self._seen = seen
         self._states = states
         self._last_states: States = {}
@@ -281,6 +294,12 @@ class _AtScrape:
             beat.add_metric([name], (self._clock() - stage.silent_for()).timestamp())
             failures.add_metric([name], stage.failures)
         yield from (beat, failures)
+        restarts = CounterMetricFamily(
+            "journeys_delivery_process_restarts",
+            "How often a process that delivers ended, and was to be started anew.",
+        )
+        restarts.add_metric((), self._workers.restarts if self._workers else 0)
+        yield restarts
 
 
 def _of_database(seen: Seen) -> Iterator[Metric]:
