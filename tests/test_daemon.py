@@ -319,7 +319,8 @@ def test_a_stage_that_raises_is_logged_and_tried_again(
 
     opened = Failing(sink)
     assert run_until(Daemon(file_database, opened, QUICK, clock=lambda: START), done) == 0
-    assert "channel email: not yet" in caplog.text
+    assert "channel email: not yet" in {vars(record).get("error") for record in caplog.records}
+    assert "Traceback" not in caplog.text
     assert shop.statuses() == {"ana/hello": "sent"}
 
 
@@ -333,7 +334,23 @@ def test_a_stage_pauses_longer_the_more_often_it_fails(caplog: pytest.LogCapture
         stage.run()
     stage.run()
     assert [vars(record)["pause_seconds"] for record in caplog.records] == [1, 2, 4]
+    assert all(record.exc_info for record in caplog.records)
     assert stage.idle.is_set()
+
+
+def test_a_stage_that_waits_for_the_database_tells_it_in_a_line_and_does_not_pause_long(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails() -> bool:
+        raise JourneysError("the database does not answer")
+
+    stage = Stage("tick", fails, threading.Event())
+    for _ in range(6):
+        stage._not_before = 0
+        stage.run()
+    told = [(vars(record)["error"], vars(record)["pause_seconds"]) for record in caplog.records]
+    assert told == [("the database does not answer", pause) for pause in (1, 2, 4, 8, 10, 10)]
+    assert not any(record.exc_info for record in caplog.records)
 
 
 def test_more_than_the_grace_is_not_waited_for(file_database: Database) -> None:

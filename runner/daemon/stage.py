@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts of a stage that keeps failing."""
+LONGEST_WAIT = 10.0
+"""The same where it waits for what is known to come back, such as the database: work goes on soon after it has."""
 REST = 0.05
 """Seconds that lie between two woken looks at least: what comes as a stream is taken up by the handful, and many
 runners that are woken by one event do not ask the database without a break."""
@@ -91,13 +93,16 @@ class Stage:
             self._worked_well()
             self._failures = 0
         except Exception as error:
-            pause = min(2.0**self._failures, LONGEST_PAUSE)
+            foreseen = isinstance(error, JourneysError)
+            pause = min(2.0**self._failures, LONGEST_WAIT if foreseen else LONGEST_PAUSE)
             self._failures += 1
             self.failures += 1
-            self.failure = str(error) if isinstance(error, JourneysError) else type(error).__name__
+            self.failure = str(error) if foreseen else type(error).__name__
             self._not_before = time.monotonic() + pause
-            logger.exception(
-                "a stage failed; it is tried again", extra={"stage": self.name, "pause_seconds": pause}
+            logger.error(
+                "a stage failed; it is tried again",
+                extra={"stage": self.name, "pause_seconds": pause, "error": self.failure},
+                exc_info=not foreseen,
             )
         finally:
             self._beat = time.monotonic()
