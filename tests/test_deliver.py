@@ -130,11 +130,15 @@ def test_delays_double_up_to_a_bound_and_differ_between_messages() -> None:
     assert len({retry_delay(f"{number}", 1) for number in range(50)}) == 50
 
 
-def test_a_channel_that_cannot_be_reached_is_not_asked_for_every_message(shop: Shop) -> None:
+def test_a_channel_that_cannot_be_reached_is_not_asked_for_every_message(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     shop.sign_up(*(f"c{number}" for number in range(10)))
     sink = Sink(answers={"c0": RetryLater("connection refused", unreachable=True)})
     assert hand_over(shop, sink) == Delivered(claimed=10, retried=10)
     assert sink.contacts == ["c0"]
+    (told,) = (vars(record) for record in caplog.records if "cannot be reached" in record.message)
+    assert (told["channel"], told["error"]) == ("email", "connection refused")
     sink.answers.clear()
     assert hand_over(shop, sink, LATER) == Delivered(claimed=10, sent=10)
 

@@ -301,7 +301,7 @@ class _Delivery:
                 self._hand_back([one for rest in parts[place:] for one in rest], present)
                 return
             begun = self._begin(part, present)
-            unreachable = False
+            unreachable: str | None = None
             for one in part:
                 if one.held.key not in begun:
                     self.counts["skipped"] = self.counts.get("skipped", 0) + 1
@@ -314,11 +314,12 @@ class _Delivery:
                     continue
                 result = _sent(channel, one.message)
                 self.unrecorded.changes.append(self._change(one, result))
-                unreachable = unreachable or (isinstance(result, RetryLater) and result.unreachable)
-            if unreachable:
-                channel_name = part[0].channel
+                if isinstance(result, RetryLater) and result.unreachable:
+                    unreachable = result.reason
+            if unreachable is not None:
                 logger.warning(
-                    "a channel cannot be reached; its messages wait", extra={"channel": channel_name}
+                    "a channel cannot be reached; its messages wait",
+                    extra={"channel": part[0].channel, "error": unreachable},
                 )
                 self._put_off([one for rest in parts[place + 1 :] for one in rest])
                 return
