@@ -160,9 +160,28 @@ def test_unknown_messages_are_listed(project: Path, shop: Shop, capsys: pytest.C
     assert len(lines) == 4
     assert lines[1].startswith(found[0]["key"][:12])
     assert "greet/hello" in lines[1]
-    assert listed(project, capsys, "--journey", "other") == []
+    assert len(listed(project, capsys, "--journey", "greet")) == 3
     assert listed(project, capsys, "--status", "sent") == []
     assert len(listed(project, capsys, "--limit", "2")) == 2
+
+
+def test_nothing_found_says_what_was_looked_for(
+    project: Path, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["messages", "list", "--project", str(project), "--status", "sent"]
+    assert journeys([*command, "--reason", "possible_duplicate", "--journey", "greet"]) == 0
+    assert capsys.readouterr().out == "No message of greet with the reason possible_duplicate is sent.\n"
+    assert journeys(command) == 0
+    assert capsys.readouterr().out == "No message is sent.\n"
+
+
+def test_an_unknown_journey_is_an_error(
+    project: Path, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert journeys(["messages", "list", "--project", str(project), "--journey", "great"]) == 1
+    assert "There is no journey 'great'. Did you mean `greet`?" in capsys.readouterr().err
+    assert reconcile(project, "--journey", "win-back", "--drop", "--yes") == 1
+    assert "There is no journey 'win-back'. There are: `greet`." in capsys.readouterr().err
 
 
 def test_each_decision_does_what_it_says_and_is_written_down(

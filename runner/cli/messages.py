@@ -14,6 +14,8 @@ from runner.cli.options import format_option, project_option, want_yes, yes_opti
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy import Connection
+
     from runner.store.database import Database, Deployment
     from runner.store.recovery import Listed
 
@@ -50,13 +52,16 @@ def list_command(
     from runner.store.tables import MessageStatus
 
     with _found(project) as database, database.read() as connection:
+        _want_journey(connection, journey)
         rows = listed(connection, MessageStatus(status), journey=journey, reason=reason, limit=limit)
         deployment = database.deployment
     if output_format == "json":
         told = [_json(deployment, row) for row in rows]
         click.echo(json.dumps({"messages": told}, indent=2, ensure_ascii=False))
     else:
-        click.echo(_table(deployment, rows) if rows else f"No message is {status}.")
+        asked = (("of", journey), ("with the reason", reason))
+        only = "".join(f" {word} {_printable(value)}" for word, value in asked if value)
+        click.echo(_table(deployment, rows) if rows else f"No message{only} is {status}.")
     return 0
 
 
@@ -103,6 +108,7 @@ def reconcile_command(
             wanted = find_unknown(database, keys)
         else:
             with database.read() as connection:
+                _want_journey(connection, journey)
                 wanted = listed(connection, MessageStatus.UNKNOWN, journey=journey, limit=1_000_000)
             if not wanted:
                 click.echo(f"No message of {journey} is unknown.")
@@ -135,6 +141,19 @@ def _found(project: Path) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def _want_journey(connection: Connection, name: str | None) -> None:
+    """Raise JourneysError where ``name`` is none of the journeys that were ever applied."""
+    from runner.journey.words import did_you_mean, listed
+    from runner.problem import JourneysError
+    from runner.store.in_force import in_force
+
+    known = [journey for journey, _, _ in in_force(connection)]
+    if name is None or name in known:
+        return
+    there_are = f"There are: {listed(known, 'and')}." if known else "Nothing was applied yet."
+    raise JourneysError(f"There is no journey {_printable(name)!r}. {did_you_mean(name, known) or there_are}")
 
 
 def _table(deployment: Deployment, rows: Sequence[Listed]) -> str:
