@@ -49,7 +49,7 @@ def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> i
 
     Stop every daemon first, and import what the sources can send again, withdrawals of consent above all. What was
     due since the backup is lived once more. The channels are asked about what it lets go; of what they cannot tell,
-    messages are unknown: `journeys messages` shows and settles them.
+    messages are unknown: `journeys messages list` shows, `journeys messages reconcile` settles them.
 
     Exit codes: 0 done, 1 an error that you can mend, 2 wrong usage.
     """
@@ -77,6 +77,11 @@ def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> i
             f"{count_text(found.runs, 'run')} due, {count_text(found.events, 'event')} not handled."
         )
         if dry_run:
+            if found.runs or found.events:
+                click.echo(
+                    "That counts the messages that are stored already. Runs and events that are lived once more let "
+                    "go others, which may have been sent too, and which this does not count."
+                )
             return 0
         want_yes("Is every daemon stopped, and shall this be lived once more?", yes=yes)
         versions = load_versions(database)
