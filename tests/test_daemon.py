@@ -353,6 +353,19 @@ def test_a_stage_that_waits_for_the_database_tells_it_in_a_line_and_does_not_pau
     assert not any(record.exc_info for record in caplog.records)
 
 
+def test_a_daemon_that_has_others_deliver_says_how_many(
+    file_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    pulse = Pulse(every=timedelta(milliseconds=20), workers=2, processes=3)
+    worker = Daemon(file_database, Opened(Sink()), pulse, clock=lambda: START)
+    assert [stage.name for stage in worker.stages] == ["tick", "housekeeping"]
+    worker.stop()
+    assert worker.run() == 0
+    (started,) = (vars(record) for record in caplog.records if record.message == "started")
+    assert (started["processes"], started["workers"]) == (3, 6)
+
+
 def test_more_than_the_grace_is_not_waited_for(file_database: Database) -> None:
     shop, begun, over = Shop(file_database), threading.Event(), threading.Event()
     shop.sign_up("ana")

@@ -359,7 +359,9 @@ def test_a_port_of_another_process_ends_the_command_with_1(
     monkeypatch.setattr("runner.daemon.log.log_to_stderr", lambda form: None)
     with served() as (host, port):
         assert journeys(["run", "--project", str(project), "--listen", f"{host}:{port}"]) == 1
-    assert f"Error: cannot listen on {host}:{port}: Address already in use" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"Error: cannot listen on {host}:{port}: Address already in use; another runner has it?" in told
+    assert "`--listen HOST:PORT` overrides `listen` of journeys.yaml" in told
 
 
 # systemd -----------------------------------------------------------------------------------------------------------

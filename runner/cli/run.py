@@ -201,9 +201,9 @@ def _daemon(
 
     _refuse_channels_that_cannot_be_opened(database, settings)
     metrics = Metrics()
-    own = replace(pulse, workers=0) if worker_command else pulse
-    daemon = Daemon(database, metrics.measured(opener(settings)), own, metrics=metrics)
     others = Workers(workers) if worker_command else None
+    pulse = replace(pulse, processes=workers if others else 0)
+    daemon = Daemon(database, metrics.measured(opener(settings)), pulse, metrics=metrics)
     with ExitStack() as stack:
         stack.enter_context(stopping_on_signals(daemon))
         stack.enter_context(observed(daemon, database, metrics, settings.listen, os.environ, others))

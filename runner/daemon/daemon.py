@@ -53,12 +53,14 @@ WORKER_BATCH = 200
 class Pulse:
     """How the daemon keeps time. ``every``: how often each stage looks for work; ``grace``: how long it may finish what
     is being sent when told to stop; ``lease``: how long a message is held without a sign of life; ``workers``: how many
-    deliver at a time, none where other processes do; ``ticks``: whether it does anything beside delivering."""
+    of a process deliver at a time; ``processes``: how many others deliver in its stead, 0 where it does so itself;
+    ``ticks``: whether it does anything beside delivering."""
 
     every: timedelta = timedelta(seconds=1)
     grace: timedelta = timedelta(seconds=30)
     lease: timedelta = LEASE
     workers: int = 1
+    processes: int = 0
     pace: Pace = LIVE
     ticks: bool = True
 
@@ -101,7 +103,8 @@ class Daemon:
         self._in_vain = 0
         self._versions: Versions | None = None
         # Channels are used by one thread at a time; recovery has a worker, and so connections, of its own.
-        self._workers = [_Worker(name=f"{os.getpid()}/{n + 1}") for n in range(pulse.workers)]
+        own = 0 if pulse.processes else pulse.workers
+        self._workers = [_Worker(name=f"{os.getpid()}/{n + 1}") for n in range(own)]
         self._keeper = _Worker(name=f"{os.getpid()}/keeper")
         self._commits = Commits(database)
         self._delivering = [
@@ -156,7 +159,10 @@ class Daemon:
             )
             # A job of its own each time: the scheduler drops what would run a job that is running.
             stage.woken_by(partial(scheduler.add_job, stage.run, misfire_grace_time=None))
-        logger.info("started", extra={"database": self._database.dialect, "workers": len(self._workers)})
+        processes = self._pulse.processes
+        beside = {"processes": processes} if processes else {}
+        workers = self._pulse.workers * max(1, processes)
+        logger.info("started", extra={"database": self._database.dialect, **beside, "workers": workers})
         scheduler.start()
         listener = threading.Thread(
             target=listening, args=(self._database, self.wake, self._stopping), name="listener", daemon=True

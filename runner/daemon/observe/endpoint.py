@@ -6,6 +6,7 @@ connection of few and loses it after some seconds, so that it holds up no other.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
 import logging
@@ -31,6 +32,7 @@ CONNECTION_SECONDS = 10.0
 CONNECTIONS = 32
 """How many there are at a time at most; others are closed at once."""
 
+_TAKEN = "; another runner has it? `--listen HOST:PORT` overrides `listen` of journeys.yaml"
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>\d{1,5})")
 
 
@@ -78,7 +80,8 @@ def listening(address: str, answering: Mapping[str, Page]) -> Iterator[tuple[str
     try:
         server = _Server(family, place, answering)
     except OSError as error:
-        raise JourneysError(f"cannot listen on {address}: {error.strerror or error}") from error
+        hint = _TAKEN if error.errno == errno.EADDRINUSE else ""
+        raise JourneysError(f"cannot listen on {address}: {error.strerror or error}{hint}") from error
     host, port = server.server_address[:2]
     extra = {"host": str(host), "port": port}
     if not ipaddress.ip_address(str(host)).is_loopback:
