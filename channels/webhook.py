@@ -284,7 +284,7 @@ def _retry_after(headers: http.client.HTTPMessage) -> timedelta | None:
     if re.fullmatch(r"\d{1,9}", value):
         wait = timedelta(seconds=int(value))
     elif value:
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
             wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
     if wait is None:
         return None

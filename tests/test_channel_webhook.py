@@ -60,6 +60,7 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
             RetryLater("HTTP 503", timedelta(days=1), unreachable=True),
         ),
         (Answer(503, {"Retry-After": "soon"}), RetryLater("HTTP 503")),
+        (Answer(503, {"Retry-After": f"Fri, 31 Dec 2027 23:59:59 +{10**20}"}), RetryLater("HTTP 503")),
         (Answer(500), RetryLater("HTTP 500")),
         (Answer(408), RetryLater("HTTP 408")),
         (Answer(400), Rejected("HTTP 400")),

@@ -250,3 +250,21 @@ def test_what_would_not_leave_any_more_is_not_resent(
 
 def test_without_a_database_there_is_nothing_to_settle(tmp_path: Path) -> None:
     assert journeys(["messages", "list", "--project", str(tmp_path)]) == 1
+
+
+@pytest.mark.parametrize("resent", [False, True])
+def test_what_may_have_arrived_is_not_sent_again_once_its_run_has_ended(
+    database: Database, resent: bool
+) -> None:
+    shop = shop_with(database, topic="receipts")
+    shop.sign_up("ana")
+    sink = Sink(answers={"ana": SILENT})
+    hand_over(shop, sink)
+    if resent:  # by now it waits to be handed over once more
+        assert resend_unknown(database, shop.versions, START) == 1
+    shop.arrive([shop.event("ana", "Left", START)])
+    shop.tick(START)
+    assert shop.statuses() == {"ana/hello": "unknown"}
+    assert resend_unknown(database, shop.versions, LATER) == 0
+    hand_over(shop, sink, LATER)
+    assert len(sink.messages) == 1

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from runner.clock import utc_now
-from runner.daemon.daemon import WORKER_BATCH, Daemon, Pulse
+from runner.daemon.batch import MOST
+from runner.daemon.daemon import Daemon, Pulse
 from runner.daemon.listener import listening
 from runner.daemon.stage import Stage
 from runner.journey.catalog import IDENTIFIED
@@ -174,7 +175,7 @@ def test_much_to_hand_over_wakes_everybody_who_delivers(shared: Database) -> Non
             together.wait()
             met.set()
 
-    people = [f"c{number}" for number in range(2 * WORKER_BATCH + 1)]
+    people = [f"c{number}" for number in range(2 * MOST + 1)]
     sink = Sink(on_send=meet)
     daemon = a_daemon(shared, sink, workers=3)
     with running(daemon):

@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from channels.base import Channel
 from runner.clock import utc_now
+from runner.daemon.batch import MOST, Batch
 from runner.daemon.listener import listening
 from runner.daemon.observe.metrics import Metrics
 from runner.daemon.opened import Open, close
@@ -45,8 +46,6 @@ STALLED_EXIT = 70
 
 FAREWELL = 5.0
 """Seconds that whoever listens to the database gets to hang up."""
-WORKER_BATCH = 200
-"""Messages that a worker of the daemon claims together: few enough to be handed over within a lease."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +72,7 @@ class _Worker:
     channels: Mapping[str, Channel] = field(default_factory=dict)
     opened_for: Versions | None = None
     unrecorded: Unrecorded = field(default_factory=Unrecorded)
+    batch: Batch = field(default_factory=Batch)
 
 
 class Daemon:
@@ -238,7 +238,7 @@ class Daemon:
             self._current(fresh=True)
         if ticked.contacts:
             logger.info("ticked", extra={"contacts": ticked.contacts, "passes": ticked.passes})
-            self._wake_delivery(1 + ticked.contacts // WORKER_BATCH)
+            self._wake_delivery(1 + ticked.contacts // MOST)
         return ticked.more or ticked.outdated or 0 < self._in_vain <= FEW
 
     def _deliverer(self, worker: _Worker) -> Callable[[], bool]:
@@ -247,19 +247,20 @@ class Daemon:
             self._channels_of(worker, self._current())
             now = self._clock()
             with self._database.read() as connection:
-                waiting = ready_messages(connection, now, WORKER_BATCH * len(self._workers))
+                waiting = ready_messages(connection, now, MOST * len(self._workers))
             if not waiting and not worker.unrecorded.changes:
                 return False
-            if waiting > WORKER_BATCH:
-                self._wake_delivery(-(-waiting // WORKER_BATCH) - 1)
+            if waiting > MOST:
+                self._wake_delivery(-(-waiting // MOST) - 1)
             versions = self._current(fresh=True)
+            size, begun = worker.batch.size, time.monotonic()
             delivered = deliver(
                 self._database,
                 versions,
                 self._channels_of(worker, versions),
                 now,
                 worker=worker.name,
-                limit=WORKER_BATCH,
+                limit=size,
                 lease=self._pulse.lease,
                 clock=self._clock,
                 stopping=self._stopping.is_set,
@@ -269,7 +270,8 @@ class Daemon:
             self._metrics.delivered(delivered)
             if delivered.claimed:
                 logger.info("delivered", extra={"worker": worker.name, **_counts(delivered)})
-            return delivered.claimed == WORKER_BATCH
+            worker.batch.took(delivered.claimed, time.monotonic() - begun)
+            return delivered.claimed == size
 
         return step
 

@@ -47,7 +47,10 @@ class MessageStatus(StrEnum):
 
 
 MESSAGE_TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
-    MessageStatus.READY: frozenset({MessageStatus.CLAIMED, MessageStatus.CANCELLED, MessageStatus.BLOCKED}),
+    # From ready or claimed to unknown: one that may have arrived before, and whose run has ended.
+    MessageStatus.READY: frozenset(
+        {MessageStatus.CLAIMED, MessageStatus.CANCELLED, MessageStatus.BLOCKED, MessageStatus.UNKNOWN}
+    ),
     MessageStatus.CLAIMED: frozenset(
         {
             MessageStatus.SENDING,
@@ -55,6 +58,7 @@ MESSAGE_TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
             MessageStatus.FAILED,
             MessageStatus.CANCELLED,
             MessageStatus.BLOCKED,
+            MessageStatus.UNKNOWN,
         }
     ),
     MessageStatus.SENDING: frozenset(

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.store.held import held
+from runner.store.message_statements import POSSIBLE_DUPLICATE
 from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
@@ -186,36 +187,41 @@ _END = Statement(
     )
     .where(leaving.c.stage == _STAGE, held(leaving.c.partition), of_run(leaving), ACTIVE)
 )
-_OF_MESSAGE = (
-    leaving.c.stage == _STAGE,
-    held(leaving.c.partition),
-    message.c.partition == leaving.c.partition,
-    message.c.contact == leaving.c.contact,
-    message.c.run == leaving.c.run,
-)
+_waits = message.c.status.in_([constant(MessageStatus.READY.value), constant(MessageStatus.CLAIMED.value)])
+_in_doubt = and_(_waits, message.c.reason == constant(POSSIBLE_DUPLICATE))
+# One statement: between two, a message could pass from what the second looks for to what the first did.
 _CANCEL = Statement(
     update(message)
     .values(
-        status=constant(MessageStatus.CANCELLED.value),
-        reason=leaving.c.reason,
+        # What may have arrived already is not called cancelled.
+        status=case(
+            (_in_doubt, constant(MessageStatus.UNKNOWN.value)),
+            (_waits, constant(MessageStatus.CANCELLED.value)),
+            else_=message.c.status,
+        ),
+        reason=case((_in_doubt, message.c.reason), (_waits, leaving.c.reason), else_=message.c.reason),
         available_at=None,
-        lease_until=None,
+        lease_until=case((_waits, null()), else_=message.c.lease_until),
+        # What is being handed over at this very instant leaves, and what is in doubt stays so: neither is tried again.
+        expires_at=case((message.c.expires_at > leaving.c.at, leaving.c.at), else_=message.c.expires_at),
     )
     .where(
-        *_OF_MESSAGE,
-        message.c.status.in_([constant(MessageStatus.READY.value), constant(MessageStatus.CLAIMED.value)]),
-    )
-)
-
-
-# What is being handed over at this very instant leaves; it is not tried again.
-_LAST_TRY = Statement(
-    update(message)
-    .values(expires_at=leaving.c.at)
-    .where(
-        *_OF_MESSAGE,
-        message.c.status == constant(MessageStatus.SENDING.value),
-        message.c.expires_at > leaving.c.at,
+        leaving.c.stage == _STAGE,
+        held(leaving.c.partition),
+        message.c.partition == leaving.c.partition,
+        message.c.contact == leaving.c.contact,
+        message.c.run == leaving.c.run,
+        message.c.status.in_(
+            [
+                constant(status.value)
+                for status in (
+                    MessageStatus.READY,
+                    MessageStatus.CLAIMED,
+                    MessageStatus.SENDING,
+                    MessageStatus.UNKNOWN,
+                )
+            ]
+        ),
     )
 )
 
@@ -228,7 +234,6 @@ def end_leaving_runs(connection: Connection, stage: int, *, cancel_messages: boo
     _END.run(connection, stage=stage)
     if cancel_messages:
         _CANCEL.run(connection, stage=stage)
-        _LAST_TRY.run(connection, stage=stage)
 
 
 def turn(sql: ProgramSql, source: Any) -> ColumnElement[Any] | None:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from runner.store.held import held
 from runner.store.passes.timeline import ACTIVE, by_timer
 from runner.store.passes.ways import LOOKED_AT
-from runner.store.passes.working import PASS, moving
+from runner.store.passes.working import PASS, moving, once_each
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant
@@ -38,15 +38,10 @@ _late_before = bindparam("late_before", type_=Instant())
 _limit = bindparam("limit", type_=Integer())
 
 
-_other = run.alias("other")
-
-
 def _first_timers(partition: Any, late: bool) -> Select[Any]:
-    """The runs of one partition whose timers are due: in time, or late."""
+    """The first runs of one partition whose timers are due: in time, or late."""
     return (
-        select(
-            run.c.partition, run.c.contact, run.c.id, run.c.version, run.c.node, run.c.due_at, run.c.next_at
-        )
+        select(run.c.partition, run.c.contact, run.c.id, run.c.next_at)
         .where(
             run.c.partition == partition,
             ACTIVE,
@@ -59,10 +54,20 @@ def _first_timers(partition: Any, late: bool) -> Select[Any]:
 
 
 def _fire_due(
-    first: Any, rows: FromClause, late: bool, *held: ColumnElement[bool], another: ColumnElement[bool]
+    dialect: str, first: Any, rows: FromClause, late: bool, *held: ColumnElement[bool]
 ) -> Statement:
-    waiting, other = event.alias("waiting"), _other
-    at = _now if late else first.c.next_at
+    """Fires all timers of the contacts of ``first`` that are due at the same instant: however many runs were asked for,
+    the timers of a contact at one instant are not torn apart."""
+    waiting, other, due = event.alias("waiting"), run.alias("other"), run.alias("due")
+
+    def of_contact(of: Any) -> ColumnElement[bool]:
+        return and_(
+            of.c.partition == first.c.partition,
+            of.c.contact == first.c.contact,
+            of.c.status == constant("active"),
+        )
+
+    at = _now if late else due.c.next_at
     an_event = exists(literal_column("1")).where(
         waiting.c.partition == first.c.partition,
         waiting.c.contact == first.c.contact,
@@ -74,43 +79,45 @@ def _fire_due(
         if late
         else and_(other.c.next_at >= _late_before, other.c.next_at < first.c.next_at)
     )
-    a_timer_before = exists(literal_column("1")).where(
-        other.c.partition == first.c.partition,
-        other.c.contact == first.c.contact,
-        other.c.status == constant("active"),
-        another,
-        in_time_before,
+    # SQLite finds the number of a row in the index, so that of a contact's only run the row itself is not looked up.
+    another = (
+        literal_column("other.rowid") != first.c.own_row if dialect == "sqlite" else other.c.id != first.c.id
     )
+    together = due.c.next_at < _late_before if late else due.c.next_at == first.c.next_at
+    found = (
+        select(
+            PASS.label("n"),
+            due.c.version,
+            case((due.c.due_at <= at, by_timer(due.c.node)), else_=constant(LOOKED_AT)).label("way"),
+            due.c.partition,
+            due.c.contact,
+            due.c.id,
+            at.label("at"),
+        )
+        .select_from(rows.join(due, and_(of_contact(due), together)))
+        .where(
+            *held, ~an_event, ~exists(literal_column("1")).where(of_contact(other), another, in_time_before)
+        )
+    )
+    # Two runs of a contact that are due together each lead to both.
+    if dialect == "postgresql":
+        found = found.distinct()
     return Statement(
-        insert(moving).from_select(
-            ["n", "version", "way", "partition", "contact", "run", "at"],
-            select(
-                PASS,
-                first.c.version,
-                case((first.c.due_at <= at, by_timer(first.c.node)), else_=constant(LOOKED_AT)),
-                first.c.partition,
-                first.c.contact,
-                first.c.id,
-                at,
-            )
-            .select_from(rows)
-            .where(*held, ~an_event, ~a_timer_before),
+        once_each(insert(moving)).from_select(
+            ["n", "version", "way", "partition", "contact", "run", "at"], found
         )
     )
 
 
 def _fire_one(late: bool) -> Statement:
-    # SQLite finds a row's number in the index: of a contact's only run, the row itself is not looked up.
     own_row: ColumnElement[int] = literal_column("run.rowid", Integer()).label("own_row")
     first = _first_timers(bindparam("partition", type_=Integer()), late).add_columns(own_row).subquery()
-    return _fire_due(first, first, late, another=literal_column("other.rowid") != first.c.own_row)
+    return _fire_due("sqlite", first, first, late)
 
 
 def _fire_all(late: bool) -> Statement:
     first = _first_timers(shard.c.partition, late).lateral()
-    return _fire_due(
-        first, shard.join(first, true()), late, held(shard.c.partition), another=_other.c.id != first.c.id
-    )
+    return _fire_due("postgresql", first, shard.join(first, true()), late, held(shard.c.partition))
 
 
 _FIRE_ONE = [_fire_one(late) for late in (False, True)]
