@@ -57,7 +57,7 @@ def write_page(record: str, page: Path) -> None:
     parts = [
         f"## The last record\n\n{read['at'][:10]}, {read['machine']}.\n",
         "\n".join(_markdown(outcomes)) + "\n",
-        "What was hit, or done:\n",
+        "What was hit, or done (a kill may count in several):\n",
         "\n".join(_details(outcomes)),
     ]
     text = TEXT.read_text(encoding="utf-8")
