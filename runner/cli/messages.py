@@ -14,8 +14,6 @@ from runner.cli.options import format_option, project_option, want_yes, yes_opti
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Connection
-
     from runner.store.database import Database, Deployment
     from runner.store.recovery import Listed
 
@@ -51,9 +49,10 @@ def list_command(
     from runner.store.recovery import listed
     from runner.store.tables import MessageStatus
 
-    with _found(project) as database, database.read() as connection:
-        _want_journey(connection, journey)
-        rows = listed(connection, MessageStatus(status), journey=journey, reason=reason, limit=limit)
+    with _found(project) as database:
+        _want_journey(database, journey)
+        with database.read() as connection:
+            rows = listed(connection, MessageStatus(status), journey=journey, reason=reason, limit=limit)
         deployment = database.deployment
     if output_format == "json":
         told = [_json(deployment, row) for row in rows]
@@ -107,8 +106,8 @@ def reconcile_command(
         if journey is None:
             wanted = find_unknown(database, keys)
         else:
+            _want_journey(database, journey)
             with database.read() as connection:
-                _want_journey(connection, journey)
                 wanted = listed(connection, MessageStatus.UNKNOWN, journey=journey, limit=1_000_000)
             if not wanted:
                 click.echo(f"No message of {journey} is unknown.")
@@ -143,13 +142,14 @@ def _found(project: Path) -> Iterator[Database]:
         database.close()
 
 
-def _want_journey(connection: Connection, name: str | None) -> None:
+def _want_journey(database: Database, name: str | None) -> None:
     """Raise JourneysError where ``name`` is none of the journeys that were ever applied."""
     from runner.journey.words import did_you_mean, listed
     from runner.problem import JourneysError
     from runner.store.in_force import in_force
 
-    known = [journey for journey, _, _ in in_force(connection)]
+    with database.read() as connection:
+        known = [journey for journey, _, _ in in_force(connection)]
     if name is None or name in known:
         return
     there_are = f"There are: {listed(known, 'and')}." if known else "Nothing was applied yet."
