@@ -38,7 +38,7 @@ from runner.journey.values import MILLIONTHS, Kind
 from runner.store import tables
 from runner.store.localtime import local_microseconds
 from runner.store.predicates.history import history_value
-from runner.store.predicates.read import read_name, sql_type, unguarded_text
+from runner.store.predicates.read import read_name, sql_type, unguarded_text, unguarded_value
 from runner.store.predicates.row import Row
 from runner.store.predicates.search import postgresql_pattern
 from runner.store.types import constant, microseconds_of
@@ -175,6 +175,17 @@ class Compiler:
         return not_(self.condition(node.operand))
 
     def comparison(self, node: tree.Comparison) -> Sql:
+        if not self.postgresql:
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                value = unguarded_value(one, self.row) if isinstance(other, tree.Literal) else None
+                if value is not None:
+                    # Whether it is of the type at all is asked only where the comparison holds.
+                    extracted, fits = value
+                    sides = [
+                        extracted if side is one else self.comparable(side)
+                        for side in (node.left, node.right)
+                    ]
+                    return and_(_holds(_COMPARE[node.operator](*sides)), _holds(fits))
         if self.postgresql and node.operator == "==":
             for one, other in ((node.left, node.right), (node.right, node.left)):
                 found = unguarded_text(one, self.row) if isinstance(other, tree.Literal) else None

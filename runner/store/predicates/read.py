@@ -90,9 +90,12 @@ def read_json(
     return func.journeys_pluck(found, *keys, type_=sql_type(Kind.LIST, dialect))
 
 
+def _sqlite_path(path: Sequence[str]) -> ColumnElement[str]:
+    return literal("$" + "".join(f'."{key}"' for key in path), Text())
+
+
 def _read_sqlite(column: ColumnElement[Any], path: Sequence[str], type: ValueType) -> ColumnElement[Any]:
-    where = literal("$" + "".join(f'."{key}"' for key in path), Text())
-    kind = type.kind
+    where, kind = _sqlite_path(path), type.kind
     if kind is Kind.BOOLEAN:
         branches = ((constant("true"), constant(1)), (constant("false"), constant(0)))
         return type_coerce(case(*branches, value=func.json_type(column, where)), Boolean())
@@ -132,10 +135,30 @@ def _postgresql_member(column: Any, path: Sequence[str]) -> tuple[ColumnElement[
 
 def unguarded_text(node: tree.Node, row: Row) -> tuple[ColumnElement[Any], ColumnElement[Any]] | None:
     """PostgreSQL: a string that is read from JSON, as JSON, whatever it is, and as text; None for another node."""
-    if not isinstance(node, tree.Name) or node.type.kind is not Kind.STRING or node.inside:
+    if not isinstance(node, tree.Name) or node.type.kind is not Kind.STRING:
+        return None
+    column = _json_column(node, row)
+    return None if column is None else _postgresql_member(column, node.path)
+
+
+def unguarded_value(node: tree.Node, row: Row) -> tuple[ColumnElement[Any], ColumnElement[Any]] | None:
+    """SQLite: a number or string that is read from JSON, whatever it is, and whether it is one; None for another
+    node."""
+    if not isinstance(node, tree.Name) or node.type.kind not in (Kind.NUMBER, Kind.STRING):
+        return None
+    column, kind = _json_column(node, row), node.type.kind
+    if column is None:
+        return None
+    where = _sqlite_path(node.path)
+    extracted = func.json_extract(column, where, type_=sql_type(kind, "sqlite"))
+    return extracted, func.json_type(column, where) == constant(_JSON_TYPES[kind])
+
+
+def _json_column(node: tree.Name, row: Row) -> ColumnElement[Any] | None:
+    """The JSON column in which a name is looked up; None where it is no member of one."""
+    if node.inside:
         return None
     columns = {"trigger": row.trigger, "event": row.event, "run": row.data}
     if node.source == "contact" and node.path[0] not in CONTACT_FIELDS:
         columns["contact"] = row.contact_table.c.attributes
-    column = columns.get(node.source)
-    return None if column is None else _postgresql_member(column, node.path)
+    return columns.get(node.source)
