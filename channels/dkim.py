@@ -63,7 +63,7 @@ def signer(*, domain: str, selector: str, pem: bytes) -> Signer:
 
     Raises ValueError that says what is wrong, and never a part of the key.
     """
-    name = _ascii(domain)
+    name = ascii_domain(domain)
     if not _DOMAIN.fullmatch(name):
         raise ValueError(f"domain {domain!r} is not a domain name")
     if not _SELECTOR.fullmatch(selector):
@@ -228,7 +228,8 @@ def _key(pem: bytes) -> RSAPrivateKey | Ed25519PrivateKey:
     return key
 
 
-def _ascii(domain: str) -> str:
+def ascii_domain(domain: str) -> str:
+    """The domain as the DNS has it, in lower case; as it is where it is none."""
     try:
         return domain.encode("idna").decode("ascii").lower()
     except UnicodeError:

@@ -37,6 +37,7 @@ from runner.insight.doctor import diagnose
 from runner.insight.doctor_report import findings_json, findings_text
 from runner.insight.examined import CheckedChannel, Disk, Examined, Measured, Watch, measure
 from runner.insight.finding import Finding, Level
+from runner.problem import Problem, Span
 from runner.settings import default_database
 from runner.store.audit import VIRTUAL, record
 from runner.store.database import Database
@@ -287,6 +288,16 @@ def everything() -> tuple[Finding, ...]:
             name="sms", transport="webhook", journeys=("cart",), wrong_settings="webhook needs url and secret"
         ),
         CheckedChannel(
+            name="mail",
+            transport="smtp",
+            journeys=("welcome",),
+            sender_domain="news.shop.example",
+            signing=("provider.example",),
+            line=7,
+            option="dkim",
+            wrong_settings="dkim: the key file dkim.pem cannot be read: No such file or directory",
+        ),
+        CheckedChannel(
             name="push", transport="file", journeys=("cart",), unreachable="outbox: No space left on device"
         ),
     )
@@ -302,7 +313,20 @@ def everything() -> tuple[Finding, ...]:
     return (
         *diagnose(
             Examined(
-                settings=("line 3: The environment variable SMTP_PASSWORD is not set.",),
+                settings=(
+                    Problem(
+                        code="settings/variable",
+                        message="The environment variable SMTP_PASSWORD is not set.",
+                        span=Span("journeys.yaml", 3, 9),
+                    ),
+                    Problem(
+                        code="schema/unknown-key",
+                        message="Unknown key `prot` in SMTP settings.",
+                        span=Span("journeys.yaml", 4, 9),
+                        hint="Did you mean `port`?",
+                    ),
+                ),
+                without_settings=True,
                 database=name,
                 standing=Standing.AHEAD,
                 measured=ill,
@@ -406,9 +430,56 @@ def test_settings_that_cannot_be_loaded(project: Path, doctor: Doctor) -> None:
     configure(project, "database: postgresql://shop:${NO_SUCH_VARIABLE}@db/shop\n")
     code, found = doctor()
     assert (code, list(found)) == (1, ["settings/unreadable"])
-    assert found["settings/unreadable"]["what"] == (
-        "line 1: The environment variable NO_SUCH_VARIABLE is not set."
+    finding = found["settings/unreadable"]
+    assert finding["what"] == "The environment variable NO_SUCH_VARIABLE is not set"
+    assert finding["where"] == "journeys.yaml:1"
+    assert finding["mend"].startswith("set the variable")
+    configure(project, "chanels: {}\n")
+    finding = doctor()[1]["settings/unreadable"]
+    assert (finding["where"], finding["mend"]) == ("journeys.yaml:1", "Did you mean `channels`?")
+
+
+def test_a_database_without_its_settings(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doctor: Doctor
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code, found = doctor("--database", default_database(project), "--project", str(elsewhere))
+    assert (code, list(found)) == (0, ["settings/none"])
+
+
+DKIM = """
+channels:
+  email:
+    smtp:
+      host: 127.0.0.1
+      dkim: {{domain: {}, selector: s, key_file: key.pem}}
+"""
+
+
+def test_a_key_that_is_missing_is_told_with_its_place(project: Path, doctor: Doctor) -> None:
+    configure(project, DKIM.format("shop.example"))
+    code, found = doctor()
+    finding = found["channel/settings"]
+    assert (code, finding["where"]) == (1, "journeys.yaml:6, channel email (smtp), journeys greet")
+    assert (
+        finding["mend"]
+        == "correct `dkim` of channel `email` in journeys.yaml; docs/operate.md has the options"
     )
+
+
+@pytest.mark.parametrize(
+    ("domain", "signs"),
+    [("SHOP.example", True), ("other.example", False), ("op.example", False), ("mail.shop.example", False)],
+)
+def test_a_key_must_be_of_the_domain_of_the_sender_or_above_it(
+    project: Path, doctor: Doctor, domain: str, signs: bool
+) -> None:
+    configure(project, DKIM.format(domain))
+    found = doctor()[1]
+    assert ("channel/dkim" not in found) == signs
+    if not signs:
+        assert f"mails from shop.example are signed (DKIM) by {domain} alone" in found["channel/dkim"]["what"]
 
 
 def test_a_database_that_fails_when_it_is_asked(project: Path, doctor: Doctor) -> None:

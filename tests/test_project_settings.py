@@ -58,7 +58,9 @@ limits: {tick_every: 500s, connections: 2, grace: 1m}
         "chat": {"uses": "webhook", "url": "https://chat.example/in", "secret": "whsec_x"},
         "letters": {"uses": "file", "folder": "letters"},
     }  # fmt: skip
-    assert settings.limits == Limits(tick_every=timedelta(seconds=500), connections=2, grace=timedelta(minutes=1))
+    assert settings.limits == Limits(
+        tick_every=timedelta(seconds=500), connections=2, grace=timedelta(minutes=1)
+    )
 
 
 def test_a_whole_url_may_come_from_a_variable(tmp_path: Path) -> None:
@@ -97,6 +99,23 @@ def test_a_literal_secret_is_an_error_that_does_not_repeat_it(tmp_path: Path, te
     with pytest.raises(ProblemsFound) as found:
         load_settings(tmp_path, {})
     assert "hunter2" not in str(found.value) + str(found.value.sources)
+
+
+@pytest.mark.parametrize(
+    ("dkim", "found"),
+    [
+        ("{domain: shop.example, selector: s}", ["settings/dkim"]),
+        ("{domain: shop.example, selector: s, key_file: a, key: '${KEY}'}", ["settings/dkim"]),
+        (
+            "[{domain: shop.example, selector: s, key_file: a}, {domain: shop.example, selector: t}]",
+            ["settings/dkim"],
+        ),
+        ("{domain: shop.example, selector: s, key: '${KEY}'}", []),
+    ],
+)
+def test_a_dkim_key_is_in_one_place(tmp_path: Path, dkim: str, found: list[str]) -> None:
+    write(tmp_path, f"channels: {{email: {{smtp: {{host: mail, dkim: {dkim}}}}}}}\n")
+    assert [problem.code for problem in check_settings(tmp_path)[0]] == found
 
 
 def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:

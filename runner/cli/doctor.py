@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import format_option, project_option, want_deployment
+from runner.cli.options import format_option, is_deployment, project_option, want_deployment
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from runner.engine.versions import Versions
     from runner.insight.examined import CheckedChannel, Disk, Examined, Measured
     from runner.journey.catalog import ChannelSettings
+    from runner.problem import Problem
     from runner.settings import Settings
     from runner.store.database import Database
 
@@ -89,11 +91,12 @@ def _examined(project: Path, url: str | None, patience: int, *, refresh_zones: b
     from runner.store.database import Database
 
     settings: Settings | None = None
-    troubles: tuple[str, ...] = ()
+    troubles: tuple[Problem, ...] = ()
+    elsewhere = url is not None and not is_deployment(project)
     try:
-        settings = load_settings(project, os.environ)
+        settings = None if elsewhere else load_settings(project, os.environ)
     except ProblemsFound as wrong:
-        troubles = tuple(f"line {each.span.line}: {each.message}" for each in wrong.problems)
+        troubles = wrong.problems
     address = url or (settings.database_url if settings else None)
     if address is None:
         return Examined(settings=troubles)
@@ -101,7 +104,13 @@ def _examined(project: Path, url: str | None, patience: int, *, refresh_zones: b
         found = Database.as_found(address)
     except JourneysError as error:
         return Examined(settings=troubles, unreachable=str(error))
-    so_far = Examined(settings=troubles, database=found.name, standing=found.standing, too_new=found.too_new)
+    so_far = Examined(
+        settings=troubles,
+        without_settings=elsewhere,
+        database=found.name,
+        standing=found.standing,
+        too_new=found.too_new,
+    )
     if found.database is None:
         return so_far
     tick_every = (settings.limits if settings else Limits()).tick_every
@@ -162,17 +171,23 @@ def _channels(settings: Settings, versions: Versions) -> tuple[CheckedChannel, .
 
 def _checked(settings: Settings, declared: ChannelSettings, journeys: tuple[str, ...]) -> CheckedChannel:
     from channels.base import Checkable
+    from channels.dkim import ascii_domain
     from channels.registry import ChannelError, Surroundings, open_channels, transport_of
     from runner.clock import utc_now
     from runner.insight.examined import CheckedChannel
+    from runner.settings import line_of
 
     overrides = {name: each for name, each in settings.channels.items() if name == declared.name}
-    wrong = unreachable = None
+    set_here = overrides.get(declared.name, {})
+    transport = transport_of(declared, overrides)
+    wrong = option = unreachable = None
     try:
         around = Surroundings(folder=settings.folder, clock=utc_now)
         channel = open_channels([declared], overrides, around)[declared.name]
     except ChannelError as error:
         wrong = str(error)
+        words = re.findall(r"\w+", wrong.partition(": ")[2])
+        option = next((word for word in words if word != "uses" and word in set_here), None)
     else:
         try:
             unreachable = channel.check() if isinstance(channel, Checkable) else None
@@ -180,12 +195,27 @@ def _checked(settings: Settings, declared: ChannelSettings, journeys: tuple[str,
             channel.close()
     return CheckedChannel(
         name=declared.name,
-        transport=transport_of(declared, overrides),
+        transport=transport,
         journeys=journeys,
         sender=declared.sender_address is not None,
+        sender_domain=ascii_domain(declared.sender_address.rpartition("@")[2])
+        if declared.sender_address
+        else None,
+        signing=_signing(set_here.get("dkim")) if transport == "smtp" else (),
+        line=line_of(settings.folder, "channels", declared.name, transport, *([option] if option else [])),
+        option=option,
         wrong_settings=wrong,
         unreachable=unreachable,
     )
+
+
+def _signing(dkim: object) -> tuple[str, ...]:
+    """The domains that the option ``dkim`` has sign; it may be wrong in every way."""
+    from channels.dkim import ascii_domain
+
+    described = dkim if isinstance(dkim, list) else [dkim]
+    domains = [each.get("domain") for each in described if isinstance(each, dict)]
+    return tuple(ascii_domain(each) for each in domains if isinstance(each, str))
 
 
 def _disks(settings: Settings | None, address: str) -> Iterator[Disk]:

@@ -11,6 +11,14 @@ import click
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def is_deployment(project: Path) -> bool:
+    """Whether the folder holds journeys or settings."""
+    from runner.journey.project import FOLDER
+    from runner.settings import SETTINGS_FILE
+
+    return (project / FOLDER).is_dir() or (project / SETTINGS_FILE).exists()
+
+
 def want_deployment(project: Path) -> None:
     """Raise NothingThere for a folder that holds neither journeys nor settings, before a command makes a
     database in it. What runs and looks needs no journeys: they are in the database."""
@@ -18,7 +26,7 @@ def want_deployment(project: Path) -> None:
     from runner.problem import NothingThere
     from runner.settings import SETTINGS_FILE
 
-    if not (project / FOLDER).is_dir() and not (project / SETTINGS_FILE).exists():
+    if not is_deployment(project):
         raise NothingThere(
             f"There is no folder {FOLDER}/ in {project.resolve()}, and no {SETTINGS_FILE}."
             " `journeys init` makes a project."

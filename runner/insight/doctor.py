@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from runner.insight import overdue
-from runner.insight.examined import Examined
+from runner.insight.examined import CheckedChannel, Examined
 from runner.insight.finding import Finding, Level, Rule, span_text
 from runner.store.migrations import Standing
 
@@ -27,13 +27,23 @@ def diagnose(examined: Examined) -> tuple[Finding, ...]:
 
 
 def _settings(examined: Examined) -> Iterator[Finding]:
-    for text in examined.settings:
+    for problem in examined.settings:
+        mend = problem.hint or "correct journeys.yaml; `journeys check` shows the place"
+        if problem.code == "settings/variable":
+            mend = "set the variable where this command and `journeys run` are started"
         yield Finding(
             code="settings/unreadable",
             level=Level.ERROR,
-            what=text,
-            where="journeys.yaml",
-            mend="correct it, or set the variable where this command and `journeys run` are started",
+            what=problem.message.removesuffix("."),
+            where=f"{problem.span.file}:{problem.span.line}",
+            mend=mend.removesuffix("."),
+        )
+    if examined.without_settings:
+        yield Finding(
+            code="settings/none",
+            level=Level.NOTE,
+            what="there are no settings here, so the channels are not looked at",
+            mend="name the folder that holds journeys.yaml by --project",
         )
 
 
@@ -145,14 +155,15 @@ _WAYS = {"file": "let whoever runs `journeys run` write to that folder, or name 
 
 def _channels(examined: Examined) -> Iterator[Finding]:
     for channel in examined.channels:
-        where = f"channel {channel.name} ({channel.transport}), journeys {', '.join(channel.journeys)}"
+        place = f"journeys.yaml:{channel.line}, " if channel.line else ""
+        where = f"{place}channel {channel.name} ({channel.transport}), journeys {', '.join(channel.journeys)}"
         if channel.wrong_settings is not None:
             yield Finding(
                 code="channel/settings",
                 level=Level.ERROR,
                 what=f"nothing can be sent: {channel.wrong_settings}",
                 where=where,
-                mend=f"set `channels: {channel.name}:` in journeys.yaml; docs/operate.md has the options",
+                mend=f"{_correction(channel)} in journeys.yaml; docs/operate.md has the options",
             )
         if channel.unreachable is not None:
             yield Finding(
@@ -171,6 +182,16 @@ def _channels(examined: Examined) -> Iterator[Finding]:
                 mend=f"write `sender: {{address: …}}` under `channels: {channel.name}:` of journeys/catalog.yaml,"
                 " then `journeys apply`",
             )
+        if channel.sender_domain and channel.signing and not _signs_for(channel):
+            yield Finding(
+                code="channel/dkim",
+                level=Level.WARNING,
+                what=f"mails from {channel.sender_domain} are signed (DKIM) by {', '.join(channel.signing)} alone,"
+                " which receivers may not count for the sender (DMARC)",
+                where=where,
+                mend=f"set `domain` of `dkim` to {channel.sender_domain} or a domain above it, with a key that is"
+                " published there",
+            )
         if channel.transport == "file":
             yield Finding(
                 code="channel/file",
@@ -179,6 +200,17 @@ def _channels(examined: Examined) -> Iterator[Finding]:
                 where=where,
                 mend=f"set `channels: {channel.name}:` in journeys.yaml when it is to be real",
             )
+
+
+def _correction(channel: CheckedChannel) -> str:
+    if channel.option:
+        return f"correct `{channel.option}` of channel `{channel.name}`"
+    return f"correct channel `{channel.name}`" if channel.line else f"set `channels: {channel.name}:`"
+
+
+def _signs_for(channel: CheckedChannel) -> bool:
+    """Whether one of the domains that sign is the sender's, or above it (RFC 7489, 3.1.1)."""
+    return any(f".{channel.sender_domain}".endswith(f".{domain}") for domain in channel.signing)
 
 
 def _journeys(examined: Examined) -> Iterator[Finding]:

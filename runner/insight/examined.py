@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.engine.versions import Versions, load_versions
 from runner.journey.graph import Program
 from runner.journey.model import Send
-from runner.problem import JourneysError
+from runner.problem import JourneysError, Problem
 from runner.store import examination
 from runner.store.audit import lived_virtually
 from runner.store.database import Database
@@ -70,12 +70,18 @@ class Disk:
 @dataclass(frozen=True, kw_only=True)
 class CheckedChannel:
     """A channel that journeys in use send through. ``wrong_settings`` and ``unreachable`` say what is the matter, None
-    where nothing is; ``sender``: whether the catalog names a sender address."""
+    where nothing is. ``sender``: whether the catalog names a sender address, and ``sender_domain`` its domain;
+    ``signing``: the domains that sign (DKIM); both as the DNS has them. ``line``: where journeys.yaml sets the channel,
+    and ``option`` of it, which ``wrong_settings`` is about; None where it does not."""
 
     name: str
     transport: str
     journeys: tuple[str, ...]
     sender: bool = True
+    sender_domain: str | None = None
+    signing: tuple[str, ...] = ()
+    line: int | None = None
+    option: str | None = None
     wrong_settings: str | None = None
     unreachable: str | None = None
 
@@ -84,12 +90,14 @@ class CheckedChannel:
 class Examined:
     """A deployment. What could not be looked at, because something before it is wrong, is None or empty.
 
+    ``settings``: what is wrong with them; ``without_settings``: a database was named, and there are none here.
     ``unreachable``: why the database cannot be opened; ``standing``: how it stands to this software where it can.
     ``late``: how long something may be due before it lags. ``on_disk``: the journeys of the project by the hashes of
     their versions.
     """
 
-    settings: tuple[str, ...] = ()
+    settings: tuple[Problem, ...] = ()
+    without_settings: bool = False
     database: str = ""
     unreachable: str | None = None
     standing: Standing = Standing.CURRENT
