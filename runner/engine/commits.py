@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from runner.store import messages
 from runner.store.database import Database
-from runner.store.messages import Change, MessageKey
+from runner.store.messages import Change, Held, MessageKey
 from runner.store.tables import MessageStatus
 
 LONGEST_WAIT = 0.02
@@ -27,7 +27,7 @@ class Done:
     """Which messages were still ours when their result was written, and which when they were begun."""
 
     recorded: frozenset[MessageKey] = frozenset()
-    begun: frozenset[MessageKey] = frozenset()
+    begun: frozenset[Held] = frozenset()
 
 
 @dataclass
@@ -121,4 +121,6 @@ class Commits:
             recorded = messages.record(connection, [one for each in requests for one in each.results])
             begins = [one for each in requests for one in each.begins]
             begun = messages.change(connection, MessageStatus.CLAIMED, begins)
-        return Done(recorded, begun)
+        # A claim that lapsed and the one that followed it may meet in one commit: only the later holds the message.
+        holders = {held.key: held for held in sorted(one.held for one in begins)}
+        return Done(recorded, frozenset(held for key, held in holders.items() if key in begun))

@@ -303,7 +303,7 @@ class _Delivery:
             begun = self._begin(part, present)
             unreachable: str | None = None
             for one in part:
-                if one.held.key not in begun:
+                if one.held not in begun:
                     self.counts["skipped"] = self.counts.get("skipped", 0) + 1
                     continue
                 # Stopped, or held up, past the lease: by now the message may be somebody else's, or in doubt.
@@ -344,7 +344,7 @@ class _Delivery:
                 )
         self.unrecorded.changes = []
 
-    def _begin(self, part: Sequence[_Prepared], present: datetime) -> frozenset[MessageKey]:
+    def _begin(self, part: Sequence[_Prepared], present: datetime) -> frozenset[Held]:
         """Commit that the part is being handed over. Answers which of it are still ours."""
         until = present + self.lease
         begins = [Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in part]
