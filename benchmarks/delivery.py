@@ -46,8 +46,8 @@ from channels.smtp import SmtpChannel, SmtpSettings, Tls
 from runner.engine.commits import Commits
 from runner.engine.deliver import _prepare, deliver
 from runner.engine.versions import Versions, load_versions
-from runner.store import messages
 from runner.store.database import Database
+from runner.store.sending import messages
 from runner.store.types import to_microseconds
 
 LEASE = timedelta(minutes=2)

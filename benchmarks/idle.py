@@ -18,8 +18,8 @@ from runner.engine.tick import tick
 from runner.engine.versions import load_versions
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.in_force import in_force
-from runner.store.wake import ready_messages
+from runner.store.journeys.in_force import in_force
+from runner.store.work.wake import ready_messages
 
 TICKS = 200
 MOST = 5.0

@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import select, text
 
 from benchmarks.harness import KINDS, Figure, Limit, Scale, analyse, databases, side_by_side
-from runner.store.contacts import Identity
 from runner.store.database import Database, write_json
-from runner.store.events import Arrival, store_events
+from runner.store.people.contacts import Identity
+from runner.store.people.events import Arrival, store_events
 from runner.store.tables import contact, event
 from runner.store.types import to_microseconds
 

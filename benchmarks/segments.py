@@ -15,9 +15,9 @@ from sqlalchemy import text
 from benchmarks.harness import KINDS, Figure, Scale, analyse, databases, side_by_side
 from runner.journey.catalog import Catalog
 from runner.journey.project import load_project
-from runner.store.contacts import Identity
 from runner.store.database import Database
-from runner.store.segments import members
+from runner.store.people.contacts import Identity
+from runner.store.people.segments import members
 from runner.store.types import to_microseconds
 
 NOW = datetime(2026, 6, 1, 10, tzinfo=UTC)

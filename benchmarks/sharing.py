@@ -21,7 +21,7 @@ from runner.daemon.stage import REST
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import load_versions
 from runner.store.database import Database
-from runner.store.partitions import partitions_with_work
+from runner.store.work.partitions import partitions_with_work
 
 NOW = advance.START + timedelta(hours=1)
 

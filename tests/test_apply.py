@@ -18,8 +18,8 @@ from runner.problem import ProblemsFound
 from runner.store import tables
 from runner.store.audit import records
 from runner.store.database import Database
+from runner.store.journeys.versions import StoredVersion, current_versions, versions_in_use
 from runner.store.tables import JourneyState, RunStatus
-from runner.store.versions import StoredVersion, current_versions, versions_in_use
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -27,7 +27,7 @@ from runner.review.backtest import (
     replayed_text,
 )
 from runner.store.database import Database
-from runner.store.reports import message_lines
+from runner.store.watching.reports import message_lines
 
 SHOP = CASES / "scenario" / "shop"
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)

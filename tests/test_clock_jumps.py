@@ -20,9 +20,9 @@ from runner.engine.deliver import LEASE, Delivered, deliver
 from runner.engine.recover import recover
 from runner.engine.versions import Versions
 from runner.settings import default_database
-from runner.store import messages
 from runner.store.database import Database
-from runner.store.events import store_events
+from runner.store.people.events import store_events
+from runner.store.sending import messages
 from runner.store.tables import event
 from tests.shop import START, Shop, Sink
 

@@ -27,8 +27,8 @@ from runner.engine.versions import Versions, load_versions
 from runner.journey.project import load_project
 from runner.problem import JourneysError
 from runner.settings import default_database
-from runner.store import messages
 from runner.store.database import Database
+from runner.store.sending import messages
 from tests.shop import FILES, GREET, START, Shop, Sink
 
 QUICK = Pulse(every=timedelta(milliseconds=20))

@@ -13,9 +13,9 @@ from channels.base import Message, Rejected, RetryLater, Sent, Unknown
 from channels.file import FileChannel, file_name
 from runner.engine.deliver import LEASE, LONGEST_RETRY, Delivered, Unrecorded, deliver, retry_delay
 from runner.engine.recover import recover
-from runner.store import messages
 from runner.store.database import Database
-from runner.store.messages import Change
+from runner.store.sending import messages
+from runner.store.sending.messages import Change
 from runner.store.tables import ConsentState, MessageStatus
 from tests.shop import FILES, START, Shop, Sink
 

@@ -41,12 +41,12 @@ from runner.problem import Problem, Span
 from runner.settings import default_database
 from runner.store.audit import VIRTUAL, record
 from runner.store.database import Database
-from runner.store.examination import Holder, SetAside, StandingRuns, Waiting
+from runner.store.local_time.zones import ensure_zones, outdated_zones, refresh_zones
 from runner.store.migrations import Standing
 from runner.store.tables import MessageStatus, RunStatus, message, shard, zone_offset
 from runner.store.tables import run as run_table
-from runner.store.vital_signs import MOST, PartitionSigns, Some, VitalSigns
-from runner.store.zones import ensure_zones, outdated_zones, refresh_zones
+from runner.store.watching.examination import Holder, SetAside, StandingRuns, Waiting
+from runner.store.watching.vital_signs import MOST, PartitionSigns, Some, VitalSigns
 from tests.shop import FILES, START, Shop
 
 MINUTE = timedelta(minutes=1)

@@ -32,7 +32,7 @@ from runner.journey.values import BOOLEAN, NUMBER, STRING, Kind, ValueType
 from runner.problem import JourneysError
 from runner.store import tables
 from runner.store.database import Database
-from runner.store.events import Arrival
+from runner.store.people.events import Arrival
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CATALOG = Catalog(

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Column, ColumnElement, Connection, MetaData, Table, Text, insert, select
 
 from runner.journey.duration import DAY, Duration
-from runner.store import tables, zones
+from runner.store import tables
 from runner.store.database import Database
-from runner.store.localtime import (
+from runner.store.local_time import zones
+from runner.store.local_time.localtime import (
     due_after,
     due_on,
     local_microseconds,

@@ -36,7 +36,7 @@ from runner.settings import default_database
 from runner.store.database import Database
 from runner.store.migrations import Standing
 from runner.store.tables import MessageStatus
-from runner.store.vital_signs import Some, VitalSigns
+from runner.store.watching.vital_signs import Some, VitalSigns
 from tests.shop import FILES, START, Shop, Sink
 
 OBSERVE = ROOT / "docs" / "observe.md"

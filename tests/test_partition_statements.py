@@ -17,9 +17,9 @@ from runner.engine.intake import read_arrivals
 from runner.engine.tick import EXACT, tick
 from runner.engine.versions import load_versions
 from runner.journey.project import load_project, read_files
-from runner.store.contacts import grant_consent
 from runner.store.database import Database
-from runner.store.events import Arrival, store_events
+from runner.store.people.contacts import grant_consent
+from runner.store.people.events import Arrival, store_events
 from runner.store.tables import metadata
 
 ROOT = Path(__file__).parent.parent

@@ -22,7 +22,7 @@ from runner.engine.poison import tick_past_poison
 from runner.engine.tick import tick
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED
 from runner.store.database import Database
-from runner.store.events import Arrival
+from runner.store.people.events import Arrival
 from runner.store.tables import event, run
 from tests.shop import FILES, START, Shop, Sink
 

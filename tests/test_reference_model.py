@@ -26,7 +26,7 @@ from runner.journey.project import Project, load_project
 from runner.problem import Severity
 from runner.store import tables
 from runner.store.database import Database
-from runner.store.events import Arrival, store_events
+from runner.store.people.events import Arrival, store_events
 from tests.reference.author import CATALOG
 from tests.reference.generate import Case, Recorded, cases
 from tests.reference.lives import Conversion, Happening, Lived, Message, RunRecord

@@ -22,9 +22,10 @@ from runner.insight.status import SHORT_HASH, read_status, status_json, status_t
 from runner.journey.model import Journey
 from runner.journey.project import Project, load_project
 from runner.journey.values import LARGEST
-from runner.store import reports, tables
+from runner.store import tables
 from runner.store.database import Database
 from runner.store.tables import MessageStatus, RunStatus
+from runner.store.watching import reports
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SHOP = CASES / "scenario" / "shop"

@@ -23,9 +23,9 @@ from runner.engine.doubt import resend_unknown
 from runner.engine.restore import Settled, look_at_restored, recover_restored
 from runner.problem import JourneysError
 from runner.settings import default_database
-from runner.store import messages
 from runner.store.audit import records
 from runner.store.database import Database
+from runner.store.sending import messages
 from tests.shop import FILES, START, Shop, Sink
 
 BACKUP = START + timedelta(hours=12)

@@ -20,8 +20,8 @@ from sqlalchemy import event, make_url, text
 from runner.engine.tick import LIVE, Pace, tick
 from runner.engine.versions import load_versions
 from runner.store.database import Database
-from runner.store.partitions import FEW, hold_partitions, partitions_with_work
 from runner.store.tables import shard
+from runner.store.work.partitions import FEW, hold_partitions, partitions_with_work
 from tests.shop import START, Shop
 
 PARTITIONS = 32

@@ -11,9 +11,9 @@ from sqlalchemy import event, update
 
 from runner.clock import utc_now
 from runner.store.database import Database
-from runner.store.events import store_events
+from runner.store.people.events import store_events
 from runner.store.tables import MessageStatus, RunStatus, message, run
-from runner.store.vital_signs import (
+from runner.store.watching.vital_signs import (
     Some,
     VitalSigns,
     database_clock,

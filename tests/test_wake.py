@@ -20,10 +20,10 @@ from runner.daemon.listener import listening
 from runner.daemon.stage import Stage
 from runner.journey.catalog import IDENTIFIED
 from runner.problem import JourneysError
-from runner.store.contacts import grant_consent
 from runner.store.database import Database
-from runner.store.events import Arrival, store_events
-from runner.store.wake import Work
+from runner.store.people.contacts import grant_consent
+from runner.store.people.events import Arrival, store_events
+from runner.store.work.wake import Work
 from tests.shop import START, Shop, Sink
 
 NEVER = timedelta(hours=1)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from runner.daemon.observe.health import Seen
 from runner.daemon.observe.lately import Lately
 from runner.store.migrations import Standing
-from runner.store.vital_signs import PartitionSigns, Some, VitalSigns
+from runner.store.watching.vital_signs import PartitionSigns, Some, VitalSigns
 
 NOW = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 

@@ -129,7 +129,7 @@ def _instant(text: str) -> datetime:
 
 def _write_messages(database: Database, path: Path) -> None:
     from runner.review.backtest import message_json
-    from runner.store.reports import message_lines
+    from runner.store.watching.reports import message_lines
 
     with path.open("w", encoding="utf-8", newline="\n") as file, database.read() as connection:
         for line in message_lines(connection):

@@ -95,9 +95,9 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
     from runner.cli.story import contact_json, contact_text
     from runner.problem import JourneysError
     from runner.settings import load_settings
-    from runner.store.contacts import consents_of, find_contact
     from runner.store.database import Database
-    from runner.store.story import Chapter, story
+    from runner.store.people.contacts import consents_of, find_contact
+    from runner.store.watching.story import Chapter, story
 
     catalog = load_catalog(project)
     if any("\ud800" <= character <= "\udfff" for character in key):

@@ -144,7 +144,7 @@ def _measured(database: Database, late: timedelta, patience: int) -> Measured:
 
 
 def _refresh_zones(database: Database) -> None:
-    from runner.store.zones import refresh_zones
+    from runner.store.local_time.zones import refresh_zones
 
     with database.begin() as connection:
         written = refresh_zones(connection)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.store.database import Database, Deployment
-    from runner.store.recovery import Listed
+    from runner.store.sending.recovery import Listed
 
 STATES = ("ready", "claimed", "sending", "sent", "unknown", "failed", "blocked", "cancelled")
 SHOWN_DIGITS = 12
@@ -46,7 +46,7 @@ def list_command(
     """
     import json
 
-    from runner.store.recovery import listed
+    from runner.store.sending.recovery import listed
     from runner.store.tables import MessageStatus
 
     with _found(project) as database:
@@ -99,7 +99,7 @@ def reconcile_command(
     from runner.clock import utc_now
     from runner.engine.doubt import Decision, find_unknown, reconcile
     from runner.insight.present import count_text
-    from runner.store.recovery import listed
+    from runner.store.sending.recovery import listed
     from runner.store.tables import MessageStatus
 
     with _found(project) as database:
@@ -146,7 +146,7 @@ def _want_journey(database: Database, name: str | None) -> None:
     """Raise JourneysError where ``name`` is none of the journeys that were ever applied."""
     from runner.journey.words import did_you_mean, listed
     from runner.problem import JourneysError
-    from runner.store.in_force import in_force
+    from runner.store.journeys.in_force import in_force
 
     with database.read() as connection:
         known = [journey for journey, _, _ in in_force(connection)]

@@ -277,7 +277,7 @@ def _virtual(database: Database, settings: Settings, begin: datetime, until: dat
     from runner.engine.versions import load_versions
     from runner.problem import JourneysError
     from runner.store.audit import VIRTUAL, record
-    from runner.store.messages import ever_claimed
+    from runner.store.sending.messages import ever_claimed
 
     _want_something_applied(database)
     _want_files_only(settings, load_versions(database), "Virtual time is for the file channel alone")
@@ -314,7 +314,7 @@ def _refuse_real_messages_after_virtual_time(database: Database, settings: Setti
 
 def _want_something_applied(database: Database) -> None:
     from runner.problem import JourneysError
-    from runner.store.in_force import in_force
+    from runner.store.journeys.in_force import in_force
 
     with database.read() as connection:
         if not in_force(connection):

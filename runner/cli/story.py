@@ -9,8 +9,8 @@ from typing import Any
 
 from runner.journey.catalog import EVERY_CHANNEL, Catalog
 from runner.journey.fit import present
-from runner.store.contacts import Consent, Contact
-from runner.store.story import Chapter, Entry
+from runner.store.people.contacts import Consent, Contact
+from runner.store.watching.story import Chapter, Entry
 
 
 def contact_text(

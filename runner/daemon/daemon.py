@@ -34,9 +34,9 @@ from runner.engine.recover import recover
 from runner.engine.tick import LIVE, Pace
 from runner.engine.versions import Versions, load_versions
 from runner.store.database import Database
-from runner.store.in_force import InForce, in_force
-from runner.store.partitions import FEW
-from runner.store.wake import Work, ready_messages
+from runner.store.journeys.in_force import InForce, in_force
+from runner.store.work.partitions import FEW
+from runner.store.work.wake import Work, ready_messages
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from runner.problem import JourneysError
 from runner.store.database import Database
-from runner.store.wake import Work, listen
+from runner.store.work.wake import Work, listen
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from runner.journey.version import version_hash
 from runner.problem import ProblemsFound, Severity
 from runner.store.audit import record
 from runner.store.database import Database
-from runner.store.versions import current_versions, store_version
-from runner.store.zones import ensure_zones
+from runner.store.journeys.versions import current_versions, store_version
+from runner.store.local_time.zones import ensure_zones
 
 
 class Outcome(StrEnum):

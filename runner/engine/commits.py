@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from runner.store import messages
 from runner.store.database import Database
-from runner.store.messages import Change, Held, MessageKey
+from runner.store.sending import messages
+from runner.store.sending.messages import Change, Held, MessageKey
 from runner.store.tables import MessageStatus
 
 LONGEST_WAIT = 0.02

@@ -29,10 +29,10 @@ from runner.engine.commits import Commits
 from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.versions import Version, Versions
 from runner.journey.model import Send
-from runner.store import messages
 from runner.store.database import Database, Deployment
-from runner.store.messages import Change, Claimed, Held, MessageKey
 from runner.store.passes.sends import ADDRESS_OF
+from runner.store.sending import messages
+from runner.store.sending.messages import Change, Claimed, Held, MessageKey
 from runner.store.tables import ConsentState, MessageStatus
 
 logger = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ from enum import StrEnum
 from runner.engine.deliver import idempotency_key, retry_delay
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
-from runner.store import messages, recovery
 from runner.store.audit import record
 from runner.store.database import Database, Deployment
-from runner.store.message_statements import POSSIBLE_DUPLICATE
-from runner.store.messages import Change
-from runner.store.recovery import Listed
+from runner.store.sending import messages, recovery
+from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
+from runner.store.sending.messages import Change
+from runner.store.sending.recovery import Listed
 from runner.store.tables import MessageStatus
 
 logger = logging.getLogger(__name__)

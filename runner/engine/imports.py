@@ -19,7 +19,7 @@ from runner.engine.unread import Unread, UnreadNames
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED, Catalog
 from runner.problem import JourneysError
 from runner.store.database import Database
-from runner.store.events import Arrival, Stored, store_events
+from runner.store.people.events import Arrival, Stored, store_events
 
 FIRST_SHOWN = 10
 """How many rejected lines are told one by one; the reject file has them all."""

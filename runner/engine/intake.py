@@ -30,7 +30,7 @@ from runner.journey.catalog import (
 from runner.journey.fit import Fitted, clean_text, fit_event, fit_traits, read_instant
 from runner.journey.words import known
 from runner.problem import JourneysError
-from runner.store.events import Arrival
+from runner.store.people.events import Arrival
 
 LONGEST_LINE = 1_048_576
 """Bytes. A longer line is rejected, so that a file without line ends cannot fill the memory."""

@@ -14,14 +14,14 @@ from datetime import datetime
 from runner.engine.tick import LIVE, OutdatedError, Pace, Ticked, handle, passes_of, tick
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
-from runner.store import poison
-from runner.store.contacts import Identity
 from runner.store.database import Database
+from runner.store.local_time.zones import ensure_zones
 from runner.store.passes.timeline import take
 from runner.store.passes.working import empty_working_tables, prepare_session, steady_plans
+from runner.store.people.contacts import Identity
 from runner.store.statement import Connection
-from runner.store.wake import tell_ready
-from runner.store.zones import ensure_zones
+from runner.store.work import poison
+from runner.store.work.wake import tell_ready
 
 logger = logging.getLogger(__name__)
 

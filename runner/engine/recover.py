@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from channels.base import Channel, Message, Recoverable, Result, RetryLater, Sent
 from runner.engine.deliver import Delivered, idempotency_key
-from runner.store import messages
 from runner.store.database import Database
-from runner.store.messages import Change, MessageKey
+from runner.store.sending import messages
+from runner.store.sending.messages import Change, MessageKey
 from runner.store.tables import MessageStatus
 
 logger = logging.getLogger(__name__)

@@ -17,11 +17,11 @@ from runner.engine.poison import tick_past_poison
 from runner.engine.tick import EXACT
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
-from runner.store import messages, recovery
 from runner.store.audit import RECOVERED, record, records
 from runner.store.database import Database, Deployment
-from runner.store.messages import Change
-from runner.store.recovery import Listed, SinceBackup
+from runner.store.sending import messages, recovery
+from runner.store.sending.messages import Change
+from runner.store.sending.recovery import Listed, SinceBackup
 from runner.store.tables import MessageStatus
 
 BATCH = 1_000

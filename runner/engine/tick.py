@@ -9,8 +9,8 @@ from runner.engine.advance import Passes, advance
 from runner.engine.receive import receive
 from runner.engine.versions import Versions
 from runner.store.database import Database
-from runner.store.in_force import in_force
-from runner.store.partitions import hold_partitions, partitions_with_work
+from runner.store.journeys.in_force import in_force
+from runner.store.local_time.zones import ensure_zones
 from runner.store.passes.timeline import (
     begin_batch,
     fire_timers,
@@ -20,8 +20,8 @@ from runner.store.passes.timeline import (
 from runner.store.passes.timers import fire_due
 from runner.store.passes.working import empty_working_tables, prepare_session, steady_plans
 from runner.store.statement import Connection
-from runner.store.wake import tell_ready
-from runner.store.zones import ensure_zones
+from runner.store.work.partitions import hold_partitions, partitions_with_work
+from runner.store.work.wake import tell_ready
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 

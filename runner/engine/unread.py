@@ -20,7 +20,7 @@ from runner.journey.catalog import (
 )
 from runner.journey.fit import CONSENT_PROPERTIES
 from runner.journey.words import nearest
-from runner.store.events import Arrival
+from runner.store.people.events import Arrival
 
 FIRST_SHOWN = 10
 """How many names are told one by one."""

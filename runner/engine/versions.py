@@ -14,12 +14,12 @@ from runner.journey.project import load_project
 from runner.journey.template import Template
 from runner.problem import JourneysError
 from runner.store.database import Database
-from runner.store.in_force import InForce, in_force
+from runner.store.journeys.in_force import InForce, in_force
+from runner.store.journeys.versions import versions_in_use
 from runner.store.passes.program import ProgramSql
 from runner.store.passes.waits import moves_with_contact
 from runner.store.passes.ways import Ways
 from runner.store.tables import JourneyState
-from runner.store.versions import versions_in_use
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,14 @@ from runner.engine.versions import Versions, load_versions
 from runner.journey.graph import Program
 from runner.journey.model import Send
 from runner.problem import JourneysError, Problem
-from runner.store import examination
 from runner.store.audit import lived_virtually
 from runner.store.database import Database
-from runner.store.examination import Holder, SetAside, StandingRuns, Waiting
+from runner.store.journeys.versions import current_versions
+from runner.store.local_time.zones import outdated_zones
 from runner.store.migrations import Standing, revision_of, revisions
-from runner.store.versions import current_versions
-from runner.store.vital_signs import VitalSigns, database_clock, read_vital_signs
-from runner.store.zones import outdated_zones
+from runner.store.watching import examination
+from runner.store.watching.examination import Holder, SetAside, StandingRuns, Waiting
+from runner.store.watching.vital_signs import VitalSigns, database_clock, read_vital_signs
 
 EXAMPLES = 3
 """How many of those who are concerned are named."""

@@ -10,8 +10,8 @@ from runner.insight.finding import Finding, Level
 from runner.insight.present import count_text
 from runner.journey.graph import Program
 from runner.journey.model import Leave, WaitUntil
-from runner.store.examination import Holder, StandingRuns
-from runner.store.vital_signs import MOST, Some
+from runner.store.watching.examination import Holder, StandingRuns
+from runner.store.watching.vital_signs import MOST, Some
 
 HELD_TOO_LONG = timedelta(minutes=1)
 """A batch takes seconds: a transaction that holds partitions for longer has hung."""

@@ -13,9 +13,9 @@ from decimal import Decimal
 from runner.journey.graph import walk
 from runner.journey.model import Journey, Send
 from runner.journey.values import MILLIONTHS
-from runner.store import reports
 from runner.store.database import Database
 from runner.store.tables import LET_GO, MessageStatus, RunStatus
+from runner.store.watching import reports
 
 
 @dataclass(frozen=True, kw_only=True)

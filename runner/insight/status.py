@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from runner.insight.present import count_text, instant_text, journey_json, journey_text
 from runner.insight.report import JourneyNumbers, journey_numbers, nothing_yet
 from runner.journey.project import load_project
-from runner.store import reports
 from runner.store.audit import lived_virtually
 from runner.store.database import Database
+from runner.store.journeys.versions import StoredVersion, current_versions
 from runner.store.tables import JourneyState
-from runner.store.versions import StoredVersion, current_versions
+from runner.store.watching import reports
 
 OVERDUE_AFTER = timedelta(minutes=1)
 """A daemon looks every few seconds: what is due for less than that waits for its next look."""

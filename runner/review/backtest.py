@@ -21,10 +21,10 @@ from runner.journey.catalog import EVERY_CHANNEL, Catalog
 from runner.journey.project import Project
 from runner.problem import JourneysError
 from runner.review.reporters import counted
-from runner.store import reports
-from runner.store.contacts import grant_consent
 from runner.store.database import Database, write_json
-from runner.store.events import Arrival, store_events
+from runner.store.people.contacts import grant_consent
+from runner.store.people.events import Arrival, store_events
+from runner.store.watching import reports
 
 SUFFIXES = (".ndjson", ".ndjson.gz", ".csv")
 FIRST_SHOWN = 10

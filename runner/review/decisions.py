@@ -34,7 +34,7 @@ from runner.journey.scenario import Scenario
 from runner.journey.values import MILLIONTHS, Kind, ValueType
 from runner.review.timeline import Decision, offset_text
 from runner.store.database import Database
-from runner.store.story import Chapter, Entry, Place, read_values, story
+from runner.store.watching.story import Chapter, Entry, Place, read_values, story
 
 READ = (Name, Clock, Did, Count, Total, Last, DaysSince, Sent, Consented, InSegment)
 """The nodes whose values are shown."""

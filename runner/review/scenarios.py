@@ -23,11 +23,11 @@ from runner.journey.project import Project, load_project
 from runner.journey.scenario import Received, Scenario
 from runner.review.decisions import Watcher
 from runner.review.timeline import Comparison, Happening, Kind, compare
-from runner.store import reports, story
-from runner.store.contacts import grant_consent
 from runner.store.database import Database
-from runner.store.events import Arrival, store_events
+from runner.store.people.contacts import grant_consent
+from runner.store.people.events import Arrival, store_events
 from runner.store.tables import MessageStatus, RunStatus
+from runner.store.watching import reports, story
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """When the journeys under test count as applied."""

@@ -19,9 +19,9 @@ from runner.journey.expression import Scope, parse_expression
 from runner.journey.expression.canonical import number_text
 from runner.journey.values import BOOLEAN, DATE, DATETIME, LARGEST, NUMBER, STRING, Kind, ValueType
 from runner.store import tables
+from runner.store.local_time.zones import ensure_zones
 from runner.store.predicates import Row
 from runner.store.types import from_microseconds, to_microseconds
-from runner.store.zones import ensure_zones
 from tests.reference.expressions import Situation
 
 ZONES = ("Asia/Tbilisi", "America/New_York", "Pacific/Apia", "Australia/Lord_Howe", None)

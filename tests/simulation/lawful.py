@@ -16,7 +16,7 @@ from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.graph import Program
 from runner.journey.model import Leave, Send, WaitEvent, WaitFor, WaitUntil
 from runner.store.database import Deployment
-from runner.store.messages import MessageKey as StoredKey
+from runner.store.sending.messages import MessageKey as StoredKey
 from runner.store.tables import MESSAGE_TRANSITIONS, MessageStatus
 from tests.simulation.provider import Provider
 from tests.simulation.snapshot import NOTHING, Message, MessageKey, Run, RunKey, Snapshot

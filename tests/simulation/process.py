@@ -11,7 +11,7 @@ from runner.engine.recover import recover
 from runner.engine.tick import LIVE, Pace, Ticked, tick
 from runner.engine.versions import Versions, load_versions
 from runner.store.database import Database
-from runner.store.in_force import InForce, in_force
+from runner.store.journeys.in_force import InForce, in_force
 
 
 class Process:

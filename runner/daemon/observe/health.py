@@ -14,9 +14,9 @@ from typing import Protocol
 from runner.daemon.observe.lately import Lately
 from runner.problem import JourneysError
 from runner.store.database import Database
-from runner.store.in_force import InForce, in_force
+from runner.store.journeys.in_force import InForce, in_force
 from runner.store.migrations import Standing, standing
-from runner.store.vital_signs import VitalSigns, read_vital_signs
+from runner.store.watching.vital_signs import VitalSigns, read_vital_signs
 
 SILENT = timedelta(minutes=5)
 """A stage without a sign of life for that long is not healthy: half of what the daemon gives it before it ends the

@@ -48,8 +48,8 @@ from runner.engine.tick import Ticked
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
 from runner.store.database import Database
-from runner.store.reports import message_states
 from runner.store.tables import JourneyState, MessageStatus
+from runner.store.watching.reports import message_states
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.store.held import held
-from runner.store.message_statements import POSSIBLE_DUPLICATE
 from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
@@ -35,6 +34,7 @@ from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import in_pass, leaving, moving, wave
 from runner.store.predicates import next_turn, predicate
+from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.statement import Statement
 from runner.store.tables import MessageStatus, RunStatus, contact, conversion, message, run
 from runner.store.types import constant, earliest

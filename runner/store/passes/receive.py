@@ -24,11 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED, OWN_FIELDS
+from runner.store.local_time.zones import ensure_zones, known_zone
 from runner.store.passes.working import in_pass, moving, wave
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, consent, consent_log, contact, event, zone_offset
 from runner.store.types import Json, constant, json_has, json_member, json_merged, json_text, json_without
-from runner.store.zones import ensure_zones, known_zone
 
 _wave_event = and_(
     event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event

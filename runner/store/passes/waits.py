@@ -27,7 +27,8 @@ from runner.journey.expression import Expression
 from runner.journey.graph import Node
 from runner.journey.model import Again, Leave, WaitEvent, WaitFor, WaitUntil
 from runner.journey.values import Kind
-from runner.store.localtime import due_after, due_on, local_microseconds, midnight
+from runner.store.local_time.localtime import due_after, due_on, local_microseconds, midnight
+from runner.store.local_time.zones import ensure_zones, known_zone
 from runner.store.passes.advance import RUN_KEY_AND_INSTANT, at_node, pass_on
 from runner.store.passes.exits import turn
 from runner.store.passes.program import (
@@ -44,7 +45,6 @@ from runner.store.predicates import Row, day_microseconds, instant_microseconds,
 from runner.store.statement import Statement
 from runner.store.tables import contact, run, zone_offset
 from runner.store.types import Instant, constant, earliest, instant_of, microseconds_of, shifted
-from runner.store.zones import ensure_zones, known_zone
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
 

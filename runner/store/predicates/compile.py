@@ -36,7 +36,7 @@ from runner.journey.expression import tree
 from runner.journey.expression.tree import Node
 from runner.journey.values import MILLIONTHS, Kind
 from runner.store import tables
-from runner.store.localtime import local_microseconds
+from runner.store.local_time.localtime import local_microseconds
 from runner.store.predicates.history import history_value
 from runner.store.predicates.read import read_name, sql_type, unguarded_text, unguarded_value
 from runner.store.predicates.row import Row

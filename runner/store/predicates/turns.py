@@ -16,7 +16,7 @@ from runner.journey.expression.turns import (
     turns,
 )
 from runner.store import tables
-from runner.store.localtime import local_microseconds, midnight, utc_microseconds
+from runner.store.local_time.localtime import local_microseconds, midnight, utc_microseconds
 from runner.store.predicates.compile import Compiler, Sql
 from runner.store.predicates.history import looked_at, whole_days
 from runner.store.predicates.row import Row

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from runner.journey.expression import Expression
-from runner.store.contacts import Identity
+from runner.store.people.contacts import Identity
 from runner.store.predicates import Row, predicate
 from runner.store.predicates.gathered import Gathered
 from runner.store.tables import contact

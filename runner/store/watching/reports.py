@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, case, func, select
 
 from runner.journey.values import MILLIONTHS
-from runner.store.message_statements import POSSIBLE_DUPLICATE
+from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.tables import (
     LET_GO,
     MessageStatus,

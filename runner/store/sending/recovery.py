@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
 
-from runner.store.messages import Held, MessageKey
+from runner.store.sending.messages import Held, MessageKey
 from runner.store.tables import MessageStatus, RunStatus, contact, event, message, run
 from runner.store.types import constant
 

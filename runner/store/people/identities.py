@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, select
 
-from runner.store.contacts import Identity
 from runner.store.insert import insert_new
 from runner.store.listed import listed, rows_text
+from runner.store.people.contacts import Identity
 from runner.store.statement import Statement
 from runner.store.tables import contact, contact_id_sequence
 

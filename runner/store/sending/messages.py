@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, exists, select
 
-from runner.store import message_statements as statements
+from runner.store.sending import message_statements as statements
 from runner.store.tables import MESSAGE_TRANSITIONS, ConsentState, MessageStatus, message
 from runner.store.types import to_microseconds
 

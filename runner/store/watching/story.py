@@ -26,8 +26,8 @@ from sqlalchemy import (
 
 from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.expression import Expression
-from runner.store.messages import MessageKey
 from runner.store.predicates import Row, json_value
+from runner.store.sending.messages import MessageKey
 from runner.store.tables import (
     LET_GO,
     MessageStatus,

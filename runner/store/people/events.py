@@ -11,16 +11,16 @@ from typing import Any
 from sqlalchemy import Connection, and_, exists, or_, select
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED
-from runner.store.contacts import ConsentChange, Identity, apply_consents, apply_traits, partition_of
 from runner.store.database import Deployment, write_json
-from runner.store.identities import identities
 from runner.store.listed import listed, rows_text
+from runner.store.local_time.zones import ensure_zones
 from runner.store.passes.working import steady_plans
+from runner.store.people.contacts import ConsentChange, Identity, apply_consents, apply_traits, partition_of
+from runner.store.people.identities import identities
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, RunStatus, event, run, shard
 from runner.store.types import constant, to_microseconds
-from runner.store.wake import Work, channel_of
-from runner.store.zones import ensure_zones
+from runner.store.work.wake import Work, channel_of
 
 _CONSENT_STATES = {CONSENT_GRANTED: ConsentState.GIVEN, CONSENT_WITHDRAWN: ConsentState.WITHDRAWN}
 

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, insert, select, tuple_, union, update
 
-from runner.store.contacts import Identity
 from runner.store.held import hold
 from runner.store.passes.working import wave
+from runner.store.people.contacts import Identity
 from runner.store.tables import RunStatus, event, run, shard
 from runner.store.types import constant
 

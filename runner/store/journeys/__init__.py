@@ -1,0 +1,1 @@
+"""The versions of journeys that were applied, and which of them are in force."""

@@ -1,0 +1,1 @@
+"""People: contacts, what they consented to, what happened to them, and who is in a segment."""

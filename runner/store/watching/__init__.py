@@ -1,0 +1,1 @@
+"""What is read for people: reports, stories, and how a deployment is."""
