@@ -285,8 +285,22 @@ class _Delivery:
         self.counts[name] = self.counts.get(name, 0) + 1
 
     def hand_over(self, channel: Channel, group: Sequence[_Prepared], lease_until: datetime) -> None:
-        """Hand the group over, part by part; each part is ``sending`` from its own commit on, which also writes the
-        results of the part before."""
+        """Hand the group over. What was passed over, since another process looked at its row at that very instant, is
+        ready again at once instead of when its lease is over."""
+        passed_over: list[_Prepared] = []
+        self._hand_over_parts(channel, group, lease_until, passed_over)
+        if passed_over:
+            self._hand_back(passed_over, self.clock())
+
+    def _hand_over_parts(
+        self,
+        channel: Channel,
+        group: Sequence[_Prepared],
+        lease_until: datetime,
+        passed_over: list[_Prepared],
+    ) -> None:
+        """Part by part; each part is ``sending`` from its own commit on, which also writes the results of the part
+        before."""
         size = len(group) if self.exact else TOGETHER if isinstance(channel, Recoverable) else 1
         parts = list(_parts(group, size))
         ahead = max(1, AHEAD // size)
@@ -304,7 +318,7 @@ class _Delivery:
             unreachable: str | None = None
             for one in part:
                 if one.held not in begun:
-                    self.counts["skipped"] = self.counts.get("skipped", 0) + 1
+                    passed_over.append(one)
                     continue
                 # Stopped, or held up, past the lease: by now the message may be somebody else's, or in doubt.
                 if not self.exact and (now := self.clock()) >= present + self.lease:
