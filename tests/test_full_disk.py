@@ -115,7 +115,7 @@ def test_the_daemon_outlives_a_full_disk_under_its_database(
     disk.fill()
     outbox = tmp_path / "outbox"
     with running(database, FileChannel(outbox)) as daemon:
-        until(lambda: any("full" in str(record.exc_info) for record in caplog.records if record.exc_info))
+        until(lambda: any("full" in getattr(record, "error", "") for record in caplog.records))
         assert daemon.is_alive()
         assert not any(record.levelno >= logging.CRITICAL for record in caplog.records)
         disk.free()

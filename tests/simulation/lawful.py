@@ -49,7 +49,7 @@ class Deed:
 _HELD = (MessageStatus.CLAIMED, MessageStatus.SENDING)
 _DECIDED = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.CANCELLED)
 _TAKEN = (MessageStatus.SENDING, MessageStatus.SENT, MessageStatus.UNKNOWN)
-_NEVER_CHANGES = ("journey", "version", "channel", "topic", "let_go_at", "expires_at")
+_NEVER_CHANGES = ("journey", "version", "channel", "topic", "let_go_at")
 _NEVER_CHANGES_IN_RUNS = ("journey", "version", "per", "entry_key", "entered_at")
 
 
@@ -154,6 +154,8 @@ class Law:
         for name in _NEVER_CHANGES:
             if getattr(old, name) != getattr(message, name):
                 yield f"message {key} changed its {name}"
+        if message.expires_at > old.expires_at:  # the end of its run may bring it forward
+            yield f"message {key} put off its expires_at"
         if not MESSAGE_TRANSITIONS[before]:
             yield f"message {key} was {before} and changed: {old} {message}"
         claimed = status is MessageStatus.CLAIMED and before is MessageStatus.READY
