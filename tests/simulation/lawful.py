@@ -16,6 +16,7 @@ from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.graph import Program
 from runner.journey.model import Leave, Send, WaitEvent, WaitFor, WaitUntil
 from runner.store.database import Deployment
+from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.sending.messages import MessageKey as StoredKey
 from runner.store.tables import MESSAGE_TRANSITIONS, MessageStatus
 from tests.simulation.provider import Provider
@@ -51,6 +52,14 @@ _DECIDED = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.CANCELLED)
 _TAKEN = (MessageStatus.SENDING, MessageStatus.SENT, MessageStatus.UNKNOWN)
 _NEVER_CHANGES = ("journey", "version", "channel", "topic", "let_go_at")
 _NEVER_CHANGES_IN_RUNS = ("journey", "version", "per", "entry_key", "entered_at")
+
+
+def _after_a_tick(old: Message) -> tuple[str, ...]:
+    """What the end of a run may make of a message. What may have arrived stays in doubt."""
+    if old.status in (MessageStatus.READY, MessageStatus.CLAIMED):
+        in_doubt = old.reason == POSSIBLE_DUPLICATE
+        return (MessageStatus.UNKNOWN if in_doubt else MessageStatus.CANCELLED,)
+    return (old.status,)
 
 
 class Law:
@@ -181,7 +190,7 @@ class Law:
                 yield f"message {key} was claimed before its time"
             case Stage.RECOVER if not lapsed:
                 yield f"message {key} was taken back while its lease held"
-            case Stage.TICK if message.status != MessageStatus.CANCELLED:
+            case Stage.TICK if message.status not in _after_a_tick(old):
                 yield f"message {key} became {message.status} in a tick"
             case Stage.STORE | Stage.APPLY:
                 yield f"message {key} was changed by {deed.stage.value}"
