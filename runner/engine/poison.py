@@ -15,9 +15,8 @@ from runner.engine.tick import LIVE, OutdatedError, Pace, Ticked, handle, passes
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
 from runner.store.database import Database
-from runner.store.local_time.zones import ensure_zones
 from runner.store.passes.timeline import take
-from runner.store.passes.working import empty_working_tables, prepare_session, steady_plans
+from runner.store.passes.working import steady_plans
 from runner.store.people.contacts import Identity
 from runner.store.statement import Connection
 from runner.store.work import poison
@@ -97,12 +96,9 @@ def _handle_group(
 ) -> int:
     """Handle those of ``group`` whose partitions nobody else holds; answers how many had something due."""
     steady_plans(connection)
-    prepare_session(connection, versions.ways)
-    empty_working_tables(connection)
-    ensure_zones(connection, versions.zones)
+    passes, late_before = passes_of(connection, versions, now, pace)
     if not poison.begin_with(connection, group):
         return 0
-    passes, late_before = passes_of(connection, versions, now, pace)
     handled, n = 0, 1
     while n <= pace.passes and (taken := take(connection, n, now, late_before)):
         handle(passes, n)

@@ -90,9 +90,6 @@ def tick(
             partitions = hold_partitions(connection, found, now, size=pace.contacts, most=pace.partitions)
             if not partitions:
                 return Ticked(contacts=0, passes=0, more=False, last=after)
-            prepare_session(connection, versions.ways)
-            empty_working_tables(connection)
-            ensure_zones(connection, versions.zones)
             passes, late_before = passes_of(connection, versions, now, pace)
             contacts = begin_batch(connection, partitions, now, pace.contacts)
             n = 1
@@ -121,7 +118,11 @@ def tick(
 def passes_of(
     connection: Connection, versions: Versions, now: datetime, pace: Pace
 ) -> tuple[Passes, datetime]:
-    """What the passes of one transaction at ``now`` share, and from when on back a timer is late."""
+    """Make the connection ready for passes at ``now``. Answers what those of one transaction share, and from when on
+    back a timer is late."""
+    prepare_session(connection, versions.ways)
+    empty_working_tables(connection)
+    ensure_zones(connection, versions.zones)
     late_before = now - pace.late_after if pace.late_after is not None else _ALWAYS
     event_floor = now - pace.event_max_age if pace.event_max_age is not None else _ALWAYS
     passes = Passes(connection=connection, versions=versions, exact=pace.exact, event_floor=event_floor)
