@@ -25,6 +25,7 @@ from runner.store.people.events import store_events
 from runner.store.sending import messages
 from runner.store.tables import event
 from tests.shop import START, Shop, Sink
+from tests.waiting import until
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -65,14 +66,6 @@ def running(database: Database, channel: Channel, clock: Callable[[], datetime])
     finally:
         daemon.stop()
         thread.join()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until it holds, for twenty seconds at most."""
-    last = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < last, "it did not come true"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import logging
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from runner.engine.versions import Versions
 from runner.settings import default_database
 from runner.store.database import Database
 from tests.shop import FILES, START, Shop
+from tests.waiting import until
 
 MEGABYTE = 1_048_576
 
@@ -79,13 +80,6 @@ def running(database: Database, channel: Channel) -> Iterator[threading.Thread]:
     finally:
         daemon.stop()
         thread.join()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    last = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < last, "it did not come true"
-        time.sleep(0.02)
 
 
 def wholes(folder: Path) -> list[Path]:

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +23,7 @@ from runner.settings import default_database
 from runner.store import database as store
 from runner.store.database import Database
 from tests.shop import FILES, START, Shop
+from tests.waiting import until
 
 HOLDER = """
 import sqlite3, sys
@@ -91,13 +91,6 @@ def running(database: Database, folder: Path) -> Iterator[None]:
     finally:
         daemon.stop()
         thread.join()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    last = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < last, "it did not come true"
-        time.sleep(0.02)
 
 
 def test_it_waits_longer_than_the_minute_that_somebody_may_take() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,12 @@ import pytest
 from partitions import CONTACT_OWNED, untied_tables
 from sqlalchemy import UniqueConstraint, event
 
-from runner.engine.apply import apply_project
-from runner.engine.intake import read_arrivals
 from runner.engine.tick import EXACT, tick
-from runner.engine.versions import load_versions
-from runner.journey.project import load_project, read_files
 from runner.store.database import Database
-from runner.store.people.contacts import grant_consent
-from runner.store.people.events import Arrival, store_events
 from runner.store.tables import metadata
+from tests.recorded_year import part_of_the_year
 
 ROOT = Path(__file__).parent.parent
-EXTRACT = ROOT / "examples/complete-journey/track.ndjson.gz"
 
 
 @pytest.mark.parametrize(
@@ -97,18 +90,7 @@ def test_every_statement_of_a_tick_names_its_partitions(
 
 def statements_of_a_life(database: Database, partitions: int | None) -> set[str]:
     """The statements by which ticks live through part of the recorded year in the shipped journeys."""
-    project = load_project(read_files(ROOT))
-    apply_project(database, project, now=datetime(2016, 1, 1, tzinfo=UTC), author="test", git_commit=None)
-    received = datetime(2018, 2, 1, tzinfo=UTC)
-    arrivals = [
-        arrival
-        for arrival in read_arrivals(EXTRACT, project.catalog, received_at=received)
-        if isinstance(arrival, Arrival)
-    ][:1500]
-    with database.begin() as connection:
-        store_events(connection, database.deployment, arrivals, pending=True)
-        grant_consent(connection, database.deployment, None, topic="offers", at=received, source="test")
-    versions = load_versions(database)
+    versions, until = part_of_the_year(database)
     found: set[str] = set()
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -117,7 +99,7 @@ def statements_of_a_life(database: Database, partitions: int | None) -> set[str]
     event.listen(database.engine, "before_cursor_execute", note)
     try:
         pace = replace(EXACT, partitions=partitions)
-        until, last = arrivals[-1].at + timedelta(days=60), -1
+        last = -1
         while (ticked := tick(database, versions, until, pace, after=last)).more:
             last = ticked.last
     finally:

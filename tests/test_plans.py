@@ -4,24 +4,15 @@ SQLite each look-up names the contact, on the first day of an empty store as lat
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from runner.engine.apply import apply_project
-from runner.engine.intake import read_arrivals
 from runner.engine.tick import EXACT, tick
-from runner.engine.versions import load_versions
-from runner.journey.project import load_project, read_files
 from runner.store.database import Database
-from runner.store.people.contacts import grant_consent
-from runner.store.people.events import Arrival, store_events
+from tests.recorded_year import part_of_the_year
 
-ROOT = Path(__file__).parent.parent
-EXTRACT = ROOT / "examples/complete-journey/track.ndjson.gz"
 CONTACT_OWNED = "contact|event|run|message|step_log|consent|assignment|conversion"
 BY_PARTITION_ALONE = {"ix_event_pending", "ix_run_due"}
 """The indexes of the reads that find who has something due."""
@@ -42,21 +33,9 @@ def plans(database: Database) -> dict[str, str]:
             other.execute(explain + statement, parameters)
             found[statement] = "\n".join(str(row[-1]) for row in other.fetchall())
 
-    project = load_project(read_files(ROOT))
-    apply_project(database, project, now=datetime(2016, 1, 1, tzinfo=UTC), author="test", git_commit=None)
-    received = datetime(2018, 2, 1, tzinfo=UTC)
-    arrivals = [
-        arrival
-        for arrival in read_arrivals(EXTRACT, project.catalog, received_at=received)
-        if isinstance(arrival, Arrival)
-    ][:1500]
-    with database.begin() as connection:
-        store_events(connection, database.deployment, arrivals, pending=True)
-        grant_consent(connection, database.deployment, None, topic="offers", at=received, source="test")
-    versions = load_versions(database)
+    versions, until = part_of_the_year(database)
     event.listen(database.engine, "before_cursor_execute", read)
     try:
-        until = arrivals[-1].at + timedelta(days=60)
         while tick(database, versions, until, EXACT).more:
             pass
     finally:
