@@ -18,11 +18,11 @@ from runner.journey.model import (
 from runner.store.passes.advance import end_runs, log_steps
 from runner.store.passes.exits import end_leaving_runs, exit_on_condition, plan_reviews
 from runner.store.passes.receive import load_zones_of_pass
-from runner.store.passes.route import route
-from runner.store.passes.splits import split
+from runner.store.steps.route import route
+from runner.store.steps.splits import split
 from runner.store.passes.timeline import ways_taken
-from runner.store.passes.updates import update_values
-from runner.store.passes.waits import rest
+from runner.store.steps.updates import update_values
+from runner.store.steps.waits import rest
 from runner.store.passes.working import moving
 from runner.store.statement import Connection
 

@@ -30,7 +30,7 @@ from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.versions import Version, Versions
 from runner.journey.model import Send
 from runner.store.database import Database, Deployment
-from runner.store.passes.sends import ADDRESS_OF
+from runner.store.steps.sends import ADDRESS_OF
 from runner.store.sending import messages
 from runner.store.sending.messages import Change, Claimed, Held, MessageKey
 from runner.store.tables import ConsentState, MessageStatus

@@ -22,7 +22,7 @@ from runner.store.passes.exits import (
 from runner.store.passes.goals import count_goals
 from runner.store.passes.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
 from runner.store.passes.timeline import nodes_stood_on
-from runner.store.passes.waits import take_up_again, wake
+from runner.store.steps.waits import take_up_again, wake
 from runner.store.tables import JourneyState
 from runner.store.types import EPOCH
 

@@ -17,7 +17,7 @@ from runner.store.database import Database
 from runner.store.journeys.in_force import InForce, in_force
 from runner.store.journeys.versions import versions_in_use
 from runner.store.passes.program import ProgramSql
-from runner.store.passes.waits import moves_with_contact
+from runner.store.steps.waits import moves_with_contact
 from runner.store.passes.ways import Ways
 from runner.store.tables import JourneyState
 

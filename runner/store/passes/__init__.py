@@ -1,7 +1,6 @@
 """The statements of a pass: from the instants that are due to the rows that follow from them.
 
 ``timeline`` and ``timers`` take the instants into the tables of ``working``. What an event does stands in ``receive``,
-``goals``, ``exits``, ``waits`` and ``entry``. What happens at the nodes of a ``program`` stands in ``route`` (decisions
-and ``sends``; ``ways`` numbers the paths through them), ``waits``, ``splits`` and ``updates``, and what follows from it
-in ``advance``.
+``goals``, ``exits`` and ``entry``. ``ways`` numbers the paths through a ``program``, and ``advance`` sends runs on
+them; what happens at its nodes stands in the neighbouring ``steps``.
 """

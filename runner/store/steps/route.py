@@ -12,7 +12,7 @@ from runner.journey.graph import Node
 from runner.journey.model import Branch, Condition, Send
 from runner.store.passes.advance import RUN_KEY_AND_INSTANT, arrivals, at_node, pass_on
 from runner.store.passes.program import ProgramSql
-from runner.store.passes.sends import blocks, with_consent, write_messages
+from runner.store.steps.sends import blocks, with_consent, write_messages
 from runner.store.passes.ways import BLOCKED, READY, Way
 from runner.store.passes.working import moving
 from runner.store.predicates import predicate
