@@ -8,6 +8,7 @@ from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.notes import Notes, fields_of, items_of, sentence, text_of
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
+from runner.journey.builder.verbs.writes import run_value_type
 from runner.journey.catalog import Catalog
 from runner.journey.expression import Expression, Scope, turn_problem
 from runner.journey.model import Again, Entry, EventTrigger, ExitRule, Goal, Journey, Reentry
@@ -98,7 +99,7 @@ class _JourneyBuilder:
                     continue
                 # What is wrong with the expression is noted when the step itself is built.
                 quiet = StepBuilder(Notes(scope.catalog), replace(scope, run_values=dict(types)), {}, None)
-                type = quiet.run_value_type(field.value)
+                type = run_value_type(quiet, field.value)
                 if type is not None:
                     types[field.key] = type
                 else:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from runner.journey.builder.notes import fields_of, items_of, text_of
 from runner.journey.yaml import Fields, Value
 
-VERBS = ("wait", "condition", "branch", "split", "send", "update", "goto", "exit")
-
 
 def step_outline(steps: Value | None) -> Iterator[Fields]:
     """Every step below ``steps``, a step before the steps nested in it: the order of the program."""
