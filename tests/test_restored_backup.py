@@ -343,7 +343,22 @@ def test_the_command_shows_then_does(tmp_path: Path, capsys: pytest.CaptureFixtu
     told = capsys.readouterr().out
     assert "1 message may have been sent, 4 runs due, 0 events not handled" in told
     assert "which this does not count" in told
-    assert journeys([*command, "--dry-run", "--restored-at", "2026-03-01T22:00:00"]) == 2
-    assert "does not say its offset" in capsys.readouterr().err
     assert journeys([*command, "--yes"]) == 0
     assert "2 messages had been sent, 3 had not and will be, 0 unknown." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("2026-03-01T22:00:00", "does not say its offset; write 2026-03-01T22:00:00Z"),
+        ("2026-03-01", "does not say its offset; write 2026-03-01T00:00:00Z"),
+        ("0001-01-01T00:00:00+10:00", "is no instant"),
+        ("0001-01-01T00:00:00Z", "is before 1970"),
+        ("yesterday", "is no instant; write 2026-03-01T10:00:00Z"),
+    ],
+)
+def test_an_instant_that_cannot_be_meant_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str, told: str
+) -> None:
+    assert journeys(["recover", "--project", str(tmp_path), "--dry-run", "--restored-at", written]) == 2
+    assert told in capsys.readouterr().err

@@ -11,6 +11,10 @@ import click
 from runner.cli.options import project_option, want_deployment, want_yes, yes_option
 
 
+FIRST_YEAR = 1970
+"""No computer's clock showed an earlier one."""
+
+
 class Instant(click.ParamType[datetime]):
     """``2026-03-01T10:00:00Z``: with its offset, since an hour more or less is an hour of mail."""
 
@@ -25,11 +29,15 @@ class Instant(click.ParamType[datetime]):
             return value
         try:
             instant = datetime.fromisoformat(value)
-        except ValueError:
+            if instant.tzinfo is None:
+                with_offset = f"{instant.isoformat(timespec='seconds')}Z"
+                self.fail(f"{value!r} does not say its offset; write {with_offset} for UTC", param, ctx)
+            instant = instant.astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is no instant; write 2026-03-01T10:00:00Z", param, ctx)
-        if instant.tzinfo is None:
-            self.fail(f"{value!r} does not say its offset; write {value}Z for UTC", param, ctx)
-        return instant.astimezone(UTC)
+        if instant.year < FIRST_YEAR:
+            self.fail(f"{value!r} is before {FIRST_YEAR}; when was the backup taken?", param, ctx)
+        return instant
 
 
 @click.command("recover")
