@@ -10,7 +10,6 @@ import click
 
 from runner.cli.options import project_option, want_deployment, want_yes, yes_option
 
-
 FIRST_YEAR = 1970
 """No computer's clock showed an earlier one."""
 
