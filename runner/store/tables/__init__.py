@@ -1,0 +1,79 @@
+"""The tables. Contact-owned ones begin their key with ``partition``, then ``contact``: a contact's rows lie together,
+every hot statement starts from a batch of contacts, and the tables can be distributed over nodes.
+
+Ids of contact-owned rows count within their contact and are given out under the lock of its partition, except for
+events, which anybody may store at any time. Statuses are enums; CHECK constraints and partial indexes come from them.
+"""
+
+from runner.store.tables.base import metadata
+from runner.store.tables.causes import appointment, broadcast, broadcast_heard, firing, membership
+from runner.store.tables.messages import conversion, message
+from runner.store.tables.people import (
+    account,
+    consent,
+    consent_log,
+    contact,
+    contact_id_sequence,
+    event,
+    event_id_sequence,
+    suppression,
+)
+from runner.store.tables.runs import assignment, run, step_log
+from runner.store.tables.shared import (
+    audit,
+    deployment,
+    journey,
+    journey_version,
+    pool_value,
+    rate_use,
+    shard,
+    zone_local,
+    zone_offset,
+)
+from runner.store.tables.status import (
+    LET_GO,
+    MESSAGE_TRANSITIONS,
+    ConsentState,
+    JourneyState,
+    MessageKind,
+    MessageStatus,
+    RunStatus,
+)
+
+__all__ = [
+    "LET_GO",
+    "MESSAGE_TRANSITIONS",
+    "ConsentState",
+    "JourneyState",
+    "MessageKind",
+    "MessageStatus",
+    "RunStatus",
+    "account",
+    "appointment",
+    "assignment",
+    "audit",
+    "broadcast",
+    "broadcast_heard",
+    "consent",
+    "consent_log",
+    "contact",
+    "contact_id_sequence",
+    "conversion",
+    "deployment",
+    "event",
+    "event_id_sequence",
+    "firing",
+    "journey",
+    "journey_version",
+    "membership",
+    "message",
+    "metadata",
+    "pool_value",
+    "rate_use",
+    "run",
+    "shard",
+    "step_log",
+    "suppression",
+    "zone_local",
+    "zone_offset",
+]

@@ -1,0 +1,130 @@
+"""Who the contacts are, what they agreed to, and what they did."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Sequence,
+    SmallInteger,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from runner.store.tables.base import metadata, one_of
+from runner.store.tables.status import ConsentState
+from runner.store.types import ByCodePoint, Instant, Json
+
+account = Table(
+    "account",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("key", ByCodePoint, primary_key=True),
+    Column("attributes", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    comment="What contacts belong to: a company, a household. It lies in the partition of its contacts.",
+)
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", ByCodePoint, nullable=False),
+    Column("email", ByCodePoint),
+    Column("phone", ByCodePoint),
+    Column("timezone", ByCodePoint),
+    Column("locale", ByCodePoint),
+    Column("attributes", Json, nullable=False),
+    Column("tags", Json, nullable=False, comment="a sorted array of strings, each once"),
+    Column("created_at", Instant, nullable=False),
+    Column("account", ByCodePoint, comment="the key of its account"),
+    UniqueConstraint("partition", "key"),
+)
+Index(
+    "ix_contact_account",
+    contact.c.partition,
+    contact.c.account,
+    postgresql_where=text("account IS NOT NULL"),
+    sqlite_where=text("account IS NOT NULL"),
+)
+contact_id_sequence = Sequence("contact_id_seq", metadata=metadata)
+
+consent = Table(
+    "consent",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("topic", ByCodePoint, primary_key=True),
+    Column("channel", ByCodePoint, primary_key=True, comment="* is every channel without a row of its own"),
+    Column("state", ByCodePoint, nullable=False),
+    Column("since", Instant, nullable=False),
+    one_of("state", ConsentState),
+)
+
+consent_log = Table(
+    "consent_log",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("topic", ByCodePoint, nullable=False),
+    Column("channel", ByCodePoint, nullable=False),
+    Column("state", ByCodePoint, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("source", ByCodePoint, comment="who or what recorded it"),
+    Column("wording", ByCodePoint, comment="what the person read"),
+    one_of("state", ConsentState),
+    comment="The proof. Never updated.",
+)
+
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("channel", ByCodePoint, primary_key=True),
+    Column(
+        "address", ByCodePoint, primary_key=True, comment="another address of the contact is not suppressed"
+    ),
+    Column("reason", ByCodePoint, nullable=False),
+    Column("since", Instant, nullable=False),
+    comment="Addresses to which nothing is sent, whatever was consented to.",
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="rises in order of arrival"),
+    Column("name", ByCodePoint, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("properties", Json, nullable=False, comment="declared properties, in their stored form"),
+    Column("undeclared", Json, comment="what else arrived, as it arrived"),
+    Column("dedup_key", ByCodePoint, nullable=False),
+    Column("pending", Boolean, nullable=False, comment="whether the engine has yet to handle it"),
+    UniqueConstraint("partition", "contact", "dedup_key"),
+)
+event_id_sequence = Sequence("event_id_seq", metadata=metadata)
+Index(
+    "ix_event_timeline",
+    event.c.partition,
+    event.c.contact,
+    event.c.at,
+    event.c.id,
+    postgresql_where=text("pending"),
+    sqlite_where=text("pending = 1"),
+)
+Index(
+    "ix_event_pending",
+    event.c.partition,
+    event.c.at,
+    postgresql_where=text("pending"),
+    sqlite_where=text("pending = 1"),
+)
+Index("ix_event_history", event.c.partition, event.c.contact, event.c.name, event.c.at)
