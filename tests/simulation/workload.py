@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from runner.engine.apply import apply_project
 from runner.engine.deliver import LEASE
@@ -199,24 +199,70 @@ def acts(folder: Path) -> Sequence[Act]:
 
 
 def lives(database: Database) -> Mapping[str, list[tuple[Any, ...]]]:
-    """All that may not differ, by table; instants of handing over, leases and attempts may."""
+    """All that may not differ, by table; instants of handing over, leases and attempts may. Names stand for numbers:
+    those that a sequence of PostgreSQL has given out to a process that died are not given out again."""
     message = tables.message
     queries = {
         "runs": select(tables.run),
         "steps": select(tables.step_log),
         "events": select(*(c for c in tables.event.c if c.name not in ("id", "received_at"))),
-        "contacts": select(tables.contact),
+        "contacts": select(*(c for c in tables.contact.c if c.name != "id")),
         "consents": select(tables.consent),
         "proofs": select(tables.consent_log),
         "conversions": select(tables.conversion),
         "arms": select(tables.assignment),
         "in force": select(tables.journey),
         "messages": select(
-            message.c.contact, message.c.run, message.c.step, message.c.let_go_at, message.c.status
+            message.c.partition,
+            message.c.contact,
+            message.c.run,
+            message.c.step,
+            message.c.let_go_at,
+            message.c.status,
         ),
     }
     with database.read() as connection:
+        names = _Names.of(connection)
         return {
-            name: sorted(tuple(map(str, row)) for row in connection.execute(query))
+            name: sorted(names.instead_of_numbers(row) for row in connection.execute(query).mappings())
             for name, query in queries.items()
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Names:
+    """By partition and number, and of events by contact too: what each is known by outside."""
+
+    people: Mapping[tuple[int, int], str]
+    events: Mapping[tuple[int, int, int], str]
+    versions: Mapping[int, str]
+
+    @classmethod
+    def of(cls, connection: Connection) -> _Names:
+        contact, event, version = (
+            table.c for table in (tables.contact, tables.event, tables.journey_version)
+        )
+        events = select(event.partition, event.contact, event.id, event.dedup_key)
+        return cls(
+            people={
+                (row[0], row[1]): row[2]
+                for row in connection.execute(select(contact.partition, contact.id, contact.key))
+            },
+            events={(row[0], row[1], row[2]): row[3] for row in connection.execute(events)},
+            versions={row[0]: row[1] for row in connection.execute(select(version.id, version.hash))},
+        )
+
+    def instead_of_numbers(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """The values of a row as texts."""
+        named = dict(row)
+        if "contact" in row:
+            who = (row["partition"], row["contact"])
+            named["contact"] = self.people[who]
+            if "event" in row:
+                named["event"] = self.events[(*who, row["event"])]
+            if "entry_key" in row:
+                kind, _, number = row["entry_key"].partition(":")
+                named["entry_key"] = f"{kind}:{self.events[(*who, int(number))]}"
+        if "version" in row:
+            named["version"] = self.versions[row["version"]]
+        return tuple(map(str, named.values()))
