@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -28,6 +29,12 @@ def test_check_of_a_clean_project(tmp_path: Path, capsys: pytest.CaptureFixture[
     write(tmp_path, standard_files({}))
     assert run(["check", "--project", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "No problems in 1 journey.\n"
+
+
+def test_no_command_takes_the_place_of_what_calls_commands() -> None:
+    for module, _ in COMMANDS.values():
+        import_module(module)
+    assert (cli.run, cli.main.__module__) == (run, "runner.cli")
 
 
 def test_warnings_alone_are_no_finding_unless_asked_for(

@@ -237,6 +237,9 @@ def test_nothing_applied_is_said_and_a_wrong_transport_too(
         ["--interval", "5"],
         ["--interval", "0s"],
         ["--lease", "soon"],
+        ["--once", "--workers", "2"],
+        ["--once", "--listen", "127.0.0.1:9464"],
+        ["--virtual", "2026-01-01..2026-02-01", "--listen", "127.0.0.1:9464"],
     ],
 )
 def test_wrong_usage(project: Path, arguments: list[str]) -> None:

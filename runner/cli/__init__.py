@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("runner.cli.check", "Find every mistake in the files of a project."),
     "test": ("runner.cli.test", "Run the scenarios of the journeys in virtual time."),
     "apply": ("runner.cli.apply", "Store the journeys as the versions that the daemon runs."),
-    "run": ("runner.cli.run", "Run the journeys: the daemon, or once what is due."),
+    "run": ("runner.cli.running", "Run the journeys: the daemon, or once what is due."),
     "contacts": ("runner.cli.contacts", "Import and show contacts."),
     "events": ("runner.cli.events", "Import events."),
     "status": ("runner.cli.status", "Show journeys, people on each step, messages by state."),

@@ -142,8 +142,9 @@ def command(
     """
     if once and stretch:
         raise click.UsageError("--once and --virtual exclude each other.")
-    if workers > 1 and (once or stretch):
-        raise click.UsageError("--workers is for the daemon alone.")
+    for option, given in (("--workers", workers > 1), ("--listen", listen)):
+        if given and (once or stretch):
+            raise click.UsageError(f"{option} is for the daemon alone.")
     want_deployment(project)
     from runner.daemon.log import LogFormat, log_to_stderr
     from runner.daemon.observe.figures import shared_figures
