@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -412,6 +414,20 @@ Daemon(database, lambda versions: {{"email": Hanging()}}, Pulse(every=timedelta(
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert ended.returncode == STALLED_EXIT, ended.stderr
     assert "has hung; the process ends" in ended.stderr
+
+
+def test_who_is_told_to_stop_while_it_starts_ends_in_order(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        (project / "journeys.yaml").write_text(
+            f"database: postgresql://{host}:{port}/shop\n", encoding="utf-8"
+        )
+        program = ("-c", "from runner.cli import main; main()", "run", "--project", str(project))
+        with subprocess.Popen([sys.executable, *program]) as starting:
+            silent.settimeout(30)
+            silent.accept()  # it waits for its database
+            starting.send_signal(signal.SIGTERM)
+            assert starting.wait(30) == 0
 
 
 def test_channels_are_opened_once_a_worker_and_closed(file_database: Database) -> None:

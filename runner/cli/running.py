@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -146,6 +148,8 @@ def command(
         if given and (once or stretch):
             raise click.UsageError(f"{option} is for the daemon alone.")
     want_deployment(project)
+    if not (once or stretch):
+        click.get_current_context().with_resource(_leaving_on_sigterm())
     from runner.daemon.log import LogFormat, log_to_stderr
     from runner.daemon.observe.figures import shared_figures
     from runner.settings import load_settings
@@ -169,6 +173,21 @@ def command(
             return _daemon(database, settings, pulse, command, workers)
     finally:
         database.close()
+
+
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """Until a daemon takes its signals over, which is a second of imports and a database later, nothing is there to be
+    finished: SIGTERM ends the process with 0."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _pulse(settings: Settings, interval: timedelta | None, lease: timedelta) -> Pulse:
