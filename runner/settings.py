@@ -130,7 +130,6 @@ def _read(folder: Path) -> tuple[Value | None, tuple[Problem, ...], str]:
     tree, problems = load_document(SETTINGS_FILE, text, "journeys")
     if isinstance(tree, Fields):
         problems += _database_problems(tree.get("database"))
-        problems += tuple(_dkim_problems(tree.get("channels")))
     return tree, problems, _without_secrets(text, problems)
 
 
@@ -159,21 +158,6 @@ def _database_problems(value: Value | None) -> tuple[Problem, ...]:
         hint = "Name a file: sqlite:///.journeys/journeys.db"
         return (Problem(code="settings/database", message=message, span=value.span, hint=hint),)
     return ()
-
-
-def _dkim_problems(channels: Value | None) -> Iterator[Problem]:
-    """A key must be somewhere, and in one place; that there are no other options the schema says."""
-    for channel in channels.fields if isinstance(channels, Fields) else ():
-        smtp = channel.value.get("smtp") if isinstance(channel.value, Fields) else None
-        dkim = smtp.get("dkim") if isinstance(smtp, Fields) else None
-        for signs in dkim.items if isinstance(dkim, Items) else (dkim,):
-            if isinstance(signs, Fields) and ("key" in signs) == ("key_file" in signs):
-                yield Problem(
-                    code="settings/dkim",
-                    message="`dkim` needs either `key_file` or `key`.",
-                    span=signs.span,
-                    hint="Write `key_file: PATH`, or `key: ${NAME}` of an environment variable.",
-                )
 
 
 def _expand(tree: Value, environ: Mapping[str, str]) -> tuple[Any, tuple[Problem, ...]]:

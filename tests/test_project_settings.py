@@ -104,18 +104,37 @@ def test_a_literal_secret_is_an_error_that_does_not_repeat_it(tmp_path: Path, te
 @pytest.mark.parametrize(
     ("dkim", "found"),
     [
-        ("{domain: shop.example, selector: s}", ["settings/dkim"]),
-        ("{domain: shop.example, selector: s, key_file: a, key: '${KEY}'}", ["settings/dkim"]),
+        ("{domain: shop.example, selector: s}", ["A DKIM key needs one of `key_file` or `key`."]),
+        (
+            "{domain: shop.example, selector: s, key_file: a, key: '${KEY}'}",
+            ["A DKIM key has one of `key_file` or `key`; this one has `key_file` and `key`."],
+        ),
         (
             "[{domain: shop.example, selector: s, key_file: a}, {domain: shop.example, selector: t}]",
-            ["settings/dkim"],
+            ["A DKIM key needs one of `key_file` or `key`."],
         ),
         ("{domain: shop.example, selector: s, key: '${KEY}'}", []),
     ],
 )
 def test_a_dkim_key_is_in_one_place(tmp_path: Path, dkim: str, found: list[str]) -> None:
     write(tmp_path, f"channels: {{email: {{smtp: {{host: mail, dkim: {dkim}}}}}}}\n")
-    assert [problem.code for problem in check_settings(tmp_path)[0]] == found
+    assert [problem.message for problem in check_settings(tmp_path)[0]] == found
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [
+        ("tick_every: 0s", ["`tick_every` must be more than nothing."]),
+        ("tick_every: PT0S", ["`tick_every` must be more than nothing."]),
+        ("tick_every: -5s", ["`tick_every` may not be negative."]),
+        ("grace: -1m", ["`grace` may not be negative."]),
+        ("tick_every: 10s, grace: 0s", []),
+        ("tick_every: PT10S", []),
+    ],
+)
+def test_nobody_looks_for_work_without_a_pause(tmp_path: Path, limits: str, found: list[str]) -> None:
+    write(tmp_path, f"limits: {{{limits}}}\n")
+    assert [problem.message for problem in check_settings(tmp_path)[0]] == found
 
 
 def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:

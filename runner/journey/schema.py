@@ -192,10 +192,10 @@ def _mappings(validator: Any, alternatives: list[dict[str, Any]]) -> tuple[list[
 
 
 def _type_fits(validator: Any, schema: dict[str, Any], instance: Any) -> bool:
-    if "anyOf" in schema or "oneOf" in schema:
+    types = schema.get("type")
+    if types is None and ("anyOf" in schema or "oneOf" in schema):
         inner = schema.get("anyOf") or schema["oneOf"]
         return any(_type_fits(validator, each, instance) for each in inner)
-    types = schema.get("type")
     if types is None:
         return isinstance(instance, str) if "enum" in schema else True
     return any(validator.is_type(instance, each) for each in ([types] if isinstance(types, str) else types))

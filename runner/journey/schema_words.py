@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from runner.journey.duration import duration_trouble
+from runner.journey.duration import duration_trouble, parse_duration
 from runner.journey.words import did_you_mean, listed
 from runner.journey.yaml import Fields, Value
 from runner.problem import Problem, Span
@@ -151,7 +151,7 @@ def _no_choice(finding: Finding) -> Iterator[Problem]:
         hint = "Make two steps of it, each with an id." if verbs == "verb" else "Keep one of them."
         yield Problem(code="schema/choice", message=message, span=span, hint=hint)
         return
-    known = {
+    known = set(finding.schema.get("properties", ())) | {
         key
         for each in finding.schema.get("anyOf", finding.schema.get("oneOf", ()))
         for key in each.get("properties", {})
@@ -247,7 +247,13 @@ def _wrong_pattern(finding: Finding) -> Problem:
 
 
 def _wrong_duration(finding: Finding) -> Problem:
-    message, hint = duration_trouble(str(finding.instance))
+    text = str(finding.instance)
+    if parse_duration(text):
+        message, hint = f"{finding.subject} must be more than nothing.", None
+        if text.startswith("-"):
+            message = f"{finding.subject} may not be negative."
+    else:
+        message, hint = duration_trouble(text)
     return _problem(finding, "duration/invalid", message, hint)
 
 
