@@ -6,7 +6,7 @@ events, which anybody may store at any time. Statuses are enums; CHECK constrain
 """
 
 from runner.store.tables.base import metadata
-from runner.store.tables.causes import appointment, broadcast, broadcast_heard, firing, membership
+from runner.store.tables.causes import appointing, appointment, broadcast, broadcast_heard, firing, membership
 from runner.store.tables.messages import conversion, message
 from runner.store.tables.people import (
     account,
@@ -49,6 +49,7 @@ __all__ = [
     "MessageStatus",
     "RunStatus",
     "account",
+    "appointing",
     "appointment",
     "assignment",
     "audit",

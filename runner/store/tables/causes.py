@@ -10,6 +10,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from runner.store.tables.base import metadata
@@ -32,20 +33,50 @@ appointment = Table(
     Column("contact", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", ByCodePoint, primary_key=True),
     Column("name", ByCodePoint, primary_key=True, comment="of the journey, the segment, the topic"),
-    Column("due_at", Instant, nullable=False),
+    Column(
+        "due_at", Instant, comment="when it becomes an event; NULL where it has, or where nothing is to come"
+    ),
+    Column("told_at", Instant, comment="the due_at of the event that waits to be handled"),
+    Column("properties", Json, nullable=False, comment="of the event that it becomes"),
     comment="When time alone next concerns a contact, outside of any run.",
 )
-Index("ix_appointment_due", appointment.c.partition, appointment.c.due_at)
+# In the order in which appointments become events: what is due first, contact by contact.
+Index(
+    "ix_appointment_due",
+    appointment.c.partition,
+    appointment.c.due_at,
+    appointment.c.contact,
+    appointment.c.kind,
+    appointment.c.name,
+    postgresql_where=text("due_at IS NOT NULL"),
+    sqlite_where=text("due_at IS NOT NULL"),
+)
+
+appointing = Table(
+    "appointing",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("kind", ByCodePoint, primary_key=True),
+    Column("name", ByCodePoint, primary_key=True),
+    Column("since", Instant, nullable=False, comment="appointments are those that come after this instant"),
+    Column("reached", BigInteger, nullable=False, comment="the last contact that has been looked at"),
+    comment="Appointments that are still to be made for all contacts of a partition.",
+)
 
 firing = Table(
     "firing",
     metadata,
     Column("partition", SmallInteger, primary_key=True, autoincrement=False),
-    Column("journey", ByCodePoint, primary_key=True),
+    Column(
+        "journey", ByCodePoint, primary_key=True, comment="and the place of the schedule, if not its first"
+    ),
     Column("zone", ByCodePoint, primary_key=True, comment="empty where the schedule has a zone of its own"),
-    Column("fired_until", Instant, nullable=False, comment="firings up to this instant have been handled"),
+    Column("next_at", Instant, comment="when it fires next; NULL where it never does again"),
+    Column("nominal", ByCodePoint, comment="the local time that it then fires for"),
+    Column("reached", BigInteger, nullable=False, comment="the last contact for whom it has fired then"),
     comment="How far the schedule of a journey has come in a partition.",
 )
+Index("ix_firing_next", firing.c.partition, firing.c.next_at)
 
 broadcast = Table(
     "broadcast",

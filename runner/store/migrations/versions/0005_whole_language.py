@@ -32,6 +32,13 @@ def upgrade() -> None:
             comment="measured, and sent nothing",
         ),
     )
+    op.add_column(
+        "event", sa.Column("caused_by", sa.BigInteger(), comment="the run that an internal event comes from")
+    )
+    op.add_column(
+        "event",
+        sa.Column("nth", sa.SmallInteger(), comment="of an internal event: which one it is of its instant"),
+    )
     op.add_column("run", sa.Column("deferred", ByCodePoint(), comment="why policy lets it stand at its send"))
     op.add_column(
         "run",
@@ -171,23 +178,54 @@ def _make_tables() -> None:
         sa.Column("contact", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("kind", ByCodePoint(), primary_key=True),
         sa.Column("name", ByCodePoint(), primary_key=True, comment="of the journey, the segment, the topic"),
-        sa.Column("due_at", Instant(), nullable=False),
+        sa.Column(
+            "due_at",
+            Instant(),
+            comment="when it becomes an event; NULL where it has, or where nothing is to come",
+        ),
+        sa.Column("told_at", Instant(), comment="the due_at of the event that waits to be handled"),
+        sa.Column("properties", Json(), nullable=False, comment="of the event that it becomes"),
         sa.PrimaryKeyConstraint("partition", "contact", "kind", "name", name=op.f("pk_appointment")),
         comment="When time alone next concerns a contact, outside of any run.",
     )
     op.create_table(
+        "appointing",
+        sa.Column("partition", sa.SmallInteger(), primary_key=True, autoincrement=False),
+        sa.Column("kind", ByCodePoint(), primary_key=True),
+        sa.Column("name", ByCodePoint(), primary_key=True),
+        sa.Column(
+            "since", Instant(), nullable=False, comment="appointments are those that come after this instant"
+        ),
+        sa.Column(
+            "reached", sa.BigInteger(), nullable=False, comment="the last contact that has been looked at"
+        ),
+        sa.PrimaryKeyConstraint("partition", "kind", "name", name=op.f("pk_appointing")),
+        comment="Appointments that are still to be made for all contacts of a partition.",
+    )
+    op.create_table(
         "firing",
         sa.Column("partition", sa.SmallInteger(), primary_key=True, autoincrement=False),
-        sa.Column("journey", ByCodePoint(), primary_key=True),
+        sa.Column(
+            "journey",
+            ByCodePoint(),
+            primary_key=True,
+            comment="and the place of the schedule, if not its first",
+        ),
         sa.Column(
             "zone", ByCodePoint(), primary_key=True, comment="empty where the schedule has a zone of its own"
         ),
+        sa.Column("next_at", Instant(), comment="when it fires next; NULL where it never does again"),
+        sa.Column("nominal", ByCodePoint(), comment="the local time that it then fires for"),
         sa.Column(
-            "fired_until", Instant(), nullable=False, comment="firings up to this instant have been handled"
+            "reached",
+            sa.BigInteger(),
+            nullable=False,
+            comment="the last contact for whom it has fired then",
         ),
         sa.PrimaryKeyConstraint("partition", "journey", "zone", name=op.f("pk_firing")),
         comment="How far the schedule of a journey has come in a partition.",
     )
+    op.create_index("ix_firing_next", "firing", ["partition", "next_at"])
     op.create_table(
         "broadcast",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
@@ -234,7 +272,14 @@ def _make_tables() -> None:
         sa.PrimaryKeyConstraint("journey", "step", "at", name=op.f("pk_rate_use")),
         comment="How many messages a send with a `rate` has let go at an instant.",
     )
-    op.create_index("ix_appointment_due", "appointment", ["partition", "due_at"])
+    due = sa.text("due_at IS NOT NULL")
+    op.create_index(
+        "ix_appointment_due",
+        "appointment",
+        ["partition", "due_at", "contact", "kind", "name"],
+        postgresql_where=due,
+        sqlite_where=due,
+    )
     free = sa.text("partition IS NULL")
     op.create_index(
         "ix_pool_value_free", "pool_value", ["pool", "position"], postgresql_where=free, sqlite_where=free
