@@ -18,13 +18,16 @@ from runner.journey.model import (
 from runner.store.passes.advance import end_runs, log_steps
 from runner.store.passes.exits import end_leaving_runs, exit_on_condition, plan_reviews
 from runner.store.passes.receive import load_zones_of_pass
-from runner.store.steps.route import route
-from runner.store.steps.splits import split
 from runner.store.passes.timeline import ways_taken
-from runner.store.steps.updates import update_values
-from runner.store.steps.waits import rest
 from runner.store.passes.working import moving
 from runner.store.statement import Connection
+from runner.store.steps.route import route
+from runner.store.steps.splits import split
+from runner.store.steps.updates import update_values
+from runner.store.steps.waits import rest
+
+FIRST_ROUND = 1_000_000
+"""Numbers from here on are rounds: parts of a pass in which runs go on that were decided about together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class Passes:
     exact: bool
     event_floor: datetime
     stages: count[int] = field(default_factory=count)
+    rounds: count[int] = field(default_factory=lambda: count(FIRST_ROUND))
 
     def end(self, stage: int, found: int) -> None:
         """End the runs that a rule has put into ``stage``, if it found any."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from runner.engine.advance import Passes, advance
 from runner.engine.receive import receive
 from runner.engine.versions import Versions
+from runner.store.causes.announce import MOST_AT_ONCE, break_circles
 from runner.store.database import Database
 from runner.store.journeys.in_force import in_force
 from runner.store.local_time.zones import ensure_zones
@@ -141,6 +142,8 @@ def handle(passes: Passes, n: int) -> None:
     names = names_in_pass(passes.connection, n)
     if None in names:
         fire_timers(passes.connection, n)
+    if max(names.values(), default=0) > MOST_AT_ONCE:
+        break_circles(passes.connection, n)
     events = {name for name in names if name is not None}
     if events:
         receive(passes, n, events)

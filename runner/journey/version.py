@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
@@ -20,6 +20,7 @@ from runner.journey.expression import Expression, tree
 from runner.journey.model import Journey, Send, Update
 from runner.journey.template import Template, templates_named
 from runner.journey.template_reads import members_read
+from runner.journey.trigger_types import trigger_types
 from runner.problem import Span
 
 if TYPE_CHECKING:
@@ -27,13 +28,11 @@ if TYPE_CHECKING:
 
 Entry = TypeVar("Entry")
 
-FORMAT = 2
+FORMAT = 3
 """Raised where the meaning of the hashed form changes."""
 
 _REMARKS = frozenset({"note", "span", "places", "path", "body_line"})
 """Fields that say where something stands or remark on it."""
-_ADDED = frozenset({"on_unknown"})
-"""Fields that are younger than FORMAT: left out where they are not set, so that no hash changes by an upgrade."""
 
 
 def version_hash(project: Project, journey: str) -> str:
@@ -64,7 +63,7 @@ def _catalog_entries(
     written = {name for update in _found(journey, Update) for name, _ in update.attributes}
     attributes = _chosen(catalog.attributes, members_read(templates, "contact"), written)
     properties = members_read(templates, "trigger")
-    events = [catalog.events[each.event] for each in journey.triggers if each.event in catalog.events]
+    triggers = [trigger_types(each, catalog) for each in journey.triggers]
     topics = {send.topic for send in sends}
     topics |= {topic for expression in expressions for topic in expression.reads.topics}
     channels = {send.channel for send in sends}
@@ -72,7 +71,7 @@ def _catalog_entries(
         "timezone": catalog.timezone,
         "locale": catalog.locale,
         "attributes": {name: _canonical(each.type) for name, each in attributes.items()},
-        "properties": [_canonical(_chosen(event.properties, properties)) for event in events],
+        "properties": [_canonical(_chosen(types, properties)) for types in triggers],
         "topics": _canonical(_chosen(catalog.topics, topics)),
         "channels": _canonical(_chosen(catalog.channels, channels)),
     }
@@ -115,6 +114,11 @@ def _found(journey: Journey, kind: type[Any]) -> Iterator[Any]:
     return (part for part in _parts(journey) if isinstance(part, kind))
 
 
+def _has_default(value: Any, field: Field[Any]) -> bool:
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    return default is not MISSING and bool(getattr(value, field.name) == default)
+
+
 def _canonical(value: Any) -> Any:
     """``value`` as JSON that is the same for all spellings of the same."""
     if isinstance(value, Expression):
@@ -126,10 +130,11 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, Span):
         return None
     if is_dataclass(value):
+        # What has its default is left out, so that an option which the language gains later changes no hash.
         parts = {
             f.name: _canonical(getattr(value, f.name))
             for f in fields(value)
-            if f.name not in _REMARKS and not (f.name in _ADDED and getattr(value, f.name) is None)
+            if f.name not in _REMARKS and not _has_default(value, f)
         }
         return {"kind": type(value).__name__, **parts}
     if isinstance(value, Mapping):

@@ -135,7 +135,7 @@ _first_timer = select(func.min(case((run.c.next_at < _late_before, _after_now), 
 )
 _other = event.alias("other")
 _first_event = (
-    select(_other.c.id, _other.c.name, _other.c.at)
+    select(_other.c.id, _other.c.name, _other.c.at, _other.c.nth)
     .where(
         _other.c.partition == wave.c.partition,
         _other.c.contact == wave.c.contact,
@@ -169,6 +169,7 @@ def _take(dialect: str) -> Statement:
             _first_timer.correlate(wave).scalar_subquery().label("timer_at"),
             first.c.id.label("event"),
             first.c.name,
+            first.c.nth,
             first.c.at.label("event_at"),
         )
         .select_from(joined)
@@ -181,7 +182,7 @@ def _take(dialect: str) -> Statement:
     late = and_(timer_first, pending.c.timer_at > _now)
     return Statement(
         insert(wave).from_select(
-            ["n", "partition", "contact", "at", "late", "event", "name"],
+            ["n", "partition", "contact", "at", "late", "event", "name", "nth"],
             select(
                 PASS,
                 pending.c.partition,
@@ -190,6 +191,7 @@ def _take(dialect: str) -> Statement:
                 case((late, literal_column("1")), else_=literal_column("0")),
                 case((timer_first, null()), else_=pending.c.event),
                 case((timer_first, null()), else_=pending.c.name),
+                case((timer_first, null()), else_=pending.c.nth),
             ).where(or_(has_timer, has_event)),
         )
     )
@@ -208,12 +210,13 @@ def take(connection: Connection, n: int, now: datetime, late_before: datetime) -
     return statement.run(connection, n=n, now=now, late_before=late_before).rowcount
 
 
-_SUMMARY = Statement(select(wave.c.name, func.count()).where(in_pass(wave)).group_by(wave.c.name))
+_SUMMARY = Statement(select(wave.c.name, func.max(wave.c.nth)).where(in_pass(wave)).group_by(wave.c.name))
 
 
 def names_in_pass(connection: Connection, n: int) -> dict[str | None, int]:
-    """The event names of pass ``n`` and how many contacts have each; None stands for timers."""
-    return {row[0]: row[1] for row in _SUMMARY.run(connection, n=n)}
+    """The event names of pass ``n``; None stands for timers. With each, how many internal events of one contact there
+    have been at its instant, at the most."""
+    return {name: nth or 0 for name, nth in _SUMMARY.run(connection, n=n)}
 
 
 def by_timer(node: ColumnElement[int]) -> ColumnElement[int]:

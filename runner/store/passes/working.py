@@ -43,6 +43,7 @@ wave = Table(
     Column("late", Integer, comment="1 where the timers of a runner that was away are handled, at now"),
     Column("event", BigInteger, comment="NULL where the instant is that of timers"),
     Column("name", ByCodePoint, comment="of the event"),
+    Column("nth", SmallInteger, comment="of an internal event: which one it is of its instant"),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
     comment="The instant of each contact that a pass handles.",

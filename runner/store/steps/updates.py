@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
     Integer,
     Text,
     bindparam,
-    cast,
     func,
-    insert,
     literal,
     literal_column,
     select,
@@ -22,13 +19,14 @@ from sqlalchemy import (
 from runner.journey.catalog import CONTACT_UPDATED, OWN_FIELDS
 from runner.journey.graph import Node
 from runner.journey.model import Update
+from runner.store.causes.announce import announcement, cause_key
 from runner.store.passes.advance import at_node, leave
-from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql, of_run
+from runner.store.passes.program import MOVING_RUN, ProgramSql, of_run
 from runner.store.passes.working import moving
 from runner.store.predicates import json_value, value
 from runner.store.statement import Statement
-from runner.store.tables import contact, event, event_id_sequence, run
-from runner.store.types import ByCodePoint, Json, json_merged, json_object, tags_changed
+from runner.store.tables import contact, run
+from runner.store.types import Json, json_merged, json_object, tags_changed
 
 _RANK = bindparam("rank", type_=Integer())
 
@@ -115,48 +113,19 @@ def _announce(sql: ProgramSql, node: Node, connection: Connection, n: int) -> No
     """An internal event at the run's instant, for the exits and waits of this contact that read what has changed."""
 
     def build() -> Statement:
-        last = (
-            select(func.coalesce(func.max(event.c.id), 0))
-            .where(event.c.partition == moving.c.partition, event.c.contact == moving.c.contact)
-            .scalar_subquery()
-        )
-        order = func.row_number().over(
-            partition_by=(moving.c.partition, moving.c.contact), order_by=moving.c.run
-        )
-        identity: Any = (
-            event_id_sequence.next_value()
-            if sql.dialect == "postgresql"
-            else last + cast(order, BigInteger())
-        )
-        return Statement(
-            insert(event).from_select(
-                [
-                    "partition",
-                    "contact",
-                    "id",
-                    "name",
-                    "at",
-                    "received_at",
-                    "properties",
-                    "dedup_key",
-                    "pending",
-                ],
-                select(
-                    moving.c.partition,
-                    moving.c.contact,
-                    identity,
-                    literal_column(f"'{CONTACT_UPDATED}'"),
-                    moving.c.at,
-                    moving.c.at,
-                    literal({}, Json()),
-                    literal_column("'run:'")
-                    + cast(moving.c.run, Text())
-                    + literal(f":{node.step.id}", ByCodePoint()),
-                    literal_column("true" if sql.dialect == "postgresql" else "1"),
-                )
-                .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
-                .where(at_node(sql, node)),
+        return announcement(
+            sql.dialect,
+            select(
+                moving.c.partition,
+                moving.c.contact,
+                moving.c.run,
+                moving.c.at,
+                literal_column(f"'{CONTACT_UPDATED}'").label("name"),
+                literal({}, Json()).label("properties"),
+                cause_key(moving.c.run, node.step.id, run.c.visit).label("key"),
             )
+            .select_from(moving.join(run, MOVING_RUN))
+            .where(at_node(sql, node)),
         )
 
     sql.once(("announce", node.index), build).run(connection, n=n)

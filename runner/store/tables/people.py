@@ -108,6 +108,8 @@ event = Table(
     Column("undeclared", Json, comment="what else arrived, as it arrived"),
     Column("dedup_key", ByCodePoint, nullable=False),
     Column("pending", Boolean, nullable=False, comment="whether the engine has yet to handle it"),
+    Column("caused_by", BigInteger, comment="the run that an internal event comes from"),
+    Column("nth", SmallInteger, comment="of an internal event: which one it is of its instant"),
     UniqueConstraint("partition", "contact", "dedup_key"),
 )
 event_id_sequence = Sequence("event_id_seq", metadata=metadata)
