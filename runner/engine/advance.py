@@ -42,6 +42,10 @@ class Passes:
     stages: count[int] = field(default_factory=count)
     rounds: count[int] = field(default_factory=lambda: count(FIRST_ROUND))
 
+    def further(self) -> int:
+        """The number of a new round: ``advance`` is run with it, for runs that go on in the midst of a pass."""
+        return next(self.rounds)
+
     def end(self, stage: int, found: int) -> None:
         """End the runs that a rule has put into ``stage``, if it found any."""
         if found:
