@@ -13,12 +13,12 @@ from enum import StrEnum
 
 from runner.journey.catalog import (
     CONSENT_GRANTED,
+    CONSENT_PROPERTIES,
     CONSENT_WITHDRAWN,
     CONTACT_FIELDS,
     IDENTIFIED,
     Catalog,
 )
-from runner.journey.fit import CONSENT_PROPERTIES
 from runner.journey.words import nearest
 from runner.store.people.events import Arrival
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from runner.journey.values import STRING, Kind, ValueType
+from runner.journey.duration import Duration
+from runner.journey.policies import Policies
+from runner.journey.values import BOOLEAN, NUMBER, STRING, Kind, ValueType
 
 if TYPE_CHECKING:
     from runner.journey.expression import Expression
@@ -18,9 +21,14 @@ CONTACT_FIELDS: Mapping[str, ValueType] = {
     "phone": STRING,
     "timezone": STRING,
     "locale": STRING,
+    "account": STRING,
     "tags": ValueType(Kind.LIST, items=STRING),
 }
-"""What every contact has, declared or not. All but ``id`` and ``tags`` arrive as traits of an ``identify``."""
+"""What every contact has, declared or not; ``account`` is the key of the account that it belongs to. All but ``id``
+arrive as traits of an ``identify``."""
+
+DERIVED_FIELDS = ("score", "stage")
+"""What is read of a contact and computed, never stored: the catalog's ``scores`` and ``stages`` say how."""
 
 OWN_FIELDS = tuple(name for name in CONTACT_FIELDS if name not in ("id", "tags"))
 """Those of them that hold a single text and have a column of their own in the store."""
@@ -31,6 +39,49 @@ CONSENT_GRANTED = "Consent Granted"
 CONSENT_WITHDRAWN = "Consent Withdrawn"
 CONTACT_UPDATED = "Contact Updated"
 """The reserved internal event that follows an ``update`` step, so that exits and waits look again."""
+
+MESSAGE_DELIVERED = "Message Delivered"
+MESSAGE_OPENED = "Message Opened"
+MESSAGE_CLICKED = "Message Clicked"
+MESSAGE_BOUNCED = "Message Bounced"
+MESSAGE_COMPLAINED = "Message Complained"
+MESSAGE_REPLIED = "Message Replied"
+MESSAGE_UNSUBSCRIBED = "Message Unsubscribed"
+MESSAGE_EVENTS = (
+    MESSAGE_DELIVERED,
+    MESSAGE_OPENED,
+    MESSAGE_CLICKED,
+    MESSAGE_BOUNCED,
+    MESSAGE_COMPLAINED,
+    MESSAGE_REPLIED,
+    MESSAGE_UNSUBSCRIBED,
+)
+"""The reserved events that tell what became of a message after it left."""
+MESSAGE_PROPERTIES: Mapping[str, ValueType] = {
+    "run": NUMBER,
+    "journey": STRING,
+    "step": STRING,
+    "visit": NUMBER,
+    "link": STRING,
+    "bot": BOOLEAN,
+}
+"""Their properties: which message it was (``run`` is the run's number within its contact), the name of the link that
+was clicked, and whether a machine did it."""
+SCORE_ADDED = "Score Added"
+"""The reserved event by which something is added to a score by hand: by an ``update`` step."""
+SCORE_PROPERTIES: Mapping[str, ValueType] = {"score": STRING, "add": NUMBER}
+
+CONSENT_PROPERTIES: Mapping[str, ValueType] = dict.fromkeys(("topic", "channel", "source", "wording"), STRING)
+RESERVED_PROPERTIES: Mapping[str, Mapping[str, ValueType]] = {
+    CONSENT_GRANTED: CONSENT_PROPERTIES,
+    CONSENT_WITHDRAWN: CONSENT_PROPERTIES,
+    **dict.fromkeys(MESSAGE_EVENTS, MESSAGE_PROPERTIES),
+    SCORE_ADDED: SCORE_PROPERTIES,
+}
+"""The reserved events of which expressions may speak, and their properties."""
+
+ADDRESS_OF: Mapping[str, str] = {"email": "email", "sms": "phone", "phone": "phone"}
+"""The field of a contact that holds its address for a channel, by the channel's name; the others go by its key."""
 
 EVERY_CHANNEL = "*"
 """The channel of a consent that names none: it holds for each channel that has no row of its own."""
@@ -60,17 +111,33 @@ class Attribute:
 
 @dataclass(frozen=True, kw_only=True)
 class EventType:
+    """A ``broadcast`` event happens to nobody in particular."""
+
     name: str
     properties: Mapping[str, ValueType]
+    broadcast: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptInCase:
+    """How those consent for whom ``when`` holds; None for the last case, which is that of all others."""
+
+    opt_in: OptIn
+    when: Expression | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
+    """``cases`` stand before ``opt_in`` where the catalog tells people apart: the first that holds counts."""
+
     name: str
     title: str
     opt_in: OptIn
     on_unknown: OnUnknown | None = None
     """None where the catalog does not say."""
+    stale_after: Duration | None = None
+    """From when on a consent is too old to count."""
+    cases: tuple[OptInCase, ...] = ()
 
     @property
     def transactional(self) -> bool:
@@ -86,8 +153,50 @@ class Topic:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
+    """``refresh``: how often time is looked at that brings people in or out, where a journey is triggered by it."""
+
     name: str
     when: Expression
+    refresh: Duration = field(default=Duration(microseconds=3_600_000_000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage of the buyer's journey: a contact is in the last one of the catalog whose condition holds."""
+
+    name: str
+    when: Expression
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRule:
+    """What one event adds to a score: ``add`` in millionths. With ``fades`` (whole hours) it grows smaller in a
+    straight line, hour by hour, and is nothing after so many."""
+
+    event: str
+    add: int
+    where: Expression | None = None
+    fades: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """``value`` is the number that the rules come to, as an expression."""
+
+    name: str
+    rules: tuple[ScoreRule, ...]
+    value: Expression
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunnelStep:
+    """A step of the sales funnel: who has come so far, how probable a sale is from here (0 to 1), and what it would be
+    worth."""
+
+    name: str
+    when: Expression
+    probability: Decimal | None = None
+    value: Expression | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +207,8 @@ class ChannelSettings:
     uses: str
     sender_name: str | None = None
     sender_address: str | None = None
+    cost: Decimal | None = None
+    """Of one message, in the money of the catalog."""
     options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -117,6 +228,14 @@ class Catalog:
     segments: Mapping[str, Segment] = field(default_factory=dict)
     channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    accounts: Mapping[str, Attribute] = field(default_factory=dict)
+    """The attributes of accounts."""
+    stages: tuple[Stage, ...] = ()
+    stage: Expression | None = None
+    """``contact.stage``; None where the catalog has no stages."""
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    funnel: tuple[FunnelStep, ...] = ()
+    policies: Policies = field(default_factory=Policies)
     unreadable: frozenset[str] = frozenset()
 
     def attribute_type(self, name: str) -> ValueType | None:

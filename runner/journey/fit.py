@@ -14,12 +14,11 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_FIELDS, Catalog
+from runner.journey.catalog import CONTACT_FIELDS, RESERVED_PROPERTIES, Catalog
 from runner.journey.expression.canonical import number_text
 from runner.journey.values import LARGEST, MILLIONTHS, STRING, Kind, ValueType
 from runner.journey.zone_names import known_zone
 
-CONSENT_PROPERTIES: Mapping[str, ValueType] = dict.fromkeys(("topic", "channel", "source", "wording"), STRING)
 _NUMBER = re.compile(r"\s*[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?\s*", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LARGEST_EXPONENT = 13
@@ -48,11 +47,8 @@ def fit(value: object, type_: ValueType) -> Any:
 
 def fit_event(catalog: Catalog, name: str, raw: Mapping[str, object]) -> Fitted:
     """The properties of a track call, ``raw`` as JSON reads it (numbers as int, float or Decimal)."""
-    declared: Mapping[str, ValueType] = {}
-    if name in catalog.events:
-        declared = catalog.events[name].properties
-    elif name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
-        declared = CONSENT_PROPERTIES
+    event = catalog.events.get(name)
+    declared = event.properties if event else RESERVED_PROPERTIES.get(name, {})
     return _fit_all(declared, raw, clears=False)
 
 

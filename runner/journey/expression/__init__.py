@@ -37,16 +37,19 @@ LARGEST_TREE = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class Reads:
-    """What an expression looks at. ``time``: time alone can turn its value. ``run``: it looks at the run, at what
-    started it, or at its messages."""
+    """What an expression looks at. ``sends``: steps of its own journey; ``journeys``: others, by name. ``time``: time
+    alone can turn its value. ``run``: it looks at the run, at what started it, or at its messages. ``account``: it
+    looks at the account, or at those who share it."""
 
     attributes: frozenset[str] = frozenset()
     events: frozenset[str] = frozenset()
     segments: frozenset[str] = frozenset()
     sends: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
+    journeys: frozenset[str] = frozenset()
     time: bool = False
     run: bool = False
+    account: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,21 +64,28 @@ class Expression:
     def reads(self) -> Reads:
         """What it looks at, the conditions of the segments that it names included."""
         found = list(tree.walk(self.tree))
-        history = [
-            n for n in found if isinstance(n, tree.Did | tree.Count | tree.Total | tree.Last | tree.DaysSince)
-        ]
         attributes = {n.path[0] for n in found if isinstance(n, tree.Name) and n.source == "contact"}
         if any(isinstance(n, tree.Clock) and n.reading != "now" for n in found):
             attributes.add("timezone")
+        messages = [n for n in found if isinstance(n, tree.Sent | tree.Reaction)]
+        runs = [n for n in found if isinstance(n, tree.InJourney)]
         return Reads(
             attributes=frozenset(attributes),
-            events=frozenset(n.event for n in history),
+            events=frozenset(n.event for n in found if isinstance(n, tree.History)),
             segments=frozenset(n.name for n in found if isinstance(n, tree.InSegment)),
-            sends=frozenset(n.step for n in found if isinstance(n, tree.Sent)),
-            topics=frozenset(n.topic for n in found if isinstance(n, tree.Consented)),
+            sends=frozenset(n.step for n in messages if n.journey is None),
+            topics=frozenset(n.topic for n in found if isinstance(n, tree.Consented | tree.ConsentAge)),
+            journeys=frozenset(n.journey for n in (*messages, *runs) if n.journey is not None),
             time=depends_on_time(self.tree),
             run=any(
-                isinstance(n, tree.Sent) or (isinstance(n, tree.Name) and n.source in ("run", "trigger"))
+                (isinstance(n, tree.Sent) and n.journey is None)
+                or (isinstance(n, tree.Name) and n.source in ("run", "trigger"))
+                for n in found
+            ),
+            account=any(
+                isinstance(n, tree.People)
+                or (isinstance(n, tree.History) and n.by_account)
+                or (isinstance(n, tree.Name) and n.source == "account")
                 for n in found
             ),
         )

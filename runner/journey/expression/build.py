@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.expression import tree
-from runner.journey.expression.calls import FUNCTIONS, build_call
+from runner.journey.expression.calls import build_call
 from runner.journey.expression.compare import build_compare
-from runner.journey.expression.finding import Finding, did_you_mean, listing
-from runner.journey.expression.history import build_last
+from runner.journey.expression.finding import Finding
 from runner.journey.expression.literals import DESCRIPTIONS, stored_number, text_problem
+from runner.journey.expression.names import build_dotted, build_name
 from runner.journey.expression.scope import Scope
 from runner.journey.expression.syntax import Source
 from runner.journey.expression.tree import Node
-from runner.journey.values import BOOLEAN, DATETIME, NONE, NUMBER, STRING, Kind, ValueType
+from runner.journey.values import BOOLEAN, NONE, NUMBER, STRING, Kind
 
-ROOTS = ("contact", "trigger", "event", "run")
-CLOCKS = ("now", "today", "weekday")
 _ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _DATES = (Kind.DATE, Kind.DATETIME)
-_METHODS = {"lower", "startswith", "endswith", "matches"}
 _UNSUPPORTED = {
     ast.Lambda: "a lambda",
     ast.ListComp: "a comprehension",
@@ -50,9 +45,9 @@ class Builder:
         self.scope = scope
         self.findings: list[Finding] = [] if findings is None else findings
 
-    def about_event(self, properties: Mapping[str, ValueType]) -> Builder:
-        """A builder for the ``where`` of a history function, in which ``event`` is the event looked at."""
-        return Builder(self.source, replace(self.scope, event=properties), self.findings)
+    def within(self, scope: Scope) -> Builder:
+        """A builder for a part of the source that may speak of something else: a ``where``, a colleague."""
+        return Builder(self.source, scope, self.findings)
 
     def report(self, node: ast.AST, code: str, message: str, hint: str | None = None) -> None:
         self.findings.append(Finding(message, code, *self.source.place(node), hint))
@@ -91,7 +86,7 @@ class Builder:
         self.report(node, "not-a-condition", f"{self.quoted(node)} is {what}, not a condition", hint)
         return None
 
-    # Literals and names ---------------------------------------------------------------------------------------
+    # Literals ---------------------------------------------------------------------------------------
 
     def constant(self, node: ast.Constant) -> Node | None:
         value = node.value
@@ -123,156 +118,6 @@ class Builder:
         except ValueError as error:
             self.report(node, "bad-literal", str(error))
         return None
-
-    def name(self, node: ast.Name) -> Node | None:
-        name = node.id
-        if name in CLOCKS:
-            return tree.Clock(name)
-        if name in self.scope.catalog.lists:
-            members = self.scope.catalog.lists[name]
-            if members:
-                return tree.Members(tuple(members), ValueType(Kind.LIST, items=STRING))
-            self.report(node, "empty-list", f"the list `{name}` of the catalog has no members")
-            return None
-        message = f"there is no name `{name}`"
-        hint: str | None = None
-        if name in ROOTS:
-            message, hint = f"`{name}` is not a value by itself", f"read something of it: `{name}.…`"
-        elif name in FUNCTIONS:
-            message, hint = f"`{name}` is a function", f"call it: `{FUNCTIONS[name].example}`"
-        elif name.lower() in ("true", "false", "none", "null"):
-            hint = f"write `{ {'true': 'True', 'false': 'False'}.get(name.lower(), 'None') }`"
-        elif self.scope.contact_type(name):
-            hint = f"write `contact.{name}`"
-        elif self.scope.event and name in self.scope.event:
-            hint = f"write `event.{name}`"
-        elif self.scope.trigger and name in self.scope.trigger:
-            hint = f"write `trigger.{name}`"
-        else:
-            known = [*ROOTS, *CLOCKS, *FUNCTIONS, *self.scope.catalog.lists]
-            hint = did_you_mean(name, known, cutoff=0.75) or f'a string stands in quotes: "{name}"'
-        self.report(node, "unknown-name", message, hint)
-        return None
-
-    def dotted(self, node: ast.Attribute | ast.Subscript) -> Node | None:
-        """``contact.plan``, ``event["Order ID"]``, ``last("X").revenue``."""
-        parts: list[tuple[str, ast.expr]] = []
-        root: ast.expr = node
-        while True:
-            if isinstance(root, ast.Attribute):
-                parts.insert(0, (root.attr, root))
-                root = root.value
-            elif (
-                isinstance(root, ast.Subscript)
-                and isinstance(root.slice, ast.Constant)
-                and isinstance(root.slice.value, str)
-            ):
-                parts.insert(0, (root.slice.value, root))
-                root = root.value
-            else:
-                break
-        if (
-            isinstance(root, ast.Call)
-            and isinstance(root.func, ast.Name)
-            and root.func.id == "last"
-            and parts
-        ):
-            return build_last(self, root, parts)
-        if isinstance(root, ast.Name) and root.id in ROOTS and parts:
-            return self.read(root, parts)
-        if isinstance(node, ast.Attribute) and node.attr in _METHODS:
-            self.report(
-                node, "unsupported-syntax", f"`{node.attr}` must be called", f"write `.{node.attr}(…)`"
-            )
-        elif isinstance(root, ast.Name) and root.id == "account":
-            self.report(
-                root, "unknown-name", "there is no name `account`", did_you_mean("contact", ["contact"])
-            )
-        elif not isinstance(root, ast.Name) or self.name(root) is not None:
-            names = listing(ROOTS)
-            message = f"nothing can be read from {self.quoted(root)} with a dot or brackets"
-            self.report(node, "unsupported-syntax", message, f"only these have properties: {names}, last(…)")
-        return None
-
-    def read(self, root: ast.Name, parts: list[tuple[str, ast.expr]]) -> Node | None:
-        source = root.id
-        first, node = parts[0]
-        known = self.names_of(root)
-        if known is None:
-            return None
-        type = known.get(first) if source != "contact" else self.scope.contact_type(first)
-        if type is None:
-            kind = {"contact": "attribute", "run": "value"}.get(source, "property")
-            message = f"{source} has no {kind} `{first}`"
-            hint = did_you_mean(first, known)
-            if hint is None:
-                where = (
-                    "declare it in the catalog" if source != "run" else "write it with an `update` step first"
-                )
-                hint = f"known: {listing(known)}" if known else where
-            if first in _METHODS:
-                hint = "methods belong to strings, as in `contact.locale.lower()`"
-            self.report_end(node, len(first), f"unknown-{kind}", message, hint)
-            return None
-        found = self.follow(type, parts[1:], f"{source}.{first}")
-        if found is None:
-            return None
-        path, inside, type = found
-        return tree.Name(source, (first, *path), type, inside)
-
-    def names_of(self, root: ast.Name) -> Mapping[str, ValueType] | None:
-        """What can be read of ``contact``, ``trigger``, ``event`` or ``run`` here; None, and reported, if nothing."""
-        if root.id == "contact":
-            declared = {name: attribute.type for name, attribute in self.scope.catalog.attributes.items()}
-            return {**declared, **CONTACT_FIELDS}
-        if root.id == "run" and self.scope.trigger is not None:
-            return {"entered_at": DATETIME, **self.scope.run_values}
-        if root.id == "trigger" and self.scope.trigger is not None:
-            return self.scope.trigger
-        if root.id == "event" and self.scope.event is not None:
-            return self.scope.event
-        if root.id == "event":
-            message = "no event is looked at here, so there is no `event`"
-            hint = "`event` stands in a `where` or a goal's `value`" + (
-                "; the event that started the run is `trigger`" if self.scope.trigger is not None else ""
-            )
-        else:
-            message = f"no run exists here, so there is no `{root.id}`"
-            hint = "where a trigger is looked at, its properties are `event.…`" if self.scope.event else ""
-        self.report(root, "not-here", message, hint or None)
-        return None
-
-    def follow(
-        self, type: ValueType, parts: list[tuple[str, ast.expr]], text: str
-    ) -> tuple[tuple[str, ...], tuple[str, ...], ValueType] | None:
-        """Where ``parts`` lead from a value of ``type``: path, path inside the members of a list, type at the end."""
-        path: list[str] = []
-        inside: list[str] = []
-        current, in_list = type, False
-        for name, node in parts:
-            if (
-                current.kind is Kind.LIST
-                and not in_list
-                and current.items
-                and current.items.kind is Kind.OBJECT
-            ):
-                current, in_list = current.items, True
-            if current.kind is not Kind.OBJECT or name not in current.fields:
-                hint = did_you_mean(name, current.fields)
-                message = f"`{text}` has no property `{name}`"
-                if current.kind is not Kind.OBJECT:
-                    message = f"`{text}` is {DESCRIPTIONS[current.kind]} and has no property `{name}`"
-                    hint = f"write `.{name}(…)`" if name in _METHODS else None
-                self.report_end(node, len(name), "unknown-property", message, hint)
-                return None
-            (inside if in_list else path).append(name)
-            current, text = current.fields[name], f"{text}.{name}"
-        if in_list:
-            if current.kind in (Kind.LIST, Kind.OBJECT):
-                self.report(parts[-1][1], "unsupported-syntax", f"`{text}` is a list of lists or objects")
-                return None
-            current = ValueType(Kind.LIST, items=current)
-        return tuple(path), tuple(inside), current
 
     # Operators ------------------------------------------------------------------------------------------------
 
@@ -379,9 +224,9 @@ def _loose_list(builder: Builder, node: ast.expr) -> Node | None:
 
 _HANDLERS: dict[type[ast.expr], Callable[[Builder, Any], Node | None]] = {
     ast.Constant: Builder.constant,
-    ast.Name: Builder.name,
-    ast.Attribute: Builder.dotted,
-    ast.Subscript: Builder.dotted,
+    ast.Name: build_name,
+    ast.Attribute: build_dotted,
+    ast.Subscript: build_dotted,
     ast.BoolOp: Builder.logic,
     ast.UnaryOp: Builder.unary,
     ast.BinOp: Builder.arithmetic,

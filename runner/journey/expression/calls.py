@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.journey.expression import history, tree
+from runner.journey.expression import history, state, tree
 from runner.journey.expression.arguments import check_arguments, written_duration, written_text
 from runner.journey.expression.finding import did_you_mean, listing
 from runner.journey.expression.literals import DESCRIPTIONS, stored_date, stored_datetime
@@ -47,7 +47,7 @@ def _function(builder: Builder, node: ast.Call, called: ast.Name) -> Node | None
     if called.id in _METHODS:
         hint: str | None = f"it belongs to a string: {_METHODS[called.id].example}"
     else:
-        hint = did_you_mean(called.id, [*FUNCTIONS, *_METHODS]) or f"there are: {listing(FUNCTIONS, 20)}"
+        hint = did_you_mean(called.id, [*FUNCTIONS, *_METHODS]) or f"there are: {listing(FUNCTIONS, 30)}"
     builder.report(called, "unknown-function", f"there is no function `{called.id}`", hint)
     return None
 
@@ -76,63 +76,7 @@ def _method(builder: Builder, node: ast.Call, called: ast.Attribute) -> Node | N
     return _METHODS[name].build_on(builder, node, receiver)
 
 
-# State and time -----------------------------------------------------------------------------------------------
-
-
-def _sent(builder: Builder, node: ast.Call) -> Node | None:
-    if check_arguments(builder, node, 1, example=FUNCTIONS["sent"].example) is None:
-        return None
-    step = written_text(builder, node.args[0], "the id of a step")
-    if step is None:
-        return None
-    if builder.scope.trigger is None:
-        builder.report(node, "not-here", "no run exists here, so nothing was `sent` by it")
-        return None
-    if step not in builder.scope.sends:
-        known = builder.scope.sends
-        hint = did_you_mean(step, sorted(known)) or (f"steps that send: {listing(known)}" if known else None)
-        builder.report(node.args[0], "unknown-step", f'no step "{step}" of this journey sends', hint)
-        return None
-    return tree.Sent(step)
-
-
-def _in_segment(builder: Builder, node: ast.Call) -> Node | None:
-    if check_arguments(builder, node, 1, example=FUNCTIONS["in_segment"].example) is None:
-        return None
-    name = written_text(builder, node.args[0], "the name of a segment")
-    if name is None:
-        return None
-    segment = builder.scope.catalog.segments.get(name)
-    if segment is None:
-        known = builder.scope.catalog.segments
-        hint = did_you_mean(name, known) or (
-            f"segments: {listing(known)}" if known else "declare it in the catalog"
-        )
-        builder.report(node.args[0], "unknown-segment", f'the catalog has no segment "{name}"', hint)
-        return None
-    return tree.InSegment(name, segment.when.tree)
-
-
-def _consented(builder: Builder, node: ast.Call) -> Node | None:
-    if check_arguments(builder, node, 2, example=FUNCTIONS["consented"].example) is None:
-        return None
-    topic = written_text(builder, node.args[0], "the name of a topic")
-    channel = written_text(builder, node.args[1], "the name of a channel")
-    if topic is None or channel is None:
-        return None
-    catalog = builder.scope.catalog
-    good = True
-    for name, place, known, what in (
-        (topic, node.args[0], list(catalog.topics), "topic"),
-        (channel, node.args[1], list(catalog.channels), "channel"),
-    ):
-        if name not in known:
-            hint = did_you_mean(name, known) or (
-                f"known: {listing(known)}" if known else "declare it in the catalog"
-            )
-            builder.report(place, f"unknown-{what}", f'the catalog has no {what} "{name}"', hint)
-            good = False
-    return tree.Consented(topic, channel) if good else None
+# Time ---------------------------------------------------------------------------------------------------------
 
 
 def _days(builder: Builder, node: ast.Call) -> Node | None:
@@ -175,9 +119,17 @@ FUNCTIONS: dict[str, Function] = {
     "total": Function(history.build_total, history.EXAMPLES["total"]),
     "last": Function(history.build_last_alone, history.EXAMPLES["last"]),
     "days_since": Function(history.build_days_since, history.EXAMPLES["days_since"]),
-    "sent": Function(_sent, 'sent("remind")'),
-    "in_segment": Function(_in_segment, 'in_segment("vip")'),
-    "consented": Function(_consented, 'consented("offers", "email")'),
+    "people": Function(state.build_people, state.EXAMPLES["people"]),
+    "sent": Function(state.build_sent, state.EXAMPLES["sent"]),
+    "opened": Function(state.build_opened, state.EXAMPLES["opened"]),
+    "clicked": Function(state.build_clicked, state.EXAMPLES["clicked"]),
+    "replied": Function(state.build_replied, state.EXAMPLES["replied"]),
+    "in_segment": Function(state.build_in_segment, state.EXAMPLES["in_segment"]),
+    "in_journey": Function(state.build_in_journey, state.EXAMPLES["in_journey"]),
+    "completed": Function(state.build_completed, state.EXAMPLES["completed"]),
+    "consented": Function(state.build_consented, state.EXAMPLES["consented"]),
+    "consent_age": Function(state.build_consent_age, state.EXAMPLES["consent_age"]),
+    "reachable": Function(state.build_reachable, state.EXAMPLES["reachable"]),
     "days": Function(_days, 'days("14d")'),
     "date": Function(_date, 'date("2026-03-01")'),
     "datetime": Function(_datetime, 'datetime("2026-03-01T10:00:00+04:00")'),

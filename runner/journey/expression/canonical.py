@@ -52,15 +52,26 @@ def _history(node: tree.History) -> str:
         parts.append(f"within={node.within}us")
     if node.where is not None:
         parts.append(f"where={canonical(node.where)}")
+    if node.by_account:
+        parts.append('by="account"')
     name = {
         tree.Did: "did",
         tree.Count: "count",
         tree.Total: "total",
         tree.Last: "last",
         tree.DaysSince: "days_since",
+        tree.HoursLeft: "hours_left",
     }[type(node)]
     tail = _dotted(node.path + node.inside) if isinstance(node, tree.Last) else ""
     return f"{name}({', '.join(parts)}){tail}"
+
+
+def _step(node: tree.Sent | tree.Reaction) -> str:
+    return json.dumps(node.step if node.journey is None else f"{node.journey}/{node.step}")
+
+
+def _link(node: tree.Reaction) -> str:
+    return "" if node.link is None else f", link={json.dumps(node.link, ensure_ascii=False)}"
 
 
 _WRITERS: dict[type[Node], Callable[[Any], str]] = {
@@ -89,7 +100,16 @@ _WRITERS: dict[type[Node], Callable[[Any], str]] = {
     tree.Total: _history,
     tree.Last: _history,
     tree.DaysSince: _history,
-    tree.Sent: lambda n: f"sent({json.dumps(n.step)})",
+    tree.HoursLeft: _history,
+    tree.Sent: lambda n: f"sent({_step(n)})",
+    tree.Reaction: lambda n: f"{n.function}({_step(n)}{_link(n)})",
+    tree.InJourney: lambda n: f"{'completed' if n.completed else 'in_journey'}({json.dumps(n.journey)})",
     tree.InSegment: lambda n: f"in_segment({json.dumps(n.name)}: {canonical(n.condition)})",
+    tree.Derived: lambda n: f"contact.{n.name}({canonical(n.value)})",
     tree.Consented: lambda n: f"consented({json.dumps(n.topic)}, {json.dumps(n.channel)})",
+    tree.ConsentAge: lambda n: f"consent_age({json.dumps(n.topic)}, {json.dumps(n.channel)})",
+    tree.AnyConsent: lambda n: f"consented({'' if n.channel is None else f'*, {json.dumps(n.channel)}'})",
+    tree.Suppressed: lambda n: f"suppressed({json.dumps(n.channel)}, {n.address})",
+    tree.Reachable: lambda n: f"reachable({json.dumps(n.channel)}: {canonical(n.condition)})",
+    tree.People: lambda n: f'people({canonical(n.condition)}, by="account")',
 }

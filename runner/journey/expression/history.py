@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runner.journey.expression import tree
 from runner.journey.expression.arguments import check_arguments, written_duration, written_text
 from runner.journey.expression.finding import did_you_mean, listing
 from runner.journey.expression.literals import DESCRIPTIONS
+from runner.journey.expression.paths import Parts, follow
 from runner.journey.expression.tree import Node
 from runner.journey.values import Kind
 
@@ -30,11 +31,12 @@ class _Looked:
     event: str
     within: int | None
     where: Node | None
+    by_account: bool
 
 
 def _looked(builder: Builder, node: ast.Call, count: int, example: str) -> _Looked | None:
     """What every history function says: which events, how far back, and which of them."""
-    keywords = check_arguments(builder, node, count, ("within", "where"), example=example)
+    keywords = check_arguments(builder, node, count, ("within", "where", "by"), example=example)
     if keywords is None:
         return None
     within: int | None = None
@@ -48,14 +50,23 @@ def _looked(builder: Builder, node: ast.Call, count: int, example: str) -> _Look
             )
             within = None
         good = within is not None
+    good = ("by" not in keywords or is_by_account(builder, keywords["by"])) and good
     event = _event(builder, node.args[0])
     if "where" in keywords and event is not None:
         properties = builder.scope.event_properties(event) or {}
-        where = builder.about_event(properties).condition(keywords["where"])
+        where = builder.within(replace(builder.scope, event=properties)).condition(keywords["where"])
         good = good and where is not None
     if event is None or not good:
         return None
-    return _Looked(event, within, where)
+    return _Looked(event, within, where, "by" in keywords)
+
+
+def is_by_account(builder: Builder, node: ast.expr) -> bool:
+    """Whether ``by`` says "account", the only thing that it can say; reported where it says something else."""
+    by = written_text(builder, node, "what `by` counts by")
+    if by is not None and by != "account":
+        builder.report(node, "bad-arguments", f'nothing is counted by "{by}"', 'write `by="account"`')
+    return by == "account"
 
 
 def _event(builder: Builder, node: ast.expr) -> str | None:
@@ -76,21 +87,21 @@ def build_did(builder: Builder, node: ast.Call) -> Node | None:
     looked = _looked(builder, node, 1, EXAMPLES["did"])
     if looked is None:
         return None
-    return tree.Did(event=looked.event, within=looked.within, where=looked.where)
+    return tree.Did(**vars(looked))
 
 
 def build_count(builder: Builder, node: ast.Call) -> Node | None:
     looked = _looked(builder, node, 1, EXAMPLES["count"])
     if looked is None:
         return None
-    return tree.Count(event=looked.event, within=looked.within, where=looked.where)
+    return tree.Count(**vars(looked))
 
 
 def build_days_since(builder: Builder, node: ast.Call) -> Node | None:
     looked = _looked(builder, node, 1, EXAMPLES["days_since"])
     if looked is None:
         return None
-    return tree.DaysSince(event=looked.event, within=looked.within, where=looked.where)
+    return tree.DaysSince(**vars(looked))
 
 
 def build_total(builder: Builder, node: ast.Call) -> Node | None:
@@ -110,10 +121,10 @@ def build_total(builder: Builder, node: ast.Call) -> Node | None:
         hint = did_you_mean(name, numbers) or (f"its numbers: {listing(numbers)}" if numbers else None)
         builder.report(node.args[1], "unknown-property", message, hint)
         return None
-    return tree.Total(event=looked.event, within=looked.within, where=looked.where, path=(name,))
+    return tree.Total(**vars(looked), path=(name,))
 
 
-def build_last(builder: Builder, node: ast.Call, parts: list[tuple[str, ast.expr]]) -> Node | None:
+def build_last(builder: Builder, node: ast.Call, parts: Parts) -> Node | None:
     """``last("X").property``, with further properties of objects and lists."""
     looked = _looked(builder, node, 1, EXAMPLES["last"])
     if looked is None:
@@ -127,18 +138,11 @@ def build_last(builder: Builder, node: ast.Call, parts: list[tuple[str, ast.expr
             place, len(name), "unknown-property", f'"{looked.event}" has no property `{name}`', hint
         )
         return None
-    found = builder.follow(type, parts[1:], name)
+    found = follow(builder, type, parts[1:], name)
     if found is None:
         return None
     path, inside, type = found
-    return tree.Last(
-        event=looked.event,
-        within=looked.within,
-        where=looked.where,
-        path=(name, *path),
-        inside=inside,
-        type=type,
-    )
+    return tree.Last(**vars(looked), path=(name, *path), inside=inside, type=type)
 
 
 def build_last_alone(builder: Builder, node: ast.Call) -> Node | None:

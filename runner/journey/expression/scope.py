@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_FIELDS, Catalog
-from runner.journey.values import STRING, ValueType
-
-_CONSENT = {"topic": STRING, "channel": STRING, "source": STRING, "wording": STRING}
-_RESERVED: Mapping[str, Mapping[str, ValueType]] = {CONSENT_GRANTED: _CONSENT, CONSENT_WITHDRAWN: _CONSENT}
+from runner.journey.catalog import CONTACT_FIELDS, RESERVED_PROPERTIES, Catalog
+from runner.journey.values import ValueType
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
     """``trigger``, ``event``, ``run_values``: name to type; None where the name may not be used.
 
-    ``sends`` holds the ids of the steps that send, for ``sent()``.
+    ``sends`` holds the ids of the steps that send, for ``sent()``; ``journeys`` those of every journey of the project,
+    None where only one of them is at hand. ``of_colleague``: ``contact`` is somebody else than the one in the run.
     """
 
     catalog: Catalog
@@ -24,6 +22,8 @@ class Scope:
     event: Mapping[str, ValueType] | None = None
     run_values: Mapping[str, ValueType] = field(default_factory=dict)
     sends: frozenset[str] = frozenset()
+    journeys: Mapping[str, frozenset[str]] | None = None
+    of_colleague: bool = False
 
     def contact_type(self, name: str) -> ValueType | None:
         """The type of ``contact.NAME``. What every contact has keeps its kind, whatever the catalog declares."""
@@ -36,7 +36,10 @@ class Scope:
     def event_properties(self, name: str) -> Mapping[str, ValueType] | None:
         """The properties of the event ``name``, or None where the catalog has no such event."""
         declared = self.catalog.events.get(name)
-        return declared.properties if declared else _RESERVED.get(name)
+        return declared.properties if declared else RESERVED_PROPERTIES.get(name)
 
     def event_names(self) -> list[str]:
-        return [*self.catalog.events, *(name for name in _RESERVED if name not in self.catalog.events)]
+        return [
+            *self.catalog.events,
+            *(name for name in RESERVED_PROPERTIES if name not in self.catalog.events),
+        ]

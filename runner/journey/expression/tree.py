@@ -2,7 +2,8 @@
 
 Every node answers ``type``. Literals hold values in their stored form (see ``runner.journey.values``): a number is
 whole millionths, a date or datetime is ISO text. A node of type boolean is never missing, unless it is a ``Name``, a
-``Literal``, a ``Last`` or a ``Conditional``.
+``Literal``, a ``Last`` or a ``Conditional``. Those that look up what is recorded of the contact stand in
+``recorded.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,74 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import get_args
 
-from runner.journey.values import BOOLEAN, DATE, DATETIME, NUMBER, STRING, ValueType
+from runner.journey.expression.recorded import (
+    AnyConsent,
+    Condition,
+    ConsentAge,
+    Consented,
+    Count,
+    DaysSince,
+    Derived,
+    Did,
+    History,
+    HoursLeft,
+    InJourney,
+    InSegment,
+    Last,
+    People,
+    Reachable,
+    Reaction,
+    Recorded,
+    Sent,
+    Suppressed,
+    Total,
+)
+from runner.journey.values import DATE, DATETIME, NUMBER, STRING, ValueType
+
+__all__ = [
+    "AnyConsent",
+    "Arithmetic",
+    "Clock",
+    "Comparison",
+    "Concatenation",
+    "Conditional",
+    "ConsentAge",
+    "Consented",
+    "Count",
+    "DaysSince",
+    "Derived",
+    "Did",
+    "Difference",
+    "History",
+    "HoursLeft",
+    "InJourney",
+    "InSegment",
+    "IsNone",
+    "Last",
+    "Literal",
+    "Logic",
+    "Lower",
+    "Matches",
+    "Members",
+    "Membership",
+    "Name",
+    "Negative",
+    "Node",
+    "Not",
+    "People",
+    "Reachable",
+    "Reaction",
+    "Recorded",
+    "Sent",
+    "Shift",
+    "Stored",
+    "Suppressed",
+    "TextTest",
+    "Total",
+    "children",
+    "size",
+    "walk",
+]
 
 Stored = str | int | bool | None
 """A single value in its stored form."""
@@ -35,7 +103,7 @@ class Members:
 
 @dataclass(frozen=True)
 class Name:
-    """A value read from ``source``: ``contact``, ``trigger``, ``event`` or ``run``.
+    """A value read from ``source``: ``contact``, ``account``, ``trigger``, ``event`` or ``run``.
 
     ``path`` leads through objects. Where it ends at a list of objects, ``inside`` leads on within each of them, and the
     value is the list of what is found there.
@@ -59,16 +127,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class _Condition:
-    """What is true or false, never missing."""
-
-    @property
-    def type(self) -> ValueType:
-        return BOOLEAN
-
-
-@dataclass(frozen=True)
-class Logic(_Condition):
+class Logic(Condition):
     """``and`` or ``or`` over two or more conditions; a missing boolean counts as false."""
 
     operator: str
@@ -76,12 +135,12 @@ class Logic(_Condition):
 
 
 @dataclass(frozen=True)
-class Not(_Condition):
+class Not(Condition):
     operand: Node
 
 
 @dataclass(frozen=True)
-class Comparison(_Condition):
+class Comparison(Condition):
     """``== != < <= > >=`` between values of one kind; false where either is missing."""
 
     operator: str
@@ -90,7 +149,7 @@ class Comparison(_Condition):
 
 
 @dataclass(frozen=True)
-class Membership(_Condition):
+class Membership(Condition):
     """``item in container``, or ``not in`` where ``negated``; false where either is missing.
 
     The container is ``Members``, a ``Name`` or ``Last`` of a list type, or a string (is ``item`` a part of it?).
@@ -102,13 +161,13 @@ class Membership(_Condition):
 
 
 @dataclass(frozen=True)
-class IsNone(_Condition):
+class IsNone(Condition):
     operand: Node
     negated: bool
 
 
 @dataclass(frozen=True)
-class TextTest(_Condition):
+class TextTest(Condition):
     """``startswith`` or ``endswith``; false where either is missing."""
 
     operator: str
@@ -117,7 +176,7 @@ class TextTest(_Condition):
 
 
 @dataclass(frozen=True)
-class Matches(_Condition):
+class Matches(Condition):
     """Whether ``pattern`` is found anywhere in ``text``; false where it is missing."""
 
     text: Node
@@ -197,86 +256,6 @@ class Conditional:
     type: ValueType = field(hash=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _History:
-    """Looks at the handled events named ``event`` at or before the instant.
-
-    With ``within`` (microseconds) only at those in (instant - within, instant]; with ``where`` only at those for
-    which it is true (``event.X`` in it is theirs).
-    """
-
-    event: str
-    within: int | None = None
-    where: Node | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Did(_History):
-    @property
-    def type(self) -> ValueType:
-        return BOOLEAN
-
-
-@dataclass(frozen=True, kw_only=True)
-class Count(_History):
-    @property
-    def type(self) -> ValueType:
-        return NUMBER
-
-
-@dataclass(frozen=True, kw_only=True)
-class Total(_History):
-    """The exact sum of a number property: 0 over no events, None where it exceeds the largest number."""
-
-    path: tuple[str, ...]
-
-    @property
-    def type(self) -> ValueType:
-        return NUMBER
-
-
-@dataclass(frozen=True, kw_only=True)
-class Last(_History):
-    """A property of the latest event (by instant, then by arrival); None where there is none."""
-
-    path: tuple[str, ...]
-    inside: tuple[str, ...] = ()
-    type: ValueType = field(hash=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DaysSince(_History):
-    """Whole days of 24 hours since the latest event; None where there is none."""
-
-    @property
-    def type(self) -> ValueType:
-        return NUMBER
-
-
-@dataclass(frozen=True)
-class Sent(_Condition):
-    """Whether a message of this run at ``step`` was let go."""
-
-    step: str
-
-
-@dataclass(frozen=True)
-class InSegment(_Condition):
-    """A segment's condition, read where the segment is named. It sees no trigger, event or run."""
-
-    name: str
-    condition: Node
-
-
-@dataclass(frozen=True)
-class Consented(_Condition):
-    """Whether consent to ``topic`` is given for ``channel``, by a row of its own, else by the one for every channel."""
-
-    topic: str
-    channel: str
-
-
-History = Did | Count | Total | Last | DaysSince
 Node = (
     Literal
     | Members
@@ -296,25 +275,21 @@ Node = (
     | Shift
     | Difference
     | Conditional
-    | Did
-    | Count
-    | Total
-    | Last
-    | DaysSince
-    | Sent
-    | InSegment
-    | Consented
+    | Recorded
 )
 
 
 _KINDS = frozenset(get_args(Node))
 
 
+_PARTS = {kind: tuple(part.name for part in fields(kind)) for kind in _KINDS}
+
+
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below ``node``, in the order of the source."""
     found: list[Node] = []
-    for part in fields(node):
-        value = getattr(node, part.name)
+    for name in _PARTS[type(node)]:
+        value = getattr(node, name)
         members = value if isinstance(value, tuple) else (value,)
         found.extend(member for member in members if type(member) in _KINDS)
     return tuple(found)

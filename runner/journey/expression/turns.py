@@ -15,7 +15,6 @@ from runner.journey.values import MILLIONTHS, Kind
 
 _FARTHEST = 4_000_000
 """Days between any two dates are fewer; a comparison with more never turns."""
-_WINDOWED = tree.Did | tree.Count | tree.Total | tree.Last | tree.DaysSince
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,28 @@ class DayAfterLast:
 
     history: tree.DaysSince
     days: int | None
+
+
+@dataclass(frozen=True)
+class NextHour:
+    """The next whole hour since one of the events of ``history``."""
+
+    history: tree.History
+
+
+@dataclass(frozen=True)
+class DayOfConsent:
+    """So many whole days of 24 hours after the consent was given; the next whole day where None."""
+
+    consent: tree.ConsentAge
+    days: int | None
+
+
+@dataclass(frozen=True)
+class OfColleagues:
+    """The earliest ``turn`` of all who share the contact's account."""
+
+    turn: Turn
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,9 @@ class MomentOf:
     microseconds: int
 
 
-Turn = WindowEnds | DayAfterLast | NextMidnight | MidnightOf | MomentOf
+Turn = (
+    WindowEnds | DayAfterLast | NextHour | DayOfConsent | OfColleagues | NextMidnight | MidnightOf | MomentOf
+)
 
 
 def turns(node: Node) -> tuple[tuple[Turn, ...], str | None]:
@@ -68,8 +91,8 @@ def turns(node: Node) -> tuple[tuple[Turn, ...], str | None]:
 def depends_on_time(node: Node) -> bool:
     """Whether time alone can turn the value of ``node``."""
     return any(
-        isinstance(part, tree.Clock | tree.DaysSince)
-        or (isinstance(part, _WINDOWED) and part.within is not None)
+        isinstance(part, tree.Clock | tree.DaysSince | tree.ConsentAge)
+        or (isinstance(part, tree.History) and part.within is not None)
         for part in tree.walk(node)
     )
 
@@ -92,14 +115,20 @@ class _Finder:
             else:
                 self.found.append(NextMidnight())
             return
+        if isinstance(node, tree.ConsentAge):
+            self.found.append(DayOfConsent(node, None))
+            return
+        if isinstance(node, tree.People):
+            self.colleagues(node, inside=inside)
+            return
         if isinstance(node, tree.DaysSince):
             self.found.append(DayAfterLast(self.stripped(node), None))
-        if isinstance(node, _WINDOWED):
+        if isinstance(node, tree.History):
             self.window(node)
             if node.where is not None:
                 self.look(node.where, inside=True)
             return
-        if isinstance(node, tree.InSegment):
+        if isinstance(node, tree.InSegment | tree.Derived):
             inside = False
         for child in tree.children(node):
             self.look(child, inside=inside)
@@ -107,8 +136,17 @@ class _Finder:
     def window(self, node: tree.History) -> None:
         if node.within is not None:
             steady = node.where is None or not depends_on_time(node.where)
+            if isinstance(node, tree.HoursLeft):
+                self.found.append(NextHour(_bare(node, keep_where=steady)))
+                return
             latest = steady and isinstance(node, tree.Did | tree.Last | tree.DaysSince)
             self.found.append(WindowEnds(_bare(node, keep_where=steady), latest))
+
+    def colleagues(self, node: tree.People, *, inside: bool) -> None:
+        finder = _Finder()
+        finder.look(node.condition, inside=inside)
+        self.found += [OfColleagues(turn) for turn in finder.found]
+        self.problem = finder.problem or self.problem
 
     def stripped(self, node: tree.DaysSince) -> tree.DaysSince:
         """``node``; one whose ``where`` turns with time has no latest event to count from."""
@@ -137,6 +175,9 @@ class _Finder:
                     self.window(one)
                     if one.where is not None:
                         self.look(one.where, inside=True)
+                    return True
+                if isinstance(one, tree.ConsentAge):
+                    self.found += [DayOfConsent(one, day) for day in _days_around(number)]
                     return True
                 if isinstance(one, tree.Difference) and self.distance(one, number, inside=inside):
                     return True
@@ -186,4 +227,5 @@ def _speaks_of_event(node: Node) -> bool:
 
 def _bare(node: tree.History, *, keep_where: bool) -> tree.History:
     """The events that ``node`` looks at, whatever it asks about them."""
-    return tree.Did(event=node.event, within=node.within, where=node.where if keep_where else None)
+    where = node.where if keep_where else None
+    return tree.Did(event=node.event, within=node.within, where=where, by_account=node.by_account)

@@ -20,23 +20,20 @@ from sqlalchemy import (
     case,
     cast,
     collate,
-    exists,
     false,
     func,
     literal,
     not_,
     null,
     or_,
-    select,
     true,
 )
 
-from runner.journey.catalog import EVERY_CHANNEL
 from runner.journey.expression import tree
 from runner.journey.expression.tree import Node
 from runner.journey.values import MILLIONTHS, Kind
-from runner.store import tables
 from runner.store.local_time.localtime import local_microseconds
+from runner.store.predicates import recorded
 from runner.store.predicates.history import history_value
 from runner.store.predicates.read import read_name, sql_type, unguarded_text, unguarded_value
 from runner.store.predicates.row import Row
@@ -70,6 +67,10 @@ class Compiler:
         """True or false; a missing boolean is false."""
         built = self.value(node)
         return _holds(built) if may_be_missing(node) else built
+
+    def holds(self, condition: Sql) -> Sql:
+        """True where ``condition`` is, false where it is false or NULL."""
+        return _holds(condition)
 
     def value(self, node: Node) -> Sql:
         """The value in its stored form; NULL where it is missing."""
@@ -111,6 +112,8 @@ class Compiler:
         return [self.bound(value, node.type.items.kind) for value in node.values]
 
     def name(self, node: tree.Name) -> Sql:
+        if node.source == "account":
+            return recorded.account_value(self, node)
         return read_name(node, self.row, self.dialect)
 
     def clock(self, node: tree.Clock) -> Sql:
@@ -240,44 +243,16 @@ class Compiler:
             return _holds(collate(text, "C").op("~", return_type=Boolean())(pattern))
         return _holds(self.typed("matches", text, literal(node.pattern, Text()), kind=Kind.BOOLEAN))
 
-    # What is stored beside the contact ------------------------------------------------------------------------
-
-    def sent(self, node: tree.Sent) -> Sql:
-        if self.row.run is None:
-            return false()
-        message = tables.message.alias()
-        return exists(
-            select(constant(1))
-            .select_from(message)
-            .where(
-                message.c.partition == self.row.partition,
-                message.c.contact == self.row.contact,
-                message.c.run == self.row.run,
-                message.c.step == node.step,
-                message.c.status.in_([constant(status.value) for status in tables.LET_GO]),
-            )
-            .correlate_except(message)
-        )
+    # What is recorded -----------------------------------------------------------------------------------------
 
     def in_segment(self, node: tree.InSegment) -> Sql:
         return self.for_row(self.row.without_run()).condition(node.condition)
 
-    def consented(self, node: tree.Consented) -> Sql:
-        states = []
-        for channel in (node.channel, EVERY_CHANNEL):
-            consent = tables.consent.alias()
-            states.append(
-                select(consent.c.state)
-                .where(
-                    consent.c.partition == self.row.partition,
-                    consent.c.contact == self.row.contact,
-                    consent.c.topic == node.topic,
-                    consent.c.channel == channel,
-                )
-                .correlate_except(consent)
-                .scalar_subquery()
-            )
-        return _holds(func.coalesce(*states) == constant(tables.ConsentState.GIVEN.value))
+    def derived(self, node: tree.Derived) -> Sql:
+        return self.for_row(self.row.without_run()).value(node.value)
+
+    def described(self, node: tree.Reaction | tree.Reachable) -> Sql:
+        return self.condition(node.condition)
 
     def history(self, node: tree.History) -> Sql:
         return history_value(self, node)
@@ -324,7 +299,16 @@ _HANDLERS: dict[type[Node], Callable[[Compiler, Any], Sql]] = {
     tree.Total: Compiler.history,
     tree.Last: Compiler.history,
     tree.DaysSince: Compiler.history,
-    tree.Sent: Compiler.sent,
+    tree.HoursLeft: Compiler.history,
+    tree.Sent: recorded.sent,
+    tree.Reaction: Compiler.described,
+    tree.InJourney: recorded.in_journey,
     tree.InSegment: Compiler.in_segment,
-    tree.Consented: Compiler.consented,
+    tree.Derived: Compiler.derived,
+    tree.Consented: recorded.consented,
+    tree.ConsentAge: recorded.consent_age,
+    tree.AnyConsent: recorded.any_consent,
+    tree.Suppressed: recorded.suppressed,
+    tree.Reachable: Compiler.described,
+    tree.People: recorded.people,
 }

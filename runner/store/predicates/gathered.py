@@ -7,7 +7,7 @@ by contact once and joined, than when they are looked up contact by contact. SQL
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from sqlalchemy import ColumnElement, FromClause, and_, func, literal_column, select
 
@@ -36,7 +36,7 @@ class Gathered:
 
     def value(self, compiler: Compiler, node: tree.History) -> Sql | None:
         """The value of ``node`` from its group; None where it must be looked up row by row."""
-        if not isinstance(node, Aggregate) or not _of_the_event_alone(node):
+        if not isinstance(node, Aggregate) or node.by_account or not _of_the_event_alone(node):
             return None
         group = self._groups.get(node)
         if group is None:
@@ -68,7 +68,7 @@ def _of_the_event_alone(node: tree.History) -> bool:
     """Whether the condition on the events, if any, reads nothing of the contact."""
     if node.where is None:
         return True
-    other = (tree.Clock, tree.InSegment, tree.Consented, tree.Sent, tree.Did, tree.Last, *Aggregate.__args__)
+    other = (tree.Clock, *get_args(tree.Recorded))
     return not any(
         isinstance(part, other) or (isinstance(part, tree.Name) and part.source != "event")
         for part in tree.walk(node.where)

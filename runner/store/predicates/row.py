@@ -33,6 +33,8 @@ class Row:
     run: ColumnElement[int] | None = None
     """The run's id."""
     entered_at: ColumnElement[Any] | None = None
+    own: ColumnElement[int] | None = None
+    """Where ``contact`` is a colleague: the id of the contact for whom the expression is read."""
     gathered: Callable[[Any, Any], ColumnElement[Any] | None] | None = None
     """Where the past is gathered for all rows at once (see ``gathered.py``): the value of a history function, None
     for one that is looked up row by row."""
@@ -45,5 +47,6 @@ class Row:
             contact_table=self.contact_table,
             zone=self.zone,
             instant=self.instant,
+            own=self.own,
             gathered=self.gathered,
         )

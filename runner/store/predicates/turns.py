@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, func, select
 
 from runner.journey.expression import Expression
 from runner.journey.expression.turns import (
+    DayOfConsent,
     MidnightOf,
     MomentOf,
+    NextHour,
     NextMidnight,
+    OfColleagues,
     Turn,
     WindowEnds,
     turns,
@@ -18,11 +21,10 @@ from runner.journey.expression.turns import (
 from runner.store import tables
 from runner.store.local_time.localtime import local_microseconds, midnight, utc_microseconds
 from runner.store.predicates.compile import Compiler, Sql
-from runner.store.predicates.history import looked_at, whole_days
+from runner.store.predicates.history import DAY, HOUR, looked_at, whole
+from runner.store.predicates.recorded import given_since, row_of, shares_account
 from runner.store.predicates.row import Row
 from runner.store.types import constant, instant_of, microseconds_of
-
-_DAY = 86_400_000_000
 
 
 def next_turn(expression: Expression, row: Row, dialect: str) -> ColumnElement[Any] | None:
@@ -51,21 +53,37 @@ def _microseconds(compiler: Compiler, turn: Turn) -> Sql:
     zone = compiler.row.zone
     if isinstance(turn, NextMidnight):
         today = midnight(local_microseconds(compiler.instant(), zone))
-        return utc_microseconds(today + constant(_DAY), zone)
+        return utc_microseconds(today + constant(DAY), zone)
     if isinstance(turn, MidnightOf):
         day = compiler.microseconds("day_number", compiler.value(turn.date)) + constant(turn.days)
-        return utc_microseconds(day * constant(_DAY), zone)
+        return utc_microseconds(day * constant(DAY), zone)
     if isinstance(turn, MomentOf):
         moment = compiler.microseconds("microseconds", compiler.value(turn.moment))
         return moment + constant(turn.microseconds)
+    if isinstance(turn, DayOfConsent):
+        return _day_after(compiler, given_since(compiler, turn.consent), turn.days)
+    if isinstance(turn, OfColleagues):
+        mate = tables.contact.alias()
+        theirs = compiler.for_row(row_of(compiler.row, mate))
+        ahead = compiler.microseconds("after", _microseconds(theirs, turn.turn), compiler.instant())
+        query = select(func.min(ahead)).select_from(mate).where(*shares_account(compiler.row, mate))
+        return query.correlate_except(mate).scalar_subquery()
     event = tables.event.alias()
     latest = microseconds_of(func.max(event.c.at))
     if isinstance(turn, WindowEnds):
         assert turn.history.within is not None
         leaves = latest if turn.latest else microseconds_of(func.min(event.c.at))
         ends = leaves + constant(turn.history.within)
-    elif turn.days is None:
-        ends = latest + (whole_days(compiler.instant() - latest) + constant(1)) * constant(_DAY)
+    elif isinstance(turn, NextHour):
+        at = microseconds_of(event.c.at)
+        ends = func.min(at + (whole(compiler.instant() - at, HOUR) + constant(1)) * constant(HOUR))
     else:
-        ends = latest + constant(turn.days * _DAY)
+        ends = _day_after(compiler, latest, turn.days)
     return looked_at(compiler, turn.history, event, ends).scalar_subquery()
+
+
+def _day_after(compiler: Compiler, begin: Sql, days: int | None) -> Sql:
+    """So many days of 24 hours after ``begin``; the next of them, where None."""
+    if days is None:
+        return begin + (whole(compiler.instant() - begin, DAY) + constant(1)) * constant(DAY)
+    return begin + constant(days * DAY)
