@@ -152,6 +152,7 @@ def details(dialect: str) -> Decoded:
             contact.c.phone,
             contact.c.timezone,
             contact.c.locale,
+            contact.c.account,
             contact.c.attributes,
             contact.c.tags,
             func.coalesce(own.c.state, every.c.state).label("consent"),

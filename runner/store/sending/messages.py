@@ -57,6 +57,7 @@ class Claimed:
     phone: str | None
     timezone: str | None
     locale: str | None
+    account: str | None
     attributes: Mapping[str, Any]
     tags: Sequence[str]
     consent: ConsentState | None
