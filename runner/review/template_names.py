@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 from jinja2 import nodes
 
-from runner.engine.sandbox import FILTERS, TESTS
+from runner.engine.sandbox import FILTERS, LONGEST_RANGE, TESTS
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.model import Journey
-from runner.journey.values import DATETIME, Kind, ValueType
+from runner.journey.values import BOOLEAN, DATETIME, NUMBER, STRING, Kind, ValueType
 from runner.journey.words import did_you_mean, listed
 from runner.review.template_filters import argument_trouble
 
 _FUNCTIONS = frozenset({"range"})
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%"})
+_CONSTANTS = {str: STRING, int: NUMBER, float: NUMBER, bool: BOOLEAN}
 _WORDS = {
     Kind.STRING: "a text",
     Kind.NUMBER: "a number",
@@ -27,7 +29,7 @@ _WORDS = {
 @dataclass(frozen=True, kw_only=True)
 class Misread:
     """One thing that a template may not read. ``line`` counts from 1 within the source; ``word`` is what to
-    mark."""
+    mark, or, of an operator, what the expression to be marked holds."""
 
     line: int
     word: str
@@ -89,6 +91,10 @@ class _Reader:
         """Look at ``node`` and all below it; the type of an expression, None where it is not known."""
         if isinstance(node, nodes.Name | nodes.Getattr | nodes.Getitem):
             return self.value(node, scope)
+        if isinstance(node, nodes.Const):
+            return _CONSTANTS.get(type(node.value))
+        if isinstance(node, nodes.BinExpr):
+            return self.operation(node, scope)
         if isinstance(node, nodes.For):
             self.loop(node, scope)
         elif isinstance(node, nodes.Assign):
@@ -109,6 +115,20 @@ class _Reader:
             self.known_words(node)
             for child in node.iter_child_nodes():
                 self.node(child, scope)
+        return None
+
+    def operation(self, node: nodes.BinExpr, scope: _Scope) -> ValueType | None:
+        left, right = self.node(node.left, scope), self.node(node.right, scope)
+        sign = node.operator
+        if sign == "**":
+            self.report(node, sign, "template/operator", "`**` is not something that a template may use.")
+        elif sign in _ARITHMETIC:
+            others = [each for each in (left, right) if each and each.kind in (Kind.STRING, Kind.BOOLEAN)]
+            texts = all(each is None or each.kind is Kind.STRING for each in (left, right))
+            if others and not (sign == "+" and texts):
+                hint = "Write a ~ b to put texts together." if sign == "+" else None
+                message = f"`{sign}` is for numbers here, and one of these is {_WORDS[others[0].kind]}."
+                self.report(node, sign, "template/operator", message, hint)
         return None
 
     def loop(self, node: nodes.For, scope: _Scope) -> None:
@@ -146,6 +166,8 @@ class _Reader:
         self.report(node, word, "template/not-supported", f"`{word}` is not supported in templates.")
 
     def known_words(self, node: nodes.Node) -> None:
+        if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == "range":
+            self.range(node)
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
             hint = did_you_mean(node.name, FILTERS) or f"The filters: {listed(sorted(FILTERS), 'and', 30)}."
             self.report(node, node.name, "template/filter", f"Unknown filter `{node.name}`.", hint)
@@ -161,6 +183,13 @@ class _Reader:
                 f"Unknown test `{node.name}`.",
                 did_you_mean(node.name, TESTS),
             )
+
+    def range(self, node: nodes.Call) -> None:
+        numbers = [each.value for each in node.args if isinstance(each, nodes.Const)]
+        written_out = len(numbers) == len(node.args) and all(type(number) is int for number in numbers)
+        if written_out and 1 <= len(numbers) <= 3 and len(range(*numbers)) > LONGEST_RANGE:
+            message = f"`range` is limited to {LONGEST_RANGE:,} numbers."
+            self.report(node, "range", "template/range", message)
 
     def value(self, node: nodes.Expr, scope: _Scope) -> ValueType | None:
         if isinstance(node, nodes.Name):
@@ -236,4 +265,6 @@ def _dotted(node: nodes.Node) -> str:
         return f"{_dotted(node.node)}.{node.attr}"
     if isinstance(node, nodes.Getitem):
         return f"{_dotted(node.node)}[…]"
+    if isinstance(node, nodes.Const):
+        return repr(node.value)
     return "this"

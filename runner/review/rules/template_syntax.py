@@ -119,8 +119,17 @@ def _check_source(
         yield Problem(code="template/syntax", message=message, span=place(1, r"\S+"))
         return
     for found in misread:
-        span = place(found.line, rf"(?<![A-Za-z0-9_]){re.escape(found.word)}(?![A-Za-z0-9_])")
+        span = place(found.line, _pattern(found.word))
         yield Problem(code=found.code, message=found.message, span=span, hint=found.hint)
+
+
+def _pattern(word: str) -> str:
+    """What finds ``word`` where it stands alone; an operator by the brackets around it, since there are others like it
+    in any text."""
+    escaped = re.escape(word)
+    if word[0].isalnum() or word[0] == "_":
+        return rf"(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_])"
+    return rf"\{{[{{%](?:(?![%}}]\}}).)*?{escaped}.*?[%}}]\}}"
 
 
 def _syntax_problem(error: TemplateSyntaxError, source: str, place: Callable[[int, str], Span]) -> Problem:
