@@ -22,6 +22,8 @@ from runner.journey.yaml import LARGEST_FILE, Fields, Items, Scalar, Value, spli
 from runner.problem import Problem, ProblemsFound, Span
 
 SETTINGS_FILE = "journeys.yaml"
+UNKNOWN_CHANNEL = "settings/channel"
+"""The code of the problem that settings are for a channel that nobody has declared."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASSWORD = re.compile(r"://[^/@:]*:(?P<password>[^@/]*)@|[?&]password=(?P<query>[^&]*)")
@@ -86,7 +88,7 @@ def _unknown_channels(value: Value | None, channels: Collection[str]) -> Iterato
         if each.key not in channels:
             near = get_close_matches(each.key, channels, n=1)
             yield Problem(
-                code="settings/channel",
+                code=UNKNOWN_CHANNEL,
                 message=f"The catalog has no channel `{each.key}`.",
                 span=each.key_span,
                 hint=f"Did you mean `{near[0]}`?" if near else "Declare it under `channels` of the catalog.",

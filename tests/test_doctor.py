@@ -581,6 +581,20 @@ def test_channels_that_do_not_get_through(
     assert SECRET not in json.dumps(found)
 
 
+def test_settings_of_a_channel_that_nobody_declares(project: Path, doctor: Doctor) -> None:
+    configure(project, "channels:\n  emial: {file: {folder: letters}}\n")
+    code, found = doctor()
+    assert code == 1
+    told = found["settings/channel"]
+    assert told["what"] == "The catalog has no channel `emial`"
+    assert (told["where"], told["mend"]) == ("journeys.yaml:2", "Did you mean `email`?")
+    # On a machine that only runs there are no files, and what is in force says which channels there are.
+    shutil.rmtree(project / "journeys")
+    assert "settings/channel" in doctor()[1]
+    configure(project, "channels:\n  email: {file: {folder: letters}}\n")
+    assert "settings/channel" not in doctor()[1]
+
+
 def test_a_mail_server_that_takes_the_login_and_one_that_does_not(project: Path, doctor: Doctor) -> None:
     with an_smtp_server() as server, pytest.MonkeyPatch.context() as patch:
         configure(

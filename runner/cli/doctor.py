@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runner.engine.versions import Versions
     from runner.insight.examined import CheckedChannel, Disk, Examined, Measured
     from runner.journey.catalog import ChannelSettings
+    from runner.journey.project import Project
     from runner.problem import Problem
     from runner.settings import Settings
     from runner.store.database import Database
@@ -125,6 +126,7 @@ def _examined(project: Path, url: str | None, patience: int, *, refresh_zones: b
         found.database.close()
     return replace(
         so_far,
+        settings=(*troubles, *_stray_channels(settings, measured.versions)),
         measured=measured,
         late=late,
         channels=_channels(settings, measured.versions) if settings and measured.versions else (),
@@ -167,6 +169,20 @@ def _channels(settings: Settings, versions: Versions) -> tuple[CheckedChannel, .
                 [used for used in sent_through(versions).items() if used[0] in declared],
             )
         )
+
+
+def _stray_channels(settings: Settings | None, versions: Versions | None) -> tuple[Problem, ...]:
+    """What is set for channels that neither journeys in use nor the files know: it reaches nobody."""
+    from runner.cli.opening import declared_channels
+    from runner.settings import UNKNOWN_CHANNEL, check_settings
+
+    if settings is None or not versions:
+        return ()
+    loaded = _project_files(settings.folder)
+    known = {*declared_channels(versions), *(loaded.catalog.channels if loaded else ())}
+    return tuple(
+        problem for problem in check_settings(settings.folder, known)[0] if problem.code == UNKNOWN_CHANNEL
+    )
 
 
 def _checked(settings: Settings, declared: ChannelSettings, journeys: tuple[str, ...]) -> CheckedChannel:
@@ -238,14 +254,20 @@ def _disks(settings: Settings | None, address: str) -> Iterator[Disk]:
 
 def _on_disk(project: Path) -> Mapping[str, str]:
     """The hashes of the project's journeys; none where there are no files, as on a machine that only runs."""
-    from runner.journey.project import FOLDER, load_project, read_files
     from runner.journey.version import version_hash
+
+    loaded = _project_files(project)
+    return {name: version_hash(loaded, name) for name in loaded.journeys} if loaded else {}
+
+
+def _project_files(folder: Path) -> Project | None:
+    """The journeys and the catalog of the folder; None where there are none that can be read."""
+    from runner.journey.project import FOLDER, load_project, read_files
     from runner.problem import ProblemsFound
 
-    if not (project / FOLDER).is_dir():
-        return {}
+    if not (folder / FOLDER).is_dir():
+        return None
     try:
-        loaded = load_project(read_files(project))
+        return load_project(read_files(folder))
     except ProblemsFound:
-        return {}
-    return {name: version_hash(loaded, name) for name in loaded.journeys}
+        return None

@@ -8,6 +8,7 @@ from datetime import timedelta
 from runner.insight import overdue
 from runner.insight.examined import CheckedChannel, Examined
 from runner.insight.finding import Finding, Level, Rule, span_text
+from runner.settings import UNKNOWN_CHANNEL
 from runner.store.migrations import Standing
 
 SKEW = timedelta(seconds=2)
@@ -32,7 +33,7 @@ def _settings(examined: Examined) -> Iterator[Finding]:
         if problem.code == "settings/variable":
             mend = "set the variable where this command and `journeys run` are started"
         yield Finding(
-            code="settings/unreadable",
+            code=UNKNOWN_CHANNEL if problem.code == UNKNOWN_CHANNEL else "settings/unreadable",
             level=Level.ERROR,
             what=problem.message.removesuffix("."),
             where=f"{problem.span.file}:{problem.span.line}",
