@@ -35,7 +35,8 @@ def test_a_schema_is_one_and_describes_every_property(name: str) -> None:
 def properties(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(node, dict):
         for name, each in node.get("properties", {}).items():
-            yield f"{place}.{name}", each
+            if isinstance(each, dict):  # else it is the schema of a property that is called `properties`
+                yield f"{place}.{name}", each
         for key, inner in node.items():
             yield from properties(inner, f"{place}.{key}")
     elif isinstance(node, list):

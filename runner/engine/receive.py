@@ -5,7 +5,7 @@ What an event ends, ends before triggers are looked at, so that one event can en
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from runner.engine.advance import Passes
@@ -23,7 +23,6 @@ from runner.store.passes.goals import count_goals
 from runner.store.passes.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
 from runner.store.passes.timeline import nodes_stood_on
 from runner.store.steps.waits import take_up_again, wake
-from runner.store.tables import JourneyState
 from runner.store.types import EPOCH
 
 CONTACT_CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
@@ -37,11 +36,14 @@ def receive(passes: Passes, n: int, events: Set[str]) -> None:
     here = _whereabouts(passes, n, events)
     _end_runs(passes, n, events, here)
     _wake(passes, n, events, here)
-    for version in passes.versions.current.values():
-        if version.state is JourneyState.LIVE and any(
-            found.event in events for found in version.journey.triggers
-        ):
-            _enter(passes, n, version)
+    for version in _hearing(passes.versions.started_by, events):
+        _enter(passes, n, version)
+
+
+def _hearing(by_event: Mapping[str, Sequence[Version]], events: Set[str]) -> list[Version]:
+    """The versions that hear one of the events, in the order in which versions act."""
+    found = {version.id: version for name in events for version in by_event.get(name, ())}
+    return sorted(found.values(), key=lambda version: (version.journey.name, version.id))
 
 
 def _change_contacts(passes: Passes, n: int, events: Set[str]) -> None:
@@ -55,12 +57,11 @@ def _change_contacts(passes: Passes, n: int, events: Set[str]) -> None:
 
 def _count_goals(passes: Passes, n: int, events: Set[str]) -> None:
     stage, found = next(passes.stages), 0
-    for version in passes.versions.current.values():
+    for version in _hearing(passes.versions.measured_by, events):
         goal = version.journey.goal
-        if goal is not None and goal.event in events:
-            counted = count_goals(version.sql, passes.connection, n)
-            if counted and goal.exits:
-                found += exit_on_goal(version.sql, passes.connection, n, stage)
+        counted = count_goals(version.sql, passes.connection, n)
+        if counted and goal and goal.exits:
+            found += exit_on_goal(version.sql, passes.connection, n, stage)
     passes.end(stage, found)
 
 

@@ -17,10 +17,11 @@ from channels.plain_text import plain_text
 from runner.engine.sandbox import BUDGET, LARGEST_OUTPUT, ZONE, Budget, compiled
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.fit import present
-from runner.journey.graph import walk
-from runner.journey.model import Journey, Update
+from runner.journey.model import Journey
+from runner.journey.run_values import run_values
 from runner.journey.template import Template
-from runner.journey.values import DATETIME, ValueType
+from runner.journey.trigger_types import trigger_types as types_of_one
+from runner.journey.values import ValueType
 
 
 class RenderError(Exception):
@@ -39,6 +40,7 @@ class Recipient:
     locale: str | None
     attributes: Mapping[str, Any]
     tags: Sequence[str]
+    account: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ def render(
     values = {
         "contact": contact_values(catalog, recipient),
         "trigger": _declared(trigger_types(journey, catalog), trigger),
-        "run": {**_declared(run_types(journey), data), "entered_at": entered_at},
+        "run": {**_declared(run_values(journey), data), "entered_at": entered_at},
         ZONE: _zone(recipient.timezone or catalog.timezone),
     }
     html, text = chosen.get("html"), chosen.get("txt")
@@ -144,6 +146,7 @@ def contact_values(catalog: Catalog, recipient: Recipient) -> dict[str, Any]:
         "phone": recipient.phone,
         "timezone": recipient.timezone or catalog.timezone,
         "locale": recipient.locale or catalog.locale,
+        "account": recipient.account,
         "tags": list(recipient.tags),
     }
 
@@ -152,19 +155,8 @@ def trigger_types(journey: Journey, catalog: Catalog) -> dict[str, ValueType]:
     """The properties of the events that start the journey."""
     types: dict[str, ValueType] = {}
     for trigger in journey.triggers:
-        if trigger.event in catalog.events:
-            types.update(catalog.events[trigger.event].properties)
+        types.update(types_of_one(trigger, catalog))
     return types
-
-
-def run_types(journey: Journey) -> dict[str, ValueType]:
-    """What the journey's ``update`` steps write to the run."""
-    return {
-        name: expression.type
-        for step in walk(journey.steps)
-        if isinstance(step.verb, Update)
-        for name, expression in step.verb.values
-    } | {"entered_at": DATETIME}
 
 
 def _declared(types: Mapping[str, ValueType], stored: Mapping[str, Any]) -> dict[str, Any]:

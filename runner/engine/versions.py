@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,8 +17,8 @@ from runner.store.database import Database
 from runner.store.journeys.in_force import InForce, in_force
 from runner.store.journeys.versions import versions_in_use
 from runner.store.passes.program import ProgramSql
-from runner.store.steps.waits import moves_with_contact
 from runner.store.passes.ways import Ways
+from runner.store.steps.waits import moves_with_contact
 from runner.store.tables import JourneyState
 
 
@@ -67,11 +67,29 @@ class Versions:
         self.current: Mapping[str, Version] = {
             version.journey.name: version for version in self._ordered if version.current
         }
+        live = [version for version in self.current.values() if version.state is JourneyState.LIVE]
+        # Asked once, so that an event costs what the journeys that hear it cost, and not what all cost.
+        self.started_by = _by_event(
+            (trigger.event, version) for version in live for trigger in version.journey.triggers
+        )
+        """The versions that an event may let its contact enter, by the event's name."""
+        self.measured_by = _by_event(
+            (version.journey.goal.event, version) for version in self.current.values() if version.journey.goal
+        )
+        """The versions whose goal it may be."""
         self.ways: Mapping[int, Ways] = {version.id: version.sql.ways for version in self._ordered}
         self.zones = frozenset(version.catalog.timezone for version in self._ordered)
 
     def __iter__(self) -> Iterator[Version]:
         return iter(self._ordered)
+
+
+def _by_event(pairs: Iterable[tuple[str, Version]]) -> Mapping[str, tuple[Version, ...]]:
+    """The versions of each name, each once, in their order."""
+    found: dict[str, dict[int, Version]] = {}
+    for name, version in pairs:
+        found.setdefault(name, {})[version.id] = version
+    return {name: tuple(versions.values()) for name, versions in found.items()}
 
 
 def load_versions(database: Database, previous: Versions | None = None) -> Versions:

@@ -10,6 +10,7 @@ from jinja2 import nodes
 from runner.engine.sandbox import FILTERS, LONGEST_RANGE, TESTS
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.model import Journey
+from runner.journey.trigger_types import common_types
 from runner.journey.values import BOOLEAN, DATETIME, NUMBER, STRING, Kind, ValueType
 from runner.journey.words import did_you_mean, listed
 from runner.review.template_filters import argument_trouble
@@ -62,10 +63,7 @@ def template_values(
 
 def trigger_properties(journey: Journey, catalog: Catalog) -> dict[str, ValueType]:
     """What every event that starts the journey has, with one type."""
-    each = [catalog.events[t.event].properties for t in journey.triggers if t.event in catalog.events]
-    if not each:
-        return {}
-    return {name: type for name, type in each[0].items() if all(other.get(name) == type for other in each)}
+    return common_types(journey.triggers, catalog)
 
 
 def misreadings(

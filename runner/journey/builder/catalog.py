@@ -23,6 +23,7 @@ from runner.journey.catalog import (
     Segment,
     Topic,
 )
+from runner.journey.duration import DAY, Duration
 from runner.journey.expression import Scope
 from runner.journey.values import BOOLEAN, Kind, ValueType
 from runner.journey.words import did_you_mean
@@ -79,13 +80,18 @@ def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
         options = fields_of(field.value)
         when = notes.expression(options.get("when") if options else None, scope, expect=BOOLEAN)
         if when:
-            segments[field.key] = Segment(name=field.key, when=when)
+            segments[field.key] = Segment(name=field.key, when=when, **builder.refresh(options))
     return replace(catalog, segments=segments), tuple(notes.problems)
 
 
 def _each(root: Fields, key: str) -> tuple[Field, ...]:
     inner = fields_of(root.get(key))
     return inner.fields if inner else ()
+
+
+def property_types(notes: Notes, declared: Fields) -> Mapping[str, ValueType]:
+    """Names and types of properties, as events declare them."""
+    return _CatalogBuilder(notes).members(declared)
 
 
 class _CatalogBuilder:
@@ -161,8 +167,25 @@ class _CatalogBuilder:
             message = f"`{field.key}` is a reserved event; it need not be declared."
             self.notes.note("event/reserved", message, field.key_span)
             return None
-        members = fields_of(field.value)
-        return EventType(name=field.key, properties=self.members(members) if members else {})
+        members = fields_of(field.value) or Fields((), field.value.span)
+        told = members.get("broadcast")
+        broadcast = isinstance(told, Scalar) and told.value is True
+        properties = Fields(
+            tuple(each for each in members.fields if not (broadcast and each.key == "broadcast")), members.span
+        )
+        return EventType(name=field.key, properties=self.members(properties), broadcast=broadcast)
+
+    def refresh(self, options: Fields | None) -> dict[str, Duration]:
+        """How often time is looked at that changes the segment, where the author says it."""
+        value = options.get("refresh") if options else None
+        duration = self.notes.duration(value)
+        if value is None or duration is None:
+            return {}
+        if DAY % duration.elapsed:
+            message = f"A day is no multiple of `{text_of(value)}`, so it would not begin anew with the day."
+            self.notes.note("segment/refresh", message, value.span, "Write 15m, 1h, 6h or 1d.")
+            return {}
+        return {"refresh": duration}
 
     def topic(self, field: Field) -> Topic:
         options = fields_of(field.value)
@@ -176,6 +199,7 @@ class _CatalogBuilder:
             title=title or field.key,
             opt_in=kind,
             on_unknown=OnUnknown(unknown) if unknown in set(OnUnknown) else None,
+            stale_after=self.notes.duration(options.get("stale_after")) if options else None,
         )
 
     def channel(self, field: Field) -> ChannelSettings | None:

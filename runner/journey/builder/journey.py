@@ -8,10 +8,12 @@ from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.notes import Notes, fields_of, items_of, sentence, text_of
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
+from runner.journey.builder.triggers import TriggerBuilder
 from runner.journey.builder.verbs.writes import run_value_type
 from runner.journey.catalog import Catalog
 from runner.journey.expression import Expression, Scope, turn_problem
-from runner.journey.model import Again, Entry, EventTrigger, ExitRule, Goal, Journey, Reentry
+from runner.journey.model import Again, Entry, ExitRule, Goal, Journey, Reentry, Trigger
+from runner.journey.model.triggers import repeats
 from runner.journey.values import BOOLEAN, NUMBER, ValueType
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Fields, Items, Scalar, Value
@@ -44,7 +46,7 @@ class _JourneyBuilder:
     def journey(self) -> Journey | None:
         name = self._name()
         triggers = self._triggers()
-        entry = self._entry()
+        entry = self._entry(triggers)
         exits = self._exits()
         goal = self._goal()
         steps = self.steps.steps(self.root.get("steps"))
@@ -112,10 +114,14 @@ class _JourneyBuilder:
         return [fields for each in values if (fields := fields_of(each))]
 
     def _trigger_properties(self) -> dict[str, ValueType]:
-        """What ``trigger.*`` may read: the properties that every trigger's event has, with one type."""
-        names = [name for fields in self._trigger_fields() if (name := text_of(fields.get("event")))]
-        scope = Scope(catalog=self.notes.catalog)
-        each = {name: found for name in names if (found := scope.event_properties(name)) is not None}
+        """What ``trigger.*`` may read: the properties that every trigger has, with one type."""
+        builder, given = self._trigger_builder(), self._trigger_fields()
+        names = [builder.label(fields) for fields in given]
+        each = {
+            name: found
+            for name, fields in zip(names, given, strict=True)
+            if (found := builder.properties(fields)) is not None
+        }
         everything = {key: type for properties in each.values() for key, type in properties.items()}
         lacking = {
             key: [name for name, properties in each.items() if properties.get(key) != type]
@@ -141,20 +147,20 @@ class _JourneyBuilder:
             self.notes.unknown("topic", topic, list(self.notes.catalog.topics), value.span)
         return topic
 
-    def _triggers(self) -> tuple[EventTrigger, ...]:
-        made = []
-        for fields in self._trigger_fields():
-            # The event is being looked at; there is no run yet that could have a trigger or values.
-            before = Scope(catalog=self.notes.catalog)
-            event, where = StepBuilder(self.notes, before, {}, None).event_and_where(fields)
-            if event:
-                made.append(EventTrigger(event=event, where=where))
-        return tuple(made)
+    def _trigger_builder(self) -> TriggerBuilder:
+        return TriggerBuilder(self.notes, self.folder)
 
-    def _entry(self) -> Entry:
+    def _triggers(self) -> tuple[Trigger, ...]:
+        builder = self._trigger_builder()
+        made = (builder.trigger(fields) for fields in self._trigger_fields())
+        return tuple(trigger for trigger in made if trigger)
+
+    def _entry(self, triggers: tuple[Trigger, ...]) -> Entry:
         fields = fields_of(self.root.get("entry"))
+        again_and_again = bool(triggers) and all(repeats(trigger) for trigger in triggers)
+        by_itself = Reentry.ALWAYS if again_and_again else Reentry.NEVER
         if fields is None:
-            return Entry()
+            return Entry(reentry=by_itself)
         before = replace(self.scope, run_values={}, sends=frozenset())
         per_value = fields.get("per")
         per = self.notes.expression(per_value, before)
@@ -168,7 +174,7 @@ class _JourneyBuilder:
         return Entry(
             per=per,
             again=Again(again) if again in set(Again) else Again.IGNORE,
-            reentry=Reentry(reentry) if reentry in set(Reentry) else duration or Reentry.NEVER,
+            reentry=Reentry(reentry) if reentry in set(Reentry) else duration or by_itself,
         )
 
     def _exits(self) -> tuple[ExitRule, ...]:

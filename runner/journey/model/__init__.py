@@ -3,18 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import time
 from enum import StrEnum
 
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
+from runner.journey.model.jumps import Exit as Exit
+from runner.journey.model.jumps import Goto as Goto
+from runner.journey.model.launch import Delivery as Delivery
+from runner.journey.model.launch import RampStep as RampStep
+from runner.journey.model.sends import BestHour as BestHour
+from runner.journey.model.sends import Cells as Cells
+from runner.journey.model.sends import Rate as Rate
+from runner.journey.model.sends import Send as Send
+from runner.journey.model.sends import Window as Window
+from runner.journey.model.triggers import (
+    AttributeTrigger as AttributeTrigger,
+)
+from runner.journey.model.triggers import (
+    ConsentTrigger as ConsentTrigger,
+)
+from runner.journey.model.triggers import (
+    EventTrigger as EventTrigger,
+)
+from runner.journey.model.triggers import (
+    JourneyTrigger as JourneyTrigger,
+)
+from runner.journey.model.triggers import (
+    ManualTrigger as ManualTrigger,
+)
+from runner.journey.model.triggers import (
+    SegmentChange as SegmentChange,
+)
+from runner.journey.model.triggers import (
+    SegmentTrigger as SegmentTrigger,
+)
+from runner.journey.model.triggers import (
+    Trigger as Trigger,
+)
+from runner.journey.model.waits import Leave as Leave
+from runner.journey.model.waits import LocalTimes as LocalTimes
+from runner.journey.model.waits import Option as Option
+from runner.journey.model.waits import SavedAs as SavedAs
+from runner.journey.model.waits import UpToDate as UpToDate
+from runner.journey.model.waits import WaitAny as WaitAny
+from runner.journey.model.waits import WaitCollect as WaitCollect
+from runner.journey.model.waits import WaitEvent as WaitEvent
+from runner.journey.model.waits import WaitFor as WaitFor
+from runner.journey.model.waits import WaitUntil as WaitUntil
+from runner.journey.model.waits import WaitWhen as WaitWhen
 from runner.problem import Span
-
-
-@dataclass(frozen=True, kw_only=True)
-class EventTrigger:
-    event: str
-    where: Expression | None = None
 
 
 class Again(StrEnum):
@@ -60,57 +97,6 @@ class Goal:
     exits: bool = False
 
 
-class Leave(StrEnum):
-    """What a wait does about a date that is past or missing."""
-
-    CONTINUE = "continue"
-    EXIT = "exit"
-    WAIT = "wait"
-
-
-@dataclass(frozen=True)
-class Goto:
-    """As a step: a jump forward to the step ``target``."""
-
-    target: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalTimes:
-    """The local times at which a wait may end: ``at`` on one of ``days`` (0 is Monday). Without ``at``, any time of an
-    allowed day, beginning at 00:00. ``timezone`` is an expression or None for the contact's own zone."""
-
-    at: time | None = None
-    days: frozenset[int] = frozenset(range(7))
-    timezone: Expression | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaitFor:
-    duration: Duration
-    local: LocalTimes | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaitUntil:
-    """Until ``date`` plus ``offset``, at ``local.at`` (00:00 for a date without time)."""
-
-    date: Expression
-    offset: Duration = field(default=Duration())
-    local: LocalTimes | None = None
-    if_past: Leave | Goto = Leave.CONTINUE
-    if_missing: Leave | Goto = Leave.CONTINUE
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaitEvent:
-    event: str
-    up_to: Duration
-    where: Expression | None = None
-    then: tuple[Step, ...] = ()
-    timeout: tuple[Step, ...] = ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Condition:
     """A gate. Without ``otherwise`` a run for which ``test`` is false ends with reason ``condition``."""
@@ -148,14 +134,6 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Send:
-    channel: str
-    template: str
-    topic: str
-    valid_for: Duration = field(default=Duration(days=1))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Update:
     """Writes to the contact (``attributes``, tags) and to the run (``values``).
 
@@ -167,12 +145,8 @@ class Update:
     remove_tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exit:
-    reason: str
-
-
-Verb = WaitFor | WaitUntil | WaitEvent | Condition | Branch | Split | Send | Update | Goto | Exit
+Wait = WaitFor | WaitUntil | WaitEvent | WaitWhen | WaitAny | WaitCollect
+Verb = Wait | Condition | Branch | Split | Send | Update | Goto | Exit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +163,7 @@ class Journey:
 
     name: str
     title: str
-    triggers: tuple[EventTrigger, ...]
+    triggers: tuple[Trigger, ...]
     steps: tuple[Step, ...]
     span: Span
     owner: str | None = None
@@ -198,3 +172,8 @@ class Journey:
     exits: tuple[ExitRule, ...] = ()
     goal: Goal | None = None
     language: int = 1
+    holdout: int = 0
+    """Who is held out, in hundredths of a percent."""
+    delivery: Delivery = Delivery.LIVE
+    seeds: tuple[str, ...] = ()
+    ramp: tuple[RampStep, ...] = ()

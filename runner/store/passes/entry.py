@@ -30,6 +30,7 @@ from sqlalchemy import (
 
 from runner.journey.duration import Duration
 from runner.journey.model import Again, Journey, Reentry
+from runner.journey.reserved import PROPERTIES as RESERVED
 from runner.store.passes.exits import into_leaving
 from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
 from runner.store.passes.timeline import ACTIVE
@@ -143,6 +144,17 @@ _RUN_ON = and_(
 )
 
 
+def _cause(journey: Journey) -> ColumnElement[str]:
+    """What started a run. An internal event says in its own key what it stands for; an event that arrived is the cause
+    itself."""
+    arrived: ColumnElement[str] = literal_column("'event:'") + cast(entering.c.event, Text())
+    internal = {found.event for found in journey.triggers} & RESERVED.keys()
+    if not internal:
+        return arrived
+    names: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in sorted(internal)]
+    return case((event.c.name.in_(names), event.c.dedup_key), else_=arrived)
+
+
 def end_for_restart(sql: ProgramSql, connection: Connection, n: int, stage: int) -> int:
     """Put the runs that are on, and that the trigger restarts, into ``leaving``. Returns how many."""
 
@@ -245,7 +257,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
                     literal(journey.name),
                     entering.c.version,
                     entering.c.per,
-                    literal_column("'event:'") + cast(entering.c.event, Text()),
+                    _cause(journey),
                     constant(RunStatus.ACTIVE.value),
                     literal(first.step.id),
                     null(),

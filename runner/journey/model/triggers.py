@@ -1,0 +1,122 @@
+"""Who enters: the forms of a trigger.
+
+Whatever starts a run is an event on the contact's timeline. So each form answers ``event``, the name of the event that
+it hears, and ``where``, which of them it means; the rest is the form as its author wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from runner.journey.duration import Duration
+from runner.journey.expression import Expression
+from runner.journey.reserved import (
+    ATTRIBUTE_CHANGED,
+    CONSENT_CHANGED,
+    ENROLLED,
+    JOURNEY_ENDED,
+    SEGMENT_ENTERED,
+    SEGMENT_LEFT,
+)
+from runner.journey.values import ValueType
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventTrigger:
+    event: str
+    where: Expression | None = None
+
+
+class SegmentChange(StrEnum):
+    ENTER = "enter"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentTrigger:
+    """``when`` is the condition of the segment; ``refresh`` is how often time is looked at that changes it."""
+
+    segment: str
+    when: Expression
+    refresh: Duration
+    change: SegmentChange
+    where: Expression
+
+    @property
+    def event(self) -> str:
+        return SEGMENT_ENTERED if self.change is SegmentChange.ENTER else SEGMENT_LEFT
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeTrigger:
+    """``of_account``: the attribute is one of the contact's account."""
+
+    attribute: str
+    type: ValueType
+    where: Expression
+    of_account: bool = False
+    becomes: Expression | None = None
+    """True of those who have the value already that ``to`` names; None where the trigger names none."""
+
+    @property
+    def event(self) -> str:
+        return ATTRIBUTE_CHANGED
+
+
+class ConsentChange(StrEnum):
+    PENDING = "pending"
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentTrigger:
+    """``channel`` is None for any channel. ``stale_after`` is the topic's, where the change is ``stale``."""
+
+    topic: str
+    change: ConsentChange
+    where: Expression
+    channel: str | None = None
+    stale_after: Duration | None = None
+
+    @property
+    def event(self) -> str:
+        return CONSENT_CHANGED
+
+
+@dataclass(frozen=True, kw_only=True)
+class JourneyTrigger:
+    """``outcome`` is ``completed``, a reason, or None for every end."""
+
+    journey: str
+    where: Expression
+    outcome: str | None = None
+
+    @property
+    def event(self) -> str:
+        return JOURNEY_ENDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManualTrigger:
+    """By command, or by the ``enroll`` step of another journey. ``properties`` are what they hand over."""
+
+    where: Expression
+    properties: Mapping[str, ValueType] = field(default_factory=dict)
+
+    @property
+    def event(self) -> str:
+        return ENROLLED
+
+
+def repeats(trigger: Trigger) -> bool:
+    """Whether a contact may enter by it again and again where ``entry`` says nothing of that."""
+    match trigger:
+        case _:
+            return False
+
+
+Trigger = EventTrigger | SegmentTrigger | AttributeTrigger | ConsentTrigger | JourneyTrigger | ManualTrigger
