@@ -94,7 +94,10 @@ def announcement(dialect: str, found: Select[Any]) -> Statement:
             *rows.c,
             func.coalesce(latest.c.id, 0).label("before"),
             cast(place, BigInteger()).label("place"),
-            cast(before + place, SmallInteger()).label("nth"),
+            # What no run causes is in no circle.
+            cast(
+                case((rows.c.run.is_not(None), before + place), else_=literal_column("0")), SmallInteger()
+            ).label("nth"),
         )
         .select_from(source)
         .order_by(rows.c.partition, rows.c.contact, literal_column("place"))

@@ -1,0 +1,379 @@
+"""Appointments: a contact's own timers, outside of any run.
+
+Each kind computes by itself when time next concerns a contact, at every change that may move that instant. What is due
+becomes an event on the contact's timeline, at its instant, and takes its turn there; an appointment that moves before
+its event was handled takes the event back. So the one who handles such an event need not ask whether it still holds.
+
+``due_at`` is what is to come, ``told_at`` the instant of an event that waits to be handled; both together are where the
+appointment *stands*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from runner.journey.reserved import CONSENT_CHANGED, DATE_REACHED
+from runner.store.causes.announce import announcement
+from runner.store.held import held
+from runner.store.insert import insert_new
+from runner.store.passes.working import in_pass, wave
+from runner.store.statement import Statement
+from runner.store.tables import appointing, appointment, contact, event, shard
+from runner.store.types import Instant, constant, microseconds_of
+
+
+class Kind(StrEnum):
+    """What an appointment is about; ``name`` tells those of one kind and contact apart."""
+
+    DATE = "date"  # a date trigger; its cause
+    SEGMENT = "segment"  # time alone may turn membership; the segment
+    CONSENT = "consent"  # a consent grows stale; topic and channel
+
+
+SEGMENT_DUE = "Segment Due"
+"""The reserved event at which a segment is looked at since time alone may have turned it."""
+
+EVENTS: dict[Kind, str] = {
+    Kind.DATE: DATE_REACHED,
+    Kind.SEGMENT: SEGMENT_DUE,
+    Kind.CONSENT: CONSENT_CHANGED,
+}
+"""The event that a due appointment becomes. Its properties are those of the appointment."""
+HEARD = frozenset(EVENTS.values())
+
+APPOINTED = ("partition", "contact", "name", "due_at", "properties")
+"""The columns of the rows that say when appointments are due. ``due_at`` is NULL where nothing is to come."""
+
+_now = bindparam("now", type_=Instant())
+_late_before = bindparam("late_before", type_=Instant())
+_limit = bindparam("limit", type_=Integer())
+_kind = bindparam("kind", type_=Text())
+_name = bindparam("name", type_=Text())
+
+STANDS = func.coalesce(appointment.c.told_at, appointment.c.due_at, type_=Instant())
+"""When the appointment is: as it is to come, or as its event waits to be handled."""
+
+
+PREFIX = "appointment:"
+"""How the keys of their events begin."""
+
+
+def _key(of: Any) -> ColumnElement[str]:
+    """The key of the event that waits for the appointment, or that it will become."""
+    at = func.coalesce(of.c.told_at, of.c.due_at, type_=Instant())
+    key: ColumnElement[str] = (
+        literal_column(f"'{PREFIX}'")
+        + of.c.kind
+        + literal_column("':'")
+        + of.c.name
+        + literal_column("':'")
+        + cast(microseconds_of(at), Text())
+    )
+    return key
+
+
+# Made and moved -------------------------------------------------------------------------------------------------------
+
+
+def appoint(dialect: str, kind: Kind, found: Select[Any]) -> Statement:
+    """The statement that makes or moves the appointments of ``found``, which has the columns ``APPOINTED``.
+
+    One that stands where it is found to be is left as it is. Follow it by ``withdraw`` and ``tell_of_pass``.
+    """
+    rows = found.cte("appointed").prefix_with("MATERIALIZED")
+    known = appointment.alias("known")
+    is_known = exists(
+        select(literal_column("1")).where(
+            known.c.partition == rows.c.partition,
+            known.c.contact == rows.c.contact,
+            known.c.kind == constant(kind.value),
+            known.c.name == rows.c.name,
+        )
+    )
+    into = (postgresql if dialect == "postgresql" else sqlite).insert(appointment)
+    made = into.from_select(
+        ["partition", "contact", "kind", "name", "due_at", "told_at", "properties"],
+        select(
+            rows.c.partition,
+            rows.c.contact,
+            constant(kind.value),
+            rows.c.name,
+            rows.c.due_at,
+            cast(null(), Instant()),
+            rows.c.properties,
+        ).where(or_(rows.c.due_at.is_not(None), is_known)),
+    )
+    return Statement(
+        made.on_conflict_do_update(
+            index_elements=["partition", "contact", "kind", "name"],
+            set_={
+                "due_at": made.excluded.due_at,
+                "told_at": None,
+                "properties": made.excluded.properties,
+            },
+            where=STANDS.is_distinct_from(made.excluded.due_at),
+        )
+    )
+
+
+_other = appointment.alias("other")
+_WITHDRAW = Statement(
+    delete(event).where(
+        exists(
+            select(literal_column("1")).where(
+                in_pass(wave), wave.c.partition == event.c.partition, wave.c.contact == event.c.contact
+            )
+        ),
+        event.c.pending,
+        event.c.name.in_([literal_column(f"'{name}'") for name in sorted(HEARD)]),
+        func.substr(event.c.dedup_key, 1, len(PREFIX)) == literal_column(f"'{PREFIX}'"),
+        ~exists(
+            select(literal_column("1")).where(
+                _other.c.partition == event.c.partition,
+                _other.c.contact == event.c.contact,
+                _other.c.told_at.is_not(None),
+                event.c.dedup_key == _key(_other),
+            )
+        ),
+    )
+)
+
+
+def withdraw(connection: Connection, n: int) -> None:
+    """Take back the events of appointments that have moved, of the contacts of pass ``n``."""
+    _WITHDRAW.run(connection, n=n)
+
+
+def _settle() -> Statement:
+    return Statement(
+        update(appointment)
+        .values(told_at=None)
+        .where(
+            in_pass(wave),
+            wave.c.name.in_([literal_column(f"'{name}'") for name in sorted(HEARD)]),
+            event.c.partition == wave.c.partition,
+            event.c.contact == wave.c.contact,
+            event.c.id == wave.c.event,
+            appointment.c.partition == wave.c.partition,
+            appointment.c.contact == wave.c.contact,
+            appointment.c.told_at.is_not(None),
+            event.c.dedup_key == _key(appointment),
+        )
+    )
+
+
+_SETTLE = _settle()
+
+
+def settle(connection: Connection, n: int) -> None:
+    """The appointments whose events pass ``n`` handles are over. Compute the next of their kind after this."""
+    _SETTLE.run(connection, n=n)
+
+
+# Due ------------------------------------------------------------------------------------------------------------------
+
+
+def _first_due(partition: Any) -> Select[Any]:
+    """The first appointments of one partition that are due, in the order of ix_appointment_due."""
+    due = appointment.alias("due")
+    return (
+        select(*due.c)
+        .where(due.c.partition == partition, due.c.due_at.is_not(None), due.c.due_at <= _now)
+        .order_by(due.c.due_at, due.c.contact, due.c.kind, due.c.name)
+        .limit(_limit)
+    )
+
+
+def _told(due: Any) -> Select[Any]:
+    """The events that the appointments ``due`` become. One that is late comes after all else of its contact, now."""
+    return select(
+        due.c.partition,
+        due.c.contact,
+        cast(null(), BigInteger()).label("run"),
+        case((due.c.due_at < _late_before, _now), else_=due.c.due_at).label("at"),
+        case(
+            {constant(kind.value): literal_column(f"'{name}'") for kind, name in EVENTS.items()},
+            value=due.c.kind,
+        ).label("name"),
+        due.c.properties,
+        _key(due).label("key"),
+    )
+
+
+def _moved(due: Any) -> Statement:
+    return Statement(
+        update(appointment)
+        .values(told_at=appointment.c.due_at, due_at=None)
+        .where(
+            appointment.c.partition == due.c.partition,
+            appointment.c.contact == due.c.contact,
+            appointment.c.kind == due.c.kind,
+            appointment.c.name == due.c.name,
+        )
+    )
+
+
+def _tell_first(dialect: str) -> tuple[Statement, Statement]:
+    if dialect == "postgresql":
+        each = _first_due(shard.c.partition).lateral()
+        due: Any = (
+            select(each)
+            .select_from(shard.join(each, true()))
+            .where(held(shard.c.partition))
+            .subquery("first")
+        )
+    else:
+        due = _first_due(bindparam("partition", type_=Integer())).subquery("first")
+    return announcement(dialect, _told(due)), _moved(due)
+
+
+def _tell_of_pass(dialect: str) -> tuple[Statement, Statement]:
+    due = (
+        select(*appointment.c)
+        .select_from(
+            wave.join(
+                appointment,
+                and_(
+                    appointment.c.partition == wave.c.partition,
+                    appointment.c.contact == wave.c.contact,
+                    appointment.c.due_at.is_not(None),
+                    appointment.c.due_at <= _now,
+                ),
+            )
+        )
+        .where(in_pass(wave))
+        .subquery("first")
+    )
+    return announcement(dialect, _told(due)), _moved(due)
+
+
+_TELL_FIRST = {dialect: _tell_first(dialect) for dialect in ("sqlite", "postgresql")}
+_TELL_OF_PASS = {dialect: _tell_of_pass(dialect) for dialect in ("sqlite", "postgresql")}
+
+
+def tell_first(
+    connection: Connection, partitions: Sequence[int], now: datetime, late_before: datetime, size: int
+) -> bool:
+    """Turn up to about ``size`` appointments that are due at ``now`` into events, those in front first. Answers whether
+    more may be due."""
+    share = max(1, -(-size // len(partitions)))
+    announce, move = _TELL_FIRST[connection.dialect.name]
+    told = {"now": now, "late_before": late_before, "limit": share}
+    if connection.dialect.name == "postgresql":
+        announce.run(connection, **told)
+        return move.run(connection, **told).rowcount >= share
+    more = False
+    for partition in partitions:
+        announce.run(connection, partition=partition, **told)
+        more |= move.run(connection, partition=partition, **told).rowcount >= share
+    return more
+
+
+def tell_of_pass(connection: Connection, n: int, now: datetime, late_before: datetime) -> None:
+    """Turn all appointments of the contacts of pass ``n`` that are due at ``now`` into events."""
+    for statement in _TELL_OF_PASS[connection.dialect.name]:
+        statement.run(connection, n=n, now=now, late_before=late_before)
+
+
+# For everybody --------------------------------------------------------------------------------------------------------
+
+
+def appoint_everybody(connection: Connection, kind: Kind, name: str, since: datetime) -> None:
+    """Have the ticks make the appointments of this name for all contacts, as of ``since``; begun anew where that is
+    under way."""
+    connection.execute(delete(appointing).where(appointing.c.kind == kind.value, appointing.c.name == name))
+    connection.execute(
+        insert_new(connection, appointing).from_select(
+            ["partition", "kind", "name", "since", "reached"],
+            select(
+                shard.c.partition,
+                literal_column(f"'{kind.value}'"),
+                bindparam("its_name", name, Text()),
+                bindparam("its_since", since, Instant()),
+                literal_column("0"),
+            ).where(true()),
+        )
+    )
+
+
+_OPEN = Statement(
+    select(appointing.c.partition, appointing.c.kind, appointing.c.name, appointing.c.reached)
+    .where(held(appointing.c.partition))
+    .order_by(appointing.c.kind, appointing.c.name, appointing.c.partition)
+)
+_NEXT_CONTACTS = Statement(
+    insert(wave).from_select(
+        ["n", "partition", "contact", "at"],
+        select(bindparam("n", type_=Integer()), contact.c.partition, contact.c.id, appointing.c.since)
+        .select_from(appointing.join(contact, contact.c.partition == appointing.c.partition))
+        .where(
+            appointing.c.partition == bindparam("partition", type_=Integer()),
+            appointing.c.kind == _kind,
+            appointing.c.name == _name,
+            contact.c.partition == bindparam("partition", type_=Integer()),
+            contact.c.id > bindparam("reached", type_=BigInteger()),
+        )
+        .order_by(contact.c.id)
+        .limit(_limit),
+    )
+)
+_REACHED = Statement(
+    select(func.max(wave.c.contact)).where(
+        in_pass(wave), wave.c.partition == bindparam("partition", type_=Integer())
+    )
+)
+_its_row = (
+    appointing.c.partition == bindparam("partition", type_=Integer()),
+    appointing.c.kind == _kind,
+    appointing.c.name == _name,
+)
+_GO_ON = Statement(
+    update(appointing).values(reached=bindparam("reached_now", type_=BigInteger())).where(*_its_row)
+)
+_DONE = Statement(delete(appointing).where(*_its_row))
+
+
+def gather_everybody(connection: Connection, size: int) -> dict[int, tuple[Kind, str]]:
+    """Put the next contacts, up to about ``size``, for whom appointments are still to be made into passes of their own,
+    numbered from -1 down; ``at`` is as of when. Answers what is to be made for each of these passes; nothing where
+    everything is made. The wave has no event there."""
+    rows = _OPEN.run(connection).all()
+    share = max(1, -(-size // max(1, len(rows))))
+    passes: dict[tuple[str, str], int] = {}
+    for partition, kind, name, reached in rows:
+        n = passes.setdefault((kind, name), -len(passes) - 1)
+        its = {"partition": partition, "kind": kind, "name": name}
+        found = _NEXT_CONTACTS.run(connection, n=n, reached=reached, limit=share, **its).rowcount
+        if found < share:
+            _DONE.run(connection, **its)
+        else:
+            last = _REACHED.run(connection, n=n, partition=partition).scalar_one()
+            _GO_ON.run(connection, reached_now=last, **its)
+    return {n: (Kind(kind), name) for (kind, name), n in passes.items()}
