@@ -122,7 +122,8 @@ def change(connection: Connection, status: MessageStatus, changes: Iterable[Chan
         found = statements.change_one(status).each(connection, map(_given_row, changes))
         return frozenset(item.held.key for item, ours in zip(changes, found, strict=True) if ours)
     statement = statements.change(connection.dialect.name, status)
-    rows = statement.run(connection, batch=_packed(map(_change_row, changes)))
+    batch = [{**_change_row(item), "was": status.value} for item in changes]
+    rows = statement.run(connection, batch=_packed(batch), most=len(batch))
     return frozenset(MessageKey(*row) for row in rows)
 
 
