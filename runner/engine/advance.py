@@ -9,6 +9,9 @@ from itertools import count
 from runner.engine.versions import Version, Versions
 from runner.journey.graph import Node
 from runner.journey.model import (
+    ChangeConsent,
+    Emit,
+    Enroll,
     Split,
     Update,
     WaitEvent,
@@ -21,6 +24,7 @@ from runner.store.passes.receive import load_zones_of_pass
 from runner.store.passes.timeline import ways_taken
 from runner.store.passes.working import moving
 from runner.store.statement import Connection
+from runner.store.steps import acts
 from runner.store.steps.route import route
 from runner.store.steps.splits import split
 from runner.store.steps.updates import update_values
@@ -98,6 +102,13 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
             if any(name == "timezone" for name, _ in attributes):
                 load_zones_of_pass(connection, n, of=moving)
             return [node]
+        case ChangeConsent():
+            acts.change_consent(sql, node, connection, n)
+            return [node]
+        case Emit():
+            acts.emit(sql, node, connection, n)
+        case Enroll():
+            acts.enroll(sql, node, connection, n)
         case _:
             return route(sql, node, connection, n)
     return []

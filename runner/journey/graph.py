@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from runner.journey.model import (
     Branch,
+    ChangeConsent,
     Condition,
+    Emit,
+    Enroll,
     Exit,
     Goto,
     Journey,
@@ -25,6 +28,9 @@ from runner.journey.model import (
     WaitFor,
     WaitUntil,
 )
+
+SKIPPED = "skipped"
+"""How a run that is held out leaves a step that would have acted on the world."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,10 @@ def _edges(step: Step, following: int, index: dict[str, int], end: int) -> tuple
             return (Edge("ready", following), Edge("blocked", following))
         case Update():
             return (Edge("updated", following),)
+        case ChangeConsent():
+            return (Edge("done", following),)
+        case Emit() | Enroll():
+            return (Edge("done", following), Edge(SKIPPED, following))
         case Goto(target=target):
             return (Edge("goto", index[target]),)
         case Exit(reason=reason):

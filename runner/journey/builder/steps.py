@@ -9,7 +9,7 @@ from dataclasses import replace
 from runner.journey.builder.catalog import zone_problem
 from runner.journey.builder.kinds import parse_time
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
-from runner.journey.builder.verbs import decisions, flow, sends, waits, writes
+from runner.journey.builder.verbs import acts, decisions, flow, sends, waits, writes
 from runner.journey.expression import Expression, Scope, literal_expression
 from runner.journey.model import Goto, Leave, LocalTimes, Step, Verb
 from runner.journey.values import BOOLEAN, STRING
@@ -108,6 +108,9 @@ BUILDERS: Mapping[str, Built] = {
     "split": decisions.split,
     "send": sends.send,
     "update": writes.update,
+    "emit": acts.emit,
+    "enroll": acts.enroll,
+    "consent": acts.consent,
     "goto": flow.goto,
     "exit": flow.exit,
 }

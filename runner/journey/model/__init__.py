@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
+from runner.journey.model.acts import ChangeConsent as ChangeConsent
+from runner.journey.model.acts import Emit as Emit
+from runner.journey.model.acts import Enroll as Enroll
 from runner.journey.model.jumps import Exit as Exit
 from runner.journey.model.jumps import Goto as Goto
 from runner.journey.model.launch import Delivery as Delivery
@@ -146,7 +149,10 @@ class Update:
 
 
 Wait = WaitFor | WaitUntil | WaitEvent | WaitWhen | WaitAny | WaitCollect
-Verb = Wait | Condition | Branch | Split | Send | Update | Goto | Exit
+Act = Emit | Enroll | ChangeConsent
+"""What a run does at once, and goes on."""
+
+Verb = Wait | Condition | Branch | Split | Send | Update | Act | Goto | Exit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,6 +95,8 @@ _is_consent = and_(
     in_pass(wave),
     wave.c.name.in_([literal_column(f"'{CONSENT_GRANTED}'"), literal_column(f"'{CONSENT_WITHDRAWN}'")]),
     _topic.is_not(None),
+    # What a step gave or withdrew was recorded there.
+    ~json_has(event.c.properties, constant("run")),
 )
 _CONSENT_ALL = Statement(
     update(consent)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.journey.graph import Edge, Node, Program
-from runner.journey.model import Branch, Condition, Exit, Goto, Send, Update
+from runner.journey.model import Branch, ChangeConsent, Condition, Exit, Goto, Send, Update
 
 LOOKED_AT = 0
 """The way of a run that is only looked at, and goes nowhere: its exit conditions are due for a review."""
@@ -123,9 +123,13 @@ def _stretch(program: Program, start: Node) -> list[tuple[Left, ...]]:
     if not _hangs_on_row_alone(start):
         return paths
     sends = [start.verb] if isinstance(start.verb, Send) else []
-    # Steps act in the order of the file: what an update writes is seen by all that stands behind it.
-    first_update = min(
-        (node.index for node in program.nodes[start.index :] if isinstance(node.verb, Update)),
+    # Steps act in the order of the file: what one writes to the contact is seen by all that stands behind it.
+    first_write = min(
+        (
+            node.index
+            for node in program.nodes[start.index :]
+            if isinstance(node.verb, Update | ChangeConsent)
+        ),
         default=program.end,
     )
 
@@ -133,7 +137,7 @@ def _stretch(program: Program, start: Node) -> list[tuple[Left, ...]]:
         """The node by which the path may grow."""
         target = path[-1].edge.target
         # Behind a send exit conditions are read again, and `sent` may be asked for.
-        if isinstance(path[-1].node.verb, Send) or target >= first_update:
+        if isinstance(path[-1].node.verb, Send) or target >= first_write:
             return None
         node = program.nodes[target]
         if isinstance(node.verb, Send):

@@ -1,0 +1,197 @@
+"""Steps by which a run acts beyond itself: emit, enroll, consent, and the score of an update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plays import holds
+from sqlalchemy import select
+
+from runner.store.database import Database
+from runner.store.tables import consent_log, event
+
+CATALOG = """
+attributes:
+  points: {type: number}
+events:
+  Signed Up: {plan: string, seats: number}
+  Trial Started: {plan: string, seats: number, ends: date}
+  Left: {}
+topics:
+  offers: {title: Offers, opt_in: explicit}
+  news: {title: News, opt_in: explicit}
+channels:
+  email: {uses: file, sender: {name: Shop, address: hello@shop.example}}
+"""
+TEMPLATE = "---\nsubject: Hello\n---\nHello {{ contact.id }}\n"
+
+
+def project(**journeys: str) -> dict[str, str]:
+    """The files of journeys by name, each with a template ``hello``; names are written with _ for -."""
+    files = {"journeys/catalog.yaml": CATALOG}
+    for name, text in journeys.items():
+        name = name.replace("_", "-")
+        files[f"journeys/{name}/journey.yaml"] = f"journey: {name}\nlanguage: 1\ntitle: Example\n{text}"
+        if "send:" in text:
+            files[f"journeys/{name}/hello.txt"] = TEMPLATE
+    return files
+
+
+def rows(database: Database, *columns: Any) -> list[tuple[Any, ...]]:
+    with database.read() as connection:
+        return [tuple(row) for row in connection.execute(select(*columns))]
+
+
+EMITS = """
+trigger: {event: Signed Up}
+entry: {reentry: always}
+steps:
+  - {id: pause, wait: 1h}
+  - {id: trial, emit: {event: Trial Started, properties: {plan: gold, seats: = trigger.seats * 2, ends: = today + days("14d")}}}
+  - {id: counted, condition: {if: 'did("Trial Started")', else: [{id: not-yet, exit: not-yet}]}}
+"""
+HEARS = """
+topic: offers
+trigger: {event: Trial Started, where: event.seats == 6}
+steps:
+  - {id: hello, send: email}
+"""
+
+
+def test_an_emitted_event_starts_another_journey_at_the_same_instant(database: Database) -> None:
+    files = project(emits=EMITS, hears=HEARS)
+    holds(
+        database,
+        files,
+        "hears",
+        """
+  - name: The event arrives with its values
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    with: [emits]
+    events:
+      - {at: 0m, event: Signed Up, plan: free, seats: 3}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 1h, completed: true}
+""",
+    )
+    stored = rows(database, event.c.name, event.c.properties)
+    assert ("Trial Started", {"plan": "gold", "seats": 6_000_000, "ends": "2026-03-15"}) in stored
+
+
+def test_what_a_run_emits_is_past_only_after_it_has_taken_its_turn(database: Database) -> None:
+    """The steps behind an emit do not see the event yet; what comes later does."""
+    holds(
+        database,
+        project(emits=EMITS),
+        "emits",
+        """
+  - name: Directly behind it
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, seats: 3}
+    expect:
+      - {at: 1h, exit: not-yet}
+  - name: A second time around
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, seats: 3}
+      - {at: 2h, event: Signed Up, seats: 3}
+    expect:
+      - {at: 1h, exit: not-yet}
+      - {at: 3h, completed: true}
+""",
+    )
+
+
+def test_what_a_run_causes_comes_before_anything_later(database: Database) -> None:
+    """The event that the run causes at 1h is handled before the one that arrives a microsecond later, and after the one
+    that arrived at that very instant before it."""
+    hears = """
+topic: offers
+trigger: {event: Trial Started}
+exit: [{event: Left, reason: left}]
+steps:
+  - {id: stay, wait: 1d}
+"""
+    holds(
+        database,
+        project(emits=EMITS, hears=hears),
+        "hears",
+        """
+  - name: Later by a second
+    start: 2026-03-01T10:00:00Z
+    with: [emits]
+    events:
+      - {at: 0m, event: Signed Up, seats: 3}
+      - {at: 60m1s, event: Left}
+    expect:
+      - {at: 60m1s, exit: left}
+  - name: At the very instant, but stored before it was caused
+    start: 2026-03-01T10:00:00Z
+    with: [emits]
+    events:
+      - {at: 0m, event: Signed Up, seats: 3}
+      - {at: 1h, event: Left}
+    expect:
+      - {at: 25h, completed: true}
+""",
+    )
+
+
+CONSENTS = """
+topic: offers
+trigger: {event: Signed Up}
+steps:
+  - {id: agree, consent: {give: offers, channel: email}}
+  - {id: hello, send: email}
+  - {id: pause, wait: 1h}
+  - {id: no-more, consent: {withdraw: offers}}
+  - {id: again, send: {channel: email, template: hello}}
+"""
+
+
+def test_a_consent_holds_for_the_steps_behind_it(database: Database) -> None:
+    holds(
+        database,
+        project(consents=CONSENTS),
+        "consents",
+        """
+  - name: Given, then withdrawn
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+    expect:
+      - {at: 0m, send: hello}
+      - {at: 1h, send: again, blocked: no_consent}
+      - {at: 1h, completed: true}
+""",
+    )
+    proofs = rows(database, consent_log.c.topic, consent_log.c.channel, consent_log.c.state, consent_log.c.source)
+    assert proofs == [
+        ("offers", "email", "given", "consents/agree"),
+        ("offers", "*", "withdrawn", "consents/no-more"),
+    ]
+
+
+def test_other_journeys_hear_of_a_consent(database: Database) -> None:
+    hears = """
+trigger: {event: Consent Withdrawn, where: event.topic == "offers"}
+steps:
+  - {id: asked, exit: heard}
+"""
+    holds(
+        database,
+        project(consents=CONSENTS, hears=hears),
+        "hears",
+        """
+  - name: Of the step that withdraws
+    start: 2026-03-01T10:00:00Z
+    with: [consents]
+    events:
+      - {at: 0m, event: Signed Up}
+    expect:
+      - {at: 1h, exit: heard}
+""",
+    )
