@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from runner.journey.words import did_you_mean
@@ -55,7 +55,6 @@ class CronError(ValueError):
 class Cron:
     """``weekdays`` counts as Python does: 0 is Monday. ``either``: one of day and weekday is enough."""
 
-    source: str = field(compare=False)
     minutes: frozenset[int]
     hours: frozenset[int]
     days: frozenset[int]
@@ -89,9 +88,11 @@ class Cron:
     def canonical(self) -> str:
         """One text for all spellings of the same times."""
         parts = (self.minutes, self.hours, self.days, self.months, self.weekdays)
-        return " ".join(",".join(map(str, sorted(part))) for part in parts) + (
-            " either" if self.either else ""
+        texts = (
+            "*" if len(part) == everything else ",".join(map(str, sorted(part)))
+            for part, everything in zip(parts, (60, 24, 31, 12, 7), strict=True)
         )
+        return " ".join(texts) + (" either" if self.either else "")
 
 
 def parse_cron(text: str) -> Cron:
@@ -109,7 +110,6 @@ def parse_cron(text: str) -> Cron:
     if not either and not any(day <= monthrange(_LEAP_YEAR, month)[1] for month in months for day in days):
         raise CronError(f"`{text.strip()}` never fires: none of these months has such a day.")
     return Cron(
-        source=" ".join(words),
         minutes=minutes,
         hours=hours,
         days=days,

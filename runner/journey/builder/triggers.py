@@ -8,6 +8,7 @@ from dataclasses import replace
 from runner.journey.builder.catalog import property_types
 from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.notes import Notes, fields_of, text_of
+from runner.journey.builder.timed import date, schedule
 from runner.journey.catalog import EVERY_CHANNEL, Topic
 from runner.journey.expression import Expression, Scope
 from runner.journey.expression.tree import Comparison, IsNone, Literal, Logic, Name, Node
@@ -25,9 +26,11 @@ from runner.journey.model.triggers import (
 from runner.journey.reserved import (
     ATTRIBUTE_CHANGED,
     CONSENT_CHANGED,
+    DATE_REACHED,
     ENROLLED,
     JOURNEY_ENDED,
     PROPERTIES,
+    SCHEDULE_FIRED,
     SEGMENT_ENTERED,
 )
 from runner.journey.values import BOOLEAN, STRING, ValueType
@@ -274,6 +277,8 @@ FORMS: Mapping[str, tuple[Made, Read]] = {
     "segment": (_segment, _always(SEGMENT_ENTERED)),
     "attribute": (_attribute, _attribute_properties),
     "consent": (_consent, _always(CONSENT_CHANGED)),
+    "schedule": (schedule, _always(SCHEDULE_FIRED)),
+    "date": (date, _always(DATE_REACHED)),
     "journey": (_journey, _always(JOURNEY_ENDED)),
     "manual": (_manual, _manual_properties),
 }

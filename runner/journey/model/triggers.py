@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
+from runner.journey.model.timed import DateTrigger, ScheduleTrigger
 from runner.journey.reserved import (
     ATTRIBUTE_CHANGED,
     CONSENT_CHANGED,
@@ -114,9 +115,16 @@ class ManualTrigger:
 
 def repeats(trigger: Trigger) -> bool:
     """Whether a contact may enter by it again and again where ``entry`` says nothing of that."""
-    match trigger:
-        case _:
-            return False
+    return isinstance(trigger, ScheduleTrigger) or (isinstance(trigger, DateTrigger) and trigger.yearly)
 
 
-Trigger = EventTrigger | SegmentTrigger | AttributeTrigger | ConsentTrigger | JourneyTrigger | ManualTrigger
+Trigger = (
+    EventTrigger
+    | SegmentTrigger
+    | AttributeTrigger
+    | ConsentTrigger
+    | ScheduleTrigger
+    | DateTrigger
+    | JourneyTrigger
+    | ManualTrigger
+)
