@@ -18,6 +18,7 @@ from runner.journey.model import (
     WaitFor,
     WaitUntil,
 )
+from runner.store.causes.ends import tell_of_ends, tell_of_exits
 from runner.store.passes.advance import end_runs, log_steps
 from runner.store.passes.exits import end_leaving_runs, exit_on_condition, plan_reviews
 from runner.store.passes.receive import load_zones_of_pass
@@ -54,6 +55,7 @@ class Passes:
         """End the runs that a rule has put into ``stage``, if it found any."""
         if found:
             end_leaving_runs(self.connection, stage, cancel_messages=not self.exact)
+            tell_of_exits(self.connection, stage, self.versions.watched.journeys)
 
 
 def advance(passes: Passes, n: int) -> None:
@@ -85,6 +87,8 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
             reached.update(way.target for way in sql.ways.beginning(node.index))
     if version.program.end in reached:
         end_runs(sql, connection, n)
+        if version.journey.name in passes.versions.watched.journeys:
+            tell_of_ends(sql, connection, n)
     log_steps(sql, connection, n)
 
 
@@ -98,12 +102,12 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
         case Split():
             split(sql, node, connection, n)
         case Update(attributes=attributes):
-            update_values(sql, node, connection, n)
+            update_values(sql, node, connection, n, passes.versions.watched.attributes)
             if any(name == "timezone" for name, _ in attributes):
                 load_zones_of_pass(connection, n, of=moving)
             return [node]
         case ChangeConsent():
-            acts.change_consent(sql, node, connection, n)
+            acts.change_consent(sql, node, connection, n, passes.versions.watched.consents)
             return [node]
         case Emit():
             acts.emit(sql, node, connection, n)

@@ -12,6 +12,8 @@ from runner.engine.advance import Passes
 from runner.engine.versions import Version
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED
 from runner.journey.model import Again
+from runner.store.causes.attributes import tell_of_identified
+from runner.store.causes.consents import tell_of_consents
 from runner.store.passes.entry import end_for_restart, enter, refresh, trigger
 from runner.store.passes.exits import (
     exit_on_condition_after_event,
@@ -47,11 +49,14 @@ def _hearing(by_event: Mapping[str, Sequence[Version]], events: Set[str]) -> lis
 
 
 def _change_contacts(passes: Passes, n: int, events: Set[str]) -> None:
+    watched = passes.versions.watched
     if IDENTIFIED in events:
+        tell_of_identified(passes.connection, n, watched.attributes)
         apply_traits(passes.connection, n)
     if not events.isdisjoint(CONTACT_CHANGES):
         load_zones_of_pass(passes.connection, n)
     if events & {CONSENT_GRANTED, CONSENT_WITHDRAWN}:
+        tell_of_consents(passes.connection, n, watched.consents)
         record_consent(passes.connection, n)
 
 

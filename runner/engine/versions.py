@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from runner.engine.watch import watched_by
 from runner.journey.catalog import Catalog
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey, WaitEvent
 from runner.journey.project import load_project
+from runner.journey.send_rules import send_rules
 from runner.journey.template import Template
+from runner.journey.version import expressions_of
 from runner.problem import JourneysError
+from runner.store.causes.watched import Watched
 from runner.store.database import Database
 from runner.store.journeys.in_force import InForce, in_force
 from runner.store.journeys.versions import versions_in_use
@@ -73,6 +77,7 @@ class Versions:
             (trigger.event, version) for version in live for trigger in version.journey.triggers
         )
         """The versions that an event may let its contact enter, by the event's name."""
+        self.watched: Watched = watched_by(version.journey for version in live)
         self.measured_by = _by_event(
             (version.journey.goal.event, version) for version in self.current.values() if version.journey.goal
         )
@@ -99,30 +104,27 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
     """
     with database.read() as connection:
         rows, known = versions_in_use(connection), in_force(connection)
+    compiled = [_compiled(row, previous) for row in rows]
+    present = {row.journey: one.catalog.policies for row, one in zip(rows, compiled, strict=True) if row.current}
     loaded = []
-    for row in rows:
-        compiled = previous.by_id.get(row.id) if previous else None
-        if compiled is not None:
-            program, catalog = compiled.program, compiled.catalog
-            templates, sql = compiled.templates, compiled.sql
-        else:
-            project = load_project(row.files)
-            journey = project.journeys.get(row.journey)
-            if journey is None:
-                raise JourneysError(
-                    f"version {row.id} of journey `{row.journey}` was applied by a release that reads journeys "
-                    "differently; run `journeys apply` again"
-                )
-            program, catalog = compile_program(journey), project.catalog
-            templates = tuple(project.templates.get(row.journey, ()))
-            transactional = frozenset(name for name, topic in catalog.topics.items() if topic.transactional)
-            sql = ProgramSql(row.id, program, catalog.timezone, database.dialect, transactional)
+    for row, one in zip(rows, compiled, strict=True):
+        journey = one.program.journey
+        rules = send_rules(
+            journey,
+            one.catalog,
+            present.get(row.journey, one.catalog.policies),
+            templates=frozenset(template.name for template in one.templates),
+            reads_blocked=_reads_blocked(journey, one.templates),
+        )
+        sql = one.sql
+        if sql is None or sql.rules != rules:
+            sql = ProgramSql(row.id, one.program, one.catalog.timezone, database.dialect, rules)
         loaded.append(
             Version(
                 id=row.id,
-                program=program,
-                catalog=catalog,
-                templates=templates,
+                program=one.program,
+                catalog=one.catalog,
+                templates=one.templates,
                 files=row.files,
                 since=row.since,
                 state=JourneyState(row.state),
@@ -131,3 +133,42 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
             )
         )
     return Versions(tuple(loaded), known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compiled:
+    """What the files of a version come to; ``sql`` is None where its statements are to be made."""
+
+    program: Program
+    catalog: Catalog
+    templates: tuple[Template, ...]
+    sql: ProgramSql | None
+
+
+def _compiled(row: StoredVersion, previous: Versions | None) -> _Compiled:
+    known = previous.by_id.get(row.id) if previous else None
+    if known is not None:
+        return _Compiled(
+            program=known.program, catalog=known.catalog, templates=known.templates, sql=known.sql
+        )
+    project = load_project(row.files)
+    journey = project.journeys.get(row.journey)
+    if journey is None:
+        raise JourneysError(
+            f"version {row.id} of journey `{row.journey}` was applied by a release that reads journeys "
+            "differently; run `journeys apply` again"
+        )
+    return _Compiled(
+        program=compile_program(journey),
+        catalog=project.catalog,
+        templates=tuple(project.templates.get(row.journey, ())),
+        sql=None,
+    )
+
+
+def _reads_blocked(journey: Journey, templates: tuple[Template, ...]) -> bool:
+    """Whether anything of the journey reads ``run.blocked``."""
+    texts = (text for template in templates for text in (template.body, *template.front.values()))
+    return any("run.blocked" in expression.canonical() for expression in expressions_of(journey)) or any(
+        "run.blocked" in text for text in texts
+    )

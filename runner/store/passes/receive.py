@@ -5,10 +5,13 @@ One event a contact and pass, so that no statement meets the same contact twice.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Select,
     Table,
     Text,
     and_,
@@ -110,6 +113,25 @@ _CONSENT_ALL = Statement(
         consent.c.topic == _topic,
     )
 )
+
+
+def consents_of_pass() -> Select[Any]:
+    """The consents that the events of a pass give or withdraw: partition, contact, event, at, topic, channel, state."""
+    return (
+        select(
+            wave.c.partition,
+            wave.c.contact,
+            wave.c.event,
+            wave.c.at,
+            _topic.label("topic"),
+            _channel.label("channel"),
+            _state.label("state"),
+        )
+        .select_from(wave.join(event, _wave_event))
+        .where(_is_consent)
+    )
+
+
 _consent_rows = (
     select(wave.c.partition, wave.c.contact, _topic, _channel, _state, wave.c.at)
     .select_from(wave.join(event, _wave_event))

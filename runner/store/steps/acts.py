@@ -3,7 +3,7 @@ change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Text, case, func, literal, select, update
@@ -13,7 +13,9 @@ from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHA
 from runner.journey.graph import SKIPPED, Node
 from runner.journey.model import ChangeConsent, Emit, Enroll
 from runner.journey.model.acts import Assigned
+from runner.journey.reserved import ENROLLED
 from runner.store.causes.announce import announcement, cause_key
+from runner.store.causes.consents import Watch, consent_changes
 from runner.store.passes.advance import RUN_KEY_AND_INSTANT, at_node, leave, pass_on
 from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql
 from runner.store.passes.working import moving
@@ -22,7 +24,6 @@ from runner.store.statement import Statement
 from runner.store.tables import ConsentState, consent, consent_log, contact, run
 from runner.store.types import ByCodePoint, constant, json_object
 
-ENROLLED = "Enrolled"
 ACTS = ~run.c.held_out
 """Whether a run acts on the world at all: one that is held out walks the same path, and is measured."""
 
@@ -55,10 +56,12 @@ def tell(
     name: str,
     properties: Callable[[], Mapping[str, ColumnElement[Any]]],
     *conditions: ColumnElement[bool],
+    part: str = "",
 ) -> None:
     """Store the internal event ``name`` for each run that is at ``node`` in pass ``n`` and fulfils ``conditions``.
 
     ``properties`` answers JSON values, read for a row of ``moving`` with its run and contact; it is asked once.
+    ``part`` tells apart what one step causes.
     """
 
     def build() -> Statement:
@@ -72,7 +75,7 @@ def tell(
                 moving.c.at,
                 literal(name, ByCodePoint()).label("name"),
                 json_object(*parts).label("properties"),
-                cause_key(moving.c.run, node.step.id, run.c.visit).label("key"),
+                cause_key(moving.c.run, node.step.id, run.c.visit, part).label("key"),
             )
             .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
             .where(at_node(sql, node), *conditions),
@@ -101,8 +104,10 @@ def leave_unless_held_out(sql: ProgramSql, node: Node, connection: Connection, n
     sql.once(("leave unless held out", node.index), build).run(connection, n=n)
 
 
-def change_consent(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
-    """Give or withdraw a consent, and let the runs go on.
+def change_consent(
+    sql: ProgramSql, node: Node, connection: Connection, n: int, watched: Sequence[Watch] = ()
+) -> None:
+    """Give or withdraw a consent, and let the runs go on. Of the consents ``watched`` it is told what changes.
 
     It is written at once, with the step as its proof, so that the steps behind see it. Exits, waits and triggers hear
     of it by the event that arrives from elsewhere, too; that of a step names its run, and is not recorded a second
@@ -170,6 +175,24 @@ def change_consent(sql: ProgramSql, node: Node, connection: Connection, n: int) 
             )
         )
 
+    def build_change() -> Statement:
+        found = contacts(
+            func.min(moving.c.run).label("run"), func.max(run.c.visit).label("visit"), at.label("at")
+        ).subquery("found")
+        rows = select(
+            found.c.partition,
+            found.c.contact,
+            found.c.run,
+            found.c.at,
+            topic.label("topic"),
+            literal(channel, ByCodePoint()).label("channel"),
+            written.label("state"),
+            cause_key(found.c.run, node.step.id, found.c.visit).label("key"),
+        ).subquery("changing")
+        return consent_changes(sql.dialect, rows, watched)
+
+    if watched:
+        sql.once(("tell of change", node.index, tuple(watched)), build_change).run(connection, n=n)
     if channel == EVERY_CHANNEL:
         sql.once(("override consents", node.index), build_override).run(connection, n=n)
     sql.once(("consent", node.index), build_state).run(connection, n=n)

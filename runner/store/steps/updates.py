@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -13,26 +14,32 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    union_all,
     update,
 )
 
-from runner.journey.catalog import CONTACT_UPDATED, OWN_FIELDS
+from runner.journey.catalog import CONTACT_UPDATED, OWN_FIELDS, SCORE_ADDED
 from runner.journey.graph import Node
 from runner.journey.model import Update
 from runner.store.causes.announce import announcement, cause_key
+from runner.store.causes.attributes import attribute_json, changed
 from runner.store.passes.advance import at_node, leave
 from runner.store.passes.program import MOVING_RUN, ProgramSql, of_run
 from runner.store.passes.working import moving
 from runner.store.predicates import json_value, value
 from runner.store.statement import Statement
-from runner.store.tables import contact, run
+from runner.store.steps.acts import tell
+from runner.store.tables import contact, event, run
 from runner.store.types import Json, json_merged, json_object, tags_changed
 
 _RANK = bindparam("rank", type_=Integer())
 
 
-def update_values(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
-    """Write what the ``update`` at ``node`` says, and let the runs go on.
+def update_values(
+    sql: ProgramSql, node: Node, connection: Connection, n: int, watched: Sequence[str] = ()
+) -> None:
+    """Write what the ``update`` at ``node`` says, and let the runs go on. Of the attributes ``watched`` it is told what
+    changes.
 
     Runs of one contact that are here together write one after the other, in order of their ids, so that each sees
     what the one before it wrote.
@@ -99,14 +106,79 @@ def update_values(sql: ProgramSql, node: Node, connection: Connection, n: int) -
             )
         return Statement(update(run).values(data=found.c.data).where(of_run(found)))
 
+    told = tuple(name for name, _ in verb.attributes if name in watched)
+
+    def build_told() -> Statement:
+        these = ranked()
+        row = sql.row(these)
+        each = [
+            changed(
+                sql.dialect,
+                name,
+                these,
+                run=these.c.run,
+                old=attribute_json(name, sql.dialect),
+                new=func.nullif(json_value(found, row, sql.dialect), _json_null(sql.dialect)),
+                key=cause_key(these.c.run, node.step.id, run.c.visit, f":{name}"),
+            )
+            .select_from(
+                these.join(run, of_run(these)).join(
+                    contact,
+                    (contact.c.partition == these.c.partition) & (contact.c.id == these.c.contact),
+                )
+            )
+            .where(these.c.rank == _RANK)
+            for name, found in verb.attributes
+            if name in told
+        ]
+        return announcement(
+            sql.dialect, each[0] if len(each) == 1 else select(*union_all(*each).subquery().c)
+        )
+
     most = sql.once(("most runs", node.index), build_most).run(connection, n=n).scalar() or 0
     for rank in range(1, most + 1):
         # What the run remembers is computed before the contact changes: both read the values from before the step.
+        if told:
+            sql.once(("tell", node.index, told), build_told).run(connection, n=n, rank=rank)
         for target in (["data"] if verb.values else []) + (["contact"] if writes_contact else []):
             sql.once((target, node.index), build_write).run(connection, n=n, rank=rank)
-    if writes_contact and most:
+    if verb.score is not None:
+        _add_to_score(sql, node, connection, n)
+    if (writes_contact or verb.score is not None) and most:
         _announce(sql, node, connection, n)
     leave(sql, node, connection, n)
+
+
+def _json_null(dialect: str) -> Any:
+    return literal_column("'null'::jsonb" if dialect == "postgresql" else "'null'")
+
+
+def _add_to_score(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
+    """Record what is added as an event of the contact, which is past at once: the steps behind see the new score."""
+    verb = node.verb
+    assert isinstance(verb, Update)
+    assert verb.score is not None
+    name, add = verb.score
+    part = ":score"
+
+    def properties() -> dict[str, Any]:
+        return {"score": literal(name, Text()), "add": json_value(add, sql.row(moving), sql.dialect)}
+
+    def build_past() -> Statement:
+        return Statement(
+            update(event)
+            .values(pending=False)
+            .where(
+                at_node(sql, node),
+                of_run(moving),
+                event.c.partition == moving.c.partition,
+                event.c.contact == moving.c.contact,
+                event.c.dedup_key == cause_key(moving.c.run, node.step.id, run.c.visit, part),
+            )
+        )
+
+    tell(sql, node, connection, n, SCORE_ADDED, properties, part=part)
+    sql.once(("score is past", node.index), build_past).run(connection, n=n)
 
 
 def _announce(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
