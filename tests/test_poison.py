@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import string
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,12 @@ from channels.file import FileChannel
 from runner.engine import poison
 from runner.engine.deliver import deliver
 from runner.engine.imports import import_file
-from runner.engine.poison import tick_past_poison
 from runner.engine.tick import tick
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED
 from runner.store.database import Database
 from runner.store.people.events import Arrival
 from runner.store.tables import event, run
+from tests.failing_runs import failing_runs, tick_all
 from tests.shop import FILES, START, Shop, Sink
 
 DAY = START + timedelta(days=1)
@@ -32,11 +30,6 @@ DAY = START + timedelta(days=1)
 @pytest.fixture
 def shop(database: Database) -> Shop:
     return Shop(database)
-
-
-def tick_all(shop: Shop, now: Any = START) -> None:
-    while tick_past_poison(shop.database, shop.versions, now).more:
-        pass
 
 
 def poison_event(shop: Shop, key: str, at: Any = START) -> None:
@@ -121,35 +114,6 @@ def test_a_contact_with_many_bad_events_is_done_with_at_once(shop: Shop) -> None
     tick_all(shop, later)
     assert sorted(row.status for row in shop.ledger().values()) == ["ready", "ready"]
     assert runs(shop)["worst"][0] == "active"
-
-
-@contextmanager
-def failing_runs(shop: Shop, *keys: str) -> Iterator[None]:
-    """While it lasts no run of these contacts can come to its end: the database refuses it."""
-    with shop.database.begin() as connection:
-        found = connection.execute(text("SELECT partition, id, key FROM contact")).all()
-        of = " OR ".join(
-            f"(NEW.partition = {partition} AND NEW.contact = {number})"
-            for partition, number, key in found
-            if key in keys
-        )
-        when = f"NEW.status = 'completed' AND ({of})"
-        if shop.database.dialect == "sqlite":
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER poison BEFORE UPDATE ON run WHEN {when} BEGIN SELECT RAISE(ABORT, 'poison'); END"
-            )
-        else:
-            connection.exec_driver_sql(
-                "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS"
-                f" $$ BEGIN IF {when} THEN RAISE EXCEPTION 'poison'; END IF; RETURN NEW; END $$"
-            )
-            connection.exec_driver_sql(
-                "CREATE TRIGGER poison BEFORE UPDATE ON run FOR EACH ROW EXECUTE FUNCTION poison()"
-            )
-    yield
-    with shop.database.begin() as connection:
-        on = "" if shop.database.dialect == "sqlite" else " ON run"
-        connection.exec_driver_sql(f"DROP TRIGGER poison{on}")
 
 
 def test_a_timer_that_a_statement_fails_on_is_given_up_alone(shop: Shop) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.cli.deployed import found_database, printable, table, want_journey
 from runner.cli.options import format_option, project_option, want_yes, yes_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from runner.store.database import Database, Deployment
+    from runner.store.database import Deployment
     from runner.store.sending.recovery import Listed
 
 STATES = ("ready", "claimed", "sending", "sent", "unknown", "failed", "blocked", "cancelled")
@@ -49,8 +48,8 @@ def list_command(
     from runner.store.sending.recovery import listed
     from runner.store.tables import MessageStatus
 
-    with _found(project) as database:
-        _want_journey(database, journey)
+    with found_database(project) as database:
+        want_journey(database, journey)
         with database.read() as connection:
             rows = listed(connection, MessageStatus(status), journey=journey, reason=reason, limit=limit)
         deployment = database.deployment
@@ -59,7 +58,7 @@ def list_command(
         click.echo(json.dumps({"messages": told}, indent=2, ensure_ascii=False))
     else:
         asked = (("of", journey), ("with the reason", reason))
-        only = "".join(f" {word} {_printable(value)}" for word, value in asked if value)
+        only = "".join(f" {word} {printable(value)}" for word, value in asked if value)
         click.echo(_table(deployment, rows) if rows else f"No message{only} is {status}.")
     return 0
 
@@ -102,11 +101,11 @@ def reconcile_command(
     from runner.store.sending.recovery import listed
     from runner.store.tables import MessageStatus
 
-    with _found(project) as database:
+    with found_database(project) as database:
         if journey is None:
             wanted = find_unknown(database, keys)
         else:
-            _want_journey(database, journey)
+            want_journey(database, journey)
             with database.read() as connection:
                 wanted = listed(connection, MessageStatus.UNKNOWN, journey=journey, limit=1_000_000)
             if not wanted:
@@ -126,36 +125,6 @@ def reconcile_command(
     return 1 if done.expired or done.gone else 0
 
 
-@contextmanager
-def _found(project: Path) -> Iterator[Database]:
-    """The project's database, which must be there."""
-    from runner.problem import JourneysError
-    from runner.settings import load_settings
-    from runner.store.database import Database
-
-    database = Database.find(load_settings(project, os.environ).database_url)
-    if database is None:
-        raise JourneysError("there is no database yet, and so no message")
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def _want_journey(database: Database, name: str | None) -> None:
-    """Raise JourneysError where ``name`` is none of the journeys that were ever applied."""
-    from runner.journey.words import did_you_mean, listed
-    from runner.problem import JourneysError
-    from runner.store.journeys.in_force import in_force
-
-    with database.read() as connection:
-        known = [journey for journey, _, _ in in_force(connection)]
-    if name is None or name in known:
-        return
-    there_are = f"There are: {listed(known, 'and')}." if known else "Nothing was applied yet."
-    raise JourneysError(f"There is no journey {_printable(name)!r}. {did_you_mean(name, known) or there_are}")
-
-
 def _table(deployment: Deployment, rows: Sequence[Listed]) -> str:
     from runner.engine.doubt import message_key
 
@@ -164,24 +133,15 @@ def _table(deployment: Deployment, rows: Sequence[Listed]) -> str:
         (
             message_key(deployment, row)[:SHOWN_DIGITS],
             f"{row.let_go_at:%Y-%m-%d %H:%M:%S}",
-            _printable(row.contact_key),
+            printable(row.contact_key),
             f"{row.journey}/{row.held.key.step}",
             row.channel,
             row.topic,
-            _printable(row.reason or ""),
+            printable(row.reason or ""),
         )
         for row in rows
     ]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
-
-
-def _printable(text: str) -> str:
-    """Text from outside as it may stand on a terminal: without what steers it."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return table(cells)
 
 
 def _json(deployment: Deployment, row: Listed) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def set_aside(examined: Examined) -> Iterator[Finding]:
             what=f"the engine gave up on {_some(measured.signs.set_aside, 'run')}",
             where=named,
             since=measured.signs.set_aside.oldest,
-            mend="`journeys contacts show KEY` tells the story of each; correct the journey and enter them again",
+            mend="`journeys contacts show KEY` tells the story of each; when the cause is mended,"
+            " `journeys runs resume` lets them go on",
         )
 
 

@@ -38,16 +38,20 @@ def current_versions(connection: Connection) -> tuple[StoredVersion, ...]:
 
 
 def versions_in_use(connection: Connection) -> tuple[StoredVersion, ...]:
-    """The current versions, those that somebody is still in, and those that have messages to hand over, or perhaps
-    to hand over again, by journey and age."""
+    """The current versions, those that somebody is still in or may be resumed in, and those that have messages to hand
+    over, or perhaps to hand over again, by journey and age."""
     # Of an old version that nobody is in, PostgreSQL would read all runs to find none.
     steady_plans(connection)
     current = journey.c.version == journey_version.c.id
-    # Each says what the partial index is of that serves it: ix_run_version, ix_message_ready, …_held, …_unknown.
-    inside = exists(
-        select(run.c.id).where(
-            run.c.version == journey_version.c.id, run.c.status == constant(RunStatus.ACTIVE.value)
+    # Each says what the partial index is of that serves it: ix_run_version, ix_run_set_aside, ix_message_ready, …_held,
+    # …_unknown.
+    inside, aside = (
+        exists(
+            select(run.c.id).where(
+                run.c.version == journey_version.c.id, run.c.status == constant(status.value)
+            )
         )
+        for status in (RunStatus.ACTIVE, RunStatus.SET_ASIDE)
     )
     ready, held, unknown = (
         exists(select(message.c.run).where(message.c.version == journey_version.c.id, still))
@@ -57,7 +61,7 @@ def versions_in_use(connection: Connection) -> tuple[StoredVersion, ...]:
             message.c.status == constant(MessageStatus.UNKNOWN.value),
         )
     )
-    return _versions(connection, _every_version().where(current | inside | ready | held | unknown))
+    return _versions(connection, _every_version().where(current | inside | aside | ready | held | unknown))
 
 
 def _every_version() -> Select[Any]:

@@ -66,9 +66,8 @@ def set_aside(connection: Connection, contact: Identity, now: datetime, reason: 
             status=RunStatus.SET_ASIDE.value,
             reason=reason,
             ended_at=now,
+            # Where it stood, and until when, stays: it may be resumed.
             step=None,
-            node=None,
-            due_at=None,
             review_at=None,
             next_at=None,
         )

@@ -1,0 +1,143 @@
+"""Runs that were set aside are listed, and go on where they stood when an operator says so."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from runner.cli import run as journeys
+from runner.engine.apply import apply_project
+from runner.engine.aside import resume_runs
+from runner.engine.versions import load_versions
+from runner.journey.project import load_project
+from runner.settings import default_database
+from runner.store.audit import records
+from runner.store.database import Database
+from runner.store.tables import contact, run
+from runner.store.work.aside import Aside, runs_set_aside
+from tests.failing_runs import failing_runs, tick_all
+from tests.shop import FILES, GREET, START, Shop
+
+DAY = START + timedelta(days=1)
+LATER = DAY + timedelta(days=3)
+
+
+def shop_with_one_set_aside(database: Database, files: dict[str, str] = FILES) -> Shop:
+    """Everybody waits for a day; then ana goes on, and bob is set aside."""
+    shop = Shop(database, files)
+    shop.sign_up("ana", "bob")
+    with failing_runs(shop, "bob"):
+        tick_all(shop, DAY)
+    return shop
+
+
+def aside(shop: Shop) -> tuple[Aside, ...]:
+    with shop.database.read() as connection:
+        return runs_set_aside(connection, limit=9)
+
+
+def standing(shop: Shop, key: str) -> list[tuple[Any, ...]]:
+    of_contact = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+    with shop.database.read() as connection:
+        found = (
+            select(run.c.status, run.c.step, run.c.reason)
+            .join(contact, of_contact)
+            .where(contact.c.key == key)
+        )
+        return [tuple(row) for row in connection.execute(found.order_by(run.c.id))]
+
+
+def test_a_resumed_run_goes_on_where_it_stood(database: Database) -> None:
+    shop = shop_with_one_set_aside(database)
+    (bob,) = aside(shop)
+    assert (bob.contact_key, bob.journey, bob.due_at) == ("bob", "greet", DAY)
+    assert resume_runs(database, [bob], now=LATER, who="tests").on == (bob,)
+    assert standing(shop, "bob") == [("active", "day", None)]
+    shop.tick(LATER)
+    assert standing(shop, "bob") == [("completed", None, None)]
+    assert shop.ledger()["bob/again"].let_go_at == LATER
+    with database.read() as connection:
+        told = records(connection)[-1]
+    assert (told.at, told.who, told.what) == (LATER, "tests", "runs resume")
+    assert told.detail == {"runs": [["bob", "greet", "day"]]}
+    assert resume_runs(database, [bob], now=LATER, who="tests").not_now == (bob,)
+
+
+def test_a_run_whose_contact_has_entered_again_is_not_resumed(database: Database) -> None:
+    shop = shop_with_one_set_aside(database)
+    shop.sign_up("bob", at=LATER)
+    (bob,) = aside(shop)
+    done = resume_runs(database, [bob], now=LATER, who="tests")
+    assert (done.on, done.not_now) == ((), (bob,))
+    assert [status for status, _, _ in standing(shop, "bob")] == ["set_aside", "active"]
+
+
+def test_the_version_of_a_run_that_is_set_aside_stays_in_use(database: Database) -> None:
+    shop = shop_with_one_set_aside(database)
+    changed = load_project({**FILES, "journeys/greet/journey.yaml": GREET.replace("wait: 1d", "wait: 9d")})
+    apply_project(database, changed, now=LATER, author="tests", git_commit=None)
+    shop.versions = load_versions(database)
+    assert len(list(shop.versions)) == 2
+    assert resume_runs(database, aside(shop), now=LATER, who="tests").on
+    shop.tick(LATER)
+    assert standing(shop, "bob") == [("completed", None, None)]
+
+
+def test_exit_conditions_are_read_again(database: Database) -> None:
+    rich = GREET.replace("exit:\n", "exit:\n  - {when: contact.points > 100, reason: rich}\n")
+    shop = shop_with_one_set_aside(database, {**FILES, "journeys/greet/journey.yaml": rich})
+    shop.identify("bob", at=DAY, points=500)
+    assert resume_runs(database, aside(shop), now=LATER, who="tests").on
+    shop.tick(LATER)
+    assert standing(shop, "bob") == [("exited", None, "rich")]
+
+
+def test_where_a_run_stood_may_not_be_known(database: Database) -> None:
+    shop = shop_with_one_set_aside(database)
+    with database.begin() as connection:
+        connection.execute(update(run).where(run.c.status == "set_aside").values(node=None))
+    done = resume_runs(database, aside(shop), now=LATER, who="tests")
+    assert (done.on, [one.contact_key for one in done.placeless]) == ((), ["bob"])
+
+
+# The command --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, content in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    database = Database.open(default_database(tmp_path))
+    shop_with_one_set_aside(database)
+    database.close()
+    return tmp_path
+
+
+def test_the_command_lists_and_resumes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--project", str(project)]
+    assert journeys(["runs", "list", *where]) == 0
+    assert capsys.readouterr().out.split() == [
+        *("SET", "ASIDE", "CONTACT", "JOURNEY/STEP", "REASON", "2026-03-02", "10:00:00", "bob", "greet/day"),
+        *("the", "engine", "failed", "on", "this", "contact:", "IntegrityError"),
+    ]
+    assert journeys(["runs", "list", *where, "--format", "json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (told["contact"], told["step"], told["due_at"]) == ("bob", "day", "2026-03-02T10:00:00Z")
+    assert journeys(["runs", "resume", *where]) == 2
+    assert journeys(["runs", "resume", "ana", *where]) == 1
+    assert "no run of ana is set aside" in capsys.readouterr().err
+    assert journeys(["runs", "resume", "--journey", "greed", *where]) == 1
+    assert "Did you mean `greet`?" in capsys.readouterr().err
+    assert journeys(["runs", "resume", "--journey", "greet", *where]) == 2  # nobody there to be asked
+    assert journeys(["runs", "resume", "--journey", "greet", "--yes", *where]) == 0
+    assert capsys.readouterr().out == "1 run resumed.\n"
+    assert journeys(["runs", "resume", "--journey", "greet", "--yes", *where]) == 0
+    assert journeys(["runs", "list", *where]) == 0
+    assert capsys.readouterr().out == "No run of greet is set aside.\nNo run is set aside.\n"
