@@ -7,8 +7,12 @@ from typing import Any
 from plays import holds
 from sqlalchemy import select
 
+from runner.journey.project import load_project
+from runner.journey.scenario_file import load_scenarios
+from runner.review.check import rule_problems
+from runner.review.scenarios import Stage
 from runner.store.database import Database
-from runner.store.tables import consent_log, event
+from runner.store.tables import consent_log, event, run
 
 CATALOG = """
 attributes:
@@ -47,7 +51,10 @@ trigger: {event: Signed Up}
 entry: {reentry: always}
 steps:
   - {id: pause, wait: 1h}
-  - {id: trial, emit: {event: Trial Started, properties: {plan: gold, seats: = trigger.seats * 2, ends: = today + days("14d")}}}
+  - id: trial
+    emit:
+      event: Trial Started
+      properties: {plan: gold, seats: = trigger.seats * 2, ends: = today + days("14d")}
   - {id: counted, condition: {if: 'did("Trial Started")', else: [{id: not-yet, exit: not-yet}]}}
 """
 HEARS = """
@@ -168,7 +175,9 @@ def test_a_consent_holds_for_the_steps_behind_it(database: Database) -> None:
       - {at: 1h, completed: true}
 """,
     )
-    proofs = rows(database, consent_log.c.topic, consent_log.c.channel, consent_log.c.state, consent_log.c.source)
+    proofs = rows(
+        database, consent_log.c.topic, consent_log.c.channel, consent_log.c.state, consent_log.c.source
+    )
     assert proofs == [
         ("offers", "email", "given", "consents/agree"),
         ("offers", "*", "withdrawn", "consents/no-more"),
@@ -195,3 +204,98 @@ steps:
       - {at: 1h, exit: heard}
 """,
     )
+
+
+ENROLLS = """
+trigger: {event: Signed Up}
+entry: {reentry: always}
+steps:
+  - {id: pause, wait: 30m}
+  - {id: pass-on, enroll: {journey: next, properties: {plan: = trigger.plan, seats: 4}}}
+  - {id: stay, wait: 1d}
+"""
+NEXT = """
+topic: offers
+trigger: {manual: true, properties: {plan: string, seats: number}}
+steps:
+  - id: many
+    condition: {if: trigger.seats == 4 and trigger.plan == "pro", else: [{id: few, exit: few}]}
+  - {id: hello, send: email}
+"""
+
+
+def test_a_journey_is_entered_by_another_with_what_that_hands_over(database: Database) -> None:
+    tests = """
+  - name: Entered by the step, at its instant
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    with: [enrolls]
+    events:
+      - {at: 0m, event: Signed Up, plan: pro}
+    expect:
+      - {at: 30m, send: hello}
+      - {at: 30m, completed: true}
+  - name: Its entry rules hold as for any other trigger
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    with: [enrolls]
+    events:
+      - {at: 0m, event: Signed Up, plan: free}
+      - {at: 2d, event: Signed Up, plan: pro}
+    expect:
+      - {at: 30m, exit: few}
+"""
+    holds(database, project(enrolls=ENROLLS, next=NEXT), "next", tests)
+
+
+def test_a_journey_is_entered_from_its_own_place_only(database: Database) -> None:
+    other = NEXT.replace("seats == 4", "seats == 5")
+    tests = """
+  - name: Nobody enrolls into this one
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    with: [enrolls, next]
+    events:
+      - {at: 0m, event: Signed Up, plan: pro}
+    expect: []
+"""
+    holds(database, project(enrolls=ENROLLS, next=NEXT, other=other), "other", tests)
+
+
+ROUND = """
+trigger: {event: Signed Up}
+entry: {reentry: always, again: restart}
+steps:
+  - {id: on, emit: {event: Trial Started, properties: {seats: 6}}}
+  - {id: stay, wait: 1d}
+"""
+AND_ROUND = """
+trigger: {event: Trial Started}
+entry: {reentry: always, again: restart}
+steps:
+  - {id: back, emit: Signed Up}
+  - {id: stay, wait: 1d}
+"""
+
+
+def test_a_circle_ends_after_fifty_events_at_one_instant(database: Database) -> None:
+    project_ = load_project(project(round=ROUND, back=AND_ROUND))
+    assert [problem.code for problem in rule_problems(project_)] == ["journey/circle"]
+    stage = Stage(database, project_, ["round", "back"])
+    text = """
+journey: round
+tests:
+  - name: Round and round
+    start: 2026-03-01T10:00:00Z
+    with: [back]
+    events: [{at: 0m, event: Signed Up}]
+    expect: []
+"""
+    scenarios, _ = load_scenarios(
+        "journeys/round/tests.yaml", text, "round", project_.catalog, project_.journeys
+    )
+    stage.play(scenarios[0])
+    names = [name for (name,) in rows(database, event.c.name)]
+    assert len([name for name in names if name in ("Signed Up", "Trial Started")]) == 1 + 51
+    set_aside = [row for row in rows(database, run.c.status, run.c.reason) if row[0] == "set_aside"]
+    assert set_aside == [("set_aside", "circle")]

@@ -146,6 +146,8 @@ class Update:
     values: tuple[tuple[str, Expression], ...] = ()
     add_tags: tuple[str, ...] = ()
     remove_tags: tuple[str, ...] = ()
+    score: tuple[str, Expression] | None = None
+    """The name of a score, and what is added to it by hand."""
 
 
 Wait = WaitFor | WaitUntil | WaitEvent | WaitWhen | WaitAny | WaitCollect

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from runner.journey.project import Project
 from runner.problem import Problem
 from runner.review.rules import (
+    circle,
+    enroll_target,
     missing_template,
     run_value_too_early,
     sent_too_early,
@@ -33,4 +35,6 @@ RULES: tuple[Rule, ...] = (
     unreachable.check,
     sent_too_early.check,
     run_value_too_early.check,
+    enroll_target.check,
+    circle.check,
 )

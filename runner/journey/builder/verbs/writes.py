@@ -10,8 +10,8 @@ from runner.journey.builder.notes import fields_of, is_assigned_expression, item
 from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.expression import Expression
 from runner.journey.model import Update
-from runner.journey.values import Kind, ValueType
-from runner.journey.words import did_you_mean
+from runner.journey.values import NUMBER, Kind, ValueType
+from runner.journey.words import did_you_mean, listed
 from runner.journey.yaml import Fields, Scalar, Value
 
 if TYPE_CHECKING:
@@ -32,7 +32,27 @@ def update(build: StepBuilder, value: Value, _: str | None) -> Update | None:
         values=tuple(_run_values(build, options)),
         add_tags=added,
         remove_tags=removed,
+        score=_score(build, options),
     )
+
+
+def _score(build: StepBuilder, options: Fields) -> tuple[str, Expression] | None:
+    given = fields_of(options.get("score"))
+    if given is None:
+        return None
+    scores = build.scope.catalog.scores
+    name_value, add = given.get("name"), given.get("add")
+    name = text_of(name_value)
+    if name_value is not None and name is not None and name not in scores:
+        build.notes.unknown("score", name, list(scores), name_value.span)
+        return None
+    if name is None and len(scores) != 1:
+        hint = f"Say which: `name:` is one of {listed(scores)}." if scores else "Declare it under `scores`."
+        message = f"The catalog has {'several scores' if scores else 'no score'}."
+        build.notes.note("update/score", message, options.key_span("score"), hint)
+        return None
+    written = build.notes.assigned(add, build.scope, NUMBER) if add else None
+    return (name or next(iter(scores)), written) if written else None
 
 
 def _tags(build: StepBuilder, value: Value | None) -> tuple[str, ...]:

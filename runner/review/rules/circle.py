@@ -1,0 +1,118 @@
+"""Journeys that start each other in a circle: the engine sets a run aside that causes too much at one instant.
+
+Passes:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: trial, emit: Trial Started}
+    # journeys/trial/journey.yaml
+    journey: trial
+    language: 1
+    title: The trial
+    trigger: {event: Trial Started}
+    steps:
+      - {id: pause, wait: 1d}
+
+Fails:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: trial, emit: Trial Started}
+    # journeys/trial/journey.yaml
+    journey: trial
+    language: 1
+    title: The trial
+    trigger: {event: Trial Started}
+    steps:
+      - {id: sign-up, emit: Signed Up}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from runner.journey.graph import walk
+from runner.journey.model import Emit, Enroll, EventTrigger, Journey, JourneyTrigger, ManualTrigger, Step
+from runner.journey.project import Project
+from runner.problem import Problem, Severity, Span
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cause:
+    """Something in ``journey`` that starts ``other``: a step, or, where there is none, its end."""
+
+    journey: str
+    other: str
+    how: str
+    step: Step | None = None
+
+
+def check(project: Project) -> Iterator[Problem]:
+    causes = {name: list(_causes(project, journey)) for name, journey in project.journeys.items()}
+    for circle in _circles(causes):
+        first = circle[0]
+        told = ", ".join(f"`{cause.journey}` {cause.how} `{cause.other}`" for cause in circle)
+        yield Problem(
+            code="journey/circle",
+            message=f"These journeys start each other in a circle: {told}."
+            if len(circle) > 1
+            else f"This journey starts itself: it {first.how} `{first.other}`.",
+            span=_place(project, first),
+            hint="Let the last one only record an event that starts none of them, or end the circle by a condition of "
+            "an entry. A run that causes more than 50 events at one instant is set aside.",
+            severity=Severity.WARNING,
+        )
+
+
+def _causes(project: Project, journey: Journey) -> Iterator[_Cause]:
+    for name, other in project.journeys.items():
+        for step in walk(journey.steps):
+            verb = step.verb
+            if isinstance(verb, Emit) and verb.event in _events(other):
+                yield _Cause(
+                    journey=journey.name, other=name, how=f"records {verb.event}, which starts", step=step
+                )
+            if isinstance(verb, Enroll) and verb.journey == name and _has(other, ManualTrigger):
+                yield _Cause(journey=journey.name, other=name, how="enrolls into", step=step)
+        if any(isinstance(each, JourneyTrigger) and each.journey == journey.name for each in other.triggers):
+            yield _Cause(journey=journey.name, other=name, how="ends, which starts")
+
+
+def _events(journey: Journey) -> set[str]:
+    return {each.event for each in journey.triggers if isinstance(each, EventTrigger)}
+
+
+def _has(journey: Journey, kind: type) -> bool:
+    return any(isinstance(each, kind) for each in journey.triggers)
+
+
+def _circles(causes: Mapping[str, Sequence[_Cause]]) -> Iterator[list[_Cause]]:
+    """One circle, the shortest, through each journey that is in one; told once, from its first journey on."""
+    told: set[frozenset[str]] = set()
+    for name in sorted(causes):
+        circle = _shortest(causes, name)
+        members = frozenset(cause.journey for cause in circle)
+        if circle and members not in told:
+            told.add(members)
+            yield circle
+
+
+def _shortest(causes: Mapping[str, Sequence[_Cause]], start: str) -> list[_Cause]:
+    """The shortest way from ``start`` back to it; empty where there is none."""
+    reached: dict[str, list[_Cause]] = {start: []}
+    queue = [start]
+    for name in queue:
+        for cause in causes.get(name, ()):
+            if cause.other == start:
+                return [*reached[name], cause]
+            if cause.other not in reached:
+                reached[cause.other] = [*reached[name], cause]
+                queue.append(cause.other)
+    return []
+
+
+def _place(project: Project, cause: _Cause) -> Span:
+    if cause.step is None:
+        return project.journeys[cause.journey].span
+    return cause.step.span
