@@ -109,8 +109,9 @@ WRITTEN = {
     "0002": "21befaf6de98b606",
     "0003": "a4b52018b479d045",
     "0004": "b6fb06d13491dd13",
-    "0005": "7c0f1c01d8562878",
+    "0005": "750a2da697b22688",
     "0006": "ebc58016be540fab",
+    "0007": "9d41e85c6fdb4940",
 }
 """What each revision does, as SHA-256 of its code without docstring, comments and layout."""
 

@@ -105,6 +105,22 @@ entering = Table(
     comment="Triggers that fired in a pass.",
 )
 
+turned = Table(
+    "turned",
+    working,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("segment", ByCodePoint, primary_key=True),
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("event", BigInteger, nullable=False),
+    Column("run", BigInteger, comment="that caused the event, if one did"),
+    Column("holds", Integer, nullable=False, comment="1 where they have come in, 0 where they have left"),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+    comment="Those whom the events of a pass have brought into a segment, or out of it.",
+)
+
 leaving = Table(
     "leaving",
     working,
@@ -172,7 +188,7 @@ _SESSION = "working tables for"
 
 def prepare_session(connection: Connection, ways: Mapping[int, Ways]) -> None:
     """Give this connection its working tables, and the ways of the versions in use. Does nothing where it has them."""
-    key = tuple(sorted(ways))
+    key = tuple(sorted((version, found.together) for version, found in ways.items()))
     if connection.info.get(_SESSION) == key:
         return
     create_working_tables(connection)
@@ -207,5 +223,7 @@ def create_working_tables(connection: Connection) -> None:
 def empty_working_tables(connection: Connection) -> None:
     """Forget the passes of an earlier tick. PostgreSQL does so by itself at commit."""
     if connection.dialect.name != "postgresql":
-        for table in (wave, moving, resting, entering, leaving):
+        for table in working.sorted_tables:
+            if table is way:
+                continue
             connection.exec_driver_sql(f"DELETE FROM {table.name}")

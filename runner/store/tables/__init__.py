@@ -6,7 +6,15 @@ events, which anybody may store at any time. Statuses are enums; CHECK constrain
 """
 
 from runner.store.tables.base import metadata
-from runner.store.tables.causes import appointing, appointment, broadcast, broadcast_heard, firing, membership
+from runner.store.tables.causes import (
+    appointing,
+    appointment,
+    begun,
+    broadcast,
+    broadcast_heard,
+    firing,
+    membership,
+)
 from runner.store.tables.messages import conversion, message
 from runner.store.tables.people import (
     account,
@@ -18,7 +26,7 @@ from runner.store.tables.people import (
     event_id_sequence,
     suppression,
 )
-from runner.store.tables.runs import assignment, run, step_log
+from runner.store.tables.runs import assignment, deferral, run, step_log
 from runner.store.tables.shared import (
     audit,
     deployment,
@@ -38,6 +46,7 @@ from runner.store.tables.status import (
     MessageKind,
     MessageStatus,
     RunStatus,
+    SuppressionReason,
 )
 
 __all__ = [
@@ -48,11 +57,13 @@ __all__ = [
     "MessageKind",
     "MessageStatus",
     "RunStatus",
+    "SuppressionReason",
     "account",
     "appointing",
     "appointment",
     "assignment",
     "audit",
+    "begun",
     "broadcast",
     "broadcast_heard",
     "consent",
@@ -60,6 +71,7 @@ __all__ = [
     "contact",
     "contact_id_sequence",
     "conversion",
+    "deferral",
     "deployment",
     "event",
     "event_id_sequence",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -23,7 +24,17 @@ membership = Table(
     Column("contact", BigInteger, primary_key=True, autoincrement=False),
     Column("segment", ByCodePoint, primary_key=True),
     Column("since", Instant, nullable=False),
+    Column("inside", Boolean, nullable=False, comment="false for one who has left"),
     comment="Who is in a segment that a journey is triggered by.",
+)
+
+begun = Table(
+    "begun",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", ByCodePoint, primary_key=True, comment="segment:KEY, existing:JOURNEY:KEY"),
+    Column("since", Instant, nullable=False),
+    comment="What has been looked at once for all contacts of a partition.",
 )
 
 appointment = Table(
@@ -59,8 +70,12 @@ appointing = Table(
     Column("kind", ByCodePoint, primary_key=True),
     Column("name", ByCodePoint, primary_key=True),
     Column("since", Instant, nullable=False, comment="appointments are those that come after this instant"),
-    Column("reached", BigInteger, nullable=False, comment="the last contact that has been looked at"),
-    comment="Appointments that are still to be made for all contacts of a partition.",
+    Column(
+        "reached",
+        BigInteger,
+        comment="the last contact that has been looked at; NULL once that was everybody",
+    ),
+    comment="What appointments there are, and for whom in a partition they are still to be made.",
 )
 
 firing = Table(
@@ -71,8 +86,14 @@ firing = Table(
         "journey", ByCodePoint, primary_key=True, comment="and the place of the schedule, if not its first"
     ),
     Column("zone", ByCodePoint, primary_key=True, comment="empty where the schedule has a zone of its own"),
-    Column("next_at", Instant, comment="when it fires next; NULL where it never does again"),
-    Column("nominal", ByCodePoint, comment="the local time that it then fires for"),
+    Column(
+        "next_at", Instant, comment="when it fires next, or is to be looked at; NULL where it never is again"
+    ),
+    Column(
+        "nominal",
+        ByCodePoint,
+        comment="the local time that it then fires for; NULL where it is to be looked at",
+    ),
     Column("reached", BigInteger, nullable=False, comment="the last contact for whom it has fired then"),
     comment="How far the schedule of a journey has come in a partition.",
 )

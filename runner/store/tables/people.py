@@ -51,6 +51,7 @@ Index(
     postgresql_where=text("account IS NOT NULL"),
     sqlite_where=text("account IS NOT NULL"),
 )
+Index("ix_contact_timezone", contact.c.partition, contact.c.timezone, contact.c.id)
 contact_id_sequence = Sequence("contact_id_seq", metadata=metadata)
 
 consent = Table(
@@ -110,6 +111,7 @@ event = Table(
     Column("pending", Boolean, nullable=False, comment="whether the engine has yet to handle it"),
     Column("caused_by", BigInteger, comment="the run that an internal event comes from"),
     Column("nth", SmallInteger, comment="of an internal event: which one it is of its instant"),
+    Column("silent", Boolean, comment="true of history that takes its turn: what it changes starts nothing"),
     UniqueConstraint("partition", "contact", "dedup_key"),
 )
 event_id_sequence = Sequence("event_id_seq", metadata=metadata)

@@ -106,6 +106,21 @@ step_log = Table(
     Column("at", Instant, nullable=False),
 )
 
+deferral = Table(
+    "deferral",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    Column("node", SmallInteger, primary_key=True, autoincrement=False),
+    Column("nth", SmallInteger, primary_key=True, autoincrement=False),
+    Column("step", ByCodePoint, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("reason", ByCodePoint, nullable=False, comment="why the message had to wait"),
+    Column("until", Instant, nullable=False, comment="when it was to be looked at again"),
+    comment="Each time that policy let a run stand at its send.",
+)
+
 assignment = Table(
     "assignment",
     metadata,

@@ -67,6 +67,12 @@ class ConsentState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class SuppressionReason(StrEnum):
+    BOUNCED = "bounced"  # the address does not exist, or takes nothing
+    COMPLAINED = "complained"  # its reader called a message spam
+    UNSUBSCRIBED = "unsubscribed"  # its reader wants no more, and nobody knows of what
+
+
 class JourneyState(StrEnum):
     LIVE = "live"
     PAUSED = "paused"

@@ -39,6 +39,12 @@ def upgrade() -> None:
         "event",
         sa.Column("nth", sa.SmallInteger(), comment="of an internal event: which one it is of its instant"),
     )
+    op.add_column(
+        "event",
+        sa.Column(
+            "silent", sa.Boolean(), comment="true of history that takes its turn: what it changes starts nothing"
+        ),
+    )
     op.add_column("run", sa.Column("deferred", ByCodePoint(), comment="why policy lets it stand at its send"))
     op.add_column(
         "run",
@@ -169,8 +175,17 @@ def _make_tables() -> None:
         sa.Column("contact", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("segment", ByCodePoint(), primary_key=True),
         sa.Column("since", Instant(), nullable=False),
+        sa.Column("inside", sa.Boolean(), nullable=False, comment="false for one who has left"),
         sa.PrimaryKeyConstraint("partition", "contact", "segment", name=op.f("pk_membership")),
         comment="Who is in a segment that a journey is triggered by.",
+    )
+    op.create_table(
+        "begun",
+        sa.Column("partition", sa.SmallInteger(), primary_key=True, autoincrement=False),
+        sa.Column("name", ByCodePoint(), primary_key=True, comment="segment:KEY, existing:JOURNEY:KEY"),
+        sa.Column("since", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("partition", "name", name=op.f("pk_begun")),
+        comment="What has been looked at once for all contacts of a partition.",
     )
     op.create_table(
         "appointment",
@@ -197,10 +212,12 @@ def _make_tables() -> None:
             "since", Instant(), nullable=False, comment="appointments are those that come after this instant"
         ),
         sa.Column(
-            "reached", sa.BigInteger(), nullable=False, comment="the last contact that has been looked at"
+            "reached",
+            sa.BigInteger(),
+            comment="the last contact that has been looked at; NULL once that was everybody",
         ),
         sa.PrimaryKeyConstraint("partition", "kind", "name", name=op.f("pk_appointing")),
-        comment="Appointments that are still to be made for all contacts of a partition.",
+        comment="What appointments there are, and for whom in a partition they are still to be made.",
     )
     op.create_table(
         "firing",
@@ -214,8 +231,16 @@ def _make_tables() -> None:
         sa.Column(
             "zone", ByCodePoint(), primary_key=True, comment="empty where the schedule has a zone of its own"
         ),
-        sa.Column("next_at", Instant(), comment="when it fires next; NULL where it never does again"),
-        sa.Column("nominal", ByCodePoint(), comment="the local time that it then fires for"),
+        sa.Column(
+            "next_at",
+            Instant(),
+            comment="when it fires next, or is to be looked at; NULL where it never is again",
+        ),
+        sa.Column(
+            "nominal",
+            ByCodePoint(),
+            comment="the local time that it then fires for; NULL where it is to be looked at",
+        ),
         sa.Column(
             "reached",
             sa.BigInteger(),
@@ -262,6 +287,20 @@ def _make_tables() -> None:
         sa.Column("taken_at", Instant()),
         sa.PrimaryKeyConstraint("pool", "value", name=op.f("pk_pool_value")),
         comment="Coupon codes and the like: each is given to one run.",
+    )
+    op.create_table(
+        "deferral",
+        sa.Column("partition", sa.SmallInteger(), primary_key=True, autoincrement=False),
+        sa.Column("contact", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("run", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("node", sa.SmallInteger(), primary_key=True, autoincrement=False),
+        sa.Column("nth", sa.SmallInteger(), primary_key=True, autoincrement=False),
+        sa.Column("step", ByCodePoint(), nullable=False),
+        sa.Column("at", Instant(), nullable=False),
+        sa.Column("reason", ByCodePoint(), nullable=False, comment="why the message had to wait"),
+        sa.Column("until", Instant(), nullable=False, comment="when it was to be looked at again"),
+        sa.PrimaryKeyConstraint("partition", "contact", "run", "node", "nth", name=op.f("pk_deferral")),
+        comment="Each time that policy let a run stand at its send.",
     )
     op.create_table(
         "rate_use",
