@@ -306,9 +306,13 @@ def tell_of_pass(connection: Connection, n: int, now: datetime, late_before: dat
 
 
 def appoint_everybody(connection: Connection, kind: Kind, name: str, since: datetime) -> None:
-    """Have the ticks make the appointments of this name for all contacts, as of ``since``; begun anew where that is
-    under way."""
-    connection.execute(delete(appointing).where(appointing.c.kind == kind.value, appointing.c.name == name))
+    """Have the ticks make the appointments of this name for all contacts, as of ``since``. Where that is under way it
+    is begun anew, as of when it first was; where they are made nothing is done."""
+    connection.execute(
+        update(appointing)
+        .values(reached=0)
+        .where(appointing.c.kind == kind.value, appointing.c.name == name, appointing.c.reached.is_not(None))
+    )
     connection.execute(
         insert_new(connection, appointing).from_select(
             ["partition", "kind", "name", "since", "reached"],
@@ -323,9 +327,25 @@ def appoint_everybody(connection: Connection, kind: Kind, name: str, since: date
     )
 
 
+def appointed(connection: Connection, kind: Kind) -> frozenset[str]:
+    """The names of all appointments of this kind, made or still to be made."""
+    return frozenset(
+        connection.execute(
+            select(appointing.c.name).where(appointing.c.kind == kind.value).distinct()
+        ).scalars()
+    )
+
+
+def give_up(connection: Connection, kind: Kind, name: str) -> None:
+    """Have the ticks remove the appointments of this name: they go through everybody again, and ask what it is."""
+    connection.execute(
+        update(appointing).values(reached=0).where(appointing.c.kind == kind.value, appointing.c.name == name)
+    )
+
+
 _OPEN = Statement(
     select(appointing.c.partition, appointing.c.kind, appointing.c.name, appointing.c.reached)
-    .where(held(appointing.c.partition))
+    .where(held(appointing.c.partition), appointing.c.reached.is_not(None))
     .order_by(appointing.c.kind, appointing.c.name, appointing.c.partition)
 )
 _NEXT_CONTACTS = Statement(
@@ -357,7 +377,38 @@ _its_row = (
 _GO_ON = Statement(
     update(appointing).values(reached=bindparam("reached_now", type_=BigInteger())).where(*_its_row)
 )
-_DONE = Statement(delete(appointing).where(*_its_row))
+_DONE = Statement(update(appointing).values(reached=None).where(*_its_row))
+_REMOVE = (
+    Statement(
+        delete(appointment).where(
+            exists(
+                select(literal_column("1")).where(
+                    in_pass(wave),
+                    wave.c.partition == appointment.c.partition,
+                    wave.c.contact == appointment.c.contact,
+                )
+            ),
+            appointment.c.kind == _kind,
+            appointment.c.name == _name,
+        )
+    ),
+    Statement(
+        delete(appointing).where(
+            held(appointing.c.partition),
+            appointing.c.kind == _kind,
+            appointing.c.name == _name,
+            appointing.c.reached.is_(None),
+        )
+    ),
+)
+
+
+def remove_of_pass(connection: Connection, n: int, kind: Kind, name: str) -> None:
+    """Remove the appointments of this name, which nobody has any more, of the contacts of pass ``n``; and, where those
+    were the last, all memory of it."""
+    for statement in _REMOVE:
+        statement.run(connection, n=n, kind=kind.value, name=name)
+    withdraw(connection, n)
 
 
 def gather_everybody(connection: Connection, size: int) -> dict[int, tuple[Kind, str]]:

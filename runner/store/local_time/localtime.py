@@ -52,6 +52,16 @@ def midnight(local: Microseconds) -> Microseconds:
     return _start_of(_day(local))
 
 
+def weekday(local: Microseconds) -> Microseconds:
+    """The weekday of a local time; 0 is Monday."""
+    return _weekday(_day(local))
+
+
+def day_number(local: Microseconds) -> Microseconds:
+    """The number of a local day, counted from 1970."""
+    return _day(local) - constant(_SHIFT_DAYS)
+
+
 def due_after(
     utc: Microseconds, zone: Zone, duration: Duration, local: LocalTimes | None = None
 ) -> Microseconds:
