@@ -15,7 +15,8 @@ from runner.journey.values import Kind
 from runner.store.database import Database
 from runner.store.predicates import next_turn
 from runner.store.types import to_microseconds
-from tests.reference.expression_world import DAY, HOUR, ROW, SCOPE, expressions, read_all, situations, store
+from tests.reference.expression_author import expressions
+from tests.reference.expression_world import DAY, HOUR, ROW, SCOPE, as_of_now, read_all, situations, store
 from tests.reference.expressions import Situation, evaluate
 
 PEOPLE = situations(25, seed=2)
@@ -43,6 +44,18 @@ TIMED = (
     *(
         "count('Order Completed', where=today - event.d > 3, within='30d') {} 1",
         "contact.t + days('1h') {} now",
+    ),
+    *(
+        "consent_age('offers', 'email') {} 1",
+        "consent_age('news', 'sms') {} 0.5",
+        "contact.score.lead {} 10",
+        "contact.score.heat {} 1",
+        "contact.stage {} 'ab'",
+        "count('Order Completed', within='7d', by='account') {} 2",
+        "days_since('Cart Updated', by='account') {} 7",
+        "people(did('Cart Updated', within='7d'), by='account') {} 1",
+        "people(contact.d < today, by='account') {} 2",
+        "people(days_since('Order Completed') > 28, by='account') {} 1",
     ),
 )
 OPERATORS = ("==", "!=", "<", "<=", ">", ">=")
@@ -82,7 +95,8 @@ def moments_before(person: Situation, turn: int | None) -> list[int]:
     begin = person.instant
     ahead = {begin + 1, *(begin + days * DAY for days in (1, 2, 7, 8, 14, 15, 28, 29, 31, 366, 800))}
     ahead |= {begin + HOUR * hours for hours in range(1, 30)}
-    for _, at, _ in person.events:
+    past = [at for one in (person, *person.members) for _, at, _ in one.events]
+    for at in (*past, *person.consents_since.values()):
         ahead |= {at + days * DAY + more for days in (1, 2, 7, 28, 29, 30, 365) for more in (-1, 0, 1)}
     if turn is not None:
         ahead |= {turn - 1, begin + (turn - begin) // 2, begin + (turn - begin) // 3}
@@ -97,7 +111,7 @@ def check(both: tuple[Database, Database], sources: list[str]) -> None:
         with database.read() as connection:
             answers.append(computed(connection, found))
     assert answers[0] == answers[1], "SQLite and PostgreSQL agree"
-    for person, turns in zip(PEOPLE, answers[0], strict=True):
+    for person, turns in zip(map(as_of_now, PEOPLE), answers[0], strict=True):
         for expression, turn in zip(found, turns, strict=True):
             assert turn is None or turn > person.instant
             now = evaluate(expression, person)
@@ -124,12 +138,17 @@ def test_turns_are_exact_where_they_can_be(both: tuple[Database, Database]) -> N
         "days_since('Order Completed') >= 28",
         "did('Order Completed', within='7d')",
         "today >= contact.d",
+        "consent_age('offers', 'email') >= 730",
     ]
     found = [parse_expression(source, SCOPE) for source in sources]
     with both[0].read() as connection:
-        for person, (idle, gone, due) in zip(PEOPLE, computed(connection, found), strict=True):
+        for person, (idle, gone, due, stale) in zip(
+            map(as_of_now, PEOPLE), computed(connection, found), strict=True
+        ):
             orders = [at for name, at, _ in person.events if name == "Order Completed"]
             last = max(orders, default=None)
             assert idle in (None, *([last + 28 * DAY, last + 29 * DAY] if last else []))
             assert gone == (last + 7 * DAY if last and last + 7 * DAY > person.instant else None)
             assert due is None or evaluate(parse_expression("contact.d", SCOPE), person) is not None
+            begun = {at + days * DAY for at in person.consents_since.values() for days in (730, 731)}
+            assert stale is None or stale in begun

@@ -1,22 +1,39 @@
-"""A small world to read expressions in: a catalog, contacts with nasty values, and expressions over them.
+"""A small world to read expressions in: a catalog, and contacts with nasty values, some of whom share an account.
 
-The same pools feed stored values and literals, so that comparisons often come out equal.
+The same pools feed stored values and the literals of ``expression_author``, so that comparisons often come out equal.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-from hypothesis import strategies as st
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, literal, select
 
-from runner.journey.catalog import Attribute, Catalog, ChannelSettings, EventType, OptIn, Segment, Topic
+from runner.journey.catalog import (
+    MESSAGE_CLICKED,
+    MESSAGE_EVENTS,
+    MESSAGE_OPENED,
+    MESSAGE_PROPERTIES,
+    MESSAGE_REPLIED,
+    SCORE_ADDED,
+    SCORE_PROPERTIES,
+    Attribute,
+    Catalog,
+    ChannelSettings,
+    EventType,
+    OptIn,
+    Score,
+    ScoreRule,
+    Segment,
+    Stage,
+    Topic,
+)
 from runner.journey.expression import Scope, parse_expression
-from runner.journey.expression.canonical import number_text
+from runner.journey.expression.derived import score_expression, stage_expression
 from runner.journey.values import BOOLEAN, DATE, DATETIME, LARGEST, NUMBER, STRING, Kind, ValueType
 from runner.store import tables
 from runner.store.local_time.zones import ensure_zones
@@ -100,38 +117,70 @@ PROPERTIES = {
     "items": ValueType(Kind.LIST, items=ITEM),
 }
 EVENTS = ("Order Completed", "Cart Updated")
+ATTRIBUTES = {
+    "s": STRING,
+    "n": NUMBER,
+    "m": NUMBER,
+    "b": BOOLEAN,
+    "d": DATE,
+    "t": DATETIME,
+    "o": PROPERTIES["place"],
+}
+ACCOUNT = {"s": STRING, "n": NUMBER, "b": BOOLEAN, "d": DATE, "t": DATETIME, "words": PROPERTIES["words"]}
+TOPICS = ("offers", "news")
+CHANNELS = ("email", "sms", "push")
+STEPS = ("remind", "nudge")
+JOURNEY = "abandoned"
+"""The journey of the run in which expressions are read."""
+JOURNEYS = {JOURNEY: frozenset(STEPS), "welcome": frozenset({"hello", "remind"})}
+
+
+def _attributes(types: Mapping[str, ValueType]) -> dict[str, Attribute]:
+    return {name: Attribute(name=name, type=type) for name, type in types.items()}
 
 
 def _catalog() -> Catalog:
-    attributes = {
-        "s": STRING,
-        "n": NUMBER,
-        "m": NUMBER,
-        "b": BOOLEAN,
-        "d": DATE,
-        "t": DATETIME,
-        "o": PROPERTIES["place"],
-    }
     bare = Catalog(
-        attributes={name: Attribute(name=name, type=type) for name, type in attributes.items()},
+        attributes=_attributes(ATTRIBUTES),
+        accounts=_attributes(ACCOUNT),
         events={name: EventType(name=name, properties=PROPERTIES) for name in EVENTS},
-        topics={"offers": Topic(name="offers", title="Offers", opt_in=OptIn.EXPLICIT)},
-        channels={name: ChannelSettings(name=name, uses="file") for name in ("email", "sms")},
+        topics={name: Topic(name=name, title=name, opt_in=OptIn.EXPLICIT) for name in TOPICS},
+        channels={name: ChannelSettings(name=name, uses="file") for name in CHANNELS},
         lists={"EU": ("a", "İ", "ა"), "FAR": ("😀", "~")},
     )
     segments = {
         "vip": 'total("Order Completed", "n", within="365d") > 2 and contact.b',
         "recent": 'did("Cart Updated", within="7d", where=event.n > 0)',
     }
-    parsed = {n: Segment(name=n, when=parse_expression(s, Scope(catalog=bare))) for n, s in segments.items()}
-    return Catalog(
-        attributes=bare.attributes,
-        events=bare.events,
-        topics=bare.topics,
-        channels=bare.channels,
-        lists=bare.lists,
-        segments=parsed,
+    read = {name: parse_expression(source, Scope(catalog=bare)) for name, source in segments.items()}
+    with_segments = replace(
+        bare, segments={name: Segment(name=name, when=when) for name, when in read.items()}
     )
+    scope = Scope(catalog=with_segments)
+    stages = tuple(
+        Stage(name=name, when=parse_expression(when, scope))
+        for name, when in (
+            ("a", "contact.b or did('Cart Updated')"),
+            ("b", "did('Order Completed', where=event.n > 0)"),
+            ("ab", "count('Order Completed', within='30d', by='account') > 2 and account.b"),
+        )
+    )
+    paid = parse_expression("event.b", replace(scope, event=PROPERTIES))
+    rules = {
+        "lead": (
+            ScoreRule(event="Order Completed", add=10_000_000, fades=720),
+            ScoreRule(event="Cart Updated", add=-333_333, where=paid, fades=7),
+        ),
+        "heat": (
+            ScoreRule(event="Cart Updated", add=500_000),
+            ScoreRule(event=MESSAGE_OPENED, add=1, fades=1),
+        ),
+    }
+    scores = {
+        name: Score(name=name, rules=parts, value=score_expression(name, parts))
+        for name, parts in rules.items()
+    }
+    return replace(with_segments, stages=stages, stage=stage_expression(stages), scores=scores)
 
 
 CATALOG = _catalog()
@@ -139,8 +188,9 @@ SCOPE = Scope(
     catalog=CATALOG,
     trigger=PROPERTIES,
     event=PROPERTIES,
-    run_values={"s": STRING, "n": NUMBER, "b": BOOLEAN, "d": DATE},
-    sends=frozenset({"remind", "nudge"}),
+    run_values={"s": STRING, "n": NUMBER, "b": BOOLEAN, "d": DATE, "comments": PROPERTIES["items"]},
+    sends=frozenset(STEPS),
+    journeys=JOURNEYS,
 )
 
 
@@ -165,127 +215,205 @@ def _values(chance: random.Random, types: Mapping[str, ValueType]) -> dict[str, 
 
 
 def situations(count: int, seed: int) -> list[Situation]:
-    """So many contacts, the same for one seed. The event looked at is one of their handled ones, as in a pass."""
+    """So many contacts, the same for one seed. The event looked at is one of their handled ones, as in a pass. Four
+    accounts are shared, and some contacts have none."""
     chance = random.Random(seed)
-    types = {name: attribute.type for name, attribute in CATALOG.attributes.items()}
-    return [_situation(chance, number, types) for number in range(count)]
+    accounts = {name: _values(chance, ACCOUNT) for name in ("acme", "Ä", "globex", "ää")}
+    people = [_situation(chance, number, accounts) for number in range(count)]
+    for person in people:
+        if person.columns["account"] is not None:
+            person.members.extend(
+                other for other in people if other.columns["account"] == person.columns["account"]
+            )
+    return people
 
 
-def _situation(chance: random.Random, number: int, types: Mapping[str, ValueType]) -> Situation:
+def as_of_now(person: Situation) -> Situation:
+    """The contact and its colleagues without what lies ahead, or has still to be handled, at the contact's instant."""
+
+    def past(one: Situation, until: int) -> Situation:
+        return replace(one, events=[event for event in one.events if event[1] <= until], pending=())
+
+    own = person.columns["id"]
+    others = [past(other, person.instant - 1) for other in person.members if other.columns["id"] != own]
+    alone = past(person, person.instant)
+    members = [*others, alone] if person.members else []
+    return replace(alone, members=members)
+
+
+def _situation(chance: random.Random, number: int, accounts: Mapping[str, Mapping[str, Any]]) -> Situation:
     zone = chance.choice(ZONES)
-    instant = NOON + chance.choice([0, 0, chance.randrange(-400 * DAY, 400 * DAY)])
-    events = []
-    for _ in range(chance.randrange(1, 9)):
-        back = chance.choice(
-            [0, 1, HOUR, 7 * DAY, 7 * DAY - 1, 30 * DAY, 365 * DAY, chance.randrange(60 * DAY)]
-        )
-        events.append((chance.choice(EVENTS), instant - back, _values(chance, PROPERTIES)))
+    instant = NOON + chance.choice([0, 0, 0, chance.randrange(-400 * DAY, 400 * DAY)])
+    events = [_event(chance, instant) for _ in range(chance.randrange(1, 12))]
+    looked_at = [properties for name, _, properties in events if name in EVENTS]
     consents = {
         (topic, channel): chance.random() < 0.5
-        for topic in ("offers",)
-        for channel in ("email", "sms", "*")
+        for topic in TOPICS
+        for channel in (*CHANNELS, "*")
         if chance.random() < 0.4
     }
+    account = chance.choice([None, *accounts])
+    columns = {
+        "id": f"c{number}",
+        "email": chance.choice([None, *STRINGS]),
+        "phone": chance.choice([None, *STRINGS]),
+        "timezone": zone,
+        "locale": chance.choice([None, *STRINGS]),
+        "account": account,
+    }
+    addresses = [columns[name] for name in ("id", "email", "phone") if columns[name] is not None]
+    own_run = (JOURNEY, chance.choice(["active", "completed"]))
+    welcome = ("welcome", chance.choice(["active", "completed", "exited"]))
+    let_go = frozenset((JOURNEY, step) for step in STEPS if chance.random() < 0.4)
     return Situation(
         instant=instant,
         zone=zone or "UTC",
-        columns={
-            "id": f"c{number}",
-            "email": chance.choice([None, *STRINGS]),
-            "phone": chance.choice([None, *STRINGS]),
-            "timezone": zone,
-            "locale": chance.choice([None, *STRINGS]),
-        },
-        attributes=_values(chance, types),
+        columns=columns,
+        attributes=_values(chance, ATTRIBUTES),
         tags=sorted(set(chance.sample(STRINGS, chance.randrange(4)))),
         trigger=_values(chance, PROPERTIES),
-        event=chance.choice(events)[2],
-        run=_values(chance, SCOPE.run_values),
+        event=chance.choice(looked_at) if looked_at else _values(chance, PROPERTIES),
+        run={**_values(chance, SCOPE.run_values), **_values(chance, {"blocked": STRING})},
         entered_at=instant - chance.choice([0, DAY, chance.randrange(30 * DAY)]),
-        events=events,
-        sent=frozenset(step for step in ("remind", "nudge") if chance.random() < 0.4),
+        events=[*events, (EVENTS[0], instant + 1, _values(chance, PROPERTIES))],
+        pending=[(EVENTS[0], instant, _values(chance, PROPERTIES))],
+        sent=frozenset(step for _, step in let_go),
+        sent_by=let_go | {("welcome", step) for step in JOURNEYS["welcome"] if chance.random() < 0.5},
+        run_number=1,
+        runs=[own_run, welcome] if chance.random() < 0.7 else [own_run],
         consents=consents,
+        consents_since={
+            found: instant - chance.choice([0, DAY, DAY - 1, chance.randrange(800 * DAY)])
+            for found in consents
+        },
+        suppressed=frozenset(
+            (channel, address) for channel in CHANNELS for address in addresses if chance.random() < 0.2
+        ),
+        account=None if account is None else accounts[account],
     )
 
 
-def store(connection: Connection, people: list[Situation]) -> None:
-    """Write the contacts, each with one run. The event looked at is kept as the run's undeclared one, of its own name;
-    a pending event and one of the future lie beside the handled ones and must not be seen."""
+def _event(chance: random.Random, instant: int) -> tuple[str, int, Mapping[str, Any]]:
+    back = chance.choice(
+        [
+            *(0, 1, HOUR, HOUR - 1, 7 * DAY, 7 * DAY - 1, 30 * DAY, 365 * DAY),
+            *(chance.randrange(12 * HOUR), chance.randrange(60 * DAY)),
+        ]
+    )
+    name = chance.choice(
+        [*EVENTS, *EVENTS, *EVENTS, MESSAGE_OPENED, MESSAGE_CLICKED, MESSAGE_REPLIED, SCORE_ADDED]
+    )
+    if name in EVENTS:
+        return name, instant - back, _values(chance, PROPERTIES)
+    properties: dict[str, Any] = {
+        "run": chance.choice([1_000_000, 1_000_000, 2_000_000]),
+        "journey": chance.choice([JOURNEY, "welcome"]),
+        "step": chance.choice([*STEPS, "hello"]),
+        "link": chance.choice(["cart", "a"]),
+        "bot": chance.choice([True, False, False]),
+        "score": chance.choice(["lead", "heat"]),
+        "add": chance.choice(NUMBERS),
+    }
+    declared = MESSAGE_PROPERTIES if name in MESSAGE_EVENTS else SCORE_PROPERTIES
+    return (
+        name,
+        instant - back,
+        {key: properties[key] for key in declared if key in properties and chance.random() < 0.9},
+    )
+
+
+# In the database ------------------------------------------------------------------------------------------------
+
+
+def store(connection: Connection, people: Sequence[Situation]) -> None:
+    """Write the contacts, each with one run that is read and perhaps another. The event looked at is kept as one of a
+    name of its own."""
     ensure_zones(connection, ["UTC", *(zone for zone in ZONES if zone)])
+    accounts = {
+        str(person.columns["account"]): person.account for person in people if person.account is not None
+    }
+    for key, attributes in accounts.items():
+        made = {"partition": 0, "key": key, "attributes": attributes, "created_at": from_microseconds(NOON)}
+        connection.execute(insert(tables.account).values(**made))
     for number, person in enumerate(people):
-        own = {"partition": 0, "contact": number}
-        at = from_microseconds(person.instant)
-        connection.execute(
-            insert(tables.contact).values(
-                partition=0,
-                id=number,
-                key=person.columns["id"],
-                **{name: person.columns[name] for name in ("email", "phone", "timezone", "locale")},
-                attributes=person.attributes,
-                tags=list(person.tags),
-                created_at=at,
-            )
+        _store_one(connection, number, person)
+
+
+def _store_one(connection: Connection, number: int, person: Situation) -> None:
+    own = {"partition": 0, "contact": number}
+    at = from_microseconds(person.instant)
+    fields = ("email", "phone", "timezone", "locale", "account")
+    connection.execute(
+        insert(tables.contact).values(
+            partition=0,
+            id=number,
+            key=person.columns["id"],
+            **{name: person.columns[name] for name in fields},
+            attributes=person.attributes,
+            tags=list(person.tags),
+            created_at=at,
         )
-        rows = [(*event, False) for event in person.events]
-        rows.append(("Looked At", person.instant, person.event or {}, False))
-        rows.append((EVENTS[0], person.instant, person.events[0][2], True))
-        rows.append((EVENTS[0], person.instant + 1, person.events[0][2], False))
-        connection.execute(
-            insert(tables.event),
-            [
-                {
-                    **own,
-                    "id": place,
-                    "name": name,
-                    "at": from_microseconds(when),
-                    "received_at": at,
-                    "properties": properties,
-                    "dedup_key": str(place),
-                    "pending": pending,
-                }
-                for place, (name, when, properties, pending) in enumerate(rows)
-            ],
-        )
-        assert person.entered_at is not None
+    )
+    rows = [*((event, False) for event in person.events), *((event, True) for event in person.pending)]
+    rows.append((("Looked At", person.instant, person.event or {}), False))
+    connection.execute(
+        insert(tables.event),
+        [
+            {
+                **own,
+                "id": place,
+                "name": name,
+                "at": from_microseconds(when),
+                "received_at": at,
+                "properties": properties,
+                "dedup_key": str(place),
+                "pending": pending,
+            }
+            for place, ((name, when, properties), pending) in enumerate(rows)
+        ],
+    )
+    assert person.entered_at is not None
+    for place, (journey, status) in enumerate(person.runs, start=1):
+        active = status == "active"
         connection.execute(
             insert(tables.run).values(
                 **own,
-                **_run_columns(),
-                id=1,
+                id=place,
+                journey=journey,
+                version=1,
+                per="",
+                entry_key="e",
+                status=status,
+                step="s" if active else None,
                 arrived_at=at,
                 entered_at=from_microseconds(person.entered_at),
-                ended_at=at,
+                ended_at=None if active else at,
                 trigger=person.trigger,
                 data=person.run,
             )
         )
-        for step in sorted(person.sent):
-            connection.execute(insert(tables.message).values(**own, **_message_columns(step, at, "sent")))
-        for step in sorted({"remind", "nudge"} - person.sent):
-            connection.execute(insert(tables.message).values(**own, **_message_columns(step, at, "blocked")))
-        for (topic, channel), given in person.consents.items():
-            state = "given" if given else "withdrawn"
-            connection.execute(
-                insert(tables.consent).values(**own, topic=topic, channel=channel, state=state, since=at)
-            )
+    for run, (journey, steps) in enumerate(JOURNEYS.items(), start=1):
+        for step in sorted(steps):
+            status = "sent" if (journey, step) in person.sent_by else "blocked"
+            values = _message_columns(run, journey, step, at, status)
+            connection.execute(insert(tables.message).values(**own, **values))
+    for (topic, channel), given in person.consents.items():
+        state = "given" if given else "pending" if channel == "sms" else "withdrawn"
+        since = from_microseconds(person.consents_since[topic, channel])
+        connection.execute(
+            insert(tables.consent).values(**own, topic=topic, channel=channel, state=state, since=since)
+        )
+    for channel, address in sorted(person.suppressed):
+        row = {**own, "channel": channel, "address": address, "reason": "bounced", "since": at}
+        connection.execute(insert(tables.suppression).values(row))
 
 
-def _run_columns() -> dict[str, Any]:
+def _message_columns(run: int, journey: str, step: str, at: datetime, status: str) -> dict[str, Any]:
     return {
-        "journey": "j",
-        "version": 1,
-        "per": "",
-        "entry_key": "e",
-        "status": "completed",
-    }
-
-
-def _message_columns(step: str, at: datetime, status: str) -> dict[str, Any]:
-    return {
-        "run": 1,
+        "run": run,
         "step": step,
         "visit": 1,
-        "journey": "j",
+        "journey": journey,
         "version": 1,
         "channel": "email",
         "topic": "offers",
@@ -301,7 +429,8 @@ def _row() -> tuple[Row, Any]:
     looked_at = tables.event.alias("looked_at")
     contact, run = tables.contact, tables.run
     joined = contact.join(
-        run, and_(run.c.partition == contact.c.partition, run.c.contact == contact.c.id)
+        run,
+        and_(run.c.partition == contact.c.partition, run.c.contact == contact.c.id, run.c.id == 1),
     ).join(
         looked_at,
         and_(
@@ -338,204 +467,6 @@ def reading(columns: list[ColumnElement[Any]]) -> Select[Any]:
 
 def read_all(connection: Connection, columns: list[ColumnElement[Any]]) -> list[tuple[Any, ...]]:
     """The columns, read for every contact, in order of their ids."""
-    return [tuple(found) for found in connection.execute(reading(columns))]
-
-
-# Expressions ----------------------------------------------------------------------------------------------------
-
-PATTERNS = (
-    *(
-        "a",
-        "^a",
-        "b$",
-        "^$",
-        "^a$",
-        "a|b",
-        "[a-z]+",
-        "^[^a-z]+$",
-        "(ab)*$",
-        "^(a|b){1,2}$",
-        ".",
-        "^.$",
-        "^..$",
-        "a.b",
-    ),
-    *(
-        "[😀-😎]",
-        "^[ა-ჰ]+$",
-        "%_",
-        "\\\\\\\\",
-        "[\\\\]x]|é",
-        "(a+)+$",
-        "x{2,}",
-        "[0-9]{4}-[0-9]{2}",
-        "\\\\.",
-        "[-a]",
-        "[a\\\\-]",
-    ),
-)
-DURATIONS = ("7d", "30d", "365d", "1h", "P1DT1H", "1s")
-
-
-def _literal(kind: Kind) -> st.SearchStrategy[str]:
-    if kind is Kind.STRING:
-        return st.sampled_from(STRINGS).map(repr)
-    if kind is Kind.NUMBER:
-        return st.sampled_from(NUMBERS).map(number_text)
-    if kind is Kind.BOOLEAN:
-        return st.sampled_from(("True", "False"))
-    return st.sampled_from(POOLS[kind]).map(lambda text: f"{kind.value}({text!r})")
-
-
-_LETTERS = {Kind.STRING: "s", Kind.NUMBER: "n", Kind.BOOLEAN: "b", Kind.DATE: "d", Kind.DATETIME: "t"}
-
-
-def _names(kind: Kind) -> st.SearchStrategy[str]:
-    letter = _LETTERS[kind]
-    names = [f"contact.{letter}", f"trigger.{letter}", f"event.{letter}"]
-    if kind is not Kind.DATETIME:
-        names.append(f"run.{letter}")
-    names += {
-        Kind.STRING: [
-            *("contact.email", "contact.locale", "contact.id", "contact.timezone", "weekday"),
-            *("trigger.place.city", 'event["Ünï.cödé [0] $"]', "contact.o.city"),
-        ],
-        Kind.NUMBER: ["contact.m"],
-        Kind.DATE: ["today"],
-        Kind.DATETIME: ["now", "run.entered_at"],
-    }.get(kind, [])
-    return st.sampled_from(names)
-
-
-@cache
-@st.composite
-def _options(draw: st.DrawFn, depth: int) -> str:
-    text = ""
-    if draw(st.booleans()):
-        text += f", within={draw(st.sampled_from(DURATIONS))!r}"
-    if depth > 0 and draw(st.booleans()):
-        text += f", where={draw(expressions(Kind.BOOLEAN, depth - 1))}"
-    return text
-
-
-@cache
-@st.composite
-def _called(draw: st.DrawFn, function: str, depth: int, argument: str = "") -> str:
-    return f"{function}({draw(st.sampled_from(EVENTS))!r}{argument}{draw(_options(depth))})"
-
-
-@cache
-@st.composite
-def expressions(draw: st.DrawFn, kind: Kind, depth: int = 3) -> str:
-    """Sources of expressions of ``kind``, so many levels deep at most."""
-    if depth > 0 and draw(st.integers(0, 2)):
-        return draw(_compound(kind, depth - 1))
-    return draw(_names(kind) if draw(st.integers(0, 2)) else _literal(kind))
-
-
-def _joined(pattern: str, *parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.tuples(*parts).map(lambda values: pattern.format(*values))
-
-
-@cache
-def _compound(kind: Kind, depth: int) -> st.SearchStrategy[str]:
-    same, condition = expressions(kind, depth), expressions(Kind.BOOLEAN, depth)
-    choices = [
-        _joined("({} if {} else {})", same, condition, same),
-        _joined("({} if {} else None)", same, condition),
-    ]
-    if kind is not Kind.BOOLEAN:
-        letter = _LETTERS[kind]
-        choices.append(_called("last", depth).map(lambda text: f"{text}.{letter}"))
-    choices += {
-        Kind.NUMBER: lambda: _numbers(depth),
-        Kind.STRING: lambda: _strings(depth),
-        Kind.BOOLEAN: lambda: _conditions(depth),
-        Kind.DATE: lambda: _moved(Kind.DATE, ("7d", "1w", "365d"), depth),
-        Kind.DATETIME: lambda: _moved(Kind.DATETIME, DURATIONS, depth),
-    }[kind]()
-    return st.one_of(*choices)
-
-
-def _numbers(depth: int) -> list[st.SearchStrategy[str]]:
-    number, day, moment = (expressions(kind, depth) for kind in (Kind.NUMBER, Kind.DATE, Kind.DATETIME))
-    operator = st.sampled_from("+-*/")
-    return [
-        _joined("({} {} {})", number, operator, number),
-        _joined("({} {} {})", number, operator, number),
-        _joined("(-{})", number),
-        _joined("({} - {})", day, day),
-        _joined("({} - {})", moment, moment),
-        _called("count", depth),
-        _called("days_since", depth),
-        _called("total", depth, ", 'n'"),
-    ]
-
-
-def _strings(depth: int) -> list[st.SearchStrategy[str]]:
-    text = expressions(Kind.STRING, depth)
-    return [_joined("({} + {})", text, text), _joined("{}.lower()", text)]
-
-
-def _moved(kind: Kind, durations: tuple[str, ...], depth: int) -> list[st.SearchStrategy[str]]:
-    duration = st.sampled_from(durations).map(repr)
-    return [_joined("({} {} days({}))", expressions(kind, depth), st.sampled_from("+-"), duration)]
-
-
-def _conditions(depth: int) -> list[st.SearchStrategy[str]]:
-    condition, text = expressions(Kind.BOOLEAN, depth), expressions(Kind.STRING, depth)
-    ordered = st.sampled_from(("==", "!=", "<", "<=", ">", ">="))
-    membership = st.sampled_from(("in", "not in"))
-    kinds = [Kind.NUMBER, Kind.STRING, Kind.DATE, Kind.DATETIME]
-    comparisons = [
-        _joined("({} {} {})", expressions(kind, depth), ordered, expressions(kind, depth)) for kind in kinds
-    ]
-    chained = [
-        _joined("({} {} {} {} {})", *(expressions(kind, 0) if p % 2 == 0 else ordered for p in range(5)))
-        for kind in kinds
-    ]
-    missing = [_joined("({} {} None)", _names(kind), st.sampled_from(("is", "is not"))) for kind in POOLS]
-    words = st.sampled_from(
-        (
-            *(
-                "contact.tags",
-                "trigger.words",
-                "event.items.sku",
-                "EU",
-                "FAR",
-                "contact.o.lines",
-                "trigger.place.lines",
-            ),
-            *(
-                "last('Cart Updated').words",
-                "last('Order Completed', within='30d').items.sku",
-                "['a', 'b', '']",
-            ),
-        )
-    )
-    amounts = st.sampled_from(
-        ("trigger.amounts", "event.items.price", "(1, 0.5, -1)", "last('Cart Updated').amounts")
-    )
-    literals = st.lists(_literal(Kind.STRING), min_size=1, max_size=3).map(
-        lambda found: f"[{', '.join(found)}]"
-    )
-    return [
-        _joined("({} and {})", condition, condition),
-        _joined("({} or {})", condition, condition),
-        _joined("(not {})", condition),
-        *comparisons,
-        *chained,
-        *missing,
-        _joined("({} {} {})", text, membership, st.one_of(words, literals)),
-        _joined("({} {} {})", text, membership, text),
-        _joined("({} {} {})", expressions(Kind.NUMBER, depth), membership, amounts),
-        _joined("({} {} {})", condition, membership, st.sampled_from(("trigger.flags", "[True]"))),
-        _joined("({} == {})", condition, condition),
-        _joined("{}.startswith({})", text, text),
-        _joined("{}.endswith({})", text, text),
-        _joined('{}.matches("{}")', text, st.sampled_from(PATTERNS)),
-        _called("did", depth),
-        _joined("({} is None)", _called("days_since", 0)),
-        st.sampled_from(("sent('remind')", "in_segment('vip')", "in_segment('recent')")),
-        st.sampled_from(("consented('offers', 'email')", "consented('offers', 'sms')")),
-    ]
+    # What is read once need not be found again: SQLAlchemy's cache would walk through all of it for its key.
+    uncached = connection.execution_options(compiled_cache=None)
+    return [tuple(found) for found in uncached.execute(reading(columns))]

@@ -7,7 +7,7 @@ lower-case letters, which is part of the language.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -20,6 +20,7 @@ from runner.journey.values import LARGEST, Kind, ValueType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+HOUR = 3_600_000_000
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DATE = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]")
 DATETIME = re.compile(DATE.pattern + r"T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
@@ -30,8 +31,12 @@ class Situation:
     """A contact at an instant, all values in their stored form and all instants in microseconds since 1970 UTC.
 
     ``columns`` holds id, email, phone, timezone and locale; ``events`` the handled events (name, at, properties) in
-    order of arrival; ``sent`` the steps of this run whose message was let go; ``consents`` whether (topic, channel) is
-    given, where that is recorded, ``*`` being every channel without a record of its own.
+    order of arrival, ``pending`` those that arrived after them and have still to be handled; ``sent`` the steps of this
+    run whose message was let go, ``sent_by`` those of other journeys as (journey, step); ``runs`` (journey, status) of
+    all runs; ``consents`` whether (topic, channel) is given, where that is recorded, ``*`` being every channel without
+    a record of its own, and ``consents_since`` since when; ``suppressed`` (channel, address). ``account`` holds the
+    attributes of the contact's account and ``members`` all who share it, the contact too; they are empty without one.
+    ``asking`` is the id of the contact for whom a colleague is looked at.
     """
 
     instant: int
@@ -44,8 +49,17 @@ class Situation:
     run: Mapping[str, Any] | None = None
     entered_at: int | None = None
     events: Sequence[tuple[str, int, Mapping[str, Any]]] = ()
+    pending: Sequence[tuple[str, int, Mapping[str, Any]]] = ()
     sent: frozenset[str] = frozenset()
+    sent_by: frozenset[tuple[str, str]] = frozenset()
+    run_number: int | None = None
+    runs: Sequence[tuple[str, str]] = ()
     consents: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    consents_since: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    suppressed: frozenset[tuple[str, str]] = frozenset()
+    account: Mapping[str, Any] | None = None
+    members: list[Situation] = field(default_factory=list, repr=False, compare=False)
+    asking: str | None = None
 
 
 def evaluate(expression: Expression, situation: Situation) -> Any:
@@ -112,15 +126,71 @@ def value(node: tree.Node, at: Situation) -> Any:
             return difference(value(node.left, at), value(node.right, at))
         case tree.Conditional():
             return value(node.then if value(node.test, at) is True else node.otherwise, at)
-        case tree.Sent(step=step):
-            return step in at.sent
+        case _:
+            return recorded(node, at)
+
+
+def recorded(node: tree.Node, at: Situation) -> Any:
+    match node:
+        case tree.Sent(step=step, journey=journey):
+            return step in at.sent if journey is None else (journey, step) in at.sent_by
+        case tree.Reaction(condition=condition) | tree.Reachable(condition=condition):
+            return value(condition, at) is True
+        case tree.InJourney(journey=journey, completed=completed):
+            return (journey, "completed" if completed else "active") in at.runs
         case tree.InSegment(condition=condition):
-            anywhere = replace(at, trigger=None, event=None, run=None, entered_at=None, sent=frozenset())
-            return value(condition, anywhere) is True
+            return value(condition, outside(at)) is True
+        case tree.Derived(value=inner):
+            return value(inner, outside(at))
         case tree.Consented(topic=topic, channel=channel):
-            return at.consents.get((topic, channel), at.consents.get((topic, "*"), False))
+            return at.consents.get(consent(at, topic, channel), False)
+        case tree.ConsentAge(topic=topic, channel=channel):
+            found = consent(at, topic, channel)
+            return whole_days(at.instant - at.consents_since[found]) if at.consents.get(found) else None
+        case tree.AnyConsent(channel=None):
+            return any(at.consents.values())
+        case tree.AnyConsent(channel=channel):
+            topics = {topic for topic, _ in at.consents}
+            return any(at.consents.get(consent(at, topic, str(channel)), False) for topic in topics)
+        case tree.Suppressed(channel=channel, address=address):
+            return (channel, at.columns.get(address or "id")) in at.suppressed
+        case tree.People(condition=condition):
+            asking = at.asking or at.columns["id"]
+            return 1_000_000 * sum(
+                value(condition, colleague(member, at, asking)) is True for member in at.members
+            )
         case _:
             return history(node, at)
+
+
+def outside(at: Situation) -> Situation:
+    """The contact as segments, stages and scores see it: outside of any run."""
+    return replace(at, trigger=None, event=None, run=None, entered_at=None, run_number=None, sent=frozenset())
+
+
+def colleague(member: Situation, at: Situation, asking: str) -> Situation:
+    """Somebody who shares the account, looked at from where the contact stands."""
+    return replace(
+        member,
+        instant=at.instant,
+        trigger=at.trigger,
+        event=at.event,
+        run=at.run,
+        entered_at=at.entered_at,
+        run_number=None,
+        sent=frozenset(),
+        asking=asking,
+    )
+
+
+def consent(at: Situation, topic: str, channel: str) -> tuple[str, str]:
+    """The record that says whether ``topic`` is consented to on ``channel``."""
+    return (topic, channel if (topic, channel) in at.consents else "*")
+
+
+def whole_days(elapsed: int) -> int:
+    """In millionths, of microseconds that are not negative."""
+    return elapsed // (24 * HOUR) * 1_000_000
 
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -139,14 +209,16 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 def name(node: tree.Name, at: Situation) -> Any:
     if node.source == "contact":
         first = node.path[0]
-        if first in ("id", "email", "phone", "timezone", "locale"):
+        if first in ("id", "email", "phone", "timezone", "locale", "account"):
             return at.columns.get(first)
         if first == "tags":
             return list(at.tags)
         return found_in(at.attributes, node.path, node.inside, node.type)
     if node.source == "run" and node.path == ("entered_at",):
         return None if at.entered_at is None else moment_text(at.entered_at)
-    holder = {"trigger": at.trigger, "event": at.event, "run": at.run}[node.source]
+    if node.source == "run" and node.path == ("id",):
+        return None if at.run_number is None else at.run_number * 1_000_000
+    holder = {"account": at.account, "trigger": at.trigger, "event": at.event, "run": at.run}[node.source]
     return found_in(holder, node.path, node.inside, node.type)
 
 
@@ -259,28 +331,40 @@ def difference(left: str | None, right: str | None) -> int | None:
 
 
 def history(node: tree.Node, at: Situation) -> Any:
-    assert isinstance(node, tree.Did | tree.Count | tree.Total | tree.Last | tree.DaysSince)
-    seen = []
-    for arrival, (event, when, properties) in enumerate(at.events):
-        if event != node.event or when > at.instant:
-            continue
-        if node.within is not None and when <= at.instant - node.within:
-            continue
-        if node.where is not None and value(node.where, replace(at, event=properties)) is not True:
-            continue
-        seen.append((when, arrival, properties))
+    assert isinstance(node, tree.History)
+    seen = list(looked_at(node, at))
     match node:
         case tree.Did():
             return bool(seen)
         case tree.Count():
             return len(seen) * 1_000_000
         case tree.Total(path=path, type=type):
-            numbers = [found_in(properties, path, (), type) for _, _, properties in seen]
+            numbers = [found_in(properties, path, (), type) for *_, properties in seen]
             total = sum(number for number in numbers if number is not None)
             return total if abs(total) <= LARGEST else None
+        case tree.HoursLeft(within=within):
+            hours = [(within or 0) // HOUR - (at.instant - when) // HOUR for when, *_ in seen]
+            return sum(hours) * 1_000_000
     if not seen:
         return None
-    when, _, properties = max(seen, key=lambda entry: entry[:2])
+    when, *_, properties = max(seen, key=lambda entry: entry[:3])
     if isinstance(node, tree.DaysSince):
-        return (at.instant - when) // (86_400 * 1_000_000) * 1_000_000
+        return whole_days(at.instant - when)
     return found_in(properties, node.path, node.inside, node.type)
+
+
+def looked_at(node: tree.History, at: Situation) -> Iterator[tuple[int, int, int, Mapping[str, Any]]]:
+    """The events that a history function looks at: instant, place in the order of arrival, whose, properties. At the
+    very instant only those that the contact itself has had, and that have been handled."""
+    asking = at.asking or at.columns.get("id")
+    for whose, person in enumerate(at.members if node.by_account else [at]):
+        own = person.columns.get("id") == asking
+        for arrival, (event, when, properties) in enumerate((*person.events, *person.pending)):
+            handled = arrival < len(person.events)
+            if event != node.event or when > at.instant or (when == at.instant and not (own and handled)):
+                continue
+            if node.within is not None and when <= at.instant - node.within:
+                continue
+            if node.where is not None and value(node.where, replace(at, event=properties)) is not True:
+                continue
+            yield when, arrival, whose, properties

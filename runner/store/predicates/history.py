@@ -31,7 +31,7 @@ def history_value(compiler: Compiler, node: tree.History) -> Sql:
         gathered = compiler.row.gathered(compiler, node)
         if gathered is not None:
             return gathered
-    event = tables.event.alias()
+    event = compiler.row.alias(tables.event)
     if isinstance(node, tree.Did):
         return exists(looked_at(compiler, node, event, constant(1)))
     if isinstance(node, Aggregate):
@@ -84,7 +84,7 @@ def looked_at(compiler: Compiler, node: tree.History, event: Any, *columns: Sql)
         its = [event.c.partition == row.partition, event.c.contact == row.contact]
         query = select(*columns).select_from(event).where(*its, *conditions(compiler, node, event))
         return query.correlate_except(event)
-    mate = tables.contact.alias()
+    mate = row.alias(tables.contact)
     theirs = event.join(mate, and_(event.c.partition == mate.c.partition, event.c.contact == mate.c.id))
     query = select(*columns).select_from(theirs)
     query = query.where(*shares_account(row, mate), *conditions(compiler, node, event))
@@ -106,6 +106,6 @@ def conditions(compiler: Compiler, node: tree.History, event: Any) -> list[Sql]:
     if node.within is not None:
         found.append(event.c.at > shifted(row.instant, constant(-node.within)))
     if node.where is not None:
-        about_it = compiler.for_row(replace(row, event=event.c.properties))
+        about_it = compiler.for_row(replace(row, event=event.c.properties, level=row.level + 1))
         found.append(about_it.condition(node.where))
     return found

@@ -33,7 +33,7 @@ def _of(row: Row, table: Any) -> list[Sql]:
 
 
 def sent(compiler: Compiler, node: tree.Sent) -> Sql:
-    row, message = compiler.row, tables.message.alias()
+    row, message = compiler.row, compiler.row.alias(tables.message)
     if node.journey is not None:
         whose: Sql = message.c.journey == node.journey
     elif row.run is not None:
@@ -54,7 +54,7 @@ def sent(compiler: Compiler, node: tree.Sent) -> Sql:
 
 
 def in_journey(compiler: Compiler, node: tree.InJourney) -> Sql:
-    run = tables.run.alias()
+    run = compiler.row.alias(tables.run, "s")
     status = tables.RunStatus.COMPLETED if node.completed else tables.RunStatus.ACTIVE
     return exists(
         select(constant(1))
@@ -74,7 +74,7 @@ def in_journey(compiler: Compiler, node: tree.InJourney) -> Sql:
 def consented(compiler: Compiler, node: tree.Consented) -> Sql:
     states = []
     for channel in (node.channel, EVERY_CHANNEL):
-        consent = tables.consent.alias()
+        consent = compiler.row.alias(tables.consent)
         states.append(
             select(consent.c.state)
             .where(*_of(compiler.row, consent), consent.c.topic == node.topic, consent.c.channel == channel)
@@ -87,7 +87,7 @@ def consented(compiler: Compiler, node: tree.Consented) -> Sql:
 
 def given_since(compiler: Compiler, node: tree.ConsentAge) -> Sql:
     """Microseconds of the instant at which the consent was given; NULL where none is."""
-    consent, every = tables.consent.alias(), tables.consent.alias()
+    consent, every = (compiler.row.alias(tables.consent, use) for use in ("", "own"))
     given = constant(tables.ConsentState.GIVEN.value)
     own = select(constant(1)).where(
         *_of(compiler.row, every), every.c.topic == node.topic, every.c.channel == node.channel
@@ -115,7 +115,7 @@ def consent_age(compiler: Compiler, node: tree.ConsentAge) -> Sql:
 
 
 def any_consent(compiler: Compiler, node: tree.AnyConsent) -> Sql:
-    consent, every = tables.consent.alias(), tables.consent.alias()
+    consent, every = (compiler.row.alias(tables.consent, use) for use in ("", "own"))
     found = [*_of(compiler.row, consent), consent.c.state == constant(tables.ConsentState.GIVEN.value)]
     if node.channel is not None:
         own = (
@@ -133,7 +133,7 @@ def any_consent(compiler: Compiler, node: tree.AnyConsent) -> Sql:
 
 
 def suppressed(compiler: Compiler, node: tree.Suppressed) -> Sql:
-    suppression, row = tables.suppression.alias(), compiler.row
+    row, suppression = compiler.row, compiler.row.alias(tables.suppression)
     return exists(
         select(constant(1))
         .select_from(suppression)
@@ -151,7 +151,7 @@ def suppressed(compiler: Compiler, node: tree.Suppressed) -> Sql:
 
 def account_value(compiler: Compiler, node: tree.Name) -> Sql:
     """``account.ATTRIBUTE``."""
-    account, row = tables.account.alias(), compiler.row
+    row, account = compiler.row, compiler.row.alias(tables.account)
     found = read_json(account.c.attributes, node.path, node.type, compiler.dialect, node.inside)
     return (
         select(found)
@@ -163,7 +163,7 @@ def account_value(compiler: Compiler, node: tree.Name) -> Sql:
 
 def people(compiler: Compiler, node: tree.People) -> Sql:
     """Served by ``ix_contact_account``."""
-    mate = tables.contact.alias()
+    mate = compiler.row.alias(tables.contact)
     condition = compiler.for_row(row_of(compiler.row, mate)).condition(node.condition)
     found = (
         select(func.count() * constant(MILLIONTHS))
@@ -190,6 +190,7 @@ def row_of(row: Row, mate: Any) -> Row:
         contact_table=mate,
         zone=ClauseAdapter(mate).traverse(row.zone),
         run=None,
+        level=row.level + 1,
         own=row.contact if row.own is None else row.own,
         gathered=None,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import Alias, ColumnElement, FromClause, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,20 @@ class Row:
     run: ColumnElement[int] | None = None
     """The run's id."""
     entered_at: ColumnElement[Any] | None = None
+    level: int = 0
+    """How many look-ups deep the expression stands within another."""
     own: ColumnElement[int] | None = None
     """Where ``contact`` is a colleague: the id of the contact for whom the expression is read."""
     gathered: Callable[[Any, Any], ColumnElement[Any] | None] | None = None
     """Where the past is gathered for all rows at once (see ``gathered.py``): the value of a history function, None
     for one that is looked up row by row."""
+
+    def alias(self, table: Table, use: str = "") -> Alias:
+        """``table`` under a name that nothing around it has: one a level, and a ``use`` where a look-up needs several.
+
+        An alias makes all its columns anew, which takes longer than all else that a look-up consists of: they are kept.
+        """
+        return _alias(table, self.level, use)
 
     def without_run(self) -> Row:
         """The same contact at the same instant, as a segment sees it."""
@@ -47,6 +57,12 @@ class Row:
             contact_table=self.contact_table,
             zone=self.zone,
             instant=self.instant,
+            level=self.level,
             own=self.own,
             gathered=self.gathered,
         )
+
+
+@cache
+def _alias(table: Table, level: int, use: str) -> Alias:
+    return table.alias(f"{table.name}{level}{use}")

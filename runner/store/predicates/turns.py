@@ -63,12 +63,12 @@ def _microseconds(compiler: Compiler, turn: Turn) -> Sql:
     if isinstance(turn, DayOfConsent):
         return _day_after(compiler, given_since(compiler, turn.consent), turn.days)
     if isinstance(turn, OfColleagues):
-        mate = tables.contact.alias()
+        mate = compiler.row.alias(tables.contact)
         theirs = compiler.for_row(row_of(compiler.row, mate))
         ahead = compiler.microseconds("after", _microseconds(theirs, turn.turn), compiler.instant())
         query = select(func.min(ahead)).select_from(mate).where(*shares_account(compiler.row, mate))
         return query.correlate_except(mate).scalar_subquery()
-    event = tables.event.alias()
+    event = compiler.row.alias(tables.event)
     latest = microseconds_of(func.max(event.c.at))
     if isinstance(turn, WindowEnds):
         assert turn.history.within is not None
