@@ -14,14 +14,18 @@ from runner.journey.model import (
     Enroll,
     Split,
     Update,
+    WaitAny,
+    WaitCollect,
     WaitEvent,
     WaitFor,
     WaitUntil,
+    WaitWhen,
 )
 from runner.store.causes.ends import tell_of_ends, tell_of_exits
 from runner.store.passes.advance import end_runs, log_steps
-from runner.store.passes.exits import end_leaving_runs, exit_on_condition, plan_reviews
+from runner.store.passes.exits import end_leaving_runs, exit_on_condition
 from runner.store.passes.receive import load_zones_of_pass
+from runner.store.passes.reviews import plan_reviews
 from runner.store.passes.timeline import ways_taken
 from runner.store.passes.working import moving
 from runner.store.statement import Connection
@@ -29,7 +33,8 @@ from runner.store.steps import acts
 from runner.store.steps.route import route
 from runner.store.steps.splits import split
 from runner.store.steps.updates import update_values
-from runner.store.steps.waits import rest
+from runner.store.steps.waits.rest import rest
+from runner.store.steps.waits.wake import wake_turned
 
 FIRST_ROUND = 1_000_000
 """Numbers from here on are rounds: parts of a pass in which runs go on that were decided about together."""
@@ -77,9 +82,12 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
             passes.end(stage, exit_on_condition(sql, connection, n, stage, behind=behind))
 
     read_exits()
-    if None in occupied and sql.reads_time:
-        plan_reviews(sql, connection, n, after_event=False)
     reached = {node for node in occupied if node is not None}
+    if None in occupied and (sql.reads_time or sql.turning):
+        plan_reviews(sql, connection, n, after_event=False)
+        for index in sql.turning:
+            if wake_turned(sql, version.program.nodes[index], connection, n):
+                reached.update(way.target for way in sql.ways.beginning(index))
     for node in version.program.nodes:
         if node.index in reached:
             for left in _visit(passes, n, version, node):
@@ -97,7 +105,7 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
     sends and updates."""
     sql, connection = version.sql, passes.connection
     match node.verb:
-        case WaitFor() | WaitUntil() | WaitEvent():
+        case WaitFor() | WaitUntil() | WaitEvent() | WaitWhen() | WaitAny() | WaitCollect():
             rest(sql, node, connection, n)
         case Split():
             split(sql, node, connection, n)

@@ -19,12 +19,13 @@ from runner.store.passes.exits import (
     exit_on_condition_after_event,
     exit_on_event,
     exit_on_goal,
-    plan_reviews,
 )
 from runner.store.passes.goals import count_goals
 from runner.store.passes.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
+from runner.store.passes.reviews import plan_reviews
 from runner.store.passes.timeline import nodes_stood_on
-from runner.store.steps.waits import take_up_again, wake
+from runner.store.steps.waits.again import take_up_again
+from runner.store.steps.waits.wake import wake
 from runner.store.types import EPOCH
 
 CONTACT_CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
@@ -86,7 +87,8 @@ def _heeds(version: Version, events: Set[str]) -> bool:
     return (
         version.sql.may_exit
         or any(rule.event in events for rule in version.journey.exits)
-        or not events.isdisjoint(version.event_waits)
+        or bool(version.conditional)
+        or not events.isdisjoint(version.heard)
         or (bool(version.contact_waits) and not events.isdisjoint(CONTACT_CHANGES))
     )
 
@@ -104,17 +106,17 @@ def _end_runs(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[i
             found += exit_on_condition_after_event(version.sql, passes.connection, n, stage)
     passes.end(stage, found)
     for version in versions:
-        if version.sql.reads_time:
+        if version.sql.reads_time or not here[version.id].isdisjoint(version.sql.turning):
             plan_reviews(version.sql, passes.connection, n, after_event=True)
 
 
 def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]) -> None:
     for version in passes.versions:
         stood_on = here.get(version.id, frozenset())
-        for name in sorted(events & version.event_waits.keys()):
-            for node in version.event_waits[name]:
-                if node.index in stood_on:
-                    wake(version.sql, node, passes.connection, n, event_floor=passes.event_floor)
+        hear = version.conditional.union(*(version.heard.get(name, ()) for name in events))
+        for index in sorted(hear & stood_on):
+            node = version.program.nodes[index]
+            wake(version.sql, node, passes.connection, n, event_floor=passes.event_floor)
         if not events.isdisjoint(CONTACT_CHANGES):
             for node in version.contact_waits:
                 if node.index in stood_on:

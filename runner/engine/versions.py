@@ -10,11 +10,12 @@ from functools import cached_property
 from runner.engine.watch import watched_by
 from runner.journey.catalog import Catalog
 from runner.journey.graph import Node, Program, compile_program
-from runner.journey.model import Journey, WaitEvent
+from runner.journey.model import Journey
 from runner.journey.project import load_project
 from runner.journey.send_rules import send_rules
 from runner.journey.template import Template
 from runner.journey.version import expressions_of
+from runner.journey.wakes import Hears, Turns, wakes_of
 from runner.problem import JourneysError
 from runner.store.causes.watched import Watched
 from runner.store.database import Database
@@ -22,7 +23,7 @@ from runner.store.journeys.in_force import InForce, in_force
 from runner.store.journeys.versions import versions_in_use
 from runner.store.passes.program import ProgramSql
 from runner.store.passes.ways import Ways
-from runner.store.steps.waits import moves_with_contact
+from runner.store.steps.waits.due import moves_with_contact
 from runner.store.tables import JourneyState
 
 
@@ -45,13 +46,23 @@ class Version:
         return self.program.journey
 
     @cached_property
-    def event_waits(self) -> Mapping[str, tuple[Node, ...]]:
-        """The waits that each event wakes."""
-        found: dict[str, tuple[Node, ...]] = {}
+    def heard(self) -> Mapping[str, frozenset[int]]:
+        """By event, the nodes whose runs it may wake."""
+        found: dict[str, frozenset[int]] = {}
         for node in self.program.nodes:
-            if isinstance(node.verb, WaitEvent):
-                found[node.verb.event] = (*found.get(node.verb.event, ()), node)
+            for wake in wakes_of(node.verb):
+                if isinstance(wake, Hears):
+                    found[wake.event] = found.get(wake.event, frozenset()) | {node.index}
         return found
+
+    @cached_property
+    def conditional(self) -> frozenset[int]:
+        """The nodes whose runs wait for something to be true: every event may make it so."""
+        return frozenset(
+            node.index
+            for node in self.program.nodes
+            if any(isinstance(wake, Turns) for wake in wakes_of(node.verb))
+        )
 
     @cached_property
     def contact_waits(self) -> tuple[Node, ...]:

@@ -24,13 +24,19 @@ from runner.journey.model import (
     Step,
     Update,
     Verb,
+    WaitAny,
+    WaitCollect,
     WaitEvent,
     WaitFor,
     WaitUntil,
+    WaitWhen,
 )
 
 SKIPPED = "skipped"
 """How a run that is held out leaves a step that would have acted on the world."""
+AGAIN = "again"
+"""The timer outcome of a step that runs come to once more when their time has come: what they do then hangs on more
+than the clock."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,15 @@ class Node:
 
     @property
     def timer_outcome(self) -> str | None:
-        """How a run leaves that stood here until its timer; None where nobody stands on this kind of node."""
-        if isinstance(self.verb, WaitEvent):
-            return "timeout"
-        return "elapsed" if isinstance(self.verb, WaitFor | WaitUntil) else None
+        """How a run leaves that stood here until its timer: an edge, or ``AGAIN``. None where nobody stands here."""
+        match self.verb:
+            case WaitEvent() | WaitWhen() | WaitAny():
+                return "timeout"
+            case WaitFor() | WaitUntil():
+                return "elapsed"
+            case WaitCollect():
+                return AGAIN
+        return None
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,12 @@ def held_steps(step: Step) -> tuple[tuple[str, tuple[Step, ...]], ...]:
             return tuple((arm.name, arm.steps) for arm in arms)
         case WaitEvent(then=then, timeout=timeout):
             return (("event", then), ("timeout", timeout))
+        case WaitWhen(then=then, timeout=timeout):
+            return (("true", then), ("timeout", timeout))
+        case WaitAny(options=options, timeout=timeout):
+            return (*((option.name, option.then) for option in options), ("timeout", timeout))
+        case WaitCollect(if_empty=if_empty):
+            return (("empty", if_empty),)
         case Condition(otherwise=otherwise) if otherwise is not None:
             return (("false", otherwise),)
     return ()
@@ -132,6 +149,8 @@ def _edges(step: Step, following: int, index: dict[str, int], end: int) -> tuple
     match step.verb:
         case WaitFor():
             return (Edge("elapsed", following),)
+        case WaitCollect():
+            return (Edge("elapsed", following), *into)
         case WaitUntil(if_past=if_past, if_missing=if_missing):
             leaving = tuple(
                 _leave(outcome, leave, following, index, end)

@@ -297,6 +297,66 @@ def _postgresql_json_object(element: json_object, compiler: SQLCompiler, **kw: A
     return f"jsonb_build_object({compiler.process(element.clauses, **kw)})"
 
 
+class json_with(FunctionElement[Any]):
+    """``json_with(column, key, value)``: the object with that member, whatever it held there before."""
+
+    type = Json()
+    inherit_cache = True
+
+
+@compiles(json_with, "sqlite")
+def _sqlite_json_with(element: json_with, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key, value = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"json_set({column}, '$.\"' || {key} || '\"', json({value}))"
+
+
+@compiles(json_with, "postgresql")
+def _postgresql_json_with(element: json_with, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key, value = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"({column} || jsonb_build_object({key}::text, {value}))"
+
+
+class json_list_of(FunctionElement[Any]):
+    """``json_list_of(value, at, id)``, an aggregate: the array of JSON values in the order of the other two.
+
+    Before 3.44 SQLite takes them as they come, so the rows must come in that order already.
+    """
+
+    type = Json()
+    inherit_cache = True
+
+
+@compiles(json_list_of, "sqlite")
+def _sqlite_json_list_of(element: json_list_of, compiler: SQLCompiler, **kw: Any) -> str:
+    value = compiler.process(element.clauses.clauses[0], **kw)
+    return f"json_group_array(json({value}))"
+
+
+@compiles(json_list_of, "postgresql")
+def _postgresql_json_list_of(element: json_list_of, compiler: SQLCompiler, **kw: Any) -> str:
+    value, at, identity = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"coalesce(jsonb_agg({value} ORDER BY {at}, {identity}), '[]'::jsonb)"
+
+
+class json_is_empty(FunctionElement[bool]):
+    """``json_is_empty(column, key)``: whether the array there has no members."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(json_is_empty, "sqlite")
+def _sqlite_json_is_empty(element: json_is_empty, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"(json_array_length({column}, '$.\"' || {key} || '\"') = 0)"
+
+
+@compiles(json_is_empty, "postgresql")
+def _postgresql_json_is_empty(element: json_is_empty, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"({column} -> {key}::text = '[]'::jsonb)"
+
+
 def constant(value: str | int) -> ColumnElement[Any]:
     """A literal in the SQL text itself, so that partial indexes and generic plans can see it. Never for users' data."""
     if isinstance(value, int):

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Node
+from runner.journey.model import Again
 from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
@@ -47,10 +48,11 @@ def at_node(sql: ProgramSql, node: Node) -> ColumnElement[bool]:
 
 
 def arrivals(sql: ProgramSql, *expressions: Expression) -> FromClause:
-    """``moving``, joined with the contact, and with the run where something may look at it: an expression, or an exit
-    condition that may have ended it on the way."""
+    """``moving``, joined with the contact, and with the run where something may look at it: an expression; or where it
+    may have ended on the way, by an exit condition, or by the very event that woke it and starts the journey anew."""
     rows: FromClause = moving
-    if sql.may_exit or any(expression.reads.run for expression in expressions):
+    restarts = sql.program.journey.entry.again is Again.RESTART
+    if sql.may_exit or restarts or any(expression.reads.run for expression in expressions):
         rows = rows.join(run, MOVING_RUN)
     return rows.join(contact, MOVING_CONTACT)
 

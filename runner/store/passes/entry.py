@@ -31,8 +31,9 @@ from sqlalchemy import (
 from runner.journey.duration import Duration
 from runner.journey.model import Again, Journey, Reentry
 from runner.journey.reserved import PROPERTIES as RESERVED
+from runner.journey.wakes import wakes_of
 from runner.store.passes.exits import into_leaving
-from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
+from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql, stays
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import PASS, entering, in_pass, moving, once_each, wave
 from runner.store.predicates import predicate, text_value
@@ -206,10 +207,12 @@ def refresh(sql: ProgramSql, connection: Connection, n: int) -> int:
                     entering.c.at,
                 )
                 .select_from(entering.join(run, _RUN_ON))
-                .where(_entering(sql), entering.c.active.is_not(None)),
+                .where(_entering(sql), entering.c.active.is_not(None), *woken),
             )
         )
 
+    # Whom the event has woken goes on, and is not taken up again.
+    woken = [stays(sql)] if any(wakes_of(node.verb) for node in sql.program.nodes) else []
     refreshed = sql.once("refresh values", build_values).run(connection, n=n).rowcount
     if refreshed:
         sql.once("refresh arrival", build_arrival).run(connection, n=n)
@@ -242,6 +245,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
                     "version",
                     "per",
                     "entry_key",
+                    "cause",
                     "status",
                     "step",
                     "node",
@@ -258,6 +262,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
                     entering.c.version,
                     entering.c.per,
                     _cause(journey),
+                    entering.c.event,
                     constant(RunStatus.ACTIVE.value),
                     literal(first.step.id),
                     null(),

@@ -31,13 +31,12 @@ from runner.store.passes.program import (
     with_event_and_contact,
 )
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import in_pass, leaving, moving, wave
-from runner.store.predicates import next_turn, predicate
+from runner.store.predicates import predicate
 from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.statement import Statement
 from runner.store.tables import MessageStatus, RunStatus, contact, conversion, message, run
-from runner.store.types import constant, earliest
+from runner.store.types import constant
 
 _STAGE = bindparam("stage", type_=Integer())
 _COLUMNS = ["stage", "partition", "contact", "run", "at", "reason"]
@@ -234,49 +233,3 @@ def end_leaving_runs(connection: Connection, stage: int, *, cancel_messages: boo
     _END.run(connection, stage=stage)
     if cancel_messages:
         _CANCEL.run(connection, stage=stage)
-
-
-def turn(sql: ProgramSql, source: Any) -> ColumnElement[Any] | None:
-    """The next instant at which time alone may turn an exit condition of this version; None where none can."""
-    row = sql.row(source)
-    turns = [
-        found
-        for rule in sql.program.journey.exits
-        if rule.when is not None and (found := next_turn(rule.when, row, sql.dialect)) is not None
-    ]
-    if not turns:
-        return None
-    result = turns[0]
-    for other in turns[1:]:
-        result = earliest(result, other)
-    return result
-
-
-def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event: bool) -> None:
-    """Compute anew when time may next turn an exit condition: for all runs of the contacts that had an event in pass
-    ``n``, or for the runs whose review was due in it."""
-
-    def build() -> Statement | None:
-        if after_event:
-            source: Any = wave
-            rows = wave.join(contact, WAVE_CONTACT).join(run, and_(WAVE_RUN, sql.runs))
-            wanted = and_(in_pass(wave), wave.c.event.is_not(None))
-        else:
-            source = moving
-            rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
-            wanted = came(sql, [LOOKED_AT])
-        when = turn(sql, source)
-        assert when is not None
-        found = (
-            select(run.c.partition, run.c.contact, run.c.id.label("run"), run.c.due_at, when.label("turn"))
-            .select_from(rows)
-            .where(wanted)
-            .subquery()
-        )
-        return Statement(
-            update(run)
-            .values(review_at=found.c.turn, next_at=earliest(found.c.due_at, found.c.turn))
-            .where(of_run(found), ACTIVE)
-        )
-
-    sql.once(("plan reviews", after_event), build).run(connection, n=n)  # type: ignore[arg-type]

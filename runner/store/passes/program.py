@@ -5,13 +5,14 @@ A version's statements are built and compiled once and used for as long as the p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeGuard
 
-from sqlalchemy import ColumnElement, FromClause, and_, func, literal, literal_column
+from sqlalchemy import ColumnElement, FromClause, and_, func, literal, literal_column, select, tuple_
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Program
+from runner.journey.wakes import Turns, Wake, wakes_of
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import Ways
 from runner.store.passes.working import in_pass, moving, wave
@@ -68,6 +69,12 @@ class ProgramSql:
         """Whether a condition may end a run in the midst of its way."""
         self.reads_time = any(condition.reads.time for condition in conditions)
         """Whether time alone can turn such a condition."""
+        self.turning: Mapping[int, tuple[Expression, ...]] = {
+            node.index: waited
+            for node in program.nodes
+            if (waited := tuple(one.when for one in wakes_of(node.verb) if _turns_by_time(one)))
+        }
+        """By node, the conditions that runs there wait for and that time alone can turn."""
         self._timezone = timezone
         self._statements: dict[Hashable, Statement] = {}
 
@@ -103,6 +110,18 @@ class ProgramSql:
             run=run.c.id if with_run else None,
             entered_at=run.c.entered_at if with_run else None,
         )
+
+
+def _turns_by_time(wake: Wake) -> TypeGuard[Turns]:
+    return isinstance(wake, Turns) and wake.when.reads.time
+
+
+def stays(sql: ProgramSql) -> ColumnElement[bool]:
+    """Whether a run of the version has not been moved in the pass: what has woken it is not taken back."""
+    moved = select(moving.c.partition, moving.c.contact, moving.c.run).where(
+        in_pass(moving), moving.c.version == constant(sql.version)
+    )
+    return tuple_(run.c.partition, run.c.contact, run.c.id).not_in(moved)
 
 
 def came(sql: ProgramSql, ways: Sequence[int]) -> ColumnElement[bool]:

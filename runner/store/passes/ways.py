@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.journey.graph import Edge, Node, Program
+from runner.journey.graph import AGAIN, Edge, Node, Program
 from runner.journey.model import Branch, ChangeConsent, Condition, Exit, Goto, Send, Update
 
 LOOKED_AT = 0
@@ -35,7 +35,7 @@ class Left:
 @dataclass(frozen=True, kw_only=True)
 class Way:
     """``target`` is where the way leads, the program's ``end`` included. One without steps is an arrival from nowhere:
-    of a run that enters, or is taken up again where it stands."""
+    of a run that enters, or is taken up again where it stands, or that comes to its step ``AGAIN``."""
 
     number: int
     target: int
@@ -53,6 +53,11 @@ class Ways:
 
     def __init__(self, program: Program) -> None:
         found = [Way(number=node.index + 1, target=node.index) for node in program.nodes]
+        found += [
+            Way(number=-(node.index + 1), target=node.index)
+            for node in program.nodes
+            if node.timer_outcome == AGAIN
+        ]
         self._from: dict[int, Sequence[Way]] = {}
         number = len(found)
         reached = {0} | {node.index for node in program.nodes if node.timer_outcome is not None}

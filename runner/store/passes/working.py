@@ -83,6 +83,8 @@ resting = Table(
     Column("since", Instant, nullable=False),
     Column("due", Instant),
     Column("turn", Instant),
+    Column("way", SmallInteger, comment="on which it goes on at once, for what it waits for is so"),
+    Column("event", BigInteger, comment="the earlier event that it has heard"),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
     comment="Runs that have come to a wait, and until when it lasts.",

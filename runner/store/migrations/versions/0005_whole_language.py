@@ -56,6 +56,9 @@ def upgrade() -> None:
             comment="beyond 1 after a snooze",
         ),
     )
+    op.add_column(
+        "run", sa.Column("cause", sa.BigInteger(), comment="the event that started it; NULL in older runs")
+    )
     if op.get_context().dialect.name == "postgresql":
         _change_messages()
     else:

@@ -1,0 +1,28 @@
+"""What steps write to their run: the values that expressions and templates read as ``run.NAME``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.journey.graph import walk
+from runner.journey.model import Journey, Update, Verb, WaitAny, WaitCollect, WaitEvent
+from runner.journey.values import ValueType
+
+
+def written_by(verb: Verb) -> Iterator[tuple[str, ValueType]]:
+    """Name and type of each value that a step with this verb may write."""
+    match verb:
+        case Update(values=values):
+            for name, expression in values:
+                yield name, expression.type
+        case WaitEvent(save_as=saved) | WaitCollect(save_as=saved) if saved is not None:
+            yield saved.name, saved.type
+        case WaitAny(options=options):
+            for option in options:
+                if option.save_as is not None:
+                    yield option.save_as.name, option.save_as.type
+
+
+def run_values(journey: Journey) -> dict[str, ValueType]:
+    """Name → type of all values that the steps of a journey write."""
+    return {name: type for step in walk(journey.steps) for name, type in written_by(step.verb)}

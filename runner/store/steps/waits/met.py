@@ -1,0 +1,107 @@
+"""What a run waits for may be so already when it comes: a condition that is true, an event since it entered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Insert,
+    Text,
+    and_,
+    case,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
+
+from runner.journey.graph import Node
+from runner.journey.wakes import Hears, Turns, Wake, wakes_of
+from runner.store.passes.advance import at_node
+from runner.store.passes.program import ProgramSql, of_run
+from runner.store.passes.working import moving, resting
+from runner.store.predicates import predicate
+from runner.store.predicates.since import events_since
+from runner.store.statement import Statement
+from runner.store.steps.waits.arrived import comes_for_the_first_time, resting_at
+from runner.store.tables import event, run
+from runner.store.types import constant, json_with
+
+
+def is_met_at_once(node: Node) -> bool:
+    """Whether what the run waits for may be so when it comes to ``node``."""
+    return any(_may_be_met(wake) for wake in wakes_of(node.verb))
+
+
+def _may_be_met(wake: Wake) -> bool:
+    return isinstance(wake, Turns) or wake.since_entry
+
+
+def met(sql: ProgramSql, node: Node, columns: Mapping[str, ColumnElement[Any]], rows: FromClause) -> Insert:
+    """Puts ``columns`` of the runs that come to ``node`` into ``resting``, and with them the way on which they pass at
+    once, if they do, and the event that they have heard. The first wake of the step that is so decides."""
+    row = sql.row(moving)
+    asked: dict[str, ColumnElement[Any]] = {}
+    wakes = [(f"wake_{place}", wake) for place, wake in enumerate(wakes_of(node.verb)) if _may_be_met(wake)]
+    for label, wake in wakes:
+        if isinstance(wake, Turns):
+            asked[label] = predicate(wake.when, row, sql.dialect)
+            continue
+        happened, found = events_since(
+            row, sql.dialect, wake.event, wake.where, run.c.entered_at, after=run.c.cause
+        )
+        first = found.order_by(happened.c.at, happened.c.id).limit(constant(1)).scalar_subquery()
+        # Who is taken up again has heard since then whatever there was to hear.
+        asked[label] = case((comes_for_the_first_time(node), first))
+    inner = (
+        select(*(column.label(name) for name, column in {**columns, **asked}.items()))
+        .select_from(rows)
+        .where(at_node(sql, node))
+        .suffix_with("OFFSET 0", dialect="postgresql")
+        .subquery()
+    )
+    so, ways, heard = [], [], []
+    for label, wake in wakes:
+        answer = inner.c[label]
+        so.append(answer if isinstance(wake, Turns) else answer.is_not(None))
+        ways.append(constant(sql.ways.leaving(node, wake.outcome)))
+        heard.append(null() if isinstance(wake, Turns) else answer)
+    return insert(resting).from_select(
+        [*columns, "way", "event"],
+        select(
+            *(inner.c[name] for name in columns),
+            case(*zip(so, ways, strict=True)),
+            case(*zip(so, heard, strict=True)),
+        ),
+    )
+
+
+def save_met(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
+    """Keep the properties of the events that the runs which pass ``node`` at once have heard."""
+    for wake in wakes_of(node.verb):
+        if isinstance(wake, Hears) and wake.since_entry and wake.save_as is not None:
+            save = partial(_saving, sql, node, wake.outcome, wake.save_as.name)
+            sql.once(("save met", node.index, wake.outcome), save).run(connection, n=n)
+
+
+def _saving(sql: ProgramSql, node: Node, outcome: str, name: str) -> Statement:
+    return Statement(
+        update(run)
+        .values(data=json_with(run.c.data, literal(name, Text()), event.c.properties))
+        .where(
+            resting_at(sql, node),
+            resting.c.way == constant(sql.ways.leaving(node, outcome)),
+            of_run(resting),
+            and_(
+                event.c.partition == resting.c.partition,
+                event.c.contact == resting.c.contact,
+                event.c.id == resting.c.event,
+            ),
+        )
+    )

@@ -1,0 +1,139 @@
+"""Runs come to a step at which they stand: some pass at once, the others rest there from now on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, cast, insert, literal, null, or_, select, update
+
+from runner.journey.graph import AGAIN, Node
+from runner.journey.model import Again, Leave, WaitCollect, WaitUntil
+from runner.store.passes.advance import RUN_KEY_AND_INSTANT, at_node, pass_on
+from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql, of_run
+from runner.store.passes.reviews import turn
+from runner.store.passes.timeline import ACTIVE
+from runner.store.passes.working import PASS, moving, resting
+from runner.store.statement import Statement
+from runner.store.steps.waits.arrived import resting_at, since
+from runner.store.steps.waits.collect import gather, way_out
+from runner.store.steps.waits.due import due, elapsed_length, load_zones
+from runner.store.steps.waits.met import is_met_at_once, met, save_met
+from runner.store.tables import contact, run
+from runner.store.types import Instant, constant, earliest, shifted
+
+
+def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
+    """Those for whom there is nothing to wait for go on; the others stand at ``node`` from now on."""
+    if _rests_at_once(sql, node):
+        sql.once(("rest at once", node.index), lambda: _resting_at_once(sql, node)).run(connection, n=n)
+        return
+    load_zones(sql, node, connection, n)
+    sql.once(("arrival", node.index), lambda: _arrival(sql, node)).run(connection, n=n)
+    if is_met_at_once(node):
+        save_met(sql, node, connection, n)
+    if isinstance(node.verb, WaitCollect):
+        gather(sql, node, connection, n)
+    if not _always_rests(node):
+        sql.once(("pass wait", node.index), lambda: _passing(sql, node)).run(connection, n=n)
+    sql.once(("rest", node.index), lambda: _resting(sql, node)).run(connection, n=n)
+
+
+def _always_rests(node: Node) -> bool:
+    """Whether nobody ever passes the wait at once: its length is elapsed time, and more than nothing."""
+    elapsed = elapsed_length(node.verb)
+    comes_again = node.timer_outcome == AGAIN
+    return elapsed is not None and elapsed > 0 and not is_met_at_once(node) and not comes_again
+
+
+def _rests_at_once(sql: ProgramSql, node: Node) -> bool:
+    """Whether one statement does: nobody passes, and all hangs on nothing but the instant of arrival."""
+    refreshed = sql.program.journey.entry.again is Again.REFRESH
+    return _always_rests(node) and not sql.reads_time and not refreshed
+
+
+def _resting_at_once(sql: ProgramSql, node: Node) -> Statement:
+    when = shifted(moving.c.at, constant(elapsed_length(node.verb) or 0))
+    return Statement(
+        update(run)
+        .values(
+            step=literal(node.step.id),
+            node=constant(node.index),
+            arrived_at=moving.c.at,
+            due_at=when,
+            next_at=when,
+            **({"review_at": None} if sql.turning else {}),
+        )
+        .where(at_node(sql, node), of_run(moving), ACTIVE)
+    )
+
+
+def _arrival(sql: ProgramSql, node: Node) -> Statement:
+    when = turn(sql, moving, node)
+    columns = {
+        "n": PASS,
+        "version": constant(sql.version),
+        "node": constant(node.index),
+        **{column.name: column for column in RUN_KEY_AND_INSTANT},
+        "since": since(node),
+        "due": due(sql, node),
+        "turn": when if when is not None else cast(null(), Instant()),
+    }
+    rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
+    if not is_met_at_once(node):
+        return Statement(
+            insert(resting).from_select(
+                list(columns), select(*columns.values()).select_from(rows).where(at_node(sql, node))
+            )
+        )
+    return Statement(met(sql, node, columns, rows))
+
+
+def _passing(sql: ProgramSql, node: Node) -> Statement:
+    verb = node.verb
+    passing: list[tuple[Any, Any]] = []
+    if is_met_at_once(node):
+        passing.append((resting.c.way.is_not(None), resting.c.way))
+    if isinstance(verb, WaitUntil):
+        if verb.if_missing is not Leave.WAIT:
+            passing.append((resting.c.due.is_(None), constant(sql.ways.leaving(node, "missing"))))
+        passing.append((resting.c.due < resting.c.at, constant(sql.ways.leaving(node, "past"))))
+    over = resting.c.due <= resting.c.at
+    rows: Any = resting
+    if isinstance(verb, WaitCollect):
+        passing.append((over, way_out(sql, node)))
+        rows = resting.join(run, of_run(resting))
+    else:
+        passing.append((over, constant(sql.ways.leaving(node, node.timer_outcome or ""))))
+    return pass_on(
+        sql,
+        select(
+            resting.c.partition,
+            resting.c.contact,
+            resting.c.run,
+            resting.c.at,
+            case(*passing).label("way"),
+        )
+        .select_from(rows)
+        .where(resting_at(sql, node), or_(*(when for when, _ in passing))),
+    )
+
+
+def _resting(sql: ProgramSql, node: Node) -> Statement:
+    verb = node.verb
+    stays = resting.c.due > resting.c.at
+    if isinstance(verb, WaitUntil) and verb.if_missing is Leave.WAIT:
+        stays = or_(stays, resting.c.due.is_(None))
+    if is_met_at_once(node):
+        stays = and_(stays, resting.c.way.is_(None))
+    return Statement(
+        update(run)
+        .values(
+            step=literal(node.step.id),
+            node=constant(node.index),
+            arrived_at=resting.c.since,
+            due_at=resting.c.due,
+            review_at=resting.c.turn,
+            next_at=earliest(resting.c.due, resting.c.turn),
+        )
+        .where(resting_at(sql, node), stays, of_run(resting), ACTIVE)
+    )

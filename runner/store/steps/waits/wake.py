@@ -1,0 +1,140 @@
+"""What wakes the runs that stand at a step: an event, or a condition that has become true.
+
+A step says by ``runner.journey.wakes`` what it waits for, whatever kind of step it is. Of its wakes that come together
+the first of the list decides by which outcome a run goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, literal, select, update
+
+from runner.journey.graph import Node
+from runner.journey.values import MILLIONTHS, NUMBER, STRING
+from runner.journey.wakes import Hears, Turns, wakes_of
+from runner.store.passes.advance import pass_on
+from runner.store.passes.program import (
+    MOVING_CONTACT,
+    MOVING_RUN,
+    WAVE_CONTACT,
+    WAVE_EVENT,
+    WAVE_RUN,
+    ProgramSql,
+    came,
+    of_run,
+)
+from runner.store.passes.ways import LOOKED_AT
+from runner.store.passes.working import in_pass, moving, wave
+from runner.store.predicates import Row, predicate
+from runner.store.predicates.read import read_json
+from runner.store.statement import Statement
+from runner.store.tables import contact, event, run
+from runner.store.types import Instant, constant, json_member, json_with
+
+_EVENT_FLOOR = bindparam("event_floor", type_=Instant())
+
+
+def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: Any) -> int:
+    """Let the runs go on that stand at ``node`` and wait for the event of pass ``n``, or for what is true after it.
+
+    Events from before ``event_floor`` wake nobody; nor do those from before the run came there, or entered, as the step
+    says. Returns how many.
+    """
+    woken = sql.once(("wake", node.index), lambda: _waking(sql, node)).run(connection, n=n, **floors).rowcount
+    for heard in wakes_of(node.verb):
+        if woken and isinstance(heard, Hears) and heard.save_as is not None:
+            save = partial(_saving, sql, node, heard)
+            sql.once(("save", node.index, heard.outcome), save).run(connection, n=n)
+    return woken
+
+
+def _waking(sql: ProgramSql, node: Node) -> Statement:
+    wakes = wakes_of(node.verb)
+    rows: Any = wave.join(run, and_(WAVE_RUN, sql.runs, run.c.node == constant(node.index)))
+    if any(isinstance(one, Turns) or one.where is not None or one.own for one in wakes):
+        rows = rows.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT)
+    # An event may be told late, of an instant before the run came here: the run goes on from when it did.
+    at = case((wave.c.at < run.c.arrived_at, run.c.arrived_at), else_=wave.c.at)
+    row = replace(sql.row(wave, with_event=True), instant=at)
+    about_event = sql.row(wave, with_event=True)
+    cases = [
+        (
+            predicate(one.when, row, sql.dialect)
+            if isinstance(one, Turns)
+            else _hears(sql, node, one, about_event),
+            constant(sql.ways.leaving(node, one.outcome)),
+        )
+        for one in wakes
+    ]
+    found = select(
+        wave.c.partition, wave.c.contact, run.c.id.label("run"), at.label("at"), case(*cases).label("way")
+    ).select_from(rows)
+    found = found.where(in_pass(wave), wave.c.event.is_not(None))
+    if len(cases) == 1:
+        return pass_on(sql, found.where(cases[0][0]))
+    inner = found.suffix_with("OFFSET 0", dialect="postgresql").subquery()
+    return pass_on(sql, select(*inner.c).where(inner.c.way.is_not(None)))
+
+
+def _hears(sql: ProgramSql, node: Node, heard: Hears, row: Row) -> ColumnElement[bool]:
+    since = run.c.entered_at if heard.since_entry else run.c.arrived_at
+    conditions = [
+        wave.c.name == literal(heard.event),
+        wave.c.at >= _EVENT_FLOOR,
+        wave.c.at >= since,
+    ]
+    if heard.own:
+        properties = event.c.properties
+        conditions += [
+            read_json(properties, ("run",), NUMBER, sql.dialect) == run.c.id * constant(MILLIONTHS),
+            read_json(properties, ("step",), STRING, sql.dialect) == literal(node.step.id, Text()),
+        ]
+    if heard.where is not None:
+        conditions.append(predicate(heard.where, row, sql.dialect))
+    return and_(*conditions)
+
+
+def _saving(sql: ProgramSql, node: Node, heard: Hears) -> Statement:
+    """Before anybody advances in the pass, those who have come this way are those whom the event of the pass woke."""
+    assert heard.save_as is not None
+    properties: Any = event.c.properties
+    if heard.member is not None:
+        properties = json_member(properties, constant(heard.member))
+    return Statement(
+        update(run)
+        .values(data=json_with(run.c.data, literal(heard.save_as.name, Text()), properties))
+        .where(
+            came(sql, [sql.ways.leaving(node, heard.outcome)]),
+            wave.c.n == moving.c.n,
+            wave.c.partition == moving.c.partition,
+            wave.c.contact == moving.c.contact,
+            WAVE_EVENT,
+            of_run(moving),
+        )
+    )
+
+
+def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
+    """Let those runs go on that stand at ``node``, are looked at in pass ``n``, and for which what they wait for has
+    become true by time alone. Returns how many."""
+
+    def build() -> Statement:
+        row = sql.row(moving)
+        cases = [
+            (predicate(one.when, row, sql.dialect), constant(sql.ways.leaving(node, one.outcome)))
+            for one in wakes_of(node.verb)
+            if isinstance(one, Turns)
+        ]
+        found = (
+            select(moving.c.partition, moving.c.contact, moving.c.run, moving.c.at, case(*cases).label("way"))
+            .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
+            .where(came(sql, [LOOKED_AT]), run.c.node == constant(node.index))
+            .suffix_with("OFFSET 0", dialect="postgresql")
+            .subquery()
+        )
+        return pass_on(sql, select(*found.c).where(found.c.way.is_not(None)))
+
+    return sql.once(("wake turned", node.index), build).run(connection, n=n).rowcount
