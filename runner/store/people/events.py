@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, exists, or_, select
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED
+from runner.store.causes.history import history_came
 from runner.store.database import Deployment, write_json
 from runner.store.listed import listed, rows_text
 from runner.store.local_time.zones import ensure_zones
@@ -76,8 +77,28 @@ def store_events(
     """
     if not batch:
         return Stored()
-    steady_plans(connection)
+    zones = {arrival.properties.get("timezone") for arrival in batch if arrival.name == IDENTIFIED}
+    ensure_zones(connection, (zone for zone in zones if zone))
     places = {key: partition_of(key, deployment.partitions) for key in {arrival.contact for arrival in batch}}
+    if not pending or connection.dialect.name != "postgresql":
+        return _store(connection, deployment, batch, places, pending, received_at)
+    # Nearly everybody is known, and an exchange with the server costs more than what it does there.
+    new, strangers = _insert_of_known(connection, deployment, _rows(batch, places, received_at))
+    rest = [arrival for arrival in batch if arrival.contact in strangers]
+    of_known = Stored(new=new, duplicate=len(batch) - len(rest) - new)
+    return of_known + _store(connection, deployment, rest, places, pending, received_at) if rest else of_known
+
+
+def _store(
+    connection: Connection,
+    deployment: Deployment,
+    batch: Sequence[Arrival],
+    places: Mapping[str, int],
+    pending: bool,
+    received_at: datetime | None,
+) -> Stored:
+    """Store ``batch``, and make contacts of those who are new; ``places`` are their partitions."""
+    steady_plans(connection)
     at_once = () if pending else tuple(arrival for arrival in batch if _changes_contact(arrival))
     if at_once:
         _lock_shards(connection, {places[arrival.contact] for arrival in at_once})
@@ -86,8 +107,6 @@ def store_events(
         first_received.setdefault(arrival.contact, received_at or arrival.at)
     keys = [(places[key], key) for key in first_received]
     known, contacts_new = identities(connection, keys, first_received)
-    zones = {arrival.properties.get("timezone") for arrival in batch if arrival.name == IDENTIFIED}
-    ensure_zones(connection, (zone for zone in zones if zone))
     in_motion: set[Identity] = set()
     fresh: list[tuple[Identity, Arrival]] = []
     if at_once:
@@ -96,26 +115,48 @@ def store_events(
             connection, {identity for identity, arrival in of if arrival.name == IDENTIFIED}
         )
         fresh = _not_there_yet(connection, of)
+    rows = [
+        (*row[:-1], pending or (arrival.name == IDENTIFIED and known[arrival.contact] in in_motion))
+        for arrival, row in zip(batch, _rows(batch, places, received_at), strict=True)
+    ]
+    if connection.dialect.name == "postgresql":
+        new, _ = _insert_of_known(connection, deployment, rows)
+    else:
+        new = _insert_one_by_one(connection, known, rows)
+    _apply(connection, fresh, in_motion, received_at)
+    if not pending:
+        waiting = [
+            (*known[arrival.contact], arrival.dedup_key)
+            for arrival in at_once
+            if arrival.name == IDENTIFIED and known[arrival.contact] in in_motion
+        ]
+        history_came(connection, known.values(), waiting, received_at or max(a.at for a in batch))
+    return Stored(new=new, duplicate=len(batch) - new, contacts_new=contacts_new)
+
+
+def _rows(
+    batch: Sequence[Arrival], places: Mapping[str, int], received_at: datetime | None
+) -> list[tuple[Any, ...]]:
+    """Rows of ``_COLUMNS`` for ``batch``, all of them pending; instants are microseconds."""
     now = None if received_at is None else to_microseconds(received_at)
     rows = []
     for arrival in batch:
-        identity, at = known[arrival.contact], to_microseconds(arrival.at)
+        at = to_microseconds(arrival.at)
         received = at if now is None else now
         rows.append(
             (
-                *identity,
+                places[arrival.contact],
+                arrival.contact,
                 arrival.name,
                 min(at, received),
                 received,
                 arrival.properties,
                 arrival.undeclared or None,
                 arrival.dedup_key,
-                pending or (arrival.name == IDENTIFIED and identity in in_motion),
+                True,
             )
         )
-    new = _insert(connection, deployment, rows)
-    _apply(connection, fresh, in_motion, received_at)
-    return Stored(new=new, duplicate=len(batch) - new, contacts_new=contacts_new)
+    return rows
 
 
 def _changes_contact(arrival: Arrival) -> bool:
@@ -136,7 +177,7 @@ def _lock_shards(connection: Connection, partitions: set[int]) -> None:
 
 _COLUMNS = (
     "partition",
-    "contact",
+    "key",
     "name",
     "at",
     "received_at",
@@ -145,49 +186,63 @@ _COLUMNS = (
     "dedup_key",
     "pending",
 )
-_STORE = {
-    # A contact's events are numbered one after the other: one writer at a time, what is read holds until the commit.
-    "sqlite": """
+# A contact's events are numbered one after the other: one writer at a time, what is read holds until the commit.
+_STORE_ONE = """
 INSERT INTO event (partition, contact, id, name, at, received_at, properties, undeclared, dedup_key, pending)
 VALUES (?1, ?2, (SELECT coalesce(max(id), 0) + 1 FROM event WHERE partition = ?1 AND contact = ?2),
     ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-ON CONFLICT DO NOTHING""",
-    # Numbered in order of arrival, inserted in the order of the unique key: two sessions that store the same events do
-    # not wait for each other in turn. Ticks are woken in the same statement: one exchange with the server less.
-    "postgresql": """
-WITH stored AS (
+ON CONFLICT DO NOTHING"""
+# Numbered in order of arrival, inserted in the order of the unique key: two sessions that store the same events do not
+# wait for each other in turn. Contacts are found and ticks are woken in the same statement: exchanges with the server
+# less. Who is looked up as a value, row by row, is found by the index, whatever the planner takes the table to be.
+_STORE_OF_KNOWN = """
+WITH arriving AS (
+SELECT arriving.*, (
+    SELECT contact.id FROM contact WHERE contact.partition = arriving.partition AND contact.key = arriving.key
+) AS contact
+FROM json_to_recordset(%(rows)s::json) AS arriving (
+    partition smallint, key text, name text, at bigint, received_at bigint, properties jsonb, undeclared jsonb,
+    dedup_key text, pending boolean
+)
+), stored AS (
 INSERT INTO event (partition, contact, id, name, at, received_at, properties, undeclared, dedup_key, pending)
 SELECT partition, contact, id, name, timestamptz 'epoch' + at * interval '1 microsecond',
     timestamptz 'epoch' + received_at * interval '1 microsecond', properties, undeclared, dedup_key, pending
-FROM (
-    SELECT nextval('event_id_seq') AS id, arriving.*
-    FROM json_to_recordset(%(rows)s::json) AS arriving (
-        partition smallint, contact bigint, name text, at bigint, received_at bigint, properties jsonb,
-        undeclared jsonb, dedup_key text, pending boolean
-    )
-) AS numbered
+FROM (SELECT nextval('event_id_seq') AS id, arriving.* FROM arriving WHERE contact IS NOT NULL) AS numbered
 ORDER BY partition, contact, dedup_key
 ON CONFLICT DO NOTHING
 RETURNING pending
 )
-SELECT count(*), CASE WHEN bool_or(pending) THEN pg_notify(%(channel)s, %(work)s) END FROM stored""",
-}
+SELECT count(*), CASE WHEN bool_or(pending) THEN pg_notify(%(channel)s, %(work)s) END,
+    (SELECT array_agg(key) FROM arriving WHERE contact IS NULL)
+FROM stored"""
 
 
-def _insert(connection: Connection, deployment: Deployment, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Insert rows of ``_COLUMNS`` that are not there yet; answer how many those were. Instants are microseconds. Where
-    one of them is pending, ticks are woken once this transaction has committed."""
-    statement = _STORE[connection.dialect.name]
-    if connection.dialect.name == "postgresql":
-        told = {"channel": channel_of(deployment), "work": Work.DUE.value}
-        stored = connection.exec_driver_sql(statement, {"rows": rows_text(_COLUMNS, rows), **told})
-        return int(stored.scalar_one())
+def _insert_of_known(
+    connection: Connection, deployment: Deployment, rows: Sequence[tuple[Any, ...]]
+) -> tuple[int, frozenset[str]]:
+    """Insert those rows of ``_COLUMNS`` whose contacts there are, and that are not there yet (PostgreSQL).
+
+    Answers how many those were, and the keys of the others' contacts. Where one is pending, ticks are woken once this
+    transaction has committed.
+    """
+    told = {"channel": channel_of(deployment), "work": Work.DUE.value}
+    stored = connection.exec_driver_sql(_STORE_OF_KNOWN, {"rows": rows_text(_COLUMNS, rows), **told})
+    new, _, strangers = stored.one()
+    return int(new), frozenset(strangers or ())
+
+
+def _insert_one_by_one(
+    connection: Connection, known: Mapping[str, Identity], rows: Sequence[tuple[Any, ...]]
+) -> int:
+    """Insert rows of ``_COLUMNS`` that are not there yet (SQLite); answer how many those were."""
     written = [
-        (*row[:5], write_json(row[5]), write_json(row[6]) if row[6] else None, *row[7:])
-        # A contact's events in order of arrival; an index is written where it was written just before.
-        for row in sorted(rows, key=itemgetter(0, 1))
+        (*known[row[1]], *row[2:5], write_json(row[5]), write_json(row[6]) if row[6] else None, *row[7:])
+        for row in rows
     ]
-    return connection.exec_driver_sql(statement, written).rowcount
+    # A contact's events in order of arrival; an index is written where it was written just before.
+    written.sort(key=itemgetter(0, 1))
+    return connection.exec_driver_sql(_STORE_ONE, written).rowcount
 
 
 # What history changes -------------------------------------------------------------------------------
