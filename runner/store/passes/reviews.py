@@ -30,10 +30,10 @@ from runner.store.tables import contact, run
 from runner.store.types import constant, earliest
 
 
-def turn(sql: ProgramSql, source: Any, node: Node) -> ColumnElement[Any] | None:
+def turn(sql: ProgramSql, source: Any, node: Node | None = None) -> ColumnElement[Any] | None:
     """The next instant at which time alone may turn an exit condition of this version, or what a run at ``node`` waits
     for; None where none can."""
-    waited = sql.turning.get(node.index, ())
+    waited = sql.turning.get(node.index, ()) if node is not None else ()
     return _earliest(sql, source, (*_exit_conditions(sql), *waited))
 
 
