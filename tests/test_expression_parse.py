@@ -19,8 +19,8 @@ from runner.journey.expression import (
     turn_problem,
 )
 from runner.journey.values import BOOLEAN, DATE, DATETIME, NUMBER, STRING, Kind, ValueType
-from tests.reference.expression_shop import ANYWHERE, BARE, CATALOG, IN_RUN, IN_WHERE, PLAN
 from tests.reference.expression_author import expressions
+from tests.reference.expression_shop import ANYWHERE, BARE, CATALOG, IN_RUN, IN_WHERE, PLAN
 from tests.reference.expression_world import SCOPE as WORLD
 
 

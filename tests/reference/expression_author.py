@@ -215,7 +215,7 @@ def written(seed: int, kind: Kind, depth: int | None = None) -> str:
     """The source of an expression of ``kind``, so many levels deep at most (without a number, one to three, as the seed
     says); the same for one seed."""
     author = _Author(seed)
-    return author.value(kind, "", author.chance.choice((1, 2, 2, 3)) if depth is None else depth)
+    return author.value(kind, "", author.chance.choice((1, 1, 2, 2, 2, 3)) if depth is None else depth)
 
 
 def expressions(kind: Kind, depth: int | None = None) -> st.SearchStrategy[str]:

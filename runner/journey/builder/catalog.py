@@ -7,30 +7,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+from runner.journey.builder.business import amount_of, build_costs, build_goals, build_links
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
+from runner.journey.builder.people import build_people
+from runner.journey.builder.policies import build_opt_in_cases, build_policies
 from runner.journey.catalog import (
-    CONSENT_GRANTED,
-    CONSENT_WITHDRAWN,
     CONTACT_FIELDS,
     CONTACT_UPDATED,
+    DERIVED_FIELDS,
     IDENTIFIED,
+    RESERVED_PROPERTIES,
     Attribute,
     Catalog,
     ChannelSettings,
     EventType,
     OnUnknown,
     OptIn,
-    Segment,
     Topic,
 )
 from runner.journey.duration import DAY, Duration
-from runner.journey.expression import Scope
-from runner.journey.values import BOOLEAN, Kind, ValueType
+from runner.journey.expression.names import is_taken
+from runner.journey.values import Kind, ValueType
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Field, Fields, Scalar, Value
 from runner.problem import Problem, Severity
 
-RESERVED_EVENTS = (IDENTIFIED, CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED)
+RESERVED_EVENTS = (IDENTIFIED, CONTACT_UPDATED, *RESERVED_PROPERTIES)
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _SIMPLE = {kind.value: kind for kind in (Kind.STRING, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME)}
 
@@ -65,23 +67,24 @@ def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
         events={f.key: e for f in _each(root, "events") if (e := builder.event(f))},
         topics={f.key: builder.topic(f) for f in _each(root, "topics")},
         channels={f.key: c for f in _each(root, "channels") if (c := builder.channel(f))},
-        lists={
-            f.key: tuple(t for i in items_of(f.value) if (t := text_of(i)) is not None)
-            for f in _each(root, "lists")
-        },
+        lists={f.key: builder.list(f) for f in _each(root, "lists")},
+        accounts={f.key: a for f in _each(root, "accounts") if (a := builder.attribute(f, of_account=True))},
     )
     declared = {field.key for field in _each(root, "attributes")}
     catalog = replace(catalog, unreadable=frozenset(declared - set(catalog.attributes)))
     notes.catalog = catalog
-    segments: dict[str, Segment] = {}
-    for field in _each(root, "segments"):
-        # A segment may speak of those above it, so that none can contain itself.
-        scope = Scope(catalog=replace(catalog, segments=dict(segments)))
-        options = fields_of(field.value)
-        when = notes.expression(options.get("when") if options else None, scope, expect=BOOLEAN)
-        if when:
-            segments[field.key] = Segment(name=field.key, when=when, **builder.refresh(options))
-    return replace(catalog, segments=segments), tuple(notes.problems)
+    catalog = build_people(notes, root, catalog, builder.refresh)
+    catalog = build_opt_in_cases(notes, root, catalog)
+    return (
+        replace(
+            catalog,
+            policies=build_policies(notes, root, catalog),
+            costs=build_costs(root.get("costs")),
+            goals=build_goals(notes, root.get("goals")),
+            links=build_links(notes, root.get("links")),
+        ),
+        tuple(notes.problems),
+    )
 
 
 def _each(root: Fields, key: str) -> tuple[Field, ...]:
@@ -120,13 +123,24 @@ class _CatalogBuilder:
             return "en"
         return name
 
-    def attribute(self, field: Field) -> Attribute | None:
+    def list(self, field: Field) -> tuple[str, ...]:
+        """A list of texts. Expressions call it by its name alone, which must not mean anything else there."""
+        if is_taken(field.key):
+            message = f"`{field.key}` means something else in expressions."
+            self.notes.note("list/reserved", message, field.key_span, "Choose another name.")
+        return tuple(text for item in items_of(field.value) if (text := text_of(item)) is not None)
+
+    def attribute(self, field: Field, *, of_account: bool = False) -> Attribute | None:
         options = fields_of(field.value)
         declared = options.get("type") if options else field.value
         type = self.type(declared)
         if type is None:
             return None
-        standard = CONTACT_FIELDS.get(field.key)
+        standard = None if of_account else CONTACT_FIELDS.get(field.key)
+        if field.key in DERIVED_FIELDS and not of_account:
+            message = f"`contact.{field.key}` is computed, from `{field.key}s` of the catalog."
+            self.notes.note("attribute/reserved", message, field.key_span, "Choose another name.")
+            return None
         if standard is not None and standard.kind is not type.kind:
             message = f"Every contact has `{field.key}`; its type is {standard.kind.value}."
             self.notes.note("attribute/reserved", message, field.key_span, "Choose another name.")
@@ -212,6 +226,7 @@ class _CatalogBuilder:
             uses=text_of(options.get("uses")) or "file",
             sender_name=text_of(sender.get("name")) if sender else None,
             sender_address=text_of(sender.get("address")) if sender else None,
+            cost=amount_of(options.get("cost")),
         )
         if made.sender_address is None and (made.name == "email" or made.uses == "smtp"):
             self.notes.note(

@@ -25,6 +25,11 @@ RUN_FIELDS: Mapping[str, ValueType] = {"entered_at": DATETIME, "blocked": STRING
 _KINDS = {"contact": "attribute", "account": "attribute", "run": "value"}
 
 
+def is_taken(name: str) -> bool:
+    """Whether ``name`` means something wherever it stands, so that no list of the catalog can be called so."""
+    return name in (*ROOTS, *CLOCKS, *FUNCTIONS)
+
+
 def build_name(builder: Builder, node: ast.Name) -> Node | None:
     """A name that stands alone: a reading of the clock, or a list of the catalog."""
     name, catalog = node.id, builder.scope.catalog
