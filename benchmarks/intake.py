@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from benchmarks.harness import KINDS, Figure, Limit, Scale, analyse, databases, side_by_side
+from benchmarks.harness import KINDS, Figure, Scale, analyse, databases, side_by_side
 from runner.store.database import Database, write_json
 from runner.store.people.contacts import Identity
 from runner.store.people.events import Arrival, store_events
@@ -26,9 +26,6 @@ from runner.store.types import to_microseconds
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 CONTACTS = 20_000
 TARGET = 0.5
-DEAREST_BATCH = 15.0
-"""So many single events a batch of 100 may cost; as many as of the floor where that costs more. A hundred events touch
-three hundred pages of indexes, and of a disk that is quick to confirm a single event those are the greater part."""
 _numbers = count(10**9)
 _COLUMNS = ", ".join(column.name for column in event.columns)
 
@@ -40,7 +37,6 @@ def measure(scale: Scale) -> Iterator[Figure]:
             ours, floor = make(), make()
             fill(ours)
             known = fill(floor)
-            cost, floor_cost = {}, {}
             for batch, events in ((1, scale.of(200, 1_000)), (100, 5_000), (1_000, 10_000)):
                 arriving = [_batches(number, batch, events) for number in range(rounds + 1)]
                 rows = [[_rows(arrivals, known, kind) for arrivals in batches] for batches in arriving]
@@ -52,17 +48,8 @@ def measure(scale: Scale) -> Iterator[Figure]:
                     floor_in=floor,
                 )
                 assert _count(ours) == _count(floor)
-                cost[batch], floor_cost[batch] = batch / sides.per_second, batch / sides.floor_per_second
                 name = "intake, one event a call" if batch == 1 else f"intake, batches of {batch:,}"
                 yield sides.row(name, kind, CONTACTS, TARGET)
-            yield Limit(
-                name="intake, cost of a batch of 100",
-                database=kind,
-                size=CONTACTS,
-                measured=cost[100] / cost[1],
-                unit="single events",
-                limit=max(DEAREST_BATCH, floor_cost[100] / floor_cost[1]),
-            )
 
 
 def fill(database: Database) -> dict[str, Identity]:
