@@ -42,13 +42,16 @@ FIRST_ROUND = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Passes:
-    """What all passes of one tick share. ``event_floor``: events from before it start and wake nothing.
+    """What all passes of one tick share. ``event_floor``: events from before it start and wake nothing. What is due
+    before ``late_before`` is late, and comes at ``now``.
     ``exact``: virtual time, where a message is handed over at the instant that lets it go."""
 
     connection: Connection
     versions: Versions
     exact: bool
     event_floor: datetime
+    now: datetime
+    late_before: datetime
     stages: count[int] = field(default_factory=count)
     rounds: count[int] = field(default_factory=lambda: count(FIRST_ROUND))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from runner.engine.timed import begin_triggers
 from runner.journey.project import Project
 from runner.journey.version import version_hash
 from runner.problem import ProblemsFound, Severity
@@ -66,6 +67,7 @@ def apply_project(
                 author=author,
                 git_commit=git_commit,
             )
+            begin_triggers(connection, project.journeys[name], now)
             detail = {"hash": hash_, "before": in_force.get(name), "git_commit": git_commit}
             record(connection, at=now, who=author or "unknown", what=f"apply {name}", detail=detail)
         ensure_zones(connection, [project.catalog.timezone])

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from runner.engine.advance import Passes
+from runner.engine.timed import keep_time
 from runner.engine.versions import Version
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED
 from runner.journey.model import Again
@@ -41,6 +42,7 @@ def receive(passes: Passes, n: int, events: Set[str]) -> None:
     _wake(passes, n, events, here)
     for version in _hearing(passes.versions.started_by, events):
         _enter(passes, n, version)
+    keep_time(passes, n, events)
 
 
 def _hearing(by_event: Mapping[str, Sequence[Version]], events: Set[str]) -> list[Version]:

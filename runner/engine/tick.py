@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from runner.engine.advance import Passes, advance
 from runner.engine.receive import receive
+from runner.engine.timed import prepare
 from runner.engine.versions import Versions
 from runner.store.causes.announce import MOST_AT_ONCE, break_circles
 from runner.store.database import Database
@@ -92,6 +93,9 @@ def tick(
             if not partitions:
                 return Ticked(contacts=0, passes=0, more=False, last=after)
             passes, late_before = passes_of(connection, versions, now, pace)
+            _agree(passes)
+            if not prepare(passes, partitions, pace.contacts):
+                return Ticked(contacts=0, passes=0, more=True, last=partitions[-1] if pace.exact else after)
             contacts = begin_batch(connection, partitions, now, pace.contacts)
             n = 1
             while contacts and n <= pace.passes and take(connection, n, now, late_before):
@@ -126,7 +130,14 @@ def passes_of(
     ensure_zones(connection, versions.zones)
     late_before = now - pace.late_after if pace.late_after is not None else _ALWAYS
     event_floor = now - pace.event_max_age if pace.event_max_age is not None else _ALWAYS
-    passes = Passes(connection=connection, versions=versions, exact=pace.exact, event_floor=event_floor)
+    passes = Passes(
+        connection=connection,
+        versions=versions,
+        exact=pace.exact,
+        event_floor=event_floor,
+        now=now,
+        late_before=late_before,
+    )
     return passes, late_before
 
 

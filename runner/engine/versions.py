@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from runner.engine.timetable import Timetable, timetable_of
 from runner.engine.watch import watched_by
 from runner.journey.catalog import Catalog
 from runner.journey.graph import Node, Program, compile_program
@@ -93,6 +94,8 @@ class Versions:
             (version.journey.goal.event, version) for version in self.current.values() if version.journey.goal
         )
         """The versions whose goal it may be."""
+        self.timetable: Timetable = timetable_of(self.current.values())
+        """The triggers that time itself pulls."""
         self.ways: Mapping[int, Ways] = {version.id: version.sql.ways for version in self._ordered}
         self.zones = frozenset(version.catalog.timezone for version in self._ordered)
 

@@ -336,6 +336,12 @@ def appointed(connection: Connection, kind: Kind) -> frozenset[str]:
     )
 
 
+def forget_appointments(connection: Connection, kind: Kind) -> None:
+    """Forget all appointments of this kind, and that there are any. For scratch databases: it reads whole tables."""
+    connection.execute(delete(appointment).where(appointment.c.kind == kind.value))
+    connection.execute(delete(appointing).where(appointing.c.kind == kind.value))
+
+
 def give_up(connection: Connection, kind: Kind, name: str) -> None:
     """Have the ticks remove the appointments of this name: they go through everybody again, and ask what it is."""
     connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from collections.abc import Set
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ from sqlalchemy import (
 
 from runner.journey.duration import Duration
 from runner.journey.model import Again, Journey, Reentry
+from runner.journey.reserved import DATE_REACHED, SCHEDULE_FIRED
 from runner.journey.reserved import PROPERTIES as RESERVED
 from runner.journey.wakes import wakes_of
 from runner.store.passes.exits import into_leaving
@@ -39,7 +41,7 @@ from runner.store.passes.working import PASS, entering, in_pass, moving, once_ea
 from runner.store.predicates import predicate, text_value
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, event, run
-from runner.store.types import ByCodePoint, Instant, Json, constant, shifted
+from runner.store.types import ByCodePoint, Instant, Json, constant, json_text, shifted
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
 _SINCE = bindparam("since", type_=Instant())
@@ -103,6 +105,7 @@ def trigger(
                     # In this order: whether the contact may enter is a look at an index, while the author's
                     # condition may read years of history.
                     case((_may_enter(journey, on, per), fires), else_=false()),
+                    *_first_of_cause(journey),
                 ),
             )
         )
@@ -152,8 +155,39 @@ def _cause(journey: Journey) -> ColumnElement[str]:
     internal = {found.event for found in journey.triggers} & RESERVED.keys()
     if not internal:
         return arrived
-    names: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in sorted(internal)]
-    return case((event.c.name.in_(names), event.c.dedup_key), else_=arrived)
+    timed, others = _quoted(internal & TIMED), _quoted(internal - TIMED)
+    return case(
+        *([(event.c.name.in_(timed), _ENTRY)] if timed else []),
+        *([(event.c.name.in_(others), event.c.dedup_key)] if others else []),
+        else_=arrived,
+    )
+
+
+def _quoted(names: Set[str]) -> list[ColumnElement[str]]:
+    return [literal_column(f"'{name}'") for name in sorted(names)]
+
+
+TIMED = frozenset({SCHEDULE_FIRED, DATE_REACHED})
+"""Events that time itself causes. Several may stand for one cause: a local time that comes twice for somebody who
+travels, a date that is moved and moved back. They say themselves for which."""
+_ENTRY: ColumnElement[str] = json_text(event.c.properties, constant("entry"))
+
+
+def _first_of_cause(journey: Journey) -> list[ColumnElement[bool]]:
+    """Of a cause that several events may stand for, only the first starts, restarts or refreshes anything."""
+    timed = _quoted({found.event for found in journey.triggers} & TIMED)
+    if not timed:
+        return []
+    earlier = run.alias("same_cause")
+    has_entered = exists(
+        select(literal_column("1")).where(
+            earlier.c.partition == wave.c.partition,
+            earlier.c.contact == wave.c.contact,
+            earlier.c.journey == literal(journey.name),
+            earlier.c.entry_key == _ENTRY,
+        )
+    )
+    return [or_(wave.c.name.not_in(timed), ~has_entered)]
 
 
 def end_for_restart(sql: ProgramSql, connection: Connection, n: int, stage: int) -> int:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from runner.store.held import hold
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, event, run, shard
+from runner.store.tables import RunStatus, appointing, appointment, event, firing, run, shard
 from runner.store.types import Instant, constant
 
 FEW = 16
@@ -49,6 +49,13 @@ _timers = and_(
     run.c.next_at.is_not(None),
     run.c.next_at <= _now,
 )
+_appointments = and_(
+    appointment.c.partition == shard.c.partition,
+    appointment.c.due_at.is_not(None),
+    appointment.c.due_at <= _now,
+)
+_firings = and_(firing.c.partition == shard.c.partition, firing.c.next_at <= _now)
+_to_appoint = and_(appointing.c.partition == shard.c.partition, appointing.c.reached.is_not(None))
 # In turn, behind the one that was the last before.
 _in_turn = (shard.c.partition <= _after, shard.c.partition)
 
@@ -59,6 +66,9 @@ _WITH_WORK = Statement(
             # One row each: PostgreSQL would rather read all that is due at once than stop at the first of a partition.
             select(event.c.contact).where(_events).limit(1).scalar_subquery().is_not(None),
             select(run.c.contact).where(_timers).limit(1).scalar_subquery().is_not(None),
+            select(appointment.c.contact).where(_appointments).limit(1).scalar_subquery().is_not(None),
+            select(firing.c.partition).where(_firings).limit(1).scalar_subquery().is_not(None),
+            select(appointing.c.partition).where(_to_appoint).limit(1).scalar_subquery().is_not(None),
         )
     )
     .order_by(*_in_turn)
@@ -68,7 +78,8 @@ _WITH_WORK = Statement(
 def partitions_with_work(connection: Connection, now: datetime, *, after: int = -1) -> tuple[int, ...]:
     """The partitions in which something is due at ``now``, whoever holds them, in turn behind partition ``after``.
 
-    One statement, and two look-ups a partition, however many contacts wait for later (ix_event_pending, ix_run_due).
+    One statement, and a handful of look-ups a partition, however many contacts wait for later (ix_event_pending,
+    ix_run_due, ix_appointment_due, ix_firing_next).
     """
     return tuple(_WITH_WORK.run(connection, now=now, after=after).scalars())
 

@@ -1,0 +1,206 @@
+"""What time itself starts: schedules fire, dates are reached, appointments come due.
+
+All of it becomes events on the timelines of contacts before a tick takes their instants. What is too much for one
+transaction is gone on with in the next, and until then no instant is taken: nobody's later event may come before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from datetime import datetime
+
+from runner.engine.advance import Passes
+from runner.engine.timetable import Scheduled
+from runner.engine.versions import Versions
+from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
+from runner.journey.model import Journey
+from runner.journey.model.timed import CatchUp, DateTrigger, ScheduleTrigger
+from runner.journey.reserved import DATE_REACHED
+from runner.store.causes import schedules
+from runner.store.causes.appointments import (
+    HEARD,
+    Kind,
+    appoint_everybody,
+    appointed,
+    forget_appointments,
+    gather_everybody,
+    give_up,
+    remove_of_pass,
+    settle,
+    tell_first,
+    tell_of_pass,
+    withdraw,
+)
+from runner.store.causes.dates import appoint_dates
+from runner.store.causes.schedules import WHOLE, Due, Whom
+from runner.store.local_time.wall_clock import Firing, last_firing, next_firing
+from runner.store.local_time.zones import known_zone
+from runner.store.statement import Connection
+
+CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
+
+
+# Before the passes of a tick -----------------------------------------------------------------------------------------
+
+
+def prepare(passes: Passes, partitions: tuple[int, ...], size: int) -> bool:
+    """Turn what is due by now into events, for up to about ``size`` contacts of these partitions. Answers whether
+    everything is: else the tick ends here, and the next one goes on."""
+    return (
+        _appoint_everybody(passes, size)
+        and _fire(passes, size)
+        and not tell_first(passes.connection, partitions, passes.now, passes.late_before, size)
+    )
+
+
+def _appoint_everybody(passes: Passes, size: int) -> bool:
+    found = gather_everybody(passes.connection, size)
+    for n, (kind, name) in found.items():
+        if kind is not Kind.DATE:
+            continue
+        dated = passes.versions.timetable.dates.get(name)
+        if dated is None:
+            remove_of_pass(passes.connection, n, kind, name)
+            continue
+        appoint_dates(dated.version.sql, dated.trigger, passes.connection, n)
+        withdraw(passes.connection, n)
+    return not found
+
+
+def _fire(passes: Passes, size: int) -> bool:
+    found = schedules.due_schedules(passes.connection, passes.now)
+    if not found:
+        return True
+    share = max(1, -(-size // len(found)))
+    for due in found:
+        scheduled = passes.versions.timetable.schedules.get(due.cause)
+        if scheduled is None:  # removed, or written anew
+            schedules.plan(passes.connection, due, None)
+        elif due.nominal is None:
+            _begin(passes, scheduled, due)
+        else:
+            _fire_one(passes, scheduled, due, share)
+    return False
+
+
+def _begin(passes: Passes, scheduled: Scheduled, due: Due) -> None:
+    """A schedule that is new in a partition: find out when it fires first, after ``due.next_at``."""
+    cron, connection = scheduled.trigger.cron, passes.connection
+    if scheduled.trigger.timezone is not None:
+        schedules.plan(connection, due, next_firing(cron, scheduled.trigger.timezone, due.next_at))
+        return
+    for named in schedules.zones_of_partition(connection, due.partition):
+        zone = named or scheduled.default_zone
+        if known_zone(zone):
+            first = next_firing(cron, zone, due.next_at)
+            schedules.plan_in_zone(connection, due.partition, due.cause, zone, first)
+    schedules.plan(connection, due, None)
+
+
+def _fire_one(passes: Passes, scheduled: Scheduled, due: Due, size: int) -> None:
+    connection, trigger = passes.connection, scheduled.trigger
+    zone = trigger.timezone or due.zone
+    caught_up = _caught_up(passes, scheduled, due, zone)
+    if caught_up is None or caught_up.at != due.next_at:
+        schedules.plan(connection, due, caught_up)
+        return
+    whom = Whom.ALL if due.zone == WHOLE else Whom.DEFAULT if zone == scheduled.default_zone else Whom.ZONE
+    count, last = schedules.portion(connection, due, whom, size)
+    if count and scheduled.live:
+        at = passes.now if due.next_at < passes.late_before else due.next_at
+        schedules.fire(
+            scheduled.version.sql, due.cause, trigger.audience, connection, due, whom, last=last, at=at
+        )
+    if count < size:
+        schedules.plan(connection, due, next_firing(trigger.cron, zone, due.next_at))
+    else:
+        schedules.plan(connection, due, caught_up, reached=last)
+
+
+def _caught_up(passes: Passes, scheduled: Scheduled, due: Due, zone: str) -> Firing | None:
+    """The firing that is next, once those are passed over that nobody makes up for."""
+    trigger = scheduled.trigger
+    assert due.nominal is not None
+    first = Firing(at=due.next_at, nominal=due.nominal)
+    if due.next_at >= passes.late_before or due.reached or trigger.catch_up is CatchUp.ALL:
+        return first
+    last = last_firing(trigger.cron, zone, first, passes.late_before)
+    return last if trigger.catch_up is CatchUp.ONCE else next_firing(trigger.cron, zone, last.at)
+
+
+# While a contact's event is handled -----------------------------------------------------------------------------------
+
+
+def keep_time(passes: Passes, n: int, events: Set[str]) -> None:
+    """Compute anew what the events of pass ``n`` move: dates that have changed or were reached, and the zone in which a
+    schedule fires for a contact. To be done when all else has been done about them."""
+    connection, timetable = passes.connection, passes.versions.timetable
+    if not events.isdisjoint(HEARD):
+        settle(connection, n)
+    changed = not events.isdisjoint(CHANGES)
+    if timetable.dates and (changed or DATE_REACHED in events):
+        for dated in timetable.dates.values():
+            appoint_dates(dated.version.sql, dated.trigger, connection, n)
+        withdraw(connection, n)
+        tell_of_pass(connection, n, passes.now, passes.late_before)
+    if changed:
+        for scheduled in timetable.in_own_zones:
+            _follow_zones(passes, n, scheduled)
+
+
+def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
+    """Have a schedule fire for those of pass ``n`` who may have come into another zone."""
+    connection, trigger = passes.connection, scheduled.trigger
+    groups = schedules.zones_of_pass(connection, n, CHANGES, scheduled.default_zone)
+    known = schedules.zones_of_schedule(connection, trigger.cause)
+    fired: set[tuple[str, Firing]] = set()
+    for partition, zone, since in groups:
+        if (partition, WHOLE) not in known or not known_zone(zone):
+            continue
+        first = next_firing(trigger.cron, zone, since)
+        if (partition, zone) not in known:
+            schedules.plan_in_zone(connection, partition, trigger.cause, zone, first)
+        # What has fired there already for the others, since they have been brought up to now.
+        firing = next_firing(trigger.cron, zone, max(since, passes.late_before))
+        while firing is not None and firing.at <= passes.now:
+            fired.add((zone, firing))
+            firing = next_firing(trigger.cron, zone, firing.at)
+    if scheduled.live:
+        for zone, firing in sorted(fired, key=lambda one: one[1].at):
+            schedules.fire_in_pass(
+                scheduled.version.sql, trigger.cause, connection, n, zone, firing, sorted(CHANGES)
+            )
+
+
+# When journeys are applied --------------------------------------------------------------------------------------------
+
+
+def begin_triggers(connection: Connection, journey: Journey, since: datetime) -> None:
+    """Have the ticks begin with the triggers of an applied journey that time pulls, and leave off with those that it no
+    longer has. One that was there before goes on as it is."""
+    dates = {trigger.cause for trigger in journey.triggers if isinstance(trigger, DateTrigger)}
+    fires = {trigger.cause for trigger in journey.triggers if isinstance(trigger, ScheduleTrigger)}
+
+    def left(known: Set[str], wanted: Set[str]) -> list[str]:
+        return sorted(cause for cause in known - wanted if cause.startswith(f"{journey.name} "))
+
+    for cause in sorted(dates):
+        appoint_everybody(connection, Kind.DATE, cause, since)
+    for cause in left(appointed(connection, Kind.DATE), dates):
+        give_up(connection, Kind.DATE, cause)
+    for cause in sorted(fires):
+        schedules.begin_schedule(connection, cause, since)
+    for cause in left(schedules.known_schedules(connection), fires):
+        schedules.forget_schedule(connection, cause)
+
+
+def begin_anew(connection: Connection, versions: Versions, since: datetime) -> None:
+    """Begin with all triggers of the versions in force as if they were applied at ``since``: for virtual time, which
+    does not begin when they were applied."""
+    forget_appointments(connection, Kind.DATE)
+    for cause in schedules.known_schedules(connection):
+        schedules.forget_schedule(connection, cause)
+    for cause in versions.timetable.dates:
+        appoint_everybody(connection, Kind.DATE, cause, since)
+    for cause in versions.timetable.schedules:
+        schedules.begin_schedule(connection, cause, since)
