@@ -13,21 +13,13 @@ from collections.abc import Hashable, Iterator
 import sqlglot
 from sqlglot import exp
 
+from runner.store.passes.working import working
+from runner.store.tables import metadata
+
 CONTACT_OWNED = frozenset(
-    [
-        "contact",
-        "consent",
-        "consent_log",
-        "event",
-        "run",
-        "step_log",
-        "assignment",
-        "message",
-        "conversion",
-        "shard",
-    ]
+    name for name, table in metadata.tables.items() if "partition" in table.primary_key.columns
 )
-WORKING = frozenset(["wave", "moving", "resting", "entering", "leaving"])
+WORKING = frozenset(name for name, table in working.tables.items() if "partition" in table.columns)
 PARTITIONED = CONTACT_OWNED | WORKING
 NAMED = "a named value"
 
