@@ -13,11 +13,13 @@ from pathlib import Path
 
 from runner.journey.builder import build_catalog, build_journey
 from runner.journey.catalog import Catalog
+from runner.journey.expansion import expand, masked_series
+from runner.journey.fragments import load_fragments
 from runner.journey.graph import walk
 from runner.journey.model import Journey, Send
-from runner.journey.schema import load_document
+from runner.journey.schema import load_document, validate
 from runner.journey.template import Template, is_template_file, read_template, templates_named
-from runner.journey.yaml import Broken, Value
+from runner.journey.yaml import Broken, Value, load_yaml
 from runner.problem import NothingThere, Problem, ProblemsFound, Severity, Span
 
 FOLDER = "journeys"
@@ -47,13 +49,16 @@ class Project:
     templates: Mapping[str, tuple[Template, ...]]
     problems: tuple[Problem, ...]
     trees: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
+    fragments: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The paths of the fragments that each journey is made from."""
 
     def bundle(self, journey: str) -> Mapping[str, str]:
-        """The files that one version is made from: the catalog, its file, and the templates that it sends."""
+        """The files that one version is made from: the catalog, its file, fragments, and the templates that it sends."""
         steps = walk(self.journeys[journey].steps)
         names = {step.verb.template for step in steps if isinstance(step.verb, Send)}
         templates = templates_named(self.templates[journey], names)
-        paths = (CATALOG, journey_path(journey), *(template.path for template in templates))
+        own = (CATALOG, journey_path(journey), *sorted(self.fragments.get(journey, ())))
+        paths = (*own, *(template.path for template in templates))
         return {path: self.files[path] for path in paths}
 
 
@@ -162,11 +167,19 @@ def load_project(files: Mapping[str, str]) -> Project:
     catalog = _load_catalog(files, trees, problems)
     journeys: dict[str, Journey] = {}
     templates: dict[str, tuple[Template, ...]] = {}
+    fragments = load_fragments(files, catalog or Catalog())
+    fragments_used: dict[str, frozenset[str]] = {}
+    for fragment in fragments.values():
+        problems.extend(fragment.problems)
     for folder in _folders(files, problems):
         path = journey_path(folder)
         templates[folder] = _load_templates(files, folder, problems)
-        tree, found = load_document(path, files[path], "journey")
+        tree, found = load_yaml(path, files[path])
         if tree is not None:
+            found += validate(masked_series(tree), "journey")
+            expanded = expand(tree, fragments, catalog or Catalog())
+            tree, found = expanded.tree, (*found, *expanded.problems)
+            fragments_used[folder] = expanded.fragments
             trees[path] = tree
         if tree is not None and catalog is not None:
             journey, more = build_journey(tree, catalog, folder)
@@ -181,6 +194,7 @@ def load_project(files: Mapping[str, str]) -> Project:
         templates=templates,
         problems=tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.span)),
         trees=trees,
+        fragments=fragments_used,
     )
 
 

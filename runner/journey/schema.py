@@ -44,10 +44,11 @@ def load_document(
     return value, (*problems, *validate(value, schema_name))
 
 
-def validate(value: Value, schema_name: str) -> tuple[Problem, ...]:
-    """Everything about ``value`` that the schema does not allow, in file order."""
+def validate(value: Value, schema_name: str, part: str | None = None) -> tuple[Problem, ...]:
+    """Everything about ``value`` that the schema does not allow, in file order. ``part`` is the name of a definition
+    that ``value`` is held against instead of the whole."""
     found: dict[Problem, None] = {}
-    for error in _validator(schema_name).iter_errors(plain(value)):
+    for error in _validator(schema_name, part).iter_errors(plain(value)):
         for problem in _problems(value, error):
             found[problem] = None
     return tuple(sorted(found, key=lambda problem: problem.span))
@@ -100,11 +101,12 @@ def _find(root: Value, path: list[str | int]) -> tuple[Value, str | None]:
 
 
 @cache
-def _validator(schema_name: str) -> Any:
+def _validator(schema_name: str, part: str | None = None) -> Any:
     schema = deepcopy(read_schema(schema_name))
     schema.pop("$id", None)
     schema.pop("$schema", None)
-    return _Validator(_linked(schema))
+    linked = _linked(schema)
+    return _Validator(linked if part is None else linked["definitions"][part])
 
 
 def _linked(schema: dict[str, Any]) -> dict[str, Any]:
@@ -115,6 +117,7 @@ def _linked(schema: dict[str, Any]) -> dict[str, Any]:
     definitions = {
         f"#/{group}/{name}": body for group in _GROUPS for name, body in schema.get(group, {}).items()
     }
+    elsewhere: dict[str, dict[str, Any]] = {}
 
     def link(node: Any) -> Any:
         if isinstance(node, list):
@@ -122,7 +125,14 @@ def _linked(schema: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(node, dict):
             return node
         if "$ref" in node:
-            base = definitions[node.pop("$ref")]
+            file, _, place = node.pop("$ref").partition("#")
+            if file:
+                name, definition = file.removesuffix(".schema.json"), place.rsplit("/", 1)[-1]
+                linked = elsewhere.setdefault(name, {}) or _linked(deepcopy(read_schema(name)))
+                elsewhere[name] = linked
+                base = linked["definitions"][definition]
+            else:
+                base = definitions[f"#{place}"]
             if not node:
                 return base
             node["allOf"] = [base]

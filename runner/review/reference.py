@@ -19,6 +19,7 @@ from schema import read_schema
 
 FILES = {
     "journey": "journeys/NAME/journey.yaml",
+    "fragment": "journeys/fragments/NAME.yaml",
     "template": "journeys/NAME/STEP-OR-NAME[.LOCALE].html, .txt: the front matter",
     "tests": "journeys/NAME/tests.yaml",
     "catalog": "journeys/catalog.yaml",
@@ -184,7 +185,9 @@ def _literal(value: object) -> str:
 
 
 def _reference(schema: Schema) -> str | None:
-    """The name of the definition that ``schema`` stands for."""
+    """The name of the definition that ``schema`` stands for, where it is one of the same file."""
+    if str(schema.get("$ref", "#")).partition("#")[0]:
+        return None
     if "$ref" in schema:
         return str(schema["$ref"]).rsplit("/", 1)[-1]
     if len(schema.get("allOf", ())) == 1:
