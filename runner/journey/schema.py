@@ -171,6 +171,9 @@ def _choose(
         fitting, keys = _mappings(validator, alternatives)
         if len(fitting) > 1:
             meant = [each for each, key in zip(fitting, keys, strict=True) if key in instance]
+            if len(meant) > 1:  # the one that knows what decides for the others
+                said = {key for key in keys if key in instance}
+                meant = [each for each in meant if said <= each.get("properties", {}).keys()]
             if len(meant) != 1:
                 yield ValidationError("choice", validator="choice", validator_value=keys)
                 return

@@ -9,6 +9,7 @@ from runner.journey.builder.notes import Notes, fields_of, items_of, sentence, t
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
 from runner.journey.builder.triggers import TriggerBuilder
+from runner.journey.builder.verbs.waits import saved_values
 from runner.journey.builder.verbs.writes import run_value_type
 from runner.journey.catalog import Catalog
 from runner.journey.expression import Expression, Scope, turn_problem
@@ -90,10 +91,14 @@ class _JourneyBuilder:
         )
 
     def _run_values(self, scope: Scope) -> dict[str, ValueType]:
-        """Name → type of the values that ``update`` steps write to the run; the first that has a type gives
-        it."""
+        """Name → type of the values that steps write to the run; the first that has a type gives it."""
         types: dict[str, ValueType] = {}
         for step in step_outline(self.root.get("steps")):
+            for name, saved in saved_values(step.get("wait"), scope):
+                if saved is not None:
+                    types.setdefault(name, saved)
+                else:
+                    self.notes.unsure |= {f"run.{name}"}
             update = fields_of(step.get("update"))
             written = fields_of(update.get("run")) if update else None
             for field in written.fields if written else ():

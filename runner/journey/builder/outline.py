@@ -15,7 +15,7 @@ def step_outline(steps: Value | None) -> Iterator[Fields]:
         if step is None:
             continue
         yield step
-        for nested in _nested(step):
+        for nested in (*_nested_in_wait(step), *_nested(step)):
             yield from step_outline(nested)
 
 
@@ -35,6 +35,16 @@ def _nested(step: Fields) -> Iterator[Value | None]:
         options = fields_of(arm)
         if options:
             yield options.get("steps")
+
+
+def _nested_in_wait(step: Fields) -> Iterator[Value | None]:
+    """Those that stand before what a wait has as other steps have it."""
+    wait = fields_of(step.get("wait"))
+    for item in items_of(wait.get("any") if wait else None):
+        option = fields_of(item)
+        if option:
+            yield option.get("then")
+    yield wait.get("if_empty") if wait else None
 
 
 def find_step(steps: Value | None, step_id: str) -> Fields | None:

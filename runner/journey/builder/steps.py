@@ -51,9 +51,9 @@ class StepBuilder:
         span = id_value.span if id_value else fields.span
         return Step(id=step_id, verb=verb, span=span, note=text_of(fields.get("note")))
 
-    def event_and_where(self, options: Fields) -> tuple[str | None, Expression | None]:
-        """The event of a trigger, exit, goal or wait, and the ``where`` that narrows it."""
-        value = options.get("event")
+    def event_and_where(self, options: Fields, key: str = "event") -> tuple[str | None, Expression | None]:
+        """The event of a trigger, exit, goal or wait, which ``key`` names, and the ``where`` that narrows it."""
+        value = options.get(key)
         name = text_of(value)
         if value is None or name is None:
             return None, None

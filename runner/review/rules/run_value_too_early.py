@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from runner.journey.expression.tree import Name
 from runner.journey.expression.tree import walk as walk_tree
 from runner.journey.graph import walk
-from runner.journey.model import Update
 from runner.journey.project import Project
+from runner.journey.run_values import written_by
 from runner.problem import Problem
 from runner.review.places import text_in_step, value_span
 from runner.review.rules.sent_too_early import expressions
@@ -47,5 +47,4 @@ def check(project: Project) -> Iterator[Problem]:
                     span=span or value_span(project, journey_name, step.id),
                     hint="Write it with an `update` step further up.",
                 )
-            if isinstance(step.verb, Update):
-                written |= {name for name, _ in step.verb.values}
+            written |= {name for name, _ in written_by(step.verb)}

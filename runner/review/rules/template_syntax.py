@@ -38,9 +38,8 @@ from functools import cache
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
 
 from runner.journey.builder.notes import sentence
-from runner.journey.graph import walk
-from runner.journey.model import Update
 from runner.journey.project import Project
+from runner.journey.run_values import run_values
 from runner.journey.template import Template
 from runner.journey.values import ValueType
 from runner.problem import Problem, Span
@@ -65,9 +64,7 @@ def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
     made = project.journeys.get(journey)
     if made is None:
         return None
-    updates = [step.verb for step in walk(made.steps) if isinstance(step.verb, Update)]
-    run = {name: written.type for update in updates for name, written in update.values}
-    return template_values(project.catalog, trigger_properties(made, project.catalog), run)
+    return template_values(project.catalog, trigger_properties(made, project.catalog), run_values(made))
 
 
 def _sources(template: Template) -> Iterator[tuple[str, int, int | None]]:
