@@ -65,8 +65,16 @@ def test_a_stretch_reaches_to_a_send_and_to_a_wait() -> None:
         "gate": [
             "gate.true one.ready -> day",
             "gate.true one.blocked(no_address) -> day",
+            "gate.true one.blocked(suppressed) -> day",
             "gate.true one.blocked(no_consent) -> day",
             "gate.false over.not_vip -> end",
+        ],
+        # Whoever was left to stand there by a policy that is no more goes on from here.
+        "one": [
+            "one.ready -> day",
+            "one.blocked(no_address) -> day",
+            "one.blocked(suppressed) -> day",
+            "one.blocked(no_consent) -> day",
         ],
         "day": ["day.elapsed -> end"],
     }

@@ -73,9 +73,12 @@ def _told(entry: Entry) -> str:
             return f"event {entry.name}"
         case Chapter.ENTERED:
             return f"{run}: entered"
+        case Chapter.DEFERRED:
+            return f"{run}: {entry.step} deferred: {entry.outcome} until {entry.due_at:%Y-%m-%d %H:%M:%S}"
         case Chapter.STANDS:
             until = f" until {entry.due_at:%Y-%m-%d %H:%M:%S}" if entry.due_at else ""
-            return f"{run}: stands on {entry.step}{until}"
+            why = f", deferred: {entry.outcome}" if entry.outcome else ""
+            return f"{run}: stands on {entry.step}{why}{until}"
         case Chapter.ENDED:
             how = f"exited: {entry.outcome}" if entry.outcome else str(entry.status)
             return f"{run}: {how}"
@@ -122,7 +125,7 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
     if entry.run:
         told["run"] = entry.run
         told["per"] = entry.per or None
-    if entry.chapter is Chapter.STANDS:
+    if entry.chapter in (Chapter.STANDS, Chapter.DEFERRED):
         told["due_at"] = entry.due_at.isoformat() if entry.due_at else None
     for name in ("step", "outcome", "status"):
         if getattr(entry, name) is not None:

@@ -12,6 +12,7 @@ from runner.journey.model import (
     ChangeConsent,
     Emit,
     Enroll,
+    Send,
     Split,
     Update,
     WaitAny,
@@ -30,6 +31,8 @@ from runner.store.passes.timeline import ways_taken
 from runner.store.passes.working import moving
 from runner.store.statement import Connection
 from runner.store.steps import acts
+from runner.store.steps.collect import collect
+from runner.store.steps.decide import Candidates, decide
 from runner.store.steps.route import route
 from runner.store.steps.splits import split
 from runner.store.steps.updates import update_values
@@ -54,6 +57,8 @@ class Passes:
     late_before: datetime
     stages: count[int] = field(default_factory=count)
     rounds: count[int] = field(default_factory=lambda: count(FIRST_ROUND))
+    deciding: list[Candidates] = field(default_factory=list)
+    """The sends at which runs of the present pass wait for a decision."""
 
     def further(self) -> int:
         """The number of a new round: ``advance`` is run with it, for runs that go on in the midst of a pass."""
@@ -67,7 +72,22 @@ class Passes:
 
 
 def advance(passes: Passes, n: int) -> None:
-    """Let everybody who was woken, has entered, or whose time has come in pass ``n`` go on."""
+    """Let everybody who was woken, has entered, or whose time has come in pass ``n`` go on.
+
+    Messages that policy looks at together are decided about when all have come as far as they can; then those runs go
+    on whose messages leave or never will, in a round of their own.
+    """
+    _go_on(passes, n)
+    while passes.deciding:
+        found = tuple(passes.deciding)
+        passes.deciding.clear()
+        round = next(passes.rounds)
+        decide(passes.connection, found, n, round)
+        _go_on(passes, round)
+        n = round
+
+
+def _go_on(passes: Passes, n: int) -> None:
     occupied: dict[int, set[int | None]] = {}
     for number, way in ways_taken(passes.connection, n):
         occupied.setdefault(number, set()).add(passes.versions.by_id[number].sql.ways.target(way))
@@ -112,6 +132,9 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
             rest(sql, node, connection, n)
         case Split():
             split(sql, node, connection, n)
+        case Send() if node.index in sql.ways.together:
+            if collect(sql, node, connection, n):
+                passes.deciding.append(Candidates(sql=sql, node=node))
         case Update(attributes=attributes):
             update_values(sql, node, connection, n, passes.versions.watched.attributes)
             if any(name == "timezone" for name, _ in attributes):

@@ -15,6 +15,8 @@ from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_U
 from runner.journey.model import Again
 from runner.store.causes.attributes import tell_of_identified
 from runner.store.causes.consents import tell_of_consents
+from runner.store.causes.history import begin_after_history
+from runner.store.causes.segments import read_segments
 from runner.store.passes.entry import end_for_restart, enter, refresh, trigger
 from runner.store.passes.exits import (
     exit_on_condition_after_event,
@@ -25,6 +27,7 @@ from runner.store.passes.goals import count_goals
 from runner.store.passes.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
 from runner.store.passes.reviews import plan_reviews
 from runner.store.passes.timeline import nodes_stood_on
+from runner.store.steps.verdicts import look_again
 from runner.store.steps.waits.again import take_up_again
 from runner.store.steps.waits.wake import wake
 from runner.store.types import EPOCH
@@ -34,8 +37,12 @@ CONTACT_CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
 
 def receive(passes: Passes, n: int, events: Set[str]) -> None:
     """Handle the events of pass ``n``; ``events`` are their names."""
+    watched = passes.versions.watched
+    if watched.segments:
+        begin_after_history(passes.connection, n, watched.segments)
     mark_handled(passes.connection, n)
     _change_contacts(passes, n, events)
+    read_segments(passes.connection, n, watched.segments, events)
     _count_goals(passes, n, events)
     here = _whereabouts(passes, n, events)
     _end_runs(passes, n, events, here)
@@ -92,7 +99,15 @@ def _heeds(version: Version, events: Set[str]) -> bool:
         or bool(version.conditional)
         or not events.isdisjoint(version.heard)
         or (bool(version.contact_waits) and not events.isdisjoint(CONTACT_CHANGES))
+        or _may_let_go(version, events)
     )
+
+
+def _may_let_go(version: Version, events: Set[str]) -> bool:
+    """Whether one of the events may end what keeps a message back: any may end a hold, and a change of the contact may
+    move local times."""
+    held = bool(version.sql.rules.policies.holds)
+    return bool(version.standing_sends) and (held or not events.isdisjoint(CONTACT_CHANGES))
 
 
 def _end_runs(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]) -> None:
@@ -123,6 +138,10 @@ def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]
             for node in version.contact_waits:
                 if node.index in stood_on:
                     take_up_again(version.sql, node, passes.connection, n)
+        if _may_let_go(version, events):
+            for node in version.standing_sends:
+                if node.index in stood_on:
+                    look_again(version.sql, node, passes.connection, n)
 
 
 def _enter(passes: Passes, n: int, version: Version) -> None:

@@ -21,7 +21,7 @@ from runner.problem import JourneysError
 from runner.store.causes.watched import Watched
 from runner.store.database import Database
 from runner.store.journeys.in_force import InForce, in_force
-from runner.store.journeys.versions import versions_in_use
+from runner.store.journeys.versions import StoredVersion, versions_in_use
 from runner.store.passes.program import ProgramSql
 from runner.store.passes.ways import Ways
 from runner.store.steps.waits.due import moves_with_contact
@@ -57,6 +57,11 @@ class Version:
         return found
 
     @cached_property
+    def standing_sends(self) -> tuple[Node, ...]:
+        """The sends at which runs may stand until policy has decided."""
+        return tuple(node for node in self.program.nodes if node.index in self.sql.ways.together)
+
+    @cached_property
     def conditional(self) -> frozenset[int]:
         """The nodes whose runs wait for something to be true: every event may make it so."""
         return frozenset(
@@ -89,7 +94,9 @@ class Versions:
             (trigger.event, version) for version in live for trigger in version.journey.triggers
         )
         """The versions that an event may let its contact enter, by the event's name."""
-        self.watched: Watched = watched_by(version.journey for version in live)
+        self.watched: Watched = watched_by((version.journey, version.catalog.timezone) for version in live)
+        self.all_begun = False
+        """Whether it is known that all partitions have been looked at once for what is watched."""
         self.measured_by = _by_event(
             (version.journey.goal.event, version) for version in self.current.values() if version.journey.goal
         )
@@ -119,7 +126,9 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
     with database.read() as connection:
         rows, known = versions_in_use(connection), in_force(connection)
     compiled = [_compiled(row, previous) for row in rows]
-    present = {row.journey: one.catalog.policies for row, one in zip(rows, compiled, strict=True) if row.current}
+    present = {
+        row.journey: one.catalog.policies for row, one in zip(rows, compiled, strict=True) if row.current
+    }
     loaded = []
     for row, one in zip(rows, compiled, strict=True):
         journey = one.program.journey

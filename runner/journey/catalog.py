@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from runner.journey.business import BusinessGoal, Cost, LinkSettings
 from runner.journey.duration import Duration
 from runner.journey.policies import Policies
 from runner.journey.values import BOOLEAN, NUMBER, STRING, Kind, ValueType
@@ -236,6 +237,9 @@ class Catalog:
     scores: Mapping[str, Score] = field(default_factory=dict)
     funnel: tuple[FunnelStep, ...] = ()
     policies: Policies = field(default_factory=Policies)
+    costs: tuple[Cost, ...] = ()
+    goals: tuple[BusinessGoal, ...] = ()
+    links: LinkSettings = field(default_factory=LinkSettings)
     unreadable: frozenset[str] = frozenset()
 
     def attribute_type(self, name: str) -> ValueType | None:

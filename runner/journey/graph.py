@@ -32,6 +32,10 @@ from runner.journey.model import (
     WaitWhen,
 )
 
+AGAIN = "again"
+"""The timer outcome of a step that runs come to once more when their time has come: what they do then hangs on more
+than the clock."""
+
 SKIPPED = "skipped"
 """How a run that is held out leaves a step that would have acted on the world."""
 AGAIN = "again"
@@ -122,6 +126,8 @@ def held_steps(step: Step) -> tuple[tuple[str, tuple[Step, ...]], ...]:
             return (("empty", if_empty),)
         case Condition(otherwise=otherwise) if otherwise is not None:
             return (("false", otherwise),)
+        case Send(if_blocked=if_blocked) if if_blocked:
+            return (("blocked", if_blocked),)
     return ()
 
 
@@ -163,7 +169,7 @@ def _edges(step: Step, following: int, index: dict[str, int], end: int) -> tuple
         case Condition():
             return (Edge("true", following), *into)
         case Send():
-            return (Edge("ready", following), Edge("blocked", following))
+            return (Edge("ready", following), *(into or (Edge("blocked", following),)))
         case Update():
             return (Edge("updated", following),)
         case ChangeConsent():

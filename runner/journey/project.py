@@ -18,7 +18,7 @@ from runner.journey.fragments import load_fragments
 from runner.journey.graph import walk
 from runner.journey.model import Journey, Send
 from runner.journey.schema import load_document, validate
-from runner.journey.template import Template, is_template_file, read_template, templates_named
+from runner.journey.template import Template, is_template_file, read_template, templates_sent
 from runner.journey.yaml import Broken, Value, load_yaml
 from runner.problem import NothingThere, Problem, ProblemsFound, Severity, Span
 
@@ -31,6 +31,9 @@ LARGEST_FILE = 1 << 20
 MOST_FILES = 20_000
 LARGEST_PROJECT = 256 << 20
 """Bytes of all files together."""
+
+DEEPEST = 5
+"""Slashes in the path of a template: cells lie in folders."""
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".html", ".txt", ".mjml"})
 
@@ -55,8 +58,8 @@ class Project:
     def bundle(self, journey: str) -> Mapping[str, str]:
         """The files that one version is made from: the catalog, its file, fragments, and the templates that it sends."""
         steps = walk(self.journeys[journey].steps)
-        names = {step.verb.template for step in steps if isinstance(step.verb, Send)}
-        templates = templates_named(self.templates[journey], names)
+        sends = (step.verb for step in steps if isinstance(step.verb, Send))
+        templates = templates_sent(self.templates[journey], sends)
         own = (CATALOG, journey_path(journey), *sorted(self.fragments.get(journey, ())))
         paths = (*own, *(template.path for template in templates))
         return {path: self.files[path] for path in paths}
@@ -243,7 +246,7 @@ def _folders(files: Mapping[str, str], problems: list[Problem]) -> list[str]:
 def _load_templates(files: Mapping[str, str], folder: str, problems: list[Problem]) -> tuple[Template, ...]:
     templates = []
     for path in sorted(files):
-        if path.startswith(f"{FOLDER}/{folder}/") and path.count("/") == 2 and is_template_file(path):
+        if path.startswith(f"{FOLDER}/{folder}/") and path.count("/") <= DEEPEST and is_template_file(path):
             template, found = read_template(path, files[path])
             problems.extend(found)
             if template:

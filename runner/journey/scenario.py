@@ -46,7 +46,7 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedSend:
-    """A message of ``step`` is let go, or is blocked for the reason ``blocked``. ``at`` None is any
+    """A message of ``step`` is let go, or is blocked for the reason ``blocked``, or is withheld. ``at`` None is any
     instant.
     """
 
@@ -55,6 +55,8 @@ class ExpectedSend:
     at: datetime | None = None
     channel: str | None = None
     blocked: str | None = None
+    withheld: str | None = None
+    template: str | None = None
     subject_contains: tuple[str, ...] = ()
     text_contains: tuple[str, ...] = ()
 
@@ -107,6 +109,8 @@ class Scenario:
     never: tuple[Never, ...]
     until: datetime | None = None
     arms: Mapping[str, str] = field(default_factory=dict)
+    held_out: bool | None = None
+    """Whether the contact is held out; None is what the draw says."""
 
     @property
     def expects_nothing(self) -> bool:

@@ -17,6 +17,7 @@ from runner.journey.catalog import (
     CONTACT_FIELDS,
     EVERY_CHANNEL,
     IDENTIFIED,
+    MESSAGE_EVENTS,
     Catalog,
 )
 from runner.journey.fit import fit
@@ -46,6 +47,8 @@ SCHEMA = "tests"
 FILE = "tests.yaml"
 UNNAMED = "contact"
 """The id of a contact that the author gives none."""
+BECAME = {name.split()[-1].lower(): name for name in MESSAGE_EVENTS}
+"""What may become of a message, by the word of scenarios: the reserved event."""
 TAKEN = frozenset({"at", "event", "properties"})
 
 
@@ -168,6 +171,7 @@ class _Test:
             never=never,
             until=self.instant(until, self.start) if isinstance(until, Scalar) else None,
             arms=dict(self.arms()),
+            held_out=self.held_out(),
         )
 
     # When ----------------------------------------------------------------------------------------
@@ -245,6 +249,11 @@ class _Test:
                 continue
             yield item.key, item.value.text
 
+    def held_out(self) -> bool | None:
+        given = self.fields.get("given")
+        said = given.get("holdout") if isinstance(given, Fields) else None
+        return bool(said.value) if isinstance(said, Scalar) else None
+
     # What arrives --------------------------------------------------------------------------------
 
     def received(self) -> Iterator[Received]:
@@ -257,6 +266,8 @@ class _Test:
                 yield Received(at=at, name=IDENTIFIED, properties=traits, span=fields.key_span("identify"))
             elif "consent" in fields:
                 yield self.consent(at, fields)
+            elif (became := next((key for key in BECAME if key in fields), None)) is not None:
+                yield from self.became(at, became, fields)
             else:
                 yield from self.event(at, fields)
 
@@ -273,6 +284,26 @@ class _Test:
         given = _scalar(fields, "change").text == "given"
         name = CONSENT_GRANTED if given else CONSENT_WITHDRAWN
         return Received(at=at, name=name, properties=properties, span=fields.key_span("consent"))
+
+    def became(self, at: datetime, what: str, fields: Fields) -> Iterator[Received]:
+        """What became of a message: of which run is known when it happens."""
+        named = _scalar(fields, what)
+        name, slash, step = named.text.partition("/")
+        journey = self.file.journeys.get(name) if slash else self.journey
+        steps = walk(journey.steps) if journey else ()
+        sends = [each.id for each in steps if isinstance(each.verb, Send)]
+        step = step if slash else name
+        if step not in sends:
+            self.file.unknown("send step", named.text, sends, named.span)
+            return
+        more = {
+            key: value.value
+            for key in ("bot", "link", "soft")
+            if isinstance(value := fields.get(key), Scalar)
+        }
+        assert journey is not None
+        properties = {"journey": journey.name, "step": step, **more}
+        yield Received(at=at, name=BECAME[what], properties=properties, span=named.span)
 
     def event(self, at: datetime, fields: Fields) -> Iterator[Received]:
         name = _scalar(fields, "event")
@@ -343,13 +374,16 @@ class _Test:
         step = _scalar(fields, "send")
         sends = [name for name, verb in self.steps.items() if isinstance(verb, Send)]
         self.known_step(step, sends, "send step")
-        channel, blocked = fields.get("channel"), fields.get("blocked")
+        said = {
+            key: value.text
+            for key in ("channel", "blocked", "withheld", "template")
+            if isinstance(value := fields.get(key), Scalar)
+        }
         return ExpectedSend(
             at=at,
             step=step.text,
             span=step.span,
-            channel=channel.text if isinstance(channel, Scalar) else None,
-            blocked=blocked.text if isinstance(blocked, Scalar) else None,
+            **said,
             subject_contains=_texts(fields.get("subject_contains")),
             text_contains=_texts(fields.get("text_contains")),
         )

@@ -1,4 +1,5 @@
-"""The templates of a journey: files beside it, named ``STEP-OR-NAME[.LOCALE].EXT``, with front matter on top.
+"""The templates of a journey: files beside it, named ``STEP-OR-NAME[.LOCALE].EXT``, with front matter on top; those of
+cells in folders of their own, ``FOLDER/VALUE/VALUE[.LOCALE].EXT``.
 
 Nothing is compiled here: a template is a text, its name, and where its parts stand in the file.
 """
@@ -8,19 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from runner.journey.schema import validate
 from runner.journey.yaml import LARGEST_FILE, Fields, Scalar, load_yaml, split_lines
 from runner.problem import Problem, Span
+
+if TYPE_CHECKING:
+    from runner.journey.model import Send
 
 EXTENSIONS = ("html", "txt")
 LATER = ("mjml",)
 """Extensions of the language that this version does not support."""
 
 _FENCE = "---"
-_NAME = re.compile(
-    r"(?P<name>[a-z][a-z0-9_-]{0,63})(?:\.(?P<locale>[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*))?"
-)
+_LOCALE = r"(?:\.(?P<locale>[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*))?"
+_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_-]{0,63})" + _LOCALE)
+_CELL = re.compile(r"(?P<name>[^./]{1,64})" + _LOCALE)
+"""A cell is called like a value, and that may be any text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +55,15 @@ def is_template_file(path: str) -> bool:
 
 def read_template(path: str, text: str) -> tuple[Template | None, tuple[Problem, ...]]:
     """The template in the file ``path``, and what is wrong with its name and its front matter."""
-    stem, _, extension = path.rsplit("/", 1)[-1].rpartition(".")
+    parts = path.split("/")
+    stem, _, extension = parts[-1].rpartition(".")
+    folders = parts[2:-1]
     top = Span(path, 1, 1)
     if extension in LATER:
         message = f"Templates in .{extension} are part of the language, but not supported by this version."
         hint = "Write .html and .txt."
         return None, (Problem(code="template/not-supported", message=message, span=top, hint=hint),)
-    match = _NAME.fullmatch(stem)
+    match = (_CELL if folders else _NAME).fullmatch(stem)
     if not match:
         message = f"`{stem}.{extension}` is no name of a template."
         hint = "Write NAME.EXT or NAME.LOCALE.EXT, such as remind.html or remind.pt-BR.html, in lower case."
@@ -64,7 +72,7 @@ def read_template(path: str, text: str) -> tuple[Template | None, tuple[Problem,
         return None, (Problem(code="template/too-large", message="The file is larger than 1 MiB.", span=top),)
     front, body, body_line, problems = _split(path, text.removeprefix("\ufeff"))
     template = Template(
-        name=match["name"],
+        name="/".join((*folders, match["name"])),
         locale=match["locale"],
         extension=extension,
         path=path,
@@ -100,7 +108,8 @@ def _split(path: str, text: str) -> tuple[dict[str, Scalar], str, int, tuple[Pro
     return front, body, end + 2, problems
 
 
-def templates_named(templates: Iterable[Template], names: Iterable[str]) -> tuple[Template, ...]:
-    """Those of ``templates`` that one of ``names`` means, by path."""
-    wanted = set(names)
-    return tuple(sorted((t for t in templates if t.name in wanted), key=lambda template: template.path))
+def templates_sent(templates: Iterable[Template], sends: Iterable[Send]) -> tuple[Template, ...]:
+    """Those of ``templates`` that one of ``sends`` may send, by path."""
+    asked = tuple(sends)
+    found = (template for template in templates if any(send.sends(template.name) for send in asked))
+    return tuple(sorted(found, key=lambda template: template.path))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.journey.expression import Expression, tree
 from runner.journey.model import Journey, Send, Update
-from runner.journey.template import Template, templates_named
+from runner.journey.template import Template, templates_sent
 from runner.journey.template_reads import members_read
 from runner.journey.trigger_types import trigger_types
 from runner.problem import Span
@@ -40,7 +40,7 @@ def version_hash(project: Project, journey: str) -> str:
     journey."""
     made = project.journeys[journey]
     sends = list(_found(made, Send))
-    templates = templates_named(project.templates[journey], (send.template for send in sends))
+    templates = templates_sent(project.templates[journey], sends)
     form = {
         "format": FORMAT,
         "journey": _canonical(made),
@@ -74,6 +74,7 @@ def _catalog_entries(
         "properties": [_canonical(_chosen(types, properties)) for types in triggers],
         "topics": _canonical(_chosen(catalog.topics, topics)),
         "channels": _canonical(_chosen(catalog.channels, channels)),
+        "policies": _canonical(catalog.policies) if sends else None,
     }
 
 
@@ -108,6 +109,11 @@ def _parts(value: Any) -> Iterator[Any]:
         if not isinstance(value, Expression):
             for each in fields(value):
                 yield from _parts(getattr(value, each.name))
+
+
+def expressions_of(journey: Journey) -> Iterator[Expression]:
+    """Every expression of the journey."""
+    return _found(journey, Expression)
 
 
 def _found(journey: Journey, kind: type[Any]) -> Iterator[Any]:

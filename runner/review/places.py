@@ -11,7 +11,7 @@ from runner.journey.project import Project, journey_path
 from runner.journey.yaml import Fields, Items, Scalar, Value, split_lines
 from runner.problem import Span
 
-_NESTED_STEPS = frozenset({"steps", "else", "then", "timeout"})
+_NESTED_STEPS = frozenset({"steps", "else", "then", "timeout", "if_blocked"})
 
 
 def value_span(project: Project, journey: str, step_id: str, *path: str) -> Span:
@@ -30,6 +30,19 @@ def text_in_step(project: Project, journey: str, step_id: str, pattern: str) -> 
         if match:
             return scalar.place(match.start(), len(match[0]))
     return None
+
+
+def text_in_tree(tree: Value, pattern: str) -> Span | None:
+    """Where ``pattern`` first matches in a value of a file."""
+    if isinstance(tree, Scalar):
+        match = re.search(pattern, tree.text)
+        return tree.place(match.start(), len(match[0])) if match else None
+    inner: tuple[Value, ...] = ()
+    if isinstance(tree, Fields):
+        inner = tuple(field.value for field in tree.fields)
+    elif isinstance(tree, Items):
+        inner = tree.items
+    return next((found for each in inner if (found := text_in_tree(each, pattern)) is not None), None)
 
 
 def text_in_lines(file: str, text: str, line: int, pattern: str, last: int | None = None) -> Span:

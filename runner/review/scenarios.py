@@ -16,7 +16,7 @@ from runner.engine.apply import apply_project
 from runner.engine.deliver import deliver, idempotency_key
 from runner.engine.tick import EXACT, tick
 from runner.engine.versions import Versions, load_versions
-from runner.journey.catalog import IDENTIFIED
+from runner.journey.catalog import IDENTIFIED, MESSAGE_EVENTS
 from runner.journey.fit import fit_event, fit_traits
 from runner.journey.model import Send
 from runner.journey.project import Project, load_project
@@ -24,6 +24,7 @@ from runner.journey.scenario import Received, Scenario
 from runner.review.decisions import Watcher
 from runner.review.timeline import Comparison, Happening, Kind, compare
 from runner.store.database import Database
+from runner.store.passes.holdouts import holdouts
 from runner.store.people.contacts import grant_consent
 from runner.store.people.events import Arrival, store_events
 from runner.store.tables import MessageStatus, RunStatus
@@ -124,7 +125,12 @@ class Stage:
             self._arrival(scenario, number, received) for number, received in enumerate(scenario.received)
         ]
         past = [arrival for arrival in arrivals if arrival.at < scenario.start]
-        to_come = [arrival for arrival in arrivals if arrival.at >= scenario.start]
+        # Of which run a message is told, is known when it happens.
+        to_come = [
+            arrival
+            for arrival in arrivals
+            if arrival.at >= scenario.start and arrival.name not in MESSAGE_EVENTS
+        ]
         identity = Received(at=known, name=IDENTIFIED, properties=person.traits, span=scenario.span)
         deployment = self.database.deployment
         with self.database.begin() as connection:
@@ -141,6 +147,10 @@ class Stage:
                     at=known,
                     source="scenario",
                 )
+            if scenario.held_out is not None:
+                for version in self.versions:
+                    for journey, step, _ in holdouts(version.sql):
+                        story.assign_holdout(connection, person.id, journey, step, scenario.held_out)
             for step, arm in scenario.arms.items():
                 story.assign_arm(connection, person.id, scenario.journey, step, arm)
             store_events(connection, deployment, to_come, pending=True)
@@ -165,20 +175,45 @@ class Stage:
         """Go from instant to instant until nothing is due up to the horizon. Messages are rendered at the
         instant that lets them go, when the contact is as the reader would have found it."""
         channels: Mapping[str, Channel] = dict.fromkeys(self._channels, capture)
-        while (instant := self._next_instant()) is not None and instant <= scenario.horizon:
+        became = sorted(
+            (
+                (received.at, number, received)
+                for number, received in enumerate(scenario.received)
+                if received.name in MESSAGE_EVENTS and received.at >= scenario.start
+            ),
+            key=lambda each: each[:2],
+        )
+        # At the start it is looked who is in which segment, whether anything is due then or not.
+        self.versions.all_begun = False
+        instant: datetime | None = scenario.start
+        while instant is not None and instant <= scenario.horizon:
+            while became and became[0][0] == instant:
+                _, number, received = became.pop(0)
+                self._tell(scenario, number, received)
             # What a tick leaves undone is due at the same instant, and is found again.
             tick(self.database, self.versions, instant, EXACT)
             while self._something_ready(instant):
                 deliver(self.database, self.versions, channels, instant, exact=True)
             look(instant)
+            instant = self._next_instant(became)
 
     def _something_ready(self, instant: datetime) -> bool:
         with self.database.read() as connection:
             return reports.something_ready(connection, instant)
 
-    def _next_instant(self) -> datetime | None:
+    def _tell(self, scenario: Scenario, number: int, received: Received) -> None:
+        """Store what became of the last message of a step, with the run whose message it is."""
+        journey, step = str(received.properties["journey"]), str(received.properties["step"])
+        with self.database.begin() as connection:
+            run = story.last_message(connection, scenario.person.id, journey, step, received.at)
+            told = replace(received, properties={**received.properties, **({"run": run} if run else {})})
+            arrival = self._arrival(scenario, number, told)
+            store_events(connection, self.database.deployment, [arrival], pending=True)
+
+    def _next_instant(self, became: Sequence[tuple[datetime, int, Received]]) -> datetime | None:
         with self.database.read() as connection:
-            instants = (reports.next_due(connection), reports.next_pending(connection))
+            instants = [reports.next_due(connection), reports.next_pending(connection)]
+        instants += [at for at, *_ in became[:1]]
         return min((instant for instant in instants if instant is not None), default=None)
 
     def _told(self, entry: story.Entry, capture: Capture) -> Happening | None:
@@ -191,6 +226,15 @@ class Stage:
                 return Happening(at=at, kind=Kind.ENTERED, journey=journey, name="")
             case story.Entry(message=story.MessageDecision() as decision, step=str() as step):
                 return self._message(entry, step, decision, capture)
+            case story.Entry(chapter=story.Chapter.DEFERRED, step=str() as step):
+                return Happening(
+                    at=at,
+                    kind=Kind.DEFERRED,
+                    journey=journey,
+                    name=step,
+                    detail=entry.outcome or "",
+                    until=entry.due_at,
+                )
             case story.Entry(chapter=story.Chapter.LEFT | story.Chapter.STANDS, step=str() as step):
                 kind = Kind.LEFT if entry.chapter is story.Chapter.LEFT else Kind.STANDS
                 return Happening(at=at, kind=kind, journey=journey, name=step, detail=entry.outcome or "")
@@ -211,6 +255,16 @@ class Stage:
                 detail=decision.reason or "",
                 channel=decision.channel,
             )
+        if decision.status is MessageStatus.WITHHELD:
+            return Happening(
+                at=entry.at,
+                kind=Kind.WITHHELD,
+                journey=entry.name,
+                name=step,
+                detail=decision.reason or "",
+                channel=decision.channel,
+                template=decision.template,
+            )
         rendered = capture.messages.get(idempotency_key(self.database.deployment, decision.key))
         return Happening(
             at=entry.at,
@@ -218,6 +272,7 @@ class Stage:
             journey=entry.name,
             name=step,
             channel=decision.channel,
+            template=decision.template,
             subject=rendered.subject if rendered else None,
             text=rendered.text if rendered else None,
             trouble=decision.reason if decision.status is MessageStatus.FAILED else None,

@@ -20,14 +20,18 @@ class Kind(StrEnum):
     LEFT = "left"  # a run left a step that is no send
     STANDS = "stands"  # a run stands on a step at the end of the scenario, since then
     SENT = "sent"  # policy let a message go
+    WITHHELD = (
+        "withheld"  # policy let a message go to somebody who is held out, or of a journey that is not live
+    )
+    DEFERRED = "deferred"  # policy let a message wait
     BLOCKED = "blocked"  # policy did not let a message go
     EXITED = "exited"  # a run ended early
     COMPLETED = "completed"  # a run came to the end of the journey
     SET_ASIDE = "set aside"  # the engine gave up on a run
 
 
-COMPARED = (Kind.SENT, Kind.BLOCKED, Kind.EXITED, Kind.COMPLETED, Kind.SET_ASIDE)
-SHOWN = (Kind.RECEIVED, Kind.ENTERED, Kind.STANDS, *COMPARED)
+COMPARED = (Kind.SENT, Kind.WITHHELD, Kind.BLOCKED, Kind.EXITED, Kind.COMPLETED, Kind.SET_ASIDE)
+SHOWN = (Kind.RECEIVED, Kind.ENTERED, Kind.STANDS, Kind.DEFERRED, *COMPARED)
 
 RESTARTED = "restarted"
 """The reason of a run that ended because its trigger came again: that need not be expected."""
@@ -47,6 +51,10 @@ class Happening:
     channel: str = ""
     subject: str | None = None
     text: str | None = None
+    until: datetime | None = None
+    """When a message that waits is looked at again."""
+    template: str | None = None
+    """The cell that it is written by."""
     trouble: str | None = None
     """Why a message that was let go could not be rendered or handed over."""
 
@@ -55,6 +63,11 @@ class Happening:
             case Kind.SENT:
                 subject = f': "{self.subject}"' if self.subject is not None else ""
                 return f"send {self.name} by {self.channel}{subject}"
+            case Kind.WITHHELD:
+                return f"send {self.name} by {self.channel}, withheld: {self.detail}"
+            case Kind.DEFERRED:
+                until = f" until {self.until:%Y-%m-%d %H:%M} UTC" if self.until else ""
+                return f"· send {self.name} deferred: {self.detail}{until}"
             case Kind.BLOCKED:
                 return f"send {self.name} by {self.channel}, blocked: {self.detail}"
             case Kind.EXITED:
@@ -68,7 +81,8 @@ class Happening:
             case Kind.ENTERED:
                 return "· enters"
             case Kind.STANDS:
-                return f"· stands on {self.name}"
+                why = f", deferred: {self.detail}" if self.detail else ""
+                return f"· stands on {self.name}{why}"
         return f"· {self.name}: {self.detail}"
 
 
@@ -161,6 +175,9 @@ def _unexpected(scenario: Scenario, item: Happening) -> Row:
     if item.kind is Kind.BLOCKED and not scenario.expects_nothing:
         moment = offset_text(item.at - scenario.start)
         why += f"; write {{at: {moment}, send: {item.name}, blocked: {item.detail}}}"
+    if item.kind is Kind.WITHHELD and not scenario.expects_nothing:
+        moment = offset_text(item.at - scenario.start)
+        why += f"; write {{at: {moment}, send: {item.name}, withheld: {item.detail}}}"
     if item.kind is Kind.BLOCKED and item.detail == "no_consent" and not scenario.person.consents:
         why += "; or is the contact's `consents:` missing?"
     return Row(mark=Mark.WRONG, at=item.at, happened=str(item), why=why)
@@ -172,7 +189,7 @@ def _never_row(scenario: Scenario, never: Never, happened: Sequence[Happening]) 
         for item in happened
         if item.journey == scenario.journey
         and item.name == never.step
-        and item.kind in (Kind.SENT, Kind.LEFT, Kind.STANDS)
+        and item.kind in (Kind.SENT, Kind.WITHHELD, Kind.LEFT, Kind.STANDS)
     ]
     text = f"never {never.step}"
     if not reached:
@@ -191,7 +208,7 @@ def _same(wanted: Expected, item: Happening) -> bool:
     """Whether ``item`` is what ``wanted`` speaks of, if perhaps not as it was expected."""
     match wanted:
         case ExpectedSend():
-            return item.kind in (Kind.SENT, Kind.BLOCKED) and item.name == wanted.step
+            return item.kind in (Kind.SENT, Kind.WITHHELD, Kind.BLOCKED) and item.name == wanted.step
         case ExpectedExit():
             return item.kind is Kind.EXITED and item.name == wanted.reason
         case ExpectedCompletion():
@@ -213,8 +230,14 @@ def _differences(scenario: Scenario, wanted: Expected, item: Happening) -> list[
         found.append(f"was blocked: {item.detail}")
         if item.detail == "no_consent" and not scenario.person.consents:
             found.append("the contact has no `consents:`")
-    if item.kind is Kind.SENT and wanted.blocked is not None:
+    if item.kind is not Kind.BLOCKED and wanted.blocked is not None:
         found.append("was not blocked")
+    if item.kind is Kind.WITHHELD and wanted.withheld != item.detail:
+        found.append(f"was withheld: {item.detail}")
+    if item.kind is not Kind.WITHHELD and wanted.withheld is not None:
+        found.append("was not withheld")
+    if wanted.template is not None and item.kind is not Kind.BLOCKED and wanted.template != item.template:
+        found.append(f"was written by the template {item.template or item.name}")
     if item.trouble is not None:
         found.append(item.trouble)
     elif item.kind is Kind.SENT:
@@ -343,7 +366,9 @@ def expectation_text(wanted: Expected) -> str:
     blocked = f", blocked: {wanted.blocked}" if wanted.blocked else ""
     subject = "".join(f', subject has "{part}"' for part in wanted.subject_contains)
     text = "".join(f', text has "{part}"' for part in wanted.text_contains)
-    return f"send {wanted.step}{channel}{blocked}{subject}{text}"
+    withheld = f", withheld: {wanted.withheld}" if wanted.withheld else ""
+    template = f", template {wanted.template}" if wanted.template else ""
+    return f"send {wanted.step}{channel}{blocked}{withheld}{template}{subject}{text}"
 
 
 def comparison_text(scenario: Scenario, comparison: Comparison) -> str:

@@ -70,8 +70,8 @@ def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
         lists={f.key: builder.list(f) for f in _each(root, "lists")},
         accounts={f.key: a for f in _each(root, "accounts") if (a := builder.attribute(f, of_account=True))},
     )
-    declared = {field.key for field in _each(root, "attributes")}
-    catalog = replace(catalog, unreadable=frozenset(declared - set(catalog.attributes)))
+    declared = {field.key for section in ("attributes", "accounts") for field in _each(root, section)}
+    catalog = replace(catalog, unreadable=frozenset(declared - {*catalog.attributes, *catalog.accounts}))
     notes.catalog = catalog
     catalog = build_people(notes, root, catalog, builder.refresh)
     catalog = build_opt_in_cases(notes, root, catalog)

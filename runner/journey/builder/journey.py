@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runner.journey.builder.kinds import WRITABLE, a_kind
+from runner.journey.builder.launch import build_launch
 from runner.journey.builder.notes import Notes, fields_of, items_of, sentence, text_of
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
@@ -14,7 +15,7 @@ from runner.journey.builder.verbs.writes import run_value_type
 from runner.journey.catalog import Catalog
 from runner.journey.expression import Expression, Scope, turn_problem
 from runner.journey.model import Again, Entry, ExitRule, Goal, Journey, Reentry, Trigger
-from runner.journey.model.triggers import repeats
+from runner.journey.model.triggers import ExistingPeople, finds_people, repeats
 from runner.journey.values import BOOLEAN, NUMBER, ValueType
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Fields, Items, Scalar, Value
@@ -51,6 +52,7 @@ class _JourneyBuilder:
         exits = self._exits()
         goal = self._goal()
         steps = self.steps.steps(self.root.get("steps"))
+        launch = build_launch(self.notes, self.root)
         if name is None or not triggers or not steps:
             return None
         return Journey(
@@ -62,8 +64,13 @@ class _JourneyBuilder:
             entry=entry,
             exits=exits,
             goal=goal,
+            existing=self._existing(triggers),
             steps=steps,
             span=self.root.key_span("journey"),
+            holdout=launch.holdout,
+            delivery=launch.delivery,
+            seeds=launch.seeds,
+            ramp=launch.ramp,
         )
 
     def _order(self) -> dict[str, int]:
@@ -181,6 +188,16 @@ class _JourneyBuilder:
             again=Again(again) if again in set(Again) else Again.IGNORE,
             reentry=Reentry(reentry) if reentry in set(Reentry) else duration or by_itself,
         )
+
+    def _existing(self, triggers: tuple[Trigger, ...]) -> ExistingPeople:
+        value = self.root.get("existing")
+        if value is None or text_of(value) != ExistingPeople.ENTER:
+            return ExistingPeople.SKIP
+        if triggers and not any(finds_people(trigger) for trigger in triggers):
+            message = "Nobody can be found for whom a trigger of this journey holds already."
+            hint = "`existing: enter` is for `segment` with `change: enter`, `attribute` with `to`, and `consent`."
+            self.notes.note("existing/nobody", message, value.span, hint)
+        return ExistingPeople.ENTER
 
     def _exits(self) -> tuple[ExitRule, ...]:
         made = []

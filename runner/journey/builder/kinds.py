@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import time
 from decimal import Decimal
 
+from runner.journey.builder.notes import items_of, text_of
 from runner.journey.expression.tree import Clock, Conditional, Literal, Name, Node, Shift
 from runner.journey.values import BOOLEAN, STRING, Kind, ValueType
-from runner.journey.yaml import Scalar
+from runner.journey.yaml import Scalar, Value
 
 WRITABLE = frozenset({Kind.STRING, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME})
 """Single values: what a step can write, and what can tell runs apart."""
@@ -44,6 +45,15 @@ def a_kind(type: ValueType) -> str:
         Kind.OBJECT: "a mapping",
     }
     return words.get(type.kind, f"a {type.kind.value}")
+
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def days_of(value: Value | None) -> frozenset[int]:
+    """The weekdays of a list, 0 for Monday; all of them where there is none."""
+    days = frozenset(DAYS.index(day) for item in items_of(value) if (day := text_of(item)) in DAYS)
+    return days or frozenset(range(7))
 
 
 def parse_time(text: str) -> time | None:

@@ -20,7 +20,7 @@ def step_outline(steps: Value | None) -> Iterator[Fields]:
 
 
 def _nested(step: Fields) -> Iterator[Value | None]:
-    for verb, keys in (("condition", ("else",)), ("wait", ("then", "timeout"))):
+    for verb, keys in (("condition", ("else",)), ("wait", ("then", "timeout")), ("send", ("if_blocked",))):
         options = fields_of(step.get(verb))
         if options:
             # Not in the order of the file: this is the order of the program, by which `goto` goes forward.

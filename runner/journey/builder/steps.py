@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from runner.journey.builder.catalog import zone_problem
-from runner.journey.builder.kinds import parse_time
+from runner.journey.builder.kinds import days_of, parse_time
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
 from runner.journey.builder.verbs import acts, decisions, flow, sends, waits, writes
 from runner.journey.expression import Expression, Scope, literal_expression
@@ -15,7 +15,6 @@ from runner.journey.model import Goto, Leave, LocalTimes, Step, Verb
 from runner.journey.values import BOOLEAN, STRING
 from runner.journey.yaml import Fields, Value
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ZONE_NAME = re.compile(r"[A-Z][A-Za-z_]*(/[A-Za-z0-9_+-]+)*")
 
 
@@ -69,12 +68,9 @@ class StepBuilder:
         if not any(key in options for key in ("at", "days", "timezone")):
             return None
         at = text_of(options.get("at"))
-        days = frozenset(
-            DAYS.index(day) for item in items_of(options.get("days")) if (day := text_of(item)) in DAYS
-        )
         return LocalTimes(
             at=parse_time(at) if at else None,
-            days=days or frozenset(range(7)),
+            days=days_of(options.get("days")),
             timezone=self.timezone(options.get("timezone")),
         )
 

@@ -29,6 +29,9 @@ from runner.journey.model.triggers import (
     EventTrigger as EventTrigger,
 )
 from runner.journey.model.triggers import (
+    ExistingPeople as ExistingPeople,
+)
+from runner.journey.model.triggers import (
     JourneyTrigger as JourneyTrigger,
 )
 from runner.journey.model.triggers import (
@@ -179,6 +182,7 @@ class Journey:
     entry: Entry = Entry()
     exits: tuple[ExitRule, ...] = ()
     goal: Goal | None = None
+    existing: ExistingPeople = ExistingPeople.SKIP
     language: int = 1
     holdout: int = 0
     """Who is held out, in hundredths of a percent."""

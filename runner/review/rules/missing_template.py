@@ -30,6 +30,7 @@ Fails:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from runner.journey.graph import walk
 from runner.journey.model import Send, Step
@@ -43,8 +44,10 @@ from runner.review.places import value_span
 def check(project: Project) -> Iterator[Problem]:
     for name, journey in project.journeys.items():
         for step in walk(journey.steps):
-            if isinstance(step.verb, Send):
+            if isinstance(step.verb, Send) and step.verb.cells is None:
                 yield from _check_send(project, name, step, step.verb)
+            elif isinstance(step.verb, Send):
+                yield from _check_cells(project, name, step, step.verb)
 
 
 def _check_send(project: Project, journey: str, step: Step, send: Send) -> Iterator[Problem]:
@@ -66,6 +69,23 @@ def _check_send(project: Project, journey: str, step: Step, send: Send) -> Itera
         message = f"The template `{send.template}` exists only in {there}; other readers would get nothing."
         hint = f"Write one without locale: {send.template}.{usable[0].extension}."
         yield Problem(code="template/no-fallback", message=message, span=span, hint=hint)
+
+
+def _check_cells(project: Project, journey: str, step: Step, send: Send) -> Iterator[Problem]:
+    """Each cell that is written can be read by everybody; that others are missing is what `empty` is for."""
+    assert send.cells is not None
+    templates = project.templates[journey]
+    names = sorted({template.name for template in templates if send.cells.holds(template.name)})
+    for name in [*names, *([send.cells.empty] if send.cells.empty else [])]:
+        yield from _check_send(project, journey, step, replace(send, template=name))
+    if not names:
+        example = "/".join(["VALUE"] * len(send.cells.by))
+        yield Problem(
+            code="template/no-cells",
+            message=f"There is no cell in {FOLDER}/{journey}/{send.cells.folder}/.",
+            span=value_span(project, journey, step.id, "send", "template", "from"),
+            hint=f"Write {send.cells.folder}/{example}.txt, a file for each combination of values.",
+        )
 
 
 def is_mail(project: Project, channel: str) -> bool:

@@ -29,10 +29,10 @@ from runner.review.rules.missing_template import is_mail
 def check(project: Project) -> Iterator[Problem]:
     for name, journey in project.journeys.items():
         sends = [step.verb for step in walk(journey.steps) if isinstance(step.verb, Send)]
-        mails = {send.template for send in sends if is_mail(project, send.channel)}
+        mails = [send for send in sends if is_mail(project, send.channel)]
         variants: dict[tuple[str, str | None], list[Template]] = {}
         for template in project.templates[name]:
-            if template.name in mails:
+            if any(send.sends(template.name) for send in mails):
                 variants.setdefault((template.name, template.locale), []).append(template)
         for parts in variants.values():
             yield from _check_parts(parts)

@@ -30,9 +30,10 @@ from runner.problem import Problem, Severity, Span
 
 def check(project: Project) -> Iterator[Problem]:
     for name, journey in project.journeys.items():
-        sent = {step.verb.template for step in walk(journey.steps) if isinstance(step.verb, Send)}
+        sends = [step.verb for step in walk(journey.steps) if isinstance(step.verb, Send)]
+        sent = {send.template for send in sends}
         for template in project.templates[name]:
-            if template.name not in sent:
+            if not any(send.sends(template.name) for send in sends):
                 yield Problem(
                     code="template/unused",
                     message=f"No step sends the template `{template.name}`.",

@@ -31,14 +31,17 @@ from sqlalchemy import (
 
 from runner.journey.duration import Duration
 from runner.journey.model import Again, Journey, Reentry
+from runner.journey.model.triggers import AttributeTrigger, ConsentTrigger, SegmentTrigger, Trigger
+from runner.journey.reserved import EXISTING
 from runner.journey.reserved import DATE_REACHED, SCHEDULE_FIRED
 from runner.journey.reserved import PROPERTIES as RESERVED
 from runner.journey.wakes import wakes_of
 from runner.store.passes.exits import into_leaving
+from runner.store.passes.holdouts import draw_holdouts, held_out, let_in
 from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql, stays
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import PASS, entering, in_pass, moving, once_each, wave
-from runner.store.predicates import predicate, text_value
+from runner.store.predicates import Row, predicate, text_value
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, contact, event, run
 from runner.store.types import ByCodePoint, Instant, Json, constant, json_text, shifted
@@ -76,13 +79,11 @@ def trigger(
         )
         fires = or_(
             *(
-                and_(
-                    wave.c.name == literal(found.event),
-                    *([predicate(found.where, row, sql.dialect)] if found.where else []),
-                )
+                and_(wave.c.name == literal(found.event), _holds(found, journey, row, sql.dialect))
                 for found in journey.triggers
             )
         )
+        ramped = let_in(journey.ramp, journey.name, _SINCE, wave.c.at)
         return Statement(
             insert(entering).from_select(
                 ["n", "version", "partition", "contact", "event", "at", "per", "active"],
@@ -106,11 +107,22 @@ def trigger(
                     # condition may read years of history.
                     case((_may_enter(journey, on, per), fires), else_=false()),
                     *_first_of_cause(journey),
+                    *([ramped] if ramped is not None else []),
                 ),
             )
         )
 
     return sql.once("trigger", build).run(connection, n=n, since=since, event_floor=event_floor).rowcount
+
+
+def _holds(found: Trigger, journey: Journey, row: Row, dialect: str) -> ColumnElement[bool]:
+    """Whether the trigger means an event of its name."""
+    condition = predicate(found.where, row, dialect) if found.where else true()
+    if not isinstance(found, SegmentTrigger | AttributeTrigger | ConsentTrigger):
+        return condition
+    # About somebody for whom a trigger held already: that is asked where the event was made, for one journey.
+    only = json_text(event.c.properties, constant(EXISTING))
+    return or_(and_(only.is_(None), condition), only == literal(journey.name))
 
 
 def _may_enter(journey: Journey, on: Any, per: ColumnElement[str]) -> ColumnElement[bool]:
@@ -287,6 +299,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
                     "entered_at",
                     "trigger",
                     "data",
+                    "held_out",
                 ],
                 select(
                     entering.c.partition,
@@ -304,6 +317,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
                     entering.c.at,
                     event.c.properties,
                     literal({}, Json()),
+                    held_out(sql),
                 )
                 .select_from(
                     entering.join(
@@ -348,6 +362,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
             )
         )
 
+    draw_holdouts(sql, connection, n)
     entered = sql.once("enter", build).run(connection, n=n).rowcount
     if entered:
         sql.once("enter arrival", build_arrival).run(connection, n=n)

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, func, literal, literal_c
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Program
+from runner.journey.send_rules import SendRules
 from runner.journey.wakes import Turns, Wake, wakes_of
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import Ways
@@ -56,14 +57,14 @@ class ProgramSql:
     """One version's way into SQL: its number, its program, the zone that stands in for a missing one, the dialect."""
 
     def __init__(
-        self, version: int, program: Program, timezone: str, dialect: str, transactional: frozenset[str]
+        self, version: int, program: Program, timezone: str, dialect: str, rules: SendRules | None = None
     ) -> None:
         self.version = version
         self.program = program
-        self.ways = Ways(program)
+        self.rules = rules or SendRules()
+        """What concerns its sends."""
+        self.ways = Ways(program, self.rules)
         self.dialect = dialect
-        self.transactional = transactional
-        """The topics whose messages need no consent."""
         conditions = [rule.when for rule in program.journey.exits if rule.when is not None]
         self.may_exit = bool(conditions)
         """Whether a condition may end a run in the midst of its way."""

@@ -2,7 +2,8 @@
 
 What a run does at decisions and at a send hangs on nothing but its own row. So one statement takes it through a whole
 *stretch* of them, to the place where the engine has to look again; and a way is not an edge, but all the edges of one
-path through a stretch. Waits, splits and updates are stretches of their own.
+path through a stretch. Waits, splits and updates are stretches of their own, and so are sends that are decided about
+together with all others of their contact.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from dataclasses import dataclass
 
 from runner.journey.graph import AGAIN, Edge, Node, Program
 from runner.journey.model import Branch, ChangeConsent, Condition, Exit, Goto, Send, Update
+from runner.journey.send_rules import SendRules
 
 LOOKED_AT = 0
 """The way of a run that is only looked at, and goes nowhere: its exit conditions are due for a review."""
 READY, BLOCKED = "ready", "blocked"
-BLOCK_REASONS = ("no_address", "no_consent")
-"""Why policy may block a message, in the order in which it is asked."""
 LONGEST = 16
 """A stretch is not drawn out beyond so many ways: its statement asks for all of them."""
 
@@ -51,20 +51,31 @@ class Ways:
     """The ways of one program. The way that a timer sends a run from node n is -(n + 1), so that whoever fires timers
     of all programs need not ask."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, rules: SendRules | None = None) -> None:
+        rules = rules or SendRules()
+        self.together = frozenset(
+            node.index for node in program.nodes if isinstance(node.verb, Send) and rules.together(node.verb)
+        )
+        """The sends at which runs stand until policy has decided."""
+        self._rules = rules
         found = [Way(number=node.index + 1, target=node.index) for node in program.nodes]
         found += [
             Way(number=-(node.index + 1), target=node.index)
             for node in program.nodes
-            if node.timer_outcome == AGAIN
+            # Policies change while people stand: each send may be come to again.
+            if node.timer_outcome == AGAIN or isinstance(node.verb, Send)
         ]
         self._from: dict[int, Sequence[Way]] = {}
         number = len(found)
-        reached = {0} | {node.index for node in program.nodes if node.timer_outcome is not None}
+        reached = {0} | {
+            node.index
+            for node in program.nodes
+            if node.timer_outcome is not None or isinstance(node.verb, Send)
+        }
         for node in program.nodes:  # in the order of the file: every edge points forward
             if node.index in reached:
                 ways = []
-                for path in _stretch(program, node):
+                for path in self._stretch(program, node):
                     by_timer = path[0].edge.outcome == node.timer_outcome
                     number += not by_timer
                     ways.append(
@@ -121,60 +132,67 @@ class Ways:
         """Where a way leads; None for ``LOOKED_AT``."""
         return None if number == LOOKED_AT else self._by_number[number].target
 
+    def _stretch(self, program: Program, start: Node) -> list[tuple[Left, ...]]:
+        """The paths from ``start`` to where the engine has to look again."""
+        paths = self._leaving(start)
+        if not self._hangs_on_row_alone(start):
+            return paths
+        sends = [start.verb] if isinstance(start.verb, Send) else []
+        # Steps act in the order of the file: what one writes to the contact is seen by all that stands behind it.
+        first_write = min(
+            (
+                node.index
+                for node in program.nodes[start.index :]
+                if isinstance(node.verb, Update | ChangeConsent)
+            ),
+            default=program.end,
+        )
 
-def _stretch(program: Program, start: Node) -> list[tuple[Left, ...]]:
-    """The paths from ``start`` to where the engine has to look again."""
-    paths = _leaving(start)
-    if not _hangs_on_row_alone(start):
+        def following(path: tuple[Left, ...]) -> Node | None:
+            """The node by which the path may grow."""
+            target = path[-1].edge.target
+            # Behind a send exit conditions are read again, and `sent` may be asked for.
+            if isinstance(path[-1].node.verb, Send) or target >= first_write:
+                return None
+            node = program.nodes[target]
+            if isinstance(node.verb, Send) and node.index not in self.together:
+                # All sends of a stretch look for the same consent, which is joined once.
+                alike = all(
+                    (node.verb.topic, node.verb.channel) == (send.topic, send.channel) for send in sends
+                )
+                return node if alike else None
+            return node if self._hangs_on_row_alone(node) else None
+
+        grown = True
+        while grown:  # a round for each step that the paths grow by
+            grown = False
+            for path in list(paths):
+                node = following(path)
+                if node is None:
+                    continue
+                longer = [(*path, left) for (left,) in self._leaving(node)]
+                if len(paths) - 1 + len(longer) > LONGEST:
+                    return paths
+                place = paths.index(path)
+                paths[place : place + 1] = longer
+                sends += [node.verb] if isinstance(node.verb, Send) else []
+                grown = True
         return paths
-    sends = [start.verb] if isinstance(start.verb, Send) else []
-    # Steps act in the order of the file: what one writes to the contact is seen by all that stands behind it.
-    first_write = min(
-        (
-            node.index
-            for node in program.nodes[start.index :]
-            if isinstance(node.verb, Update | ChangeConsent)
-        ),
-        default=program.end,
-    )
 
-    def following(path: tuple[Left, ...]) -> Node | None:
-        """The node by which the path may grow."""
-        target = path[-1].edge.target
-        # Behind a send exit conditions are read again, and `sent` may be asked for.
-        if isinstance(path[-1].node.verb, Send) or target >= first_write:
-            return None
-        node = program.nodes[target]
-        if isinstance(node.verb, Send):
-            # All sends of a stretch look for the same consent, which is joined once.
-            alike = all((node.verb.topic, node.verb.channel) == (send.topic, send.channel) for send in sends)
-            return node if alike else None
-        return node if _hangs_on_row_alone(node) else None
+    def _hangs_on_row_alone(self, node: Node) -> bool:
+        return (
+            isinstance(node.verb, Condition | Branch | Goto | Exit | Send) and node.index not in self.together
+        )
 
-    grown = True
-    while grown:  # a round for each step that the paths grow by
-        grown = False
-        for path in list(paths):
-            node = following(path)
-            if node is None:
-                continue
-            longer = [(*path, left) for (left,) in _leaving(node)]
-            if len(paths) - 1 + len(longer) > LONGEST:
-                return paths
-            place = paths.index(path)
-            paths[place : place + 1] = longer
-            sends += [node.verb] if isinstance(node.verb, Send) else []
-            grown = True
-    return paths
+    def _leaving(self, node: Node) -> list[tuple[Left, ...]]:
+        return [
+            (Left(node=node, edge=edge, detail=detail),)
+            for edge in node.edges
+            for detail in self._details(node, edge)
+        ]
 
-
-def _hangs_on_row_alone(node: Node) -> bool:
-    return isinstance(node.verb, Condition | Branch | Goto | Exit | Send)
-
-
-def _leaving(node: Node) -> list[tuple[Left, ...]]:
-    return [
-        (Left(node=node, edge=edge, detail=detail),)
-        for edge in node.edges
-        for detail in (BLOCK_REASONS if isinstance(node.verb, Send) and edge.outcome == BLOCKED else (None,))
-    ]
+    def _details(self, node: Node, edge: Edge) -> tuple[str | None, ...]:
+        """What tells apart the ways by one edge: where a stretch decides about a message, why it is blocked."""
+        if isinstance(node.verb, Send) and edge.outcome == BLOCKED and node.index not in self.together:
+            return self._rules.block_reasons(node.verb) or (None,)
+        return (None,)

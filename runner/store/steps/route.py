@@ -12,11 +12,11 @@ from runner.journey.graph import Node
 from runner.journey.model import Branch, Condition, Send
 from runner.store.passes.advance import RUN_KEY_AND_INSTANT, arrivals, at_node, pass_on
 from runner.store.passes.program import ProgramSql
-from runner.store.steps.sends import blocks, with_consent, write_messages
 from runner.store.passes.ways import BLOCKED, READY, Way
 from runner.store.passes.working import moving
 from runner.store.predicates import predicate
 from runner.store.statement import Statement
+from runner.store.steps.sends import blocks, opt_in_reads, with_consent, write_messages
 from runner.store.types import constant
 
 
@@ -27,7 +27,9 @@ def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[
     sends = [node for node in nodes.values() if isinstance(node.verb, Send)]
 
     def build() -> Statement:
-        rows = arrivals(sql, *(test for node in nodes.values() for test, _ in _tests(node)))
+        asked = [test for node in nodes.values() for test, _ in _tests(node)]
+        asked += [test for node in sends for test in opt_in_reads(sql, node.verb)]
+        rows = arrivals(sql, *asked)
         for node in sends[:1]:
             assert isinstance(node.verb, Send)
             rows = with_consent(sql, node.verb, rows)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     String,
     and_,
     case,
+    exists,
     func,
     insert,
     literal,
@@ -16,26 +17,36 @@ from sqlalchemy import (
     select,
 )
 
-from runner.journey.catalog import EVERY_CHANNEL
+from runner.journey.catalog import ADDRESS_OF as ADDRESS_OF
+from runner.journey.catalog import EVERY_CHANNEL, OptIn
+from runner.journey.expression import Expression
 from runner.journey.graph import Node
 from runner.journey.model import Send
+from runner.journey.send_rules import CONSENT_STALE, NO_ADDRESS, NO_CONSENT, SUPPRESSED
 from runner.store.passes.program import ProgramSql, came
 from runner.store.passes.ways import READY
 from runner.store.passes.working import moving
+from runner.store.predicates import predicate
 from runner.store.statement import Connection, Statement
-from runner.store.tables import ConsentState, MessageStatus, consent, contact, message
+from runner.store.tables import (
+    ConsentState,
+    MessageStatus,
+    SuppressionReason,
+    consent,
+    contact,
+    message,
+    suppression,
+)
 from runner.store.types import constant, shifted
 
-ADDRESS_OF = {"email": "email", "sms": "phone", "phone": "phone"}
-"""Which field of the contact a channel needs. Other channels (a webhook, say) need none."""
-
 _own, _every = consent.alias("own"), consent.alias("every")
+_FOR_ALL = (SuppressionReason.BOUNCED.value, SuppressionReason.COMPLAINED.value)
 
 
 def with_consent(sql: ProgramSql, send: Send, rows: FromClause) -> FromClause:
     """``rows`` of moving, joined with the consent that the send asks for. A consent for the channel itself goes before
     one for every channel; a transactional topic needs none."""
-    if send.topic in sql.transactional:
+    if sql.rules.transactional(send):
         return rows
 
     def on(alias: FromClause, channel: str) -> ColumnElement[bool]:
@@ -50,15 +61,69 @@ def with_consent(sql: ProgramSql, send: Send, rows: FromClause) -> FromClause:
 
 
 def blocks(sql: ProgramSql, send: Send) -> dict[str, ColumnElement[bool]]:
-    """When policy blocks the message of a row that ``with_consent`` has joined, by reason, in the order of
-    ``BLOCK_REASONS``."""
-    found: dict[str, ColumnElement[bool]] = {}
-    if address := ADDRESS_OF.get(send.channel):
-        found["no_address"] = or_(contact.c[address].is_(None), contact.c[address] == "")
-    if send.topic not in sql.transactional:
-        state = func.coalesce(_own.c.state, _every.c.state, literal_column("''"))
-        found["no_consent"] = state != constant(ConsentState.GIVEN.value)
-    return found
+    """When policy blocks the message of a row that ``with_consent`` has joined, by reason, in the order in which it is
+    asked."""
+    asked = {
+        NO_ADDRESS: _no_address,
+        SUPPRESSED: _suppressed,
+        NO_CONSENT: _no_consent,
+        CONSENT_STALE: _consent_stale,
+    }
+    return {reason: asked[reason](sql, send) for reason in sql.rules.block_reasons(send)}
+
+
+def opt_in_reads(sql: ProgramSql, send: Send) -> tuple[Expression, ...]:
+    """The conditions by which the send's topic tells apart how people consent."""
+    topic = sql.rules.topics.get(send.topic)
+    return tuple(each.when for each in topic.cases if each.when is not None) if topic else ()
+
+
+def _no_address(_: ProgramSql, send: Send) -> ColumnElement[bool]:
+    address = contact.c[ADDRESS_OF[send.channel]]
+    return or_(address.is_(None), address == literal_column("''"))
+
+
+def _suppressed(sql: ProgramSql, send: Send) -> ColumnElement[bool]:
+    # Whoever unsubscribed without saying from what still gets receipts.
+    of_all = [suppression.c.reason.in_([constant(reason) for reason in _FOR_ALL])]
+    return exists(
+        select(literal_column("1"))
+        .where(
+            suppression.c.partition == moving.c.partition,
+            suppression.c.contact == moving.c.contact,
+            suppression.c.channel == literal(send.channel, String()),
+            suppression.c.address == contact.c[ADDRESS_OF[send.channel]],
+            *(of_all if sql.rules.transactional(send) else []),
+        )
+        .correlate_except(suppression)
+    )
+
+
+def _no_consent(sql: ProgramSql, send: Send) -> ColumnElement[bool]:
+    state = func.coalesce(_own.c.state, _every.c.state, literal_column("''"))
+    not_given = state != constant(ConsentState.GIVEN.value)
+    # Nobody need have said yes to a topic with a soft opt-in; whoever says no, or has yet to confirm, gets nothing.
+    refused = state.in_([constant(ConsentState.WITHDRAWN.value), constant(ConsentState.PENDING.value)])
+    topic = sql.rules.topics.get(send.topic)
+    if topic is None:
+        return not_given
+    row = sql.row(moving)
+    cases = [
+        (predicate(each.when, row, sql.dialect), refused if each.opt_in is OptIn.SOFT else not_given)
+        for each in topic.cases
+        if each.when is not None
+    ]
+    otherwise = refused if topic.opt_in is OptIn.SOFT else not_given
+    return case(*cases, else_=otherwise) if cases else otherwise
+
+
+def _consent_stale(sql: ProgramSql, send: Send) -> ColumnElement[bool]:
+    age = sql.rules.topics[send.topic].stale_after
+    assert age is not None
+    own = _own.c.state.is_not(None)
+    given = func.coalesce(_own.c.state, _every.c.state) == constant(ConsentState.GIVEN.value)
+    since = case((own, _own.c.since), else_=_every.c.since)
+    return and_(given, shifted(since, constant(age.elapsed)) <= moving.c.at)
 
 
 def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connection, n: int) -> None:

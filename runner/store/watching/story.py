@@ -26,25 +26,46 @@ from sqlalchemy import (
 
 from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.expression import Expression
+from runner.store.passes.holdouts import HELD_OUT, IN
 from runner.store.predicates import Row, json_value
 from runner.store.sending.messages import MessageKey
 from runner.store.tables import (
     LET_GO,
     MessageStatus,
     RunStatus,
+    appointment,
     assignment,
+    begun,
     consent,
     consent_log,
     contact,
     conversion,
+    deferral,
     event,
+    membership,
     message,
     run,
     step_log,
+    suppression,
 )
 from runner.store.types import ByCodePoint, Instant
 
-CONTACT_OWNED = (conversion, message, assignment, step_log, run, event, consent_log, consent, contact)
+CONTACT_OWNED = (
+    appointment,
+    begun,
+    membership,
+    suppression,
+    conversion,
+    message,
+    assignment,
+    deferral,
+    step_log,
+    run,
+    event,
+    consent_log,
+    consent,
+    contact,
+)
 """Every table with rows of contacts."""
 
 
@@ -53,6 +74,7 @@ class Chapter(StrEnum):
 
     RECEIVED = "received"  # an event was handled
     ENTERED = "entered"  # a run began
+    DEFERRED = "deferred"  # policy let a run stand at its send
     LEFT = "left"  # a run left a step; of a send, with its message
     STANDS = "stands"  # a run stands on a step, since then
     ENDED = "ended"  # a run ended
@@ -63,7 +85,8 @@ class Entry:
     """One entry of a story. ``step`` is set for what happens at a step; ``outcome`` is the way a step was
     left, the reason of an exit, or None. ``status`` is that of the run that ended. ``message`` is that of a
     send. ``per`` is the value of ``entry.per`` of the run, empty where there is none; ``due_at`` is when the wait
-    on which a run stands ends by itself."""
+    on which a run stands ends by itself, or when a message that was deferred is looked at again; then ``outcome`` says
+    why."""
 
     at: datetime
     chapter: Chapter
@@ -87,6 +110,7 @@ class MessageDecision:
     channel: str
     status: MessageStatus
     reason: str | None
+    template: str | None = None
 
     @property
     def let_go(self) -> bool:
@@ -110,6 +134,7 @@ def story(connection: Connection, key: str) -> tuple[Entry, ...]:
         *_received(connection, own(event)),
         *_runs(connection, own(run)),
         *_steps(connection, own(step_log)),
+        *_deferrals(connection, own(deferral)),
     ]
     order = list(Chapter)
     # At one instant what arrived comes first, then each run for itself, in the order of its nodes.
@@ -137,6 +162,7 @@ def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
         run.c.journey,
         run.c.per,
         run.c.due_at,
+        run.c.deferred,
         run.c.status,
         run.c.reason,
         run.c.step,
@@ -157,6 +183,7 @@ def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
                 due_at=row.due_at,
                 node=row.node or 0,
                 step=row.step,
+                outcome=row.deferred,
             )
         else:
             yield Entry(
@@ -187,6 +214,7 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
             message.c.channel,
             message.c.status,
             message.c.reason,
+            message.c.template,
         )
         .join(
             run,
@@ -225,7 +253,43 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
                 channel=row.channel,
                 status=MessageStatus(row.status),
                 reason=row.reason,
+                template=row.template,
             ),
+        )
+
+
+def _deferrals(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
+    """When policy let a run stand at its send, why, and until when."""
+    of_run = and_(
+        run.c.partition == deferral.c.partition,
+        run.c.contact == deferral.c.contact,
+        run.c.id == deferral.c.run,
+    )
+    rows = connection.execute(
+        select(
+            deferral.c.at,
+            deferral.c.run,
+            deferral.c.node,
+            deferral.c.step,
+            deferral.c.reason,
+            deferral.c.until,
+            run.c.journey,
+            run.c.per,
+        )
+        .join(run, of_run)
+        .where(own)
+    )
+    for row in rows:
+        yield Entry(
+            at=row.at,
+            chapter=Chapter.DEFERRED,
+            name=row.journey,
+            run=row.run,
+            per=row.per,
+            node=row.node,
+            step=row.step,
+            outcome=row.reason,
+            due_at=row.until,
         )
 
 
@@ -239,6 +303,34 @@ def assign_arm(connection: Connection, key: str, journey: str, step: str, arm: s
             ),
         )
     )
+
+
+def last_message(connection: Connection, key: str, journey: str, step: str, at: datetime) -> int | None:
+    """The run whose message of a step was let go last, up to ``at``, of the contact ``key``."""
+    last = (
+        select(message.c.run)
+        .select_from(
+            message.join(
+                contact,
+                and_(contact.c.partition == message.c.partition, contact.c.id == message.c.contact),
+            )
+        )
+        .where(
+            contact.c.key == key,
+            message.c.journey == journey,
+            message.c.step == step,
+            message.c.status.in_(LET_GO),
+            message.c.let_go_at <= at,
+        )
+        .order_by(message.c.let_go_at.desc(), message.c.run.desc())
+        .limit(1)
+    )
+    return connection.execute(last).scalar()
+
+
+def assign_holdout(connection: Connection, key: str, journey: str, step: str, held_out: bool) -> None:
+    """Say of the contact ``key`` whether it is held out, before it enters."""
+    assign_arm(connection, key, journey, step, HELD_OUT if held_out else IN)
 
 
 def forget_contacts(connection: Connection) -> None:
