@@ -10,6 +10,7 @@ from runner.engine.receive import receive
 from runner.engine.timed import prepare
 from runner.engine.versions import Versions
 from runner.store.causes.announce import MOST_AT_ONCE, break_circles
+from runner.store.causes.begun import begin_watching, partitions_to_begin
 from runner.store.database import Database
 from runner.store.journeys.in_force import in_force
 from runner.store.local_time.zones import ensure_zones
@@ -84,6 +85,8 @@ def tick(
     with database.read() as connection:
         steady_plans(connection)
         found = partitions_with_work(connection, now, after=after)
+        begins = _to_begin(connection, versions)
+    found = (*found, *(partition for partition in begins if partition not in found))
     if not found:
         return Ticked(contacts=0, passes=0, more=False, last=after)
     try:
@@ -93,6 +96,9 @@ def tick(
             if not partitions:
                 return Ticked(contacts=0, passes=0, more=False, last=after)
             passes, late_before = passes_of(connection, versions, now, pace)
+            if begins:
+                _agree(passes)
+                begin_watching(connection, partitions, versions.watched, now, exact=pace.exact)
             _agree(passes)
             if not prepare(passes, partitions, pace.contacts):
                 return Ticked(contacts=0, passes=0, more=True, last=partitions[-1] if pace.exact else after)
@@ -117,7 +123,17 @@ def tick(
                 tell_ready(connection, database.deployment, now)
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
-    return Ticked(contacts=contacts + fired, passes=n - 1, more=bool(contacts or fired), last=partitions[-1])
+    return Ticked(contacts=contacts + fired, passes=n - 1, more=bool(contacts or fired or begins), last=partitions[-1])
+
+
+def _to_begin(connection: Connection, versions: Versions) -> tuple[int, ...]:
+    """The partitions whose contacts have not been looked at yet for what is watched. Once there are none, nobody asks
+    again: with other journeys in force come other versions."""
+    if versions.all_begun:
+        return ()
+    found = partitions_to_begin(connection, versions.watched)
+    versions.all_begun = not found
+    return found
 
 
 def passes_of(

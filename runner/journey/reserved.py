@@ -16,6 +16,10 @@ DATE_REACHED = "Date Reached"
 JOURNEY_ENDED = "Journey Ended"
 ENROLLED = "Enrolled"
 
+EXISTING = "existing"
+"""The property that names a journey, of an event that is for that journey alone: it is about somebody for whom the
+trigger held already when the journey was applied."""
+
 PROPERTIES: Mapping[str, Mapping[str, ValueType]] = {
     ATTRIBUTE_CHANGED: {"attribute": STRING},  # and `old` and `new`, of the attribute's own type
     SEGMENT_ENTERED: {"segment": STRING},

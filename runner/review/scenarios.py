@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from channels.base import Channel, Message, Sent
 from runner.engine.apply import apply_project
-from runner.engine.deliver import deliver, idempotency_key
+from runner.engine.deliver import deliver
 from runner.engine.tick import EXACT, tick
 from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import IDENTIFIED, MESSAGE_EVENTS

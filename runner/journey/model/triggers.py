@@ -30,6 +30,13 @@ class EventTrigger:
     where: Expression | None = None
 
 
+class ExistingPeople(StrEnum):
+    """What becomes of those for whom a trigger holds already when its journey is applied."""
+
+    SKIP = "skip"
+    ENTER = "enter"
+
+
 class SegmentChange(StrEnum):
     ENTER = "enter"
     LEAVE = "leave"
@@ -111,6 +118,19 @@ class ManualTrigger:
     @property
     def event(self) -> str:
         return ENROLLED
+
+
+def finds_people(trigger: Trigger) -> bool:
+    """Whether those can be found for whom the trigger holds already, though nothing has happened."""
+    match trigger:
+        case SegmentTrigger(change=change):
+            return change is SegmentChange.ENTER
+        case AttributeTrigger(becomes=becomes):
+            return becomes is not None
+        case ConsentTrigger(change=change):
+            return change is not ConsentChange.STALE
+        case _:
+            return False
 
 
 def repeats(trigger: Trigger) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     null,
+    or_,
     select,
     union_all,
 )
@@ -119,6 +120,7 @@ def _identified(dialect: str, names: tuple[str, ...]) -> Statement:
                 in_pass(wave),
                 wave.c.name == literal_column(f"'{IDENTIFIED}'"),
                 _has(event.c.properties, name, dialect),
+                or_(event.c.silent.is_(None), ~event.c.silent),
             )
         )
     return announcement(dialect, each[0] if len(each) == 1 else select(*union_all(*each).subquery().c))

@@ -15,11 +15,9 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Integer,
     Select,
     Text,
     and_,
-    bindparam,
     case,
     cast,
     func,
@@ -61,6 +59,11 @@ class Kept:
     timezone: str = field(compare=False)
     hears: frozenset[str] | None = field(compare=False, default=None)
 
+    @property
+    def begun(self) -> str:
+        """The name under which it is known that it was read for everybody."""
+        return f"segment:{self.key}"
+
     def concerned(self, events: Set[str]) -> bool:
         """Whether one of the events may change who is in it."""
         return self.hears is None or not self.hears.isdisjoint(events)
@@ -95,7 +98,8 @@ def _its_membership(kept: Kept, rows: Any) -> ColumnElement[bool]:
 @cache
 def _turned(dialect: str, kept: Kept) -> Statement:
     """Collects whom the events of a pass have brought in or out."""
-    one, none = literal_column("1"), literal_column("0")
+    one: Sql = literal_column("1")
+    none: Sql = literal_column("0")
     found = (
         select(
             wave.c.partition,
@@ -257,9 +261,7 @@ def _begun(dialect: str, kept: Kept) -> Statement:
             wave.c.at,
             predicate(kept.when, _row(kept), dialect),
         )
-        .select_from(
-            wave.join(contact, WAVE_CONTACT).outerjoin(membership, _its_membership(kept, wave))
-        )
+        .select_from(wave.join(contact, WAVE_CONTACT).outerjoin(membership, _its_membership(kept, wave)))
         .where(
             in_pass(wave),
             # Who is not in it needs no row, but to be taken out.

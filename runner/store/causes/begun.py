@@ -1,0 +1,123 @@
+"""Looking at all contacts of a partition once: who is in a segment that is kept from now on, and who enters a journey
+because its trigger holds already.
+
+It is done in a tick, under the partition's lock, before any event of the partition is handled. So a change that an
+event brings is told as a change, however soon after an ``apply`` it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    Connection,
+    Integer,
+    bindparam,
+    func,
+    insert,
+    select,
+)
+
+from runner.store.causes.existing import enter_existing
+from runner.store.causes.segments import begin_segment
+from runner.store.causes.watched import Watched
+from runner.store.insert import insert_new
+from runner.store.passes.working import PASS, wave
+from runner.store.statement import Statement
+from runner.store.tables import begun, contact, event, shard
+from runner.store.types import Instant
+
+_now = bindparam("now", type_=Instant())
+
+
+def partitions_to_begin(connection: Connection, watched: Watched) -> tuple[int, ...]:
+    """The partitions in which something of what is watched has not been looked at yet."""
+    names = watched.begun
+    if not names:
+        return ()
+    there = (
+        select(func.count())
+        .select_from(begun)
+        .where(begun.c.partition == shard.c.partition, begun.c.name.in_(names))
+        .scalar_subquery()
+    )
+    query = select(shard.c.partition).where(there < len(names)).order_by(shard.c.partition)
+    return tuple(connection.execute(query).scalars())
+
+
+def _everybody() -> Statement:
+    """All contacts of the partitions that lack something: as of their first event that waits, else of the first of all
+    where nothing is late, else of now."""
+    waiting = event.alias("waiting")
+    own = (
+        select(func.min(waiting.c.at))
+        .where(
+            waiting.c.partition == contact.c.partition,
+            waiting.c.contact == contact.c.id,
+            waiting.c.pending,
+            waiting.c.at <= _now,
+        )
+        .scalar_subquery()
+    )
+    return Statement(
+        insert(wave).from_select(
+            ["n", "partition", "contact", "at"],
+            select(
+                PASS,
+                contact.c.partition,
+                contact.c.id,
+                func.coalesce(own, bindparam("beginning", type_=Instant()), type_=Instant()),
+            ).where(contact.c.partition == bindparam("partition", type_=Integer())),
+        )
+    )
+
+
+_EVERYBODY = _everybody()
+
+
+def begin_watching(
+    connection: Connection, partitions: Sequence[int], watched: Watched, now: datetime, *, exact: bool
+) -> None:
+    """Look once at all contacts of ``partitions``, which are held, for what is watched and was not looked at there.
+
+    ``exact``: in virtual time everybody is looked at as of the first event that is to come.
+    """
+    done = {
+        (partition, name)
+        for partition, name in connection.execute(
+            select(begun.c.partition, begun.c.name).where(
+                begun.c.partition.in_(partitions), begun.c.name.in_(watched.begun)
+            )
+        )
+    }
+    for place, partition in enumerate(partitions):
+        segments = [each for each in watched.segments if (partition, each.begun) not in done]
+        existing = [each for each in watched.existing if (partition, each.begun) not in done]
+        if not segments and not existing:
+            continue
+        n = FIRST - place
+        beginning = _first_to_come(connection, now) if exact else now
+        _EVERYBODY.run(connection, n=n, partition=partition, now=now, beginning=beginning)
+        for kept in segments:
+            begin_segment(connection, n, kept)
+        for each in existing:
+            enter_existing(connection, n, each)
+        connection.execute(
+            insert_new(connection, begun),
+            [
+                {"partition": partition, "name": name, "since": now}
+                for name in (*(kept.begun for kept in segments), *(each.begun for each in existing))
+            ],
+        )
+
+
+FIRST = -1_000
+"""Passes of this kind are numbered from here down, away from those that handle events."""
+
+
+def _first_to_come(connection: Connection, now: datetime) -> datetime:
+    found = connection.execute(
+        select(func.min(event.c.at)).where(event.c.pending, event.c.at <= now)
+    ).scalar()
+    return found or now

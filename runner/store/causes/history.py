@@ -1,0 +1,115 @@
+"""Contacts whose history was imported: what that changes starts nothing.
+
+An import writes history beside the timeline. So before the next event of such a contact is handled, its segments are
+read once in silence; an appointment sees to it that this is soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+
+from runner.store.causes.appointments import Kind
+from runner.store.causes.segments import Kept, begin_segment
+from runner.store.insert import insert_new
+from runner.store.passes.working import PASS, in_pass, wave
+from runner.store.statement import Statement
+from runner.store.tables import appointment, begun, event
+
+ANY = "*"
+"""The name of the appointment: it is not about one segment."""
+FIRST = -2_000_000
+"""Passes of this kind are numbered from here up, away from those that handle events."""
+
+_its_mark = and_(
+    appointment.c.partition == wave.c.partition,
+    appointment.c.contact == wave.c.contact,
+    appointment.c.kind == literal_column(f"'{Kind.SEGMENT.value}'"),
+    appointment.c.name == literal_column(f"'{ANY}'"),
+)
+_MARKED = Statement(
+    insert(wave).from_select(
+        ["n", "partition", "contact", "at"],
+        select(PASS + literal_column(str(FIRST), Integer()), wave.c.partition, wave.c.contact, wave.c.at)
+        .select_from(wave.join(appointment, _its_mark))
+        .where(in_pass(wave), wave.c.event.is_not(None)),
+    )
+)
+_READ = Statement(
+    delete(appointment).where(
+        in_pass(wave),
+        _its_mark,
+    )
+)
+_READ_ON_SQLITE = Statement(
+    delete(appointment).where(
+        literal_column("appointment.rowid").in_(
+            select(literal_column("appointment.rowid"))
+            .select_from(wave.join(appointment, _its_mark))
+            .where(in_pass(wave))
+        )
+    )
+)
+
+
+_SILENCED = (
+    update(event)
+    .values(silent=True)
+    .where(
+        event.c.partition == bindparam("its_partition"),
+        event.c.contact == bindparam("its_contact"),
+        event.c.dedup_key == bindparam("its_key"),
+        event.c.pending,
+    )
+)
+
+
+def begin_after_history(connection: Connection, n: int, segments: Sequence[Kept]) -> None:
+    """Read ``segments`` in silence for those contacts of pass ``n`` whose history was imported since they were read
+    last. The events of the pass have not been handled yet."""
+    if not _MARKED.run(connection, n=n).rowcount:
+        return
+    for kept in segments:
+        begin_segment(connection, FIRST + n, kept)
+    remove = _READ if connection.dialect.name == "postgresql" else _READ_ON_SQLITE
+    remove.run(connection, n=n)
+
+
+def history_came(
+    connection: Connection,
+    identities: Iterable[tuple[int, int]],
+    waiting: Sequence[tuple[int, int, str]],
+    at: datetime,
+) -> None:
+    """History of these contacts (partition and id) has been stored beside the timeline, at ``at``. What of it takes its
+    turn there (partition, contact and key) will tell nobody what it changes."""
+    if waiting:
+        names = ("its_partition", "its_contact", "its_key")
+        connection.execute(_SILENCED, [dict(zip(names, one, strict=True)) for one in waiting])
+    if connection.execute(select(exists(select(begun.c.name)))).scalar():
+        rows = [
+            {
+                "partition": partition,
+                "contact": number,
+                "kind": Kind.SEGMENT.value,
+                "name": ANY,
+                "due_at": at,
+                "properties": {},
+            }
+            for partition, number in sorted(set(identities))
+        ]
+        if rows:
+            connection.execute(insert_new(connection, appointment), rows)

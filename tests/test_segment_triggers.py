@@ -1,0 +1,128 @@
+"""Triggers by segments: who comes in, who leaves, by what happens and by time alone."""
+
+from __future__ import annotations
+
+from plays import holds
+
+from runner.store.database import Database
+
+CATALOG = """
+timezone: Asia/Tbilisi
+attributes:
+  plan: {type: string, one_of: [free, pro]}
+  points: {type: number}
+events:
+  Signed Up: {plan: string}
+  Ordered: {amount: number}
+topics:
+  offers: {title: Offers, opt_in: explicit}
+  receipts: {title: Receipts, opt_in: none}
+channels:
+  email: {uses: file, sender: {name: Shop, address: hello@shop.example}}
+segments:
+  rich: {when: contact.points >= 100}
+  buyers: {when: 'total("Ordered", "amount") >= 10'}
+  active: {when: 'did("Ordered", within="3d")'}
+  quick: {when: 'did("Ordered", within="90m")', refresh: 15m}
+  subscribed: {when: 'consented("offers", "email")'}
+"""
+SEND = "topic: receipts\nsteps:\n  - {id: hello, send: email}\n"
+TEMPLATE = "---\nsubject: '{{ trigger.segment }}'\n---\nHello\n"
+
+
+def project(**journeys: str) -> dict[str, str]:
+    files = {"journeys/catalog.yaml": CATALOG}
+    for name, text in journeys.items():
+        files[f"journeys/{name}/journey.yaml"] = f"journey: {name}\nlanguage: 1\ntitle: Example\n{text}"
+        if "send:" in text:
+            files[f"journeys/{name}/hello.txt"] = TEMPLATE
+    return files
+
+
+def on(segment: str, change: str, more: str = "") -> str:
+    return f"trigger: {{segment: {segment}, change: {change}}}\nentry: {{reentry: always}}\n{more}{SEND}"
+
+
+def sent(*at: str) -> str:
+    return "".join(
+        f"\n      - {{at: {each}, send: hello}}\n      - {{at: {each}, completed: true}}" for each in at
+    )
+
+
+def test_who_comes_in_by_an_identify_enters_and_who_is_in_already_does_not(database: Database) -> None:
+    events = """
+    events:
+      - {at: 1h, identify: {points: 100}}
+      - {at: 2h, identify: {points: 500}}
+      - {at: 3h, identify: {points: 5}}
+      - {at: 4h, event: Signed Up}
+      - {at: 5h, identify: {points: 101}}"""
+    tests = """
+  - name: in and out
+    contact: {id: ana, points: 99}
+    start: 2026-03-01T10:00:00Z%s
+    expect:%s
+  - name: in from the beginning
+    contact: {id: bea, points: 100}
+    start: 2026-03-01T10:00:00Z%s
+    expect:%s
+"""
+    enter = tests % (events, sent("1h", "5h"), events, sent("5h"))
+    leave = tests % (events, sent("3h"), events, sent("3h"))
+    files = project(into=on("rich", "enter"), out=on("rich", "leave"))
+    holds(database, files, "into", enter)
+    holds(database, files, "out", leave)
+
+
+GIVES = """
+trigger: {event: Signed Up}
+steps:
+  - {id: pause, wait: 1h}
+  - {id: gift, update: {set: {points: 100}}}
+  - {id: seen, condition: contact.points == 100}
+"""
+
+
+def test_events_updates_and_consents_bring_people_in(database: Database) -> None:
+    files = project(
+        rich=on("rich", "enter"),
+        buyers=on("buyers", "enter"),
+        subscribed=on("subscribed", "enter"),
+        gives=GIVES,
+    )
+    tests = """
+  - name: by what happens
+    with: [gives]
+    contact: {id: ana, points: 1}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 10m, event: Ordered, amount: 9}
+      - {at: 20m, event: Ordered, amount: 1}
+      - {at: 30m, event: Ordered, amount: 1}
+      - {at: 40m, consent: offers, change: given}
+    expect:%s
+"""
+    holds(database, files, "rich", tests % sent("1h"))
+    holds(database, files, "buyers", tests % sent("20m"))
+    holds(database, files, "subscribed", tests % sent("40m"))
+
+
+def test_existing_people_enter_where_the_journey_says_so(database: Database) -> None:
+    files = project(into=on("rich", "enter", "existing: enter\n"), skips=on("rich", "enter"))
+    tests = """
+  - name: rich already
+    contact: {id: ana, points: 100}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 1h, event: Signed Up}
+    expect:%s
+  - name: not rich yet
+    contact: {id: bea, points: 1}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 1h, identify: {points: 100}}
+    expect:%s
+"""
+    holds(database, files, "into", tests % (sent("0m"), sent("1h")))
+    holds(database, files, "skips", tests % (" []", sent("1h")))
