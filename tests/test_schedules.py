@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from runner.engine.apply import apply_project
-from runner.engine.tick import EXACT, LIVE, Pace, tick
+from runner.engine.tick import EXACT, LIVE, Pace
 from runner.engine.versions import load_versions
 from runner.journey.project import load_project
 from runner.store.database import Database

@@ -247,7 +247,12 @@ def _anniversaries(rows: Any, around: Sql) -> Any:
         func.journeys_day_number(text + literal_column("'-02-28'"), type_=BigInteger()),
         type_=BigInteger(),
     )
-    return select(case((rows.c.first_day.is_not(None), day)).label("day")).select_from(years).subquery("days")
+    return (
+        select(case((rows.c.first_day.is_not(None), day)).label("day"))
+        .select_from(years)
+        .correlate_except(years)
+        .subquery("days")
+    )
 
 
 def _next_day(trigger: DateTrigger, rows: Any, after: Sql) -> Sql:
@@ -259,6 +264,7 @@ def _next_day(trigger: DateTrigger, rows: Any, after: Sql) -> Sql:
         .where(days.c.day * constant(DAY) + moved > after - constant(_MARGIN))
         .order_by(days.c.day)
         .limit(2)
+        .correlate_except(days)
         .subquery("near")
     )
     return (

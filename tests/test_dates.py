@@ -1,0 +1,260 @@
+"""Date triggers follow the date and the zone of each contact, and come once a date."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from runner.engine.apply import apply_project
+from runner.engine.tick import EXACT, LIVE, Pace
+from runner.engine.versions import load_versions
+from runner.journey.catalog import IDENTIFIED
+from runner.journey.fit import fit_traits
+from runner.journey.project import load_project
+from runner.store.database import Database
+from runner.store.people.events import Arrival
+from runner.store.tables import appointment, contact, event, run
+from tests.shop import CATALOG, FILES, Shop
+
+BIRTHDAY = """
+journey: birthday
+language: 1
+title: A date of the contact
+topic: offers
+trigger: {TRIGGER}
+steps:
+  - id: done
+    exit: done
+"""
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+class Diary(Shop):
+    """A shop in which the journey `birthday` was applied at the beginning of 2026."""
+
+    def __init__(self, database: Database, trigger: str) -> None:
+        self.database = database
+        self.heard = 0
+        self.apply(trigger, BEGIN)
+
+    def apply(self, trigger: str, now: datetime) -> None:
+        files = {**FILES, "journeys/birthday/journey.yaml": BIRTHDAY.replace("{TRIGGER}", trigger)}
+        files["journeys/catalog.yaml"] = CATALOG.replace("points:", "renews: {type: datetime}\n  points:")
+        project = load_project(files)
+        assert not project.problems, project.problems
+        self.catalog = project.catalog
+        apply_project(self.database, project, now=now, author="tests", git_commit=None)
+        self.versions = load_versions(self.database)
+
+    def tell(self, key: str, when: datetime, **traits: Any) -> None:
+        """The contact is identified at that instant, as it happens."""
+        self.heard += 1
+        fitted = fit_traits(self.catalog, traits)
+        made = Arrival(
+            contact=key,
+            name=IDENTIFIED,
+            at=when,
+            properties=fitted.properties,
+            undeclared={},
+            dedup_key=f"told {self.heard}",
+        )
+        self.arrive([made])
+
+    def entries(self) -> list[str]:
+        """Contact, UTC instant and date of each entry, in order of time."""
+        rows = select(contact.c.key, run.c.entered_at, run.c.trigger).join(
+            contact, (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+        )
+        with self.database.read() as connection:
+            found = connection.execute(rows.where(run.c.journey == "birthday")).all()
+        return [
+            f"{row.key} {row.entered_at.astimezone(UTC):%Y-%m-%d %H:%M} {row.trigger['date']}"
+            for row in sorted(found, key=lambda row: (row.entered_at, row.key))
+        ]
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+YEARLY = "{date: contact.born, every: year, offset: -7d, at: '09:00'}"
+
+
+def test_a_date_of_every_year_comes_every_year(database: Database) -> None:
+    diary = Diary(database, YEARLY)
+    diary.tell("ana", at("2026-02-01"), born="1990-03-10", timezone="Europe/Berlin")
+    diary.tell("ben", at("2026-02-01"), born="1988-01-03", timezone="America/New_York")
+    diary.tell("cid", at("2026-02-01"))
+    diary.tick(at("2028-06-01"), EXACT)
+    assert diary.entries() == [
+        "ana 2026-03-03 08:00 2026-03-10",
+        "ben 2026-12-27 14:00 2027-01-03",
+        "ana 2027-03-03 08:00 2027-03-10",
+        "ben 2027-12-27 14:00 2028-01-03",
+        "ana 2028-03-03 08:00 2028-03-10",
+    ]
+
+
+def test_the_29th_of_february_is_the_28th_in_other_years(database: Database) -> None:
+    diary = Diary(database, "{date: contact.born, every: year}")
+    diary.tell("ana", at("2026-01-05"), born="2000-02-29", timezone="UTC")
+    diary.tick(at("2029-01-01"), EXACT)
+    assert diary.entries() == [
+        "ana 2026-02-28 00:00 2026-02-28",
+        "ana 2027-02-28 00:00 2027-02-28",
+        "ana 2028-02-29 00:00 2028-02-29",
+    ]
+
+
+@pytest.mark.parametrize("pace", [LIVE, EXACT])
+def test_the_trigger_follows_the_date_and_the_zone(database: Database, pace: Pace) -> None:
+    """Of ana the date moves, of ben the zone; cid's is taken away, and dan's comes and goes within one look."""
+    diary = Diary(database, "{date: contact.born, at: '09:00'}")
+    for key in ("ana", "ben", "cid", "dan"):
+        diary.tell(key, at("2026-02-01"), born="2026-03-10", timezone="Europe/Berlin")
+    days = [at("2026-02-01"), at("2026-02-10"), at("2026-03-10 08:00")]
+    if pace is LIVE:
+        diary.tick(days[0] + timedelta(minutes=1))
+    diary.tell("ana", days[1], born="2026-03-12")
+    diary.tell("ben", days[1], timezone="Asia/Tokyo")
+    diary.tell("cid", days[1], born=None)
+    if pace is LIVE:
+        now = days[1]
+        while now < at("2026-03-13"):
+            if now == days[2]:
+                diary.tell("dan", days[2] - timedelta(minutes=3), born="2026-03-20")
+            diary.tick(now)
+            now += timedelta(minutes=20)
+    else:
+        diary.tell("dan", days[2] - timedelta(minutes=3), born="2026-03-20")
+        diary.tick(at("2026-03-13"), pace)
+    assert diary.entries() == ["ben 2026-03-10 00:00 2026-03-10", "ana 2026-03-12 08:00 2026-03-12"]
+
+
+def test_a_date_enters_once_however_it_moves(database: Database) -> None:
+    """The date comes at nine in Tokyo, and again when the contact has moved to New York: it was that date already."""
+    diary = Diary(database, YEARLY)
+    diary.tell("ana", at("2026-02-01"), born="1990-03-10", timezone="Asia/Tokyo")
+    diary.tell("ana", at("2026-03-03 05:00"), timezone="America/New_York")
+    diary.tell("ana", at("2026-03-05"), born="1991-03-10")
+    diary.tick(at("2026-06-01"), EXACT)
+    assert diary.entries() == ["ana 2026-03-03 00:00 2026-03-10"]
+
+
+def test_a_date_that_is_past_when_it_becomes_known(database: Database) -> None:
+    skips = Diary(database, "{date: contact.born}")
+    skips.tell("ana", at("2026-02-01 10:00"), born="2026-01-10", timezone="UTC")
+    skips.tick(at("2026-03-01"), EXACT)
+    assert skips.entries() == []
+
+
+def test_a_date_that_is_past_enters_at_once_where_that_is_said(database: Database) -> None:
+    diary = Diary(database, "{date: contact.born, if_past: enter}")
+    diary.tell("ana", at("2026-02-01 10:00"), born="2026-01-10", timezone="UTC")
+    diary.tell("ana", at("2026-02-02 10:00"), points=3)
+    diary.tell("ana", at("2026-02-03 10:00"), born="2026-01-11")
+    diary.tell("ana", at("2026-02-04 10:00"), born="2026-01-10")
+    diary.tick(at("2026-03-01"), EXACT)
+    # The journey is entered once by itself: `reentry` is never.
+    assert diary.entries() == ["ana 2026-02-01 10:00 2026-01-10"]
+
+
+def test_a_yearly_date_whose_lead_has_begun(database: Database) -> None:
+    """Three days before the birthday, and on the day itself, one still enters; the day after nobody does."""
+    diary = Diary(database, YEARLY.replace("}", ", if_past: enter}"))
+    diary.tell("ana", at("2026-02-01 10:00"), born="1990-02-04", timezone="UTC")
+    diary.tell("ben", at("2026-02-01 10:00"), born="1990-02-01", timezone="UTC")
+    diary.tell("cid", at("2026-02-01 10:00"), born="1990-01-31", timezone="UTC")
+    for key in ("ana", "ben", "cid"):
+        diary.tell(key, at("2026-02-01 11:00"), points=3)
+    diary.tick(at("2027-02-01"), EXACT)
+    assert diary.entries() == [
+        "ana 2026-02-01 10:00 2026-02-04",
+        "ben 2026-02-01 10:00 2026-02-01",
+        "cid 2027-01-24 09:00 2027-01-31",
+        "ben 2027-01-25 09:00 2027-02-01",
+        "ana 2027-01-28 09:00 2027-02-04",
+    ]
+
+
+def test_a_datetime_keeps_its_own_time(database: Database) -> None:
+    diary = Diary(database, "{date: contact.renews, offset: -1d}")
+    diary.tell("ana", at("2026-02-01"), renews="2026-03-29T12:30:00+02:00", timezone="Europe/Berlin")
+    diary.tick(at("2026-06-01"), EXACT)
+    assert diary.entries() == ["ana 2026-03-28 11:30 2026-03-29"]
+
+
+def test_a_datetime_of_every_year_keeps_its_local_time(database: Database) -> None:
+    diary = Diary(database, "{date: contact.renews, every: year, offset: -2h}")
+    diary.tell("ana", at("2026-02-01"), renews="2020-03-29T12:30:00+02:00", timezone="Europe/Berlin")
+    diary.tick(at("2027-06-01"), EXACT)
+    assert diary.entries() == ["ana 2026-03-29 08:30 2026-03-29", "ana 2027-03-29 08:30 2027-03-29"]
+
+
+def test_those_who_were_there_before_the_journey(database: Database) -> None:
+    diary = Diary(database, "{schedule: '0 9 1 1 *'}")
+    people = [f"p{number}" for number in range(30)]
+    for key in people:
+        diary.identify(key, BEGIN, born="1990-03-10", timezone="UTC")
+    diary.apply(YEARLY, at("2026-02-01"))
+    diary.tick(at("2026-02-01 00:01"), Pace(contacts=7))
+    with database.read() as connection:
+        made = connection.execute(select(func.count()).select_from(appointment)).scalar()
+    assert made == 30
+    diary.tick(at("2026-03-03 09:00"), Pace(contacts=7))
+    assert len(diary.entries()) == 30
+    assert {entry.partition(" ")[2] for entry in diary.entries()} == {"2026-03-03 09:00 2026-03-10"}
+
+
+def test_a_changed_trigger_moves_the_appointments_and_a_removed_one_takes_them_away(
+    database: Database,
+) -> None:
+    diary = Diary(database, YEARLY)
+    diary.tell("ana", at("2026-02-01"), born="1990-03-10", timezone="UTC")
+    diary.tick(at("2026-02-01 00:01"))
+    diary.apply(YEARLY.replace("-7d", "-2d"), at("2026-02-02"))
+    diary.tick(at("2026-02-02 00:01"))
+    diary.tick(at("2026-03-03 09:00"))
+    assert diary.entries() == []
+    diary.tick(at("2026-03-08 09:00"))
+    assert diary.entries() == ["ana 2026-03-08 09:00 2026-03-10"]
+    diary.apply("{event: Left}", at("2026-03-09"))
+    diary.tick(at("2026-03-09 00:01"))
+    with database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(appointment)).scalar() == 0
+
+
+def test_a_journey_that_is_applied_again_unchanged_goes_on(database: Database) -> None:
+    diary = Diary(database, YEARLY)
+    diary.tell("ana", at("2026-02-01"), born="1990-03-10", timezone="UTC")
+    diary.tick(at("2026-02-01 00:01"))
+    diary.apply(YEARLY, at("2026-03-03 08:59"))
+    diary.apply(YEARLY.replace("'09:00'}", "'09:00', if_past: skip}"), at("2026-03-03 08:59"))
+    diary.tick(at("2026-03-03 09:00"))
+    assert diary.entries() == ["ana 2026-03-03 09:00 2026-03-10"]
+
+
+def test_one_that_is_late_comes_when_somebody_is_there_again(database: Database) -> None:
+    diary = Diary(database, YEARLY)
+    diary.tell("ana", at("2026-02-01"), born="1990-03-10", timezone="UTC")
+    diary.tick(at("2026-02-01 00:01"))
+    diary.tell("ana", at("2026-03-04"), points=4)  # while nobody was there
+    diary.tick(at("2026-03-05 10:00"))
+    assert diary.entries() == ["ana 2026-03-05 10:00 2026-03-10"]
+
+
+def test_a_date_far_away_and_one_that_does_not_fit_are_no_trouble(database: Database) -> None:
+    diary = Diary(database, "{date: contact.born, offset: 7d}")
+    diary.tell("ana", at("2026-02-01"), born="9999-12-31", timezone="Pacific/Kiritimati")
+    diary.tell("ben", at("2026-02-01"), born="0001-01-01", timezone="Pacific/Pago_Pago")
+    diary.tell("cid", at("2026-02-01"), born="soon")
+    diary.tick(at("2027-02-01"), EXACT)
+    assert diary.entries() == []
+    with database.read() as connection:
+        assert (
+            connection.execute(select(func.count()).select_from(event).where(event.c.pending)).scalar() == 0
+        )
