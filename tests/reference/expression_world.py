@@ -190,7 +190,6 @@ SCOPE = Scope(
     event=PROPERTIES,
     run_values={"s": STRING, "n": NUMBER, "b": BOOLEAN, "d": DATE, "comments": PROPERTIES["items"]},
     sends=frozenset(STEPS),
-    journeys=JOURNEYS,
 )
 
 

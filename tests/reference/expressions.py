@@ -136,6 +136,8 @@ def recorded(node: tree.Node, at: Situation) -> Any:
             return step in at.sent if journey is None else (journey, step) in at.sent_by
         case tree.Reaction(condition=condition) | tree.Reachable(condition=condition):
             return value(condition, at) is True
+        case tree.RunNumber():
+            return None if at.run_number is None else at.run_number * 1_000_000
         case tree.InJourney(journey=journey, completed=completed):
             return (journey, "completed" if completed else "active") in at.runs
         case tree.InSegment(condition=condition):
@@ -216,8 +218,6 @@ def name(node: tree.Name, at: Situation) -> Any:
         return found_in(at.attributes, node.path, node.inside, node.type)
     if node.source == "run" and node.path == ("entered_at",):
         return None if at.entered_at is None else moment_text(at.entered_at)
-    if node.source == "run" and node.path == ("id",):
-        return None if at.run_number is None else at.run_number * 1_000_000
     holder = {"account": at.account, "trigger": at.trigger, "event": at.event, "run": at.run}[node.source]
     return found_in(holder, node.path, node.inside, node.type)
 

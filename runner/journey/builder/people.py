@@ -53,15 +53,18 @@ class _People:
                 self.catalog = replace(self.catalog, segments={**self.catalog.segments, field.key: made})
 
     def stages(self, value: Value) -> None:
+        named = self.named(value, "stage")
         found = [
-            Stage(name=name, when=when)
-            for options, name in self.named(value, "stage")
-            if (when := self.when(options)) is not None
+            Stage(name=name, when=when) for options, name in named if (when := self.when(options)) is not None
         ]
-        if found:
+        if len(found) < len(named):
+            # What is wrong with a stage has been told; whoever reads `contact.stage` is not to blame.
+            self.catalog = replace(self.catalog, unreadable=self.catalog.unreadable | {"stage"})
+            self.notes.catalog = replace(self.notes.catalog, unreadable=self.catalog.unreadable)
+        elif found:
             self.catalog = replace(self.catalog, stages=tuple(found), stage=stage_expression(found))
 
-    def named(self, value: Value | None, what: str) -> list[tuple[Fields, str]]:
+    def named(self, value: Value | None, section: str) -> list[tuple[Fields, str]]:
         """The entries of a list, each with its name; a name that stands twice is told."""
         found: list[tuple[Fields, str]] = []
         for item in items_of(value):
@@ -70,8 +73,10 @@ class _People:
             if options is None or name is None:
                 continue
             if any(name == other for _, other in found):
-                message = f'There are two {what}s named "{name}".'
-                self.notes.note(f"{what}/duplicate", message, options.key_span("name"), "Rename one of them.")
+                message = f'The name "{name}" is taken by an entry above.'
+                self.notes.note(
+                    f"{section}/duplicate", message, options.key_span("name"), "Rename one of them."
+                )
             else:
                 found.append((options, name))
         return found
@@ -128,7 +133,7 @@ class _People:
                 probability=self.probability(options.get("probability")),
                 value=self.notes.expression(options.get("value"), scope, expect=NUMBER),
             )
-            for options, name in self.named(value, "funnel-step")
+            for options, name in self.named(value, "funnel")
             if (when := self.when(options)) is not None
         )
 

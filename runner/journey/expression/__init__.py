@@ -78,7 +78,8 @@ class Expression:
             journeys=frozenset(n.journey for n in (*messages, *runs) if n.journey is not None),
             time=depends_on_time(self.tree),
             run=any(
-                (isinstance(n, tree.Sent) and n.journey is None)
+                isinstance(n, tree.RunNumber)
+                or (isinstance(n, tree.Sent) and n.journey is None)
                 or (isinstance(n, tree.Name) and n.source in ("run", "trigger"))
                 for n in found
             ),

@@ -103,6 +103,7 @@ _WRITERS: dict[type[Node], Callable[[Any], str]] = {
     tree.HoursLeft: _history,
     tree.Sent: lambda n: f"sent({_step(n)})",
     tree.Reaction: lambda n: f"{n.function}({_step(n)}{_link(n)})",
+    tree.RunNumber: lambda _: "run",
     tree.InJourney: lambda n: f"{'completed' if n.completed else 'in_journey'}({json.dumps(n.journey)})",
     tree.InSegment: lambda n: f"in_segment({json.dumps(n.name)}: {canonical(n.condition)})",
     tree.Derived: lambda n: f"contact.{n.name}({canonical(n.value)})",

@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from runner.journey.catalog import RESERVED_PROPERTIES
 from runner.journey.expression import tree
 from runner.journey.expression.arguments import check_arguments, written_duration, written_text
 from runner.journey.expression.finding import did_you_mean, listing
@@ -75,7 +76,7 @@ def _event(builder: Builder, node: ast.expr) -> str | None:
         return None
     if builder.scope.event_properties(name) is None:
         known = builder.scope.event_names()
-        hint = did_you_mean(name, known) or (
+        hint = did_you_mean(name, [*known, *RESERVED_PROPERTIES]) or (
             f"events: {listing(known)}" if known else "declare it in the catalog"
         )
         builder.report(node, "unknown-event", f'the catalog has no event "{name}"', hint)

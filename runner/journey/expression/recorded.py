@@ -115,6 +115,15 @@ class Reaction(Condition):
 
 
 @dataclass(frozen=True)
+class RunNumber:
+    """The number of this run within its contact, by which its messages are known; None outside of a run."""
+
+    @property
+    def type(self) -> ValueType:
+        return NUMBER
+
+
+@dataclass(frozen=True)
 class InJourney(Condition):
     """Whether a run of ``journey`` is on, or, where ``completed``, one has come to the journey's end."""
 
@@ -210,6 +219,7 @@ Recorded = (
     History
     | Sent
     | Reaction
+    | RunNumber
     | InJourney
     | InSegment
     | Derived

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.journey.catalog import CONTACT_FIELDS, RESERVED_PROPERTIES, Catalog
+from runner.journey.catalog import (
+    CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
+    CONTACT_FIELDS,
+    RESERVED_PROPERTIES,
+    Catalog,
+)
 from runner.journey.values import ValueType
 
 
@@ -13,8 +19,8 @@ from runner.journey.values import ValueType
 class Scope:
     """``trigger``, ``event``, ``run_values``: name to type; None where the name may not be used.
 
-    ``sends`` holds the ids of the steps that send, for ``sent()``; ``journeys`` those of every journey of the project,
-    None where only one of them is at hand. ``of_colleague``: ``contact`` is somebody else than the one in the run.
+    ``sends`` holds the ids of the steps that send, for ``sent()``. ``of_colleague``: ``contact`` is somebody else than
+    the one in the run.
     """
 
     catalog: Catalog
@@ -22,7 +28,6 @@ class Scope:
     event: Mapping[str, ValueType] | None = None
     run_values: Mapping[str, ValueType] = field(default_factory=dict)
     sends: frozenset[str] = frozenset()
-    journeys: Mapping[str, frozenset[str]] | None = None
     of_colleague: bool = False
 
     def contact_type(self, name: str) -> ValueType | None:
@@ -39,7 +44,5 @@ class Scope:
         return declared.properties if declared else RESERVED_PROPERTIES.get(name)
 
     def event_names(self) -> list[str]:
-        return [
-            *self.catalog.events,
-            *(name for name in RESERVED_PROPERTIES if name not in self.catalog.events),
-        ]
+        """The events of which authors are told: those of the catalog, and the reserved ones that applications send."""
+        return [*self.catalog.events, CONSENT_GRANTED, CONSENT_WITHDRAWN]

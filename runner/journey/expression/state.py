@@ -20,7 +20,7 @@ from runner.journey.expression.arguments import check_arguments, written_text
 from runner.journey.expression.finding import did_you_mean, listing
 from runner.journey.expression.history import is_by_account
 from runner.journey.expression.tree import Node
-from runner.journey.values import NUMBER, STRING
+from runner.journey.values import STRING
 
 if TYPE_CHECKING:
     from runner.journey.expression.build import Builder
@@ -62,16 +62,8 @@ def _message_step(builder: Builder, node: ast.Call, function: str) -> tuple[str 
     scope, place = builder.scope, node.args[0]
     journey, slash, step = written.rpartition("/")
     if slash:
-        if scope.journeys is None:
-            return journey, step
-        if not _is_journey(builder, place, journey):
-            return None
-        if step in scope.journeys[journey]:
-            return journey, step
-        known = [f"{journey}/{each}" for each in scope.journeys[journey]]
-        hint = did_you_mean(written, known) or (f"steps that send: {listing(known)}" if known else None)
-        builder.report(place, "unknown-step", f'no step "{step}" of `{journey}` sends', hint)
-        return None
+        # Whether there is such a journey is asked where all of them are at hand: in a review.
+        return journey, step
     if scope.of_colleague:
         hint = f'of another journey: `{function}("journey/step")`'
         builder.report(node, "not-here", "a colleague has no part in this run and its messages", hint)
@@ -117,7 +109,7 @@ def _reaction(
     if found is None or ("link" in given and link is None):
         return None
     journey, step = found
-    of_run = (_property("run"), tree.Name("run", ("id",), NUMBER))
+    of_run = (_property("run"), tree.RunNumber())
     of_journey = (_property("journey"), tree.Literal(journey, STRING))
     wanted: list[tuple[Node, Node]] = [
         of_run if journey is None else of_journey,
@@ -137,15 +129,6 @@ def _property(name: str) -> Node:
 # Journeys and segments ------------------------------------------------------------------------------------------
 
 
-def _is_journey(builder: Builder, node: ast.expr, name: str) -> bool:
-    known = builder.scope.journeys
-    if known is None or name in known:
-        return True
-    hint = did_you_mean(name, sorted(known)) or f"journeys: {listing(known)}"
-    builder.report(node, "unknown-journey", f'there is no journey "{name}"', hint)
-    return False
-
-
 def build_in_journey(builder: Builder, node: ast.Call) -> Node | None:
     return _in_journey(builder, node, "in_journey")
 
@@ -158,9 +141,7 @@ def _in_journey(builder: Builder, node: ast.Call, function: str) -> Node | None:
     if check_arguments(builder, node, 1, example=EXAMPLES[function]) is None:
         return None
     name = written_text(builder, node.args[0], "the name of a journey")
-    if name is None or not _is_journey(builder, node.args[0], name):
-        return None
-    return tree.InJourney(name, completed=function == "completed")
+    return None if name is None else tree.InJourney(name, completed=function == "completed")
 
 
 def build_in_segment(builder: Builder, node: ast.Call) -> Node | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from runner.journey.project import Project
 from runner.problem import Problem
 from runner.review.rules import (
+    asked_elsewhere,
     circle,
     enroll_target,
     missing_template,
@@ -36,5 +37,6 @@ RULES: tuple[Rule, ...] = (
     sent_too_early.check,
     run_value_too_early.check,
     enroll_target.check,
+    asked_elsewhere.check,
     circle.check,
 )

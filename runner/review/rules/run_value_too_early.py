@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from runner.journey.expression.names import RUN_FIELDS
 from runner.journey.expression.tree import Name
 from runner.journey.expression.tree import walk as walk_tree
 from runner.journey.graph import walk
@@ -31,7 +32,7 @@ from runner.review.rules.sent_too_early import expressions
 
 def check(project: Project) -> Iterator[Problem]:
     for journey_name, journey in project.journeys.items():
-        written = {"entered_at"}
+        written = set(RUN_FIELDS)
         for step in walk(journey.steps):
             read = {
                 node.path[0]

@@ -49,7 +49,7 @@ def check(project: Project) -> Iterator[Problem]:
         for step in walk(journey.steps):
             asked = {send for expression in expressions(step) for send in expression.reads.sends}
             for send in sorted(asked - before):
-                pattern = rf"(sent|opened|clicked|replied)\(\s*[\"']{re.escape(send)}[\"']"
+                pattern = rf"(sent|opened|clicked|replied)\(\s*[\"']{re.escape(send)}[\"']\s*\)?"
                 yield Problem(
                     code="sent/too-early",
                     message=f"`{send}` has not been sent when a run comes here: this is always false.",

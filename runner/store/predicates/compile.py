@@ -302,6 +302,7 @@ _HANDLERS: dict[type[Node], Callable[[Compiler, Any], Sql]] = {
     tree.HoursLeft: Compiler.history,
     tree.Sent: recorded.sent,
     tree.Reaction: Compiler.described,
+    tree.RunNumber: recorded.run_number,
     tree.InJourney: recorded.in_journey,
     tree.InSegment: Compiler.in_segment,
     tree.Derived: Compiler.derived,

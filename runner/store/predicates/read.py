@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeEngine
 
 from runner.journey.catalog import CONTACT_FIELDS, OWN_FIELDS
 from runner.journey.expression import tree
-from runner.journey.values import MILLIONTHS, Kind, ValueType
+from runner.journey.values import Kind, ValueType
 from runner.store.predicates.row import Row
 from runner.store.types import constant, microseconds_of
 
@@ -67,11 +67,6 @@ def read_name(node: tree.Name, row: Row, dialect: str) -> ColumnElement[Any]:
         if row.entered_at is None:
             return null()
         return func.journeys_datetime_text(microseconds_of(row.entered_at), type_=Text())
-    if node.source == "run" and first == "id":
-        if row.run is None:
-            return null()
-        number: ColumnElement[Any] = row.run * constant(MILLIONTHS)
-        return cast(number, Numeric()) if dialect == "postgresql" else number
     column = {"trigger": row.trigger, "event": row.event, "run": row.data}[node.source]
     if column is None:
         return null()
@@ -161,7 +156,7 @@ def unguarded_value(node: tree.Node, row: Row) -> tuple[ColumnElement[Any], Colu
 
 def _json_column(node: tree.Name, row: Row) -> ColumnElement[Any] | None:
     """The JSON column in which a name is looked up; None where it is no member of one."""
-    if node.inside or (node.source, *node.path) == ("run", "id"):
+    if node.inside:
         return None
     columns = {"trigger": row.trigger, "event": row.event, "run": row.data}
     if node.source == "contact" and node.path[0] not in CONTACT_FIELDS:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, exists, false, func, null, or_, select
 from sqlalchemy.sql.util import ClauseAdapter
 
 from runner.journey.catalog import EVERY_CHANNEL
@@ -51,6 +51,11 @@ def sent(compiler: Compiler, node: tree.Sent) -> Sql:
         )
         .correlate_except(message)
     )
+
+
+def run_number(compiler: Compiler, node: tree.RunNumber) -> Sql:  # noqa: ARG001
+    run = compiler.row.run
+    return null() if run is None else compiler.number(run * constant(MILLIONTHS))
 
 
 def in_journey(compiler: Compiler, node: tree.InJourney) -> Sql:

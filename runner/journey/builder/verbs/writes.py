@@ -9,6 +9,7 @@ from runner.journey.builder.kinds import WRITABLE, a_kind, literal_type
 from runner.journey.builder.notes import fields_of, is_assigned_expression, items_of, text_of
 from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.expression import Expression
+from runner.journey.expression.names import RUN_FIELDS
 from runner.journey.model import Update
 from runner.journey.values import NUMBER, Kind, ValueType
 from runner.journey.words import did_you_mean, listed
@@ -95,6 +96,10 @@ def _attributes(build: StepBuilder, options: Fields) -> Iterator[tuple[str, Expr
 def _run_values(build: StepBuilder, options: Fields) -> Iterator[tuple[str, Expression]]:
     fields = fields_of(options.get("run"))
     for field in fields.fields if fields else ():
+        if field.key in RUN_FIELDS:
+            message = f"`run.{field.key}` is written by the engine alone."
+            build.notes.note("update/run-field", message, field.key_span, "Choose another name.")
+            continue
         type = build.scope.run_values.get(field.key)
         if type is None:
             # Nothing but this file gives it a type, and no value of it has one: tell why.
