@@ -6,9 +6,7 @@ floor. Parts and whole take turns, and of the rounds the median of their ratios 
 overlap, so the whole may be faster than the sum) and by processor time of this process and of the database's backends.
 What happens once a process, such as compiling versions, is done before, in a round that does not count.
 
-Then two worker processes beside one, with the null channel and with the sink. Sink and server are processes of their
-own and want the same processors; what each takes a message is told, and with it how many messages all processors of
-this machine together could carry, which no number of workers surpasses.
+Then two worker processes beside one: see ``delivery_processes.py``.
 
     python -m benchmarks.delivery [--messages 5000] [--database sqlite|postgresql|both] [--json FILE]
 """
@@ -18,59 +16,37 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import smtplib
 import statistics
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sqlalchemy import text
 
+from benchmarks.delivery_processes import two_beside_one
+from benchmarks.drained import BATCH, CONNECTIONS, LEASE, Null, drain, smtp_channel
 from benchmarks.harness import KINDS, Row, databases, processor_seconds
 from benchmarks.mails import NOW, fill, reset
-from benchmarks.sink import Sink, a_sink
-from channels.base import Channel, Message, Result, Sent
+from benchmarks.sink import a_sink
+from channels.base import Channel, Message
 from channels.dkim import Signer, signed, signer
 from channels.mime import build
-from channels.smtp import SmtpChannel, SmtpSettings, Tls
-from runner.engine.commits import Commits
-from runner.engine.deliver import _prepare, deliver
-from runner.engine.versions import Versions, load_versions
+from runner.engine.prepare import prepare
+from runner.engine.versions import load_versions
 from runner.store.database import Database
 from runner.store.sending import messages
 from runner.store.types import to_microseconds
 
-LEASE = timedelta(minutes=2)
-BATCH = 200
-CONNECTIONS = 8
-"""A process has as many as ``limits.connections`` of the settings says unless told."""
 SAMPLE = 1_000
-ROUNDS, ROUNDS_OF_PROCESSES = 5, 3
+ROUNDS = 5
 PARTS = ("render", "build", "sign", "smtp", "store")
 PARTS_OF_NULL = ("render", "store")
-TARGET, TARGET_TWO = 0.8, 1.7
-NO_PORT = "0"
-"""Of a worker process that hands over to the null channel."""
-
-
-class Null:
-    """Takes everything."""
-
-    def send(self, message: Message) -> Result:  # noqa: ARG002
-        return Sent()
-
-    def close(self) -> None:
-        pass
+TARGET = 0.8
 
 
 def main() -> None:
@@ -80,11 +56,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=5_000)
     parser.add_argument("--database", choices=[*KINDS, "both"], default="both")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
-    parser.add_argument("--worker", nargs=3, metavar=("URL", "PORT", "KEY"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.worker:
-        work_when_told(*options.worker)
-        return
     kinds = KINDS if options.database == "both" else [options.database]
     figures = [figure for kind in kinds for figure in measure(kind, options.messages, tell=print)]
     print(f"{'':<28}{'database':<12}{'size':>8}{'a second':>10}{'floor':>10}{'ratio':>7}{'cpu':>7}")
@@ -192,7 +164,7 @@ def measure_parts(database: Database, size: int, port: int, signers: Sequence[Si
         claimed = messages.claim(connection, now=NOW, lease_until=NOW + LEASE, limit=sample)
 
     def render() -> list[Message]:
-        prepared, refused = _prepare(
+        prepared, refused = prepare(
             claimed, versions, {"email": Null()}, database.deployment, NOW, exact=False
         )
         assert not refused
@@ -221,8 +193,8 @@ def measure_parts(database: Database, size: int, port: int, signers: Sequence[Si
 
 
 def drain_by_hand(database: Database) -> None:
-    """What the store must do at least: claims of BATCH with all that rendering needs, then ``sending`` and ``sent`` in
-    groups of as many as there are connections, since each may have one message in doubt."""
+    """What the store must do at least: claims of BATCH with all that rendering needs, as Python values, then
+    ``sending`` and ``sent`` in groups of as many as there are connections, since each may have one message in doubt."""
     sqlite = database.dialect == "sqlite"
     mark = "?" if sqlite else "%s"
     at = to_microseconds if sqlite else (lambda instant: instant)
@@ -231,9 +203,9 @@ def drain_by_hand(database: Database) -> None:
     join = "CROSS JOIN" if sqlite else "JOIN"
     find = (
         "SELECT m.partition, m.contact, m.run, m.step, m.visit, m.attempts, m.journey, m.version, m.channel, m.topic, "
-        "m.let_go_at, m.expires_at, c.key, c.email, c.phone, c.timezone, c.locale, c.attributes, c.tags, k.state, "
-        "r.trigger, r.data, r.entered_at FROM (SELECT * FROM message WHERE status = 'ready' AND available_at <= "
-        f"{mark} ORDER BY available_at LIMIT {BATCH}{'' if sqlite else ' FOR UPDATE SKIP LOCKED'}) m "
+        "m.let_go_at, m.expires_at, c.key, c.email, c.phone, c.timezone, c.locale, k.state, r.entered_at, "
+        "c.attributes, c.tags, r.trigger, r.data FROM (SELECT * FROM message WHERE status = 'ready' AND available_at "
+        f"<= {mark} ORDER BY available_at LIMIT {BATCH}{'' if sqlite else ' FOR UPDATE SKIP LOCKED'}) m "
         f"{join} contact c ON c.partition = m.partition AND c.id = m.contact "
         f"{join} run r ON r.partition = m.partition AND r.contact = m.contact AND r.id = m.run "
         "LEFT JOIN consent k ON k.partition = m.partition AND k.contact = m.contact AND k.topic = m.topic "
@@ -262,7 +234,10 @@ def drain_by_hand(database: Database) -> None:
         while True:
             with transaction():
                 cursor.execute(find, (now,))
-                keys = [tuple(row[:5]) for row in cursor.fetchall()]
+                rows = cursor.fetchall()
+                keys = [tuple(row[:5]) for row in rows]
+                if sqlite:  # psycopg has read the JSON already
+                    rows = [(*row[:-4], *map(json.loads, row[-4:])) for row in rows]
                 if keys:
                     cursor.executemany(claim, [(until, *each) for each in keys])
             if not keys:
@@ -278,147 +253,6 @@ def drain_by_hand(database: Database) -> None:
                 last = group
     finally:
         raw.close()
-
-
-# The whole ---------------------------------------------------------------------------------------------------------
-
-
-def drain(database: Database, versions: Versions, open_channel: Callable[[], Channel]) -> None:
-    """Hand over all that is ready, through CONNECTIONS connections of this process."""
-    commits = Commits(database)
-    troubles: list[BaseException] = []
-
-    def deliver_all() -> None:
-        channel = open_channel()
-        try:
-            while True:
-                done = deliver(
-                    database,
-                    versions,
-                    {"email": channel},
-                    NOW,
-                    limit=BATCH,
-                    lease=LEASE,
-                    clock=lambda: NOW,
-                    commits=commits,
-                )
-                if not done.claimed:
-                    return
-                assert done.sent == done.claimed, done
-        except BaseException as trouble:
-            troubles.append(trouble)
-        finally:
-            channel.close()
-
-    threads = [threading.Thread(target=deliver_all) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if troubles:
-        raise troubles[0]
-
-
-def smtp_channel(port: int, signers: Sequence[Signer]) -> Channel:
-    settings = SmtpSettings(
-        host="127.0.0.1", port=port, tls=Tls.NONE, local_hostname="bench", dkim=tuple(signers)
-    )
-    return SmtpChannel(settings)
-
-
-# Two processes -----------------------------------------------------------------------------------------------------
-
-
-def two_beside_one(
-    database: Database, size: int, name: str, sink: Sink | None, pem: bytes, tell: Callable[[str], object]
-) -> Row:
-    pairs = [
-        tuple(in_processes(number, database, size, sink, pem) for number in (1, 2))
-        for _ in range(ROUNDS_OF_PROCESSES)
-    ]
-    one, two = (statistics.median(pair[place].per_second for pair in pairs) for place in (0, 1))
-    needed = {
-        who: statistics.median(getattr(pair[1], who) for pair in pairs) * 1e6
-        for who in ("workers", "database", "sink")
-    }
-    carried = (os.cpu_count() or 1) / sum(needed.values()) * 1e6
-    tell(
-        f"{database.dialect}, two processes, {name}: a message takes "
-        + ", ".join(f"{who} {cpu:.0f} µs" for who, cpu in needed.items())
-        + f" of processors; {os.cpu_count()} carry {carried:,.0f} a second, {carried / one:.2f} times what one did"
-    )
-    return Row(
-        name=f"two processes/one, {name}",
-        database=database.dialect,
-        size=size,
-        per_second=two,
-        floor_per_second=one,
-        ratio=statistics.median(pair[1].per_second / pair[0].per_second for pair in pairs),
-        target=TARGET_TWO,
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Together:
-    """What worker processes did together, and the seconds of processors a message that each side took."""
-
-    per_second: float
-    workers: float
-    database: float
-    sink: float
-
-
-def in_processes(number: int, database: Database, size: int, sink: Sink | None, pem: bytes) -> Together:
-    """So many worker processes together, from the word to begin to the end of the last."""
-    reset(database)
-    url = database.engine.url.render_as_string(hide_password=False)
-    port = str(sink.port) if sink else NO_PORT
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.delivery", "--worker", url, port, pem.hex()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(number)
-    ]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-    of_sink, begun = sink.spent() if sink else 0.0, time.perf_counter()
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.close()
-    said = [json.loads(worker.stdout.readline()) for worker in workers if worker.stdout]
-    taken = time.perf_counter() - begun
-    of_sink = sink.spent() - of_sink if sink else 0.0
-    for worker in workers:
-        assert worker.wait() == 0
-        assert worker.stdout is not None
-        worker.stdout.close()
-    with database.read() as connection:
-        sent = connection.execute(text("SELECT count(*) FROM message WHERE status = 'sent'")).scalar()
-    assert sent == size, (sent, size)
-    return Together(
-        per_second=size / taken,
-        workers=sum(each["own"] for each in said) / size,
-        database=max(each["backends"] for each in said) / size,
-        sink=of_sink / size,
-    )
-
-
-def work_when_told(url: str, port: str, key: str) -> None:
-    """A worker process: it opens everything, says so, begins when its standard input ends, and says what it took."""
-    database = Database.open(url.replace("postgresql+psycopg", "postgresql"))
-    signers = (signer(domain="shop.example", selector="bench", pem=bytes.fromhex(key)),)
-    versions = load_versions(database)
-    print("ready", flush=True)
-    sys.stdin.read()
-    own, both = time.process_time(), processor_seconds(database)
-    drain(database, versions, Null if port == NO_PORT else lambda: smtp_channel(int(port), signers))
-    own, both = time.process_time() - own, processor_seconds(database) - both
-    print(json.dumps({"own": own, "backends": max(0.0, both - own)}), flush=True)
-    database.close()
 
 
 if __name__ == "__main__":

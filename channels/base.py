@@ -14,6 +14,7 @@ class Message:
 
     ``idempotency_key`` is the same for every attempt at the same message, and for no other message; the Message-ID is
     made of it. ``let_go_at`` is the instant at which policy let the message go (aware, UTC), and the ``Date`` of it.
+    ``prepared`` is what the channel made of it beforehand.
     """
 
     idempotency_key: str
@@ -30,6 +31,7 @@ class Message:
     sender_address: str | None = None
     reply_to: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    prepared: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,10 @@ class Channel(Protocol):
 class Preparing(Channel, Protocol):
     """A channel that can do a part of its work on several messages beforehand, which costs less than one by one."""
 
-    def prepare(self, messages: Sequence[Message]) -> None:
-        """Make ready what ``send`` of these very messages will need. Hands nothing over; what was prepared before, and
-        not sent, is forgotten. A message that cannot be prepared is left to ``send``, which says why."""
+    def prepare(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The same messages, in their order, with what ``send`` will need as ``prepared``, whichever channel with the
+        same settings sends them. Hands nothing over. A message that cannot be prepared is left to ``send``, which says
+        why. May be called while another thread sends."""
         ...
 
 

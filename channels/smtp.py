@@ -79,20 +79,24 @@ class SmtpChannel:
         self._context = None if settings.tls is Tls.NONE else _trusting(settings.ca_file)
         self._server: smtplib.SMTP | None = None
         self._used = 0
-        self._prepared: dict[str, tuple[Message, Mail]] = {}
 
-    def prepare(self, messages: Sequence[Message]) -> None:
+    def prepare(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Build and sign these messages. All are built before the first is signed: either goes faster by itself."""
-        built: list[tuple[Message, Mail]] = []
+        built: list[Mail | None] = []
         for message in messages:
-            with contextlib.suppress(Unfit):
-                built.append((message, build(message)))
-        self._prepared = {message.idempotency_key: (message, self._signed(mail)) for message, mail in built}
+            try:
+                built.append(build(message))
+            except Unfit:
+                built.append(None)
+        return [
+            message if mail is None else replace(message, prepared=self._signed(mail))
+            for message, mail in zip(messages, built, strict=True)
+        ]
 
     def send(self, message: Message) -> Result:
         """Hand the message over, connecting where there is no connection."""
-        prepared_for, mail = self._prepared.pop(message.idempotency_key, (None, None))
-        if mail is None or prepared_for is not message:
+        mail = message.prepared
+        if not isinstance(mail, Mail):
             try:
                 mail = self._signed(build(message))
             except Unfit as unfit:

@@ -11,7 +11,8 @@ from sqlalchemy import event as sqlalchemy_event
 
 from channels.base import Message, Rejected, RetryLater, Sent, Unknown
 from channels.file import FileChannel, file_name
-from runner.engine.deliver import LEASE, LONGEST_RETRY, Delivered, Unrecorded, deliver, retry_delay
+from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
+from runner.engine.outcome import LONGEST_RETRY, retry_delay
 from runner.engine.recover import recover
 from runner.store.database import Database
 from runner.store.sending import messages

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from channels.base import Message
-from runner.engine.commits import Commits
-from runner.engine.deliver import Delivered, Unrecorded, deliver
+from channels.base import Message, RetryLater
+from runner.engine.deliver import LEASE, Delivered, Delivery, Unrecorded
 from runner.store.database import Database
 from tests.shop import START, Shop, Sink
 
@@ -32,13 +32,20 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     database.close()
 
 
-def hand_over(shop: Shop, sink: Any, commits: Commits, **options: Any) -> Delivered:
-    return deliver(shop.database, shop.versions, {"email": sink}, START, commits=commits, **options)
+def over(shop: Shop, sinks: Sequence[Any], **options: Any) -> Delivery:
+    return Delivery(shop.database, [{"email": sink} for sink in sinks], **{"clock": lambda: START, **options})
 
 
-def together(works: list[Callable[[], Any]]) -> list[Any]:
-    with ThreadPoolExecutor(len(works)) as pool:
-        return [future.result(SECONDS) for future in [pool.submit(work) for work in works]]
+def drained(shop: Shop, delivery: Delivery, limit: int = 200) -> Delivered:
+    """All that is ready, handed over and written down."""
+    total = Delivered()
+    while (done := delivery.step(shop.versions, START, limit=limit)).claimed:
+        total += done
+    return total + done + delivery.finish(SECONDS)
+
+
+def contacts(sinks: Sequence[Sink]) -> list[str]:
+    return [message.contact for sink in sinks for message in sink.messages]
 
 
 def test_connections_share_commits_and_each_has_one_message_on_its_way(shop: Shop) -> None:
@@ -54,73 +61,195 @@ def test_connections_share_commits_and_each_has_one_message_on_its_way(shop: Sho
         meeting.wait(SECONDS)
 
     sinks = [Sink(on_send=meet) for _ in range(CONNECTIONS)]
-    commits = Commits(shop.database)
     committed: list[object] = []
 
     def count(connection: object) -> None:
         committed.append(connection)
 
     sqlalchemy_event.listen(shop.database.engine, "commit", count)
-    done = together(
-        [lambda sink=sink: hand_over(shop, sink, commits, limit=each) for sink in sinks]  # type: ignore[misc]
-    )
+    done = drained(shop, over(shop, sinks))
     sqlalchemy_event.remove(shop.database.engine, "commit", count)
-    assert done == [Delivered(claimed=each, sent=each)] * CONNECTIONS
+    assert done == Delivered(claimed=CONNECTIONS * each, sent=CONNECTIONS * each)
     assert on_their_way == [CONNECTIONS] * each
     assert set(shop.statuses().values()) == {"sent"}
-    sent = [message.contact for sink in sinks for message in sink.messages]
-    assert len(set(sent)) == len(sent) == CONNECTIONS * each
-    # One by one it would be a claim each, a commit each message, and one for the last result of each.
-    assert len(committed) < CONNECTIONS * (each + 2)
+    assert [len(sink.messages) for sink in sinks] == [each] * CONNECTIONS
+    assert len(set(contacts(sinks))) == CONNECTIONS * each
+    # Claims, one for each time that they met, one for the last results, and the reads of this test.
+    assert len(committed) < CONNECTIONS * each / 2
 
 
 def test_a_slow_connection_holds_up_no_other(shop: Shop) -> None:
     shop.sign_up(*(f"c{number}" for number in range(10)))
+    begun, go_on, first = threading.Event(), threading.Event(), threading.Lock()
+
+    def hang(_message: Message) -> None:
+        if first.acquire(blocking=False):
+            begun.set()
+            assert go_on.wait(SECONDS)
+
+    sinks = [Sink(on_send=hang) for _ in range(2)]
+    delivery = over(shop, sinks)
+    try:
+        done = delivery.step(shop.versions, START, limit=200)
+        assert begun.is_set()
+        while sorted(shop.statuses().values()) != ["sending", *["sent"] * 9]:
+            done += delivery.step(shop.versions, START, limit=200)
+        assert delivery.pending
+        # What comes meanwhile goes over the other.
+        shop.sign_up("eve")
+        done += delivery.step(shop.versions, START, limit=200)
+        done += delivery.step(shop.versions, START, limit=200)
+        assert done == Delivered(claimed=11, sent=10)
+        assert delivery.finish(0.0) == Delivered()
+    finally:
+        go_on.set()
+    assert delivery.finish(SECONDS) == Delivered(sent=1)
+    assert not delivery.pending
+    assert len(set(contacts(sinks))) == 11
+
+
+def test_who_waits_for_a_slow_connection_can_be_woken(shop: Shop) -> None:
+    shop.sign_up("ana")
     begun, go_on = threading.Event(), threading.Event()
 
     def hang(_message: Message) -> None:
         begun.set()
         assert go_on.wait(SECONDS)
 
-    commits, slow, quick = Commits(shop.database), Sink(on_send=hang), Sink()
-    with ThreadPoolExecutor(1) as pool:
-        hanging = pool.submit(hand_over, shop, slow, commits, limit=1)
+    delivery = over(shop, [Sink(on_send=hang), Sink(on_send=hang)])
+    try:
+        assert delivery.step(shop.versions, START, limit=9) == Delivered(claimed=1)
         assert begun.wait(SECONDS)
-        try:
-            assert hand_over(shop, quick, commits) == Delivered(claimed=9, sent=9)
-            assert sorted(shop.statuses().values()) == ["sending", *["sent"] * 9]
-        finally:
-            go_on.set()
-        assert hanging.result(SECONDS) == Delivered(claimed=1, sent=1)
+        assert delivery.lines.busy_for() > 0
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(delivery.lines.collect, SECONDS)
+            delivery.lines.nudge()
+            assert waiting.result(SECONDS / 2) is None
+    finally:
+        go_on.set()
+    assert delivery.finish(SECONDS) == Delivered(sent=1)
 
 
 def test_a_commit_that_fails_fails_for_all_and_no_result_is_lost(shop: Shop) -> None:
     shop.sign_up(*(f"c{number}" for number in range(2 * CONNECTIONS)))
-    meeting = threading.Barrier(CONNECTIONS, action=lambda: away.append(True))
     away: list[bool] = []
+    meeting = threading.Barrier(CONNECTIONS, action=lambda: away.append(True))
 
     def fails(_connection: Any) -> None:
         if away:
             raise ConnectionError("the database is away")
 
     sinks = [Sink(on_send=lambda _message: meeting.wait(SECONDS)) for _ in range(CONNECTIONS)]
-    unrecorded = [Unrecorded() for _ in sinks]
-    commits = Commits(shop.database)
-
-    def work(place: int) -> Delivered:
-        return hand_over(shop, sinks[place], commits, limit=2, unrecorded=unrecorded[place])
-
-    def fail(place: int) -> None:
-        with pytest.raises(ConnectionError):
-            work(place)
-
+    unrecorded = Unrecorded()
+    delivery = over(shop, sinks, unrecorded=unrecorded)
     sqlalchemy_event.listen(shop.database.engine, "begin", fails)
     try:
-        together([lambda place=place: fail(place) for place in range(CONNECTIONS)])  # type: ignore[misc]
+        with pytest.raises(ConnectionError):
+            delivery.step(shop.versions, START, limit=200)
+        with pytest.raises(ConnectionError):
+            delivery.finish(SECONDS)
         away.clear()
-        assert [len(one.changes) for one in unrecorded] == [1] * CONNECTIONS
-        done = together([lambda place=place: work(place) for place in range(CONNECTIONS)])  # type: ignore[misc]
+        assert len(unrecorded.changes) == CONNECTIONS
+        done = drained(shop, delivery)
     finally:
         sqlalchemy_event.remove(shop.database.engine, "begin", fails)
-    assert sum(each.sent for each in done) == CONNECTIONS
+    assert done.sent == CONNECTIONS
+    assert len(contacts(sinks)) == CONNECTIONS
     assert sorted(shop.statuses().values()) == ["claimed"] * CONNECTIONS + ["sent"] * CONNECTIONS
+
+
+def test_a_channel_that_cannot_be_reached_is_asked_once_a_connection(shop: Shop) -> None:
+    shop.sign_up(*(f"c{number:02}" for number in range(50)))
+    sinks = [
+        Sink(answers={f"c{number:02}": RetryLater("refused", unreachable=True) for number in range(50)})
+        for _ in range(CONNECTIONS)
+    ]
+    done = drained(shop, over(shop, sinks))
+    assert done == Delivered(claimed=50, retried=50)
+    assert len(contacts(sinks)) <= 2 * CONNECTIONS
+
+
+def test_who_is_told_to_stop_hands_back_what_was_not_begun(shop: Shop) -> None:
+    shop.sign_up(*(f"c{number:02}" for number in range(20)))
+    stop, go_on = threading.Event(), threading.Event()
+
+    def hang(_message: Message) -> None:
+        stop.set()
+        delivery.lines.nudge()
+        assert go_on.wait(SECONDS)
+
+    sinks = [Sink(on_send=hang) for _ in range(2)]
+    delivery = over(shop, sinks, stopping=stop.is_set)
+    try:
+        assert delivery.step(shop.versions, START, limit=200) == Delivered(claimed=20, skipped=18)
+    finally:
+        go_on.set()
+    assert delivery.finish(SECONDS) == Delivered(sent=2)
+    assert sorted(shop.statuses().values()) == ["ready"] * 18 + ["sent"] * 2
+
+
+def test_a_bug_in_one_connection_ends_nobody_elses_message(shop: Shop) -> None:
+    """What no channel should raise, and what is no ``Exception`` at all, reaches the thread that delivers."""
+    shop.sign_up("ana", "bob")
+
+    def fall(message: Message) -> None:
+        if message.contact == "ana":
+            raise KeyboardInterrupt
+
+    sinks = [Sink(on_send=fall) for _ in range(2)]
+    delivery = over(shop, sinks)
+    with pytest.raises(KeyboardInterrupt):
+        drained(shop, delivery)
+    delivery.finish(SECONDS)
+    assert shop.statuses() == {"ana/hello": "sending", "bob/hello": "sent"}
+
+
+def test_lines_get_other_channels_once_they_are_free(shop: Shop) -> None:
+    shop.sign_up("ana")
+    begun, go_on = threading.Event(), threading.Event()
+    closed: list[str] = []
+
+    class Closing(Sink):
+        def __init__(self, name: str, on_send: Callable[[Message], None] | None = None) -> None:
+            super().__init__(on_send=on_send)
+            self.name = name
+
+        def close(self) -> None:
+            closed.append(self.name)
+
+    def hang(_message: Message) -> None:
+        begun.set()
+        assert go_on.wait(SECONDS)
+
+    old = [Closing("old", hang), Closing("old", hang)]
+    delivery = over(shop, old)
+    try:
+        delivery.step(shop.versions, START, limit=9)
+        assert begun.wait(SECONDS)
+        new: Sequence[Mapping[str, Any]] = [{"email": Closing("new")}, {"email": Closing("new")}]
+        delivery.lines.use(new)
+        assert closed == ["old"]
+    finally:
+        go_on.set()
+    assert delivery.finish(SECONDS) == Delivered(sent=1)
+    assert closed == ["old", "old"]
+    shop.sign_up("bob", "eve")
+    assert drained(shop, delivery).sent == 2
+    delivery.lines.close()
+    assert closed == ["old", "old", "new", "new"]
+
+
+def test_a_claim_that_runs_out_while_connections_are_slow_is_handed_back(shop: Shop) -> None:
+    shop.sign_up(*(f"c{number}" for number in range(6)))
+    now = [START]
+
+    def later(_message: Message) -> None:
+        now[0] = START + LEASE * 0.9
+
+    def clock() -> datetime:
+        return now[0]
+
+    sinks = [Sink(on_send=later) for _ in range(2)]
+    delivery = over(shop, sinks, clock=clock)
+    done = delivery.step(shop.versions, START, limit=200) + delivery.finish(SECONDS)
+    assert (done.sent, done.skipped) == (2, 4)

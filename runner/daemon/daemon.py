@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -21,18 +21,18 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from channels.base import Channel
 from runner.clock import utc_now
-from runner.daemon.batch import MOST, Batch
+from runner.daemon.batch import Batch
 from runner.daemon.listener import listening
 from runner.daemon.observe.metrics import Metrics
 from runner.daemon.opened import Open, close
 from runner.daemon.stage import Stage
-from runner.engine.commits import Commits
-from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
+from runner.engine.deliver import LEASE, Delivered, Delivery
 from runner.engine.doubt import resend_unknown
 from runner.engine.poison import tick_past_poison
 from runner.engine.recover import recover
 from runner.engine.tick import LIVE, Pace
 from runner.engine.versions import Versions, load_versions
+from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.journeys.in_force import InForce, in_force
 from runner.store.work.partitions import FEW
@@ -51,9 +51,9 @@ FAREWELL = 5.0
 @dataclass(frozen=True, kw_only=True)
 class Pulse:
     """How the daemon keeps time. ``every``: how often each stage looks for work; ``grace``: how long it may finish what
-    is being sent when told to stop; ``lease``: how long a message is held without a sign of life; ``workers``: how many
-    of a process deliver at a time; ``processes``: how many others deliver in its stead, 0 where it does so itself;
-    ``ticks``: whether it does anything beside delivering."""
+    is being sent when told to stop; ``lease``: how long a message is held without a sign of life; ``workers``: over how
+    many connections a process delivers at a time; ``processes``: how many others deliver in its stead, 0 where it does
+    so itself; ``ticks``: whether it does anything beside delivering."""
 
     every: timedelta = timedelta(seconds=1)
     grace: timedelta = timedelta(seconds=30)
@@ -62,17 +62,6 @@ class Pulse:
     processes: int = 0
     pace: Pace = LIVE
     ticks: bool = True
-
-
-@dataclass(kw_only=True)
-class _Worker:
-    """One that delivers: its channels, the versions that it opened them for, and results it could not write yet."""
-
-    name: str
-    channels: Mapping[str, Channel] = field(default_factory=dict)
-    opened_for: Versions | None = None
-    unrecorded: Unrecorded = field(default_factory=Unrecorded)
-    batch: Batch = field(default_factory=Batch)
 
 
 class Daemon:
@@ -102,18 +91,20 @@ class Daemon:
         self._last = os.getpid() % database.deployment.partitions
         self._in_vain = 0
         self._versions: Versions | None = None
-        # Channels are used by one thread at a time; recovery has a worker, and so connections, of its own.
-        own = 0 if pulse.processes else pulse.workers
-        self._workers = [_Worker(name=f"{os.getpid()}/{n + 1}") for n in range(own)]
-        self._keeper = _Worker(name=f"{os.getpid()}/keeper")
-        self._commits = Commits(database)
-        self._delivering = [
-            Stage(f"deliver {w.name}", self._deliverer(w), self._stopping, pulse.every) for w in self._workers
-        ]
+        self._delivery: Delivery | None = None
+        self._opened_for: Versions | None = None
+        self._batch = Batch()
+        # Channels are used by one thread at a time; recovery has connections of its own.
+        self._keepers: Mapping[str, Channel] = {}
+        self._keepers_for: Versions | None = None
         self._ticking = Stage("tick", self._tick, self._stopping, pulse.every)
+        self._delivering = Stage(
+            f"deliver {os.getpid()}/1", self._deliver, self._stopping, pulse.every, held_up=self._held_up
+        )
         housekeeping = Stage("housekeeping", self._keep_house, self._stopping, pulse.lease / 4)
+        delivering = () if pulse.processes else (self._delivering,)
         self.stages: Sequence[Stage] = (
-            (self._ticking, *self._delivering, housekeeping) if pulse.ticks else self._delivering
+            (self._ticking, *delivering, housekeeping) if pulse.ticks else delivering
         )
 
     @property
@@ -126,17 +117,18 @@ class Daemon:
         if work is Work.DUE:
             self._ticking.wake()
         else:
-            self._wake_delivery(1)
+            self._wake_delivery()
 
-    def _wake_delivery(self, workers: int) -> None:
-        """Wake so many of those who deliver and are at rest. Where all are at work, each looks once more."""
-        resting = [stage for stage in self._delivering if stage.idle.is_set()]
-        for stage in resting[:workers] or self._delivering:
-            stage.wake()
+    def _wake_delivery(self) -> None:
+        self._delivering.wake()
+        if self._delivery is not None:
+            self._delivery.lines.nudge()
 
     def stop(self) -> None:
         """Have ``run`` finish what is being sent, and return. May be called from a signal handler and any thread."""
         self._stopping.set()
+        if self._delivery is not None:
+            self._delivery.lines.nudge()
 
     def run(self) -> int:
         """Run until ``stop``. Answers the exit code: 0, or 1 where something was still on its way after the grace."""
@@ -202,9 +194,19 @@ class Daemon:
         if late:
             logger.error("still at work after the grace", extra={"stages": late})
             return 1
-        for worker in (*self._workers, self._keeper):
-            close(worker.channels)
-        return 0
+        close(self._keepers)
+        return 0 if self._delivery is None or self._finish_delivery(self._delivery, deadline) else 1
+
+    def _finish_delivery(self, delivery: Delivery, deadline: float) -> bool:
+        """Wait for what is on its way; whether all of it is written down."""
+        try:
+            self._told(delivery.finish(max(0.0, deadline - time.monotonic())))
+        except JourneysError as error:
+            logger.error("results could not be written", extra={"error": str(error)})
+        delivery.lines.close()
+        if delivery.lines.busy:
+            logger.error("still at work after the grace", extra={"stages": [self._delivering.name]})
+        return not delivery.pending
 
     def _current(self, *, fresh: bool = False) -> Versions:
         """The versions in use; read anew when what is in force has changed. Whether it has is asked once a turn of the
@@ -238,60 +240,65 @@ class Daemon:
             self._current(fresh=True)
         if ticked.contacts:
             logger.info("ticked", extra={"contacts": ticked.contacts, "passes": ticked.passes})
-            self._wake_delivery(1 + ticked.contacts // MOST)
+            self._wake_delivery()
         return ticked.more or ticked.outdated or 0 < self._in_vain <= FEW
 
-    def _deliverer(self, worker: _Worker) -> Callable[[], bool]:
-        def step() -> bool:
-            # Channels that cannot be opened are told before there is anything to send.
-            self._channels_of(worker, self._current())
-            now = self._clock()
-            with self._database.read() as connection:
-                waiting = ready_messages(connection, now, MOST * len(self._workers))
-            if not waiting and not worker.unrecorded.changes:
-                return False
-            if waiting > MOST:
-                self._wake_delivery(-(-waiting // MOST) - 1)
-            versions = self._current(fresh=True)
-            size, begun = worker.batch.size, time.monotonic()
-            delivered = deliver(
-                self._database,
-                versions,
-                self._channels_of(worker, versions),
-                now,
-                worker=worker.name,
-                limit=size,
-                lease=self._pulse.lease,
-                clock=self._clock,
-                stopping=self._stopping.is_set,
-                unrecorded=worker.unrecorded,
-                commits=self._commits,
-            )
-            self._metrics.delivered(delivered)
-            if delivered.claimed:
-                logger.info("delivered", extra={"worker": worker.name, **_counts(delivered)})
-            worker.batch.took(delivered.claimed, time.monotonic() - begun)
-            return delivered.claimed == size
+    def _deliver(self) -> bool:
+        # Channels that cannot be opened are told before there is anything to send.
+        delivery = self._delivering_for(self._current())
+        now = self._clock()
+        with self._database.read() as connection:
+            waiting = ready_messages(connection, now, 1)
+        if not waiting and not delivery.pending:
+            return False
+        versions = self._current(fresh=True)
+        size, begun = self._batch.size, time.monotonic()
+        delivered = self._delivering_for(versions).step(versions, now, limit=size)
+        self._told(delivered)
+        if delivered.claimed:
+            self._batch.took(delivered.claimed, time.monotonic() - begun)
+        return delivered.claimed == size or delivery.pending
 
-        return step
+    def _told(self, delivered: Delivered) -> None:
+        self._metrics.delivered(delivered)
+        if delivered != Delivered():
+            logger.info("delivered", extra=_counts(delivered))
+
+    def _held_up(self) -> timedelta:
+        """How long a connection has been waiting for its other side."""
+        return timedelta(seconds=self._delivery.lines.busy_for() if self._delivery else 0.0)
 
     def _keep_house(self) -> bool:
         versions, now = self._current(), self._clock()
-        recovered = recover(self._database, self._channels_of(self._keeper, versions), now)
+        if self._keepers_for is not versions:
+            opened = self._open(versions)
+            close(self._keepers)
+            self._keepers, self._keepers_for = opened, versions
+        recovered = recover(self._database, self._keepers, now)
         self._metrics.recovered(recovered)
         if recovered != Delivered():
             logger.warning("recovered", extra=_counts(recovered))
         self._metrics.resent(resend_unknown(self._database, versions, now))
         return False
 
-    def _channels_of(self, worker: _Worker, versions: Versions) -> Mapping[str, Channel]:
-        """The worker's channels, opened anew when the versions have changed. Raises what opening raises, and keeps
+    def _delivering_for(self, versions: Versions) -> Delivery:
+        """What delivers, its channels opened anew when the versions have changed. Raises what opening raises, and keeps
         the old ones then."""
-        if worker.opened_for is not versions:
-            opened = self._open(versions)
-            close(worker.channels)
-            worker.channels, worker.opened_for = opened, versions
-        return worker.channels
+        if self._opened_for is not versions:
+            opened = [self._open(versions) for _ in range(self._pulse.workers)]
+            if self._delivery is None:
+                self._delivery = Delivery(
+                    self._database,
+                    opened,
+                    clock=self._clock,
+                    lease=self._pulse.lease,
+                    stopping=self._stopping.is_set,
+                )
+            else:
+                self._delivery.lines.use(opened)
+            self._opened_for = versions
+        assert self._delivery is not None
+        return self._delivery
 
 
 def _counts(delivered: Delivered) -> dict[str, int]:

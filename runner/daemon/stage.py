@@ -26,6 +26,7 @@ class Stage:
 
     A step that raises is logged, and tried again after a pause that doubles with each failure: the database may be
     away. One thread at a time works; a wake-up that comes meanwhile is not lost, it has the stage look once more.
+    ``held_up``: for how long what it began in other threads has given no sign of life.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Stage:
         step: Callable[[], bool],
         stopping: threading.Event,
         every: timedelta = timedelta(seconds=1),
+        held_up: Callable[[], timedelta] = timedelta,
     ) -> None:
         self.name = name
         self.every = every
@@ -47,6 +49,7 @@ class Stage:
         self.failures = 0
         """How often it has failed."""
         self._step = step
+        self._held_up = held_up
         self._stopping = stopping
         self._at_work = threading.Lock()
         self._wanted = False
@@ -113,5 +116,5 @@ class Stage:
         self.worked, self.failure = True, None
 
     def silent_for(self) -> timedelta:
-        """How long ago the last sign of life was."""
-        return timedelta(seconds=time.monotonic() - self._beat)
+        """How long ago the last sign of life was, or for how long what it has begun elsewhere has been held up."""
+        return max(timedelta(seconds=time.monotonic() - self._beat), self._held_up())

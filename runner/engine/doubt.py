@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from runner.engine.deliver import idempotency_key, retry_delay
+from runner.engine.outcome import retry_delay
+from runner.engine.prepare import idempotency_key
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
 from runner.store.audit import record

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from channels.base import Channel, Message, Recoverable, Result, RetryLater, Sent
-from runner.engine.deliver import Delivered, idempotency_key
+from runner.engine.outcome import Delivered
+from runner.engine.prepare import idempotency_key
 from runner.store.database import Database
 from runner.store.sending import messages
 from runner.store.sending.messages import Change, MessageKey

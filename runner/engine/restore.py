@@ -12,8 +12,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from channels.base import Channel, Message, Recoverable, RetryLater, Sent
-from runner.engine.deliver import LEASE, idempotency_key
+from runner.engine.deliver import LEASE
 from runner.engine.poison import tick_past_poison
+from runner.engine.prepare import idempotency_key
 from runner.engine.tick import EXACT
 from runner.engine.versions import Versions
 from runner.problem import JourneysError

@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from channels.base import Channel, Message, Sent
 from runner.engine.apply import apply_project
 from runner.engine.deliver import deliver
+from runner.engine.prepare import idempotency_key
 from runner.engine.tick import EXACT, tick
+from runner.engine.timed import begin_anew
 from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import IDENTIFIED, MESSAGE_EVENTS
 from runner.journey.fit import fit_event, fit_traits
@@ -151,6 +153,7 @@ class Stage:
                 for version in self.versions:
                     for journey, step, _ in holdouts(version.sql):
                         story.assign_holdout(connection, person.id, journey, step, scenario.held_out)
+            begin_anew(connection, self.versions, known)
             for step, arm in scenario.arms.items():
                 story.assign_arm(connection, person.id, scenario.journey, step, arm)
             store_events(connection, deployment, to_come, pending=True)
@@ -195,7 +198,7 @@ class Stage:
             while self._something_ready(instant):
                 deliver(self.database, self.versions, channels, instant, exact=True)
             look(instant)
-            instant = self._next_instant(became)
+            instant = self._next_instant(became, instant)
 
     def _something_ready(self, instant: datetime) -> bool:
         with self.database.read() as connection:
@@ -210,11 +213,18 @@ class Stage:
             arrival = self._arrival(scenario, number, told)
             store_events(connection, self.database.deployment, [arrival], pending=True)
 
-    def _next_instant(self, became: Sequence[tuple[datetime, int, Received]]) -> datetime | None:
+    def _next_instant(
+        self, became: Sequence[tuple[datetime, int, Received]], reached: datetime
+    ) -> datetime | None:
         with self.database.read() as connection:
-            instants = [reports.next_due(connection), reports.next_pending(connection)]
+            instants = [
+                reports.next_due(connection),
+                reports.next_pending(connection),
+                reports.next_timed(connection),
+            ]
         instants += [at for at, *_ in became[:1]]
-        return min((instant for instant in instants if instant is not None), default=None)
+        # Schedules and dates that are new are looked at as of before the start.
+        return min((max(instant, reached) for instant in instants if instant is not None), default=None)
 
     def _told(self, entry: story.Entry, capture: Capture) -> Happening | None:
         """An entry of the contact's story as the comparison speaks of it; None for what it leaves out."""

@@ -202,13 +202,19 @@ class Database:
         finally:
             engine.dispose()
 
+    def keep(self) -> Connection:
+        """A connection for whoever has many short transactions to ``begin`` on it: fetching one each time costs as much
+        as a small one of them. Close it soon, and after any error. Raises JourneysError."""
+        with told(self.engine):
+            return self.engine.connect()
+
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, kept: Connection | None = None) -> Iterator[Connection]:
         """A transaction that writes: committed at the end of the block, rolled back where it raises.
 
         Raises JourneysError where the database is locked, full, or no longer there.
         """
-        with told(self.engine), self.engine.connect() as connection:
+        with told(self.engine), self.engine.connect() if kept is None else nullcontext(kept) as connection:
             session = connection.info
             try:
                 with connection.begin():

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from runner.engine.deliver import idempotency_key
+from runner.engine.prepare import idempotency_key
 from runner.engine.versions import Versions
 from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.graph import Program

@@ -231,9 +231,8 @@ class _Measured:
         finally:
             self._metrics.handed_over(self._name, message, result, time.perf_counter() - begun)
 
-    def prepare(self, messages: Sequence[Message]) -> None:
-        if isinstance(self._channel, Preparing):
-            self._channel.prepare(messages)
+    def prepare(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return self._channel.prepare(messages) if isinstance(self._channel, Preparing) else messages
 
     def close(self) -> None:
         self._channel.close()

@@ -1,0 +1,140 @@
+"""Makes claimed messages ready: looks at each once more, and renders it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from channels.base import Channel, Message
+from runner.engine.render import Content, Recipient, RenderError, render
+from runner.engine.versions import Version, Versions
+from runner.journey.model import Send
+from runner.store.database import Deployment
+from runner.store.sending.messages import Change, Claimed, Held, MessageKey
+from runner.store.steps.sends import ADDRESS_OF
+from runner.store.tables import ConsentState, MessageStatus
+
+logger = logging.getLogger(__name__)
+
+MISCONFIGURED = timedelta(minutes=1)
+"""When to look again at a message whose channel or version this process does not have (yet)."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A message as the caller holds it, rendered for the channel of that name."""
+
+    held: Held
+    channel: str
+    message: Message
+
+
+def prepare(
+    claimed: Sequence[Claimed],
+    versions: Versions,
+    channels: Mapping[str, Channel],
+    deployment: Deployment,
+    now: datetime,
+    *,
+    exact: bool,
+) -> tuple[list[Prepared], list[Change]]:
+    """The messages that can be handed over, rendered, and what becomes of the others."""
+    prepared: list[Prepared] = []
+    refused: list[Change] = []
+    for one in claimed:
+        version = versions.by_id.get(one.version)
+        if version is None or one.channel not in channels:
+            logger.warning(
+                "a message waits: this process does not know its %s",
+                "channel" if version else "version",
+                extra={"channel": one.channel, "journey": one.journey, "version": one.version},
+            )
+            later = now + MISCONFIGURED
+            refused.append(Change(held=one.held, to=MessageStatus.READY, available_at=later))
+        elif not exact and (reason := _second_look(one, version, now)):
+            refused.append(Change(held=one.held, to=MessageStatus.BLOCKED, reason=reason))
+        else:
+            try:
+                key = idempotency_key(deployment.as_of(one.let_go_at), one.held.key)
+                message = _message(one, version, key)
+            except RenderError as error:
+                logger.error(
+                    "a message cannot be rendered", extra={"contact": one.contact_key, "error": str(error)}
+                )
+                refused.append(Change(held=one.held, to=MessageStatus.FAILED, reason=str(error)))
+            except Exception as bug:
+                # A bug of ours must not stop the neighbours; the message keeps the name, the log the traceback.
+                logger.exception("a message cannot be rendered", extra={"contact": one.contact_key})
+                reason = f"a bug in journeys: {type(bug).__name__}"
+                refused.append(Change(held=one.held, to=MessageStatus.FAILED, reason=reason))
+            else:
+                prepared.append(Prepared(one.held, one.channel, message))
+    return prepared, refused
+
+
+def _second_look(one: Claimed, version: Version, now: datetime) -> str | None:
+    """Why the message may not leave after all: what was true when policy let it go may have changed since."""
+    if one.expires_at < now:
+        return "expired"
+    if not _recipient(one):
+        return "no_address"
+    topic = version.catalog.topics.get(one.topic)
+    if (topic is None or not topic.transactional) and one.consent is not ConsentState.GIVEN:
+        return "no_consent"
+    return None
+
+
+def _recipient(one: Claimed) -> str:
+    """The address that the channel needs; the contact's key for channels that need none."""
+    address = {"email": one.email, "phone": one.phone}
+    needed = ADDRESS_OF.get(one.channel)
+    return (address[needed] or "") if needed else one.contact_key
+
+
+def _message(one: Claimed, version: Version, key: str) -> Message:
+    verb = version.program.node(one.held.key.step).verb
+    assert isinstance(verb, Send)
+    content: Content = render(
+        version.journey,
+        version.catalog,
+        version.templates,
+        verb.template,
+        recipient=Recipient(
+            key=one.contact_key,
+            email=one.email,
+            phone=one.phone,
+            timezone=one.timezone,
+            locale=one.locale,
+            account=one.account,
+            attributes=one.attributes,
+            tags=one.tags,
+        ),
+        trigger=one.trigger,
+        data=one.data,
+        entered_at=one.entered_at,
+    )
+    sender = version.catalog.channels.get(one.channel)
+    return Message(
+        idempotency_key=key,
+        recipient=_recipient(one),
+        let_go_at=one.let_go_at,
+        journey=one.journey,
+        step=one.held.key.step,
+        contact=one.contact_key,
+        locale=content.locale,
+        subject=content.subject,
+        text=content.text,
+        html=content.html,
+        sender_name=content.sender_name or (sender.sender_name if sender else None),
+        sender_address=content.sender_address or (sender.sender_address if sender else None),
+        reply_to=content.reply_to,
+    )
+
+
+def idempotency_key(deployment: Deployment, key: MessageKey) -> str:
+    """The same for every attempt at one message, and for no other message of any deployment: 64 hexadecimal digits."""
+    parts = (deployment.key, key.partition, key.contact, key.run, key.step, key.visit)
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
