@@ -15,6 +15,8 @@ from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_U
 from runner.journey.model import Again
 from runner.store.causes.attributes import tell_of_identified
 from runner.store.causes.consents import tell_of_consents
+from runner.store.causes.double_opt_in import mark_pending
+from runner.store.causes.feedback import FEEDBACK, heed_feedback
 from runner.store.causes.history import begin_after_history
 from runner.store.causes.segments import read_segments
 from runner.store.passes.entry import end_for_restart, enter, refresh, trigger
@@ -65,6 +67,11 @@ def _change_contacts(passes: Passes, n: int, events: Set[str]) -> None:
         apply_traits(passes.connection, n)
     if not events.isdisjoint(CONTACT_CHANGES):
         load_zones_of_pass(passes.connection, n)
+    if events & FEEDBACK:
+        heed_feedback(passes.connection, n)
+    if CONSENT_GRANTED in events:
+        for topic, version in passes.versions.asking_twice:
+            mark_pending(version.sql, topic, passes.connection, n)
     if events & {CONSENT_GRANTED, CONSENT_WITHDRAWN}:
         tell_of_consents(passes.connection, n, watched.consents)
         record_consent(passes.connection, n)

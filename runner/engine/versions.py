@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from runner.engine.timetable import Timetable, timetable_of
 from runner.engine.watch import watched_by
-from runner.journey.catalog import Catalog
+from runner.journey.catalog import Catalog, Topic
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey
 from runner.journey.project import load_project
@@ -18,6 +18,7 @@ from runner.journey.template import Template
 from runner.journey.version import expressions_of
 from runner.journey.wakes import Hears, Turns, wakes_of
 from runner.problem import JourneysError
+from runner.store.causes.double_opt_in import asks_twice
 from runner.store.causes.watched import Watched
 from runner.store.database import Database
 from runner.store.journeys.in_force import InForce, in_force
@@ -103,6 +104,15 @@ class Versions:
         """The versions whose goal it may be."""
         self.timetable: Timetable = timetable_of(self.current.values())
         """The triggers that time itself pulls."""
+        self.asking_twice: Sequence[tuple[Topic, Version]] = tuple(
+            {
+                topic.name: (topic, version)
+                for version in self.current.values()
+                for topic in version.catalog.topics.values()
+                if asks_twice(topic)
+            }.values()
+        )
+        """The topics to which consent is confirmed, each with a version whose catalog has it."""
         self.ways: Mapping[int, Ways] = {version.id: version.sql.ways for version in self._ordered}
         self.zones = frozenset(version.catalog.timezone for version in self._ordered)
 

@@ -72,7 +72,11 @@ SCORE_ADDED = "Score Added"
 """The reserved event by which something is added to a score by hand: by an ``update`` step."""
 SCORE_PROPERTIES: Mapping[str, ValueType] = {"score": STRING, "add": NUMBER}
 
-CONSENT_PROPERTIES: Mapping[str, ValueType] = dict.fromkeys(("topic", "channel", "source", "wording"), STRING)
+CONSENT_PROPERTIES: Mapping[str, ValueType] = {
+    **dict.fromkeys(("topic", "channel", "source", "wording"), STRING),
+    "confirmed": BOOLEAN,
+}
+"""Of the reserved events of consent; ``confirmed``: the reader has said yes a second time."""
 RESERVED_PROPERTIES: Mapping[str, Mapping[str, ValueType]] = {
     CONSENT_GRANTED: CONSENT_PROPERTIES,
     CONSENT_WITHDRAWN: CONSENT_PROPERTIES,

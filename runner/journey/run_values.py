@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.journey.graph import walk
-from runner.journey.model import Journey, Update, Verb, WaitAny, WaitCollect, WaitEvent
-from runner.journey.values import ValueType
+from runner.journey.model import Journey, Send, Update, Verb, WaitAny, WaitCollect, WaitEvent
+from runner.journey.values import STRING, ValueType
 
 
 def written_by(verb: Verb) -> Iterator[tuple[str, ValueType]]:
     """Name and type of each value that a step with this verb may write."""
     match verb:
+        case Send():
+            yield "blocked", STRING
         case Update(values=values):
             for name, expression in values:
                 yield name, expression.type

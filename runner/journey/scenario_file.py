@@ -281,6 +281,9 @@ class _Test:
             if channel.text not in self.catalog.channels:
                 self.file.unknown("channel", channel.text, self.catalog.channels, channel.span)
             properties["channel"] = channel.text
+        confirmed = fields.get("confirmed")
+        if isinstance(confirmed, Scalar):
+            properties["confirmed"] = confirmed.value
         given = _scalar(fields, "change").text == "given"
         name = CONSENT_GRANTED if given else CONSENT_WITHDRAWN
         return Received(at=at, name=name, properties=properties, span=fields.key_span("consent"))

@@ -174,6 +174,25 @@ def _postgresql_json_text(element: json_text, compiler: SQLCompiler, **kw: Any) 
     return f"({column} ->> {key})"
 
 
+class json_true(FunctionElement[bool]):
+    """``json_true(column, constant(key))``: whether the member is true."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(json_true, "sqlite")
+def _sqlite_json_true(element: json_true, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"(coalesce(json_type({column}, '$.' || {key}), '') = 'true')"
+
+
+@compiles(json_true, "postgresql")
+def _postgresql_json_true(element: json_true, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
+    return f"(coalesce({column} ->> {key}, '') = 'true')"
+
+
 class json_has(FunctionElement[bool]):
     """``json_has(column, constant(key))``: whether the object has the member, be it null."""
 

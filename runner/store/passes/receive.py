@@ -91,6 +91,11 @@ _channel = func.coalesce(
     json_text(event.c.properties, constant("channel")), literal_column(f"'{EVERY_CHANNEL}'")
 )
 _state = case(
+    # One that is yet to be confirmed says so itself: see causes/double_opt_in.py.
+    (
+        json_text(event.c.properties, constant("state")) == constant(ConsentState.PENDING.value),
+        constant(ConsentState.PENDING.value),
+    ),
     (wave.c.name == literal_column(f"'{CONSENT_GRANTED}'"), constant(ConsentState.GIVEN.value)),
     else_=constant(ConsentState.WITHDRAWN.value),
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, cast, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Integer, cast, func, literal_column, select
 
 from runner.journey.catalog import MESSAGE_OPENED
 from runner.journey.duration import DAY
 from runner.store.local_time.localtime import local_microseconds, midnight
 from runner.store.local_time.windows import HOUR
 from runner.store.tables import event
-from runner.store.types import constant, json_text, microseconds_of, shifted
+from runner.store.types import constant, json_true, microseconds_of, shifted
 
 LOOKS_BACK = 90 * DAY
 FEWEST = 3
@@ -19,13 +19,12 @@ FEWEST = 3
 
 
 def best_hour(source: Any, zone: ColumnElement[str]) -> ColumnElement[int]:
-    """The local hour, 0 to 23, with most opens of the last 90 days before ``source.at``, those of machines left out; the
-    earliest of several. NULL where there are fewer than ``FEWEST`` in all. Served by ix_event_history."""
+    """The local hour, 0 to 23, with most opens of the last 90 days before ``source.at``, those of machines left out, and
+    the earliest of several. NULL where there are fewer than ``FEWEST`` in all. Served by ix_event_history."""
     opened = event.alias("opened")
     utc = microseconds_of(opened.c.at)
     local = local_microseconds(utc, zone)
     hour = cast((local - midnight(local)).op("/", precedence=8)(constant(HOUR)), Integer())
-    bot = json_text(opened.c.properties, constant("bot"))
     hours = (
         select(hour.label("hour"))
         .select_from(opened)
@@ -36,7 +35,7 @@ def best_hour(source: Any, zone: ColumnElement[str]) -> ColumnElement[int]:
             opened.c.at > shifted(source.c.at, constant(-LOOKS_BACK)),
             opened.c.at <= source.c.at,
             ~opened.c.pending,
-            or_(bot.is_(None), bot.not_in([constant("true"), constant("1")])),
+            ~json_true(opened.c.properties, constant("bot")),
         )
         .correlate_except(opened)
         .subquery()

@@ -1,0 +1,160 @@
+"""What bounces, complaints and unsubscribes change: addresses to which nothing is sent, and consents.
+
+A hard bounce and a complaint suppress the address. Whoever complains, or unsubscribes, withdraws their consent to the
+topic of that message by that channel, and receipts still come; where nobody knows what they unsubscribed from, all but
+receipts is kept from that address.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from runner.journey.catalog import (
+    ADDRESS_OF,
+    CONSENT_WITHDRAWN,
+    MESSAGE_BOUNCED,
+    MESSAGE_COMPLAINED,
+    MESSAGE_UNSUBSCRIBED,
+)
+from runner.journey.values import MILLIONTHS
+from runner.store.causes.announce import announcement
+from runner.store.causes.attributes import json_text_of
+from runner.store.passes.working import in_pass, wave
+from runner.store.statement import Statement
+from runner.store.tables import SuppressionReason, contact, event, message, suppression
+from runner.store.types import ByCodePoint, constant, json_object, json_text, json_true
+
+FEEDBACK = frozenset({MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED})
+
+
+def heed_feedback(connection: Connection, n: int) -> None:
+    """Suppress what the events of pass ``n`` say is not to be written to, and withdraw what they withdraw."""
+    dialect = connection.dialect.name
+    _suppress(dialect).run(connection, n=n)
+    _withdraw(dialect).run(connection, n=n)
+
+
+def _told(name: str) -> ColumnElement[Any]:
+    return json_text(event.c.properties, constant(name))
+
+
+def _number(name: str) -> ColumnElement[int]:
+    whole = cast(_told(name), BigInteger())
+    return whole.op("/", precedence=8, return_type=BigInteger())(constant(MILLIONTHS))
+
+
+_is = {name: wave.c.name == literal_column(f"'{name}'") for name in FEEDBACK}
+_visit = func.coalesce(_number("visit"), literal_column("1"))
+_channel = func.coalesce(_told("channel"), message.c.channel)
+_address = func.coalesce(
+    _told("address"),
+    case(
+        *(
+            (_channel == literal_column(f"'{channel}'"), contact.c[field])
+            for channel, field in ADDRESS_OF.items()
+        ),
+        else_=cast(null(), Text()),
+    ),
+)
+_soft = json_true(event.c.properties, constant("soft"))
+
+
+def _rows() -> FromClause:
+    """The events of a pass with their contacts, and the messages of which they tell, where these are known."""
+    of_event = and_(
+        event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
+    )
+    of_message = and_(
+        message.c.partition == wave.c.partition,
+        message.c.contact == wave.c.contact,
+        message.c.run == _number("run"),
+        message.c.step == _told("step"),
+        message.c.visit == _visit,
+    )
+    of_contact = and_(contact.c.partition == wave.c.partition, contact.c.id == wave.c.contact)
+    return wave.join(event, of_event).join(contact, of_contact).outerjoin(message, of_message)
+
+
+@cache
+def _suppress(dialect: str) -> Statement:
+    reason = case(
+        (_is[MESSAGE_BOUNCED], constant(SuppressionReason.BOUNCED.value)),
+        (_is[MESSAGE_COMPLAINED], constant(SuppressionReason.COMPLAINED.value)),
+        else_=constant(SuppressionReason.UNSUBSCRIBED.value),
+    )
+    found: Select[Any] = (
+        select(wave.c.partition, wave.c.contact, _channel, _address, reason, wave.c.at)
+        .select_from(_rows())
+        .where(
+            in_pass(wave),
+            or_(
+                and_(_is[MESSAGE_BOUNCED], ~_soft),
+                _is[MESSAGE_COMPLAINED],
+                and_(_is[MESSAGE_UNSUBSCRIBED], message.c.topic.is_(None)),
+            ),
+            _channel.is_not(None),
+            _address.is_not(None),
+        )
+    )
+    into = (postgresql if dialect == "postgresql" else sqlite).insert(suppression)
+    into = into.from_select(["partition", "contact", "channel", "address", "reason", "since"], found)
+    return Statement(
+        into.on_conflict_do_update(
+            index_elements=["partition", "contact", "channel", "address"],
+            set_={"reason": into.excluded.reason, "since": into.excluded.since},
+            # What keeps receipts too is not replaced by what lets them pass.
+            where=suppression.c.reason == constant(SuppressionReason.UNSUBSCRIBED.value),
+        )
+    )
+
+
+@cache
+def _withdraw(dialect: str) -> Statement:
+    words = {
+        "topic": message.c.topic,
+        "channel": message.c.channel,
+        "source": case((_is[MESSAGE_COMPLAINED], constant("complained")), else_=constant("unsubscribed")),
+    }
+    parts = [
+        part for key, text in words.items() for part in (literal(key, Text()), json_text_of(text, dialect))
+    ]
+    return announcement(
+        dialect,
+        select(
+            wave.c.partition,
+            wave.c.contact,
+            cast(null(), BigInteger()).label("run"),
+            wave.c.at,
+            literal(CONSENT_WITHDRAWN, ByCodePoint()).label("name"),
+            json_object(*parts).label("properties"),
+            (literal("event:", Text()) + cast(wave.c.event, Text()) + literal(":withdrawn", Text())).label(
+                "key"
+            ),
+        )
+        .select_from(_rows())
+        .where(
+            in_pass(wave),
+            or_(_is[MESSAGE_COMPLAINED], _is[MESSAGE_UNSUBSCRIBED]),
+            message.c.topic.is_not(None),
+        ),
+    )
