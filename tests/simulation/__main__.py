@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import gc
-import logging
 import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
 
-from tests.simulation.lawful import UnlawfulError
-from tests.simulation.script import play
-from tests.simulation.stand import Stand
+from tests.simulation.stretch import Played, play_stretch, stretches
 
 
 def _say(line: object) -> None:
     sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -26,46 +26,56 @@ def main() -> int:
         "--runs", type=int, help="how many worlds; 1 with --seed, else as many as time allows"
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="for how long at most (60)")
+    parser.add_argument("--processes", type=int, default=1, help="play in so many processes at a time (1)")
     options = parser.parse_args()
-    logging.disable(logging.CRITICAL)
     first = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
     runs = options.runs or (1 if options.seed is not None else sys.maxsize)
     _say(f"seeds from {first}")
-    stand = Stand()
-    began, worked = time.monotonic(), time.process_time()
-    seen: Counter[str] = Counter()
-    digest = 0
-    seed = first
-    gc.freeze()
-    try:
-        while seed < first + runs and time.monotonic() - began < options.seconds:
-            try:
-                told = play(seed, stand)
-            except UnlawfulError as error:
-                _say(error)
-                _say(f"again: python -m tests.simulation --seed {seed}")
-                return 1
-            seen.update(told.messages)
-            seen.update(
-                {
-                    "commits": told.commits,
-                    "deaths": told.deaths,
-                    "mishaps": told.mishaps,
-                    "entered": told.runs,
-                }
-            )
-            digest = told.digest
-            seed += 1
-    finally:
-        stand.close()
-    took, worked = time.monotonic() - began, time.process_time() - worked
-    a_minute = [round((seed - first) / seconds * 60) for seconds in (took, worked)]
-    _say(
-        f"{seed - first} worlds in {took:.1f} s: {a_minute[0]} a minute, {a_minute[1]} a minute of one core's work"
+    began = time.monotonic()
+    parts = stretches(first, first + runs)
+    last = time.time() + options.seconds
+    played = (
+        (play_stretch(*part, last) for part in parts)
+        if options.processes == 1
+        else _play_at_once(parts, options.processes, last)
     )
+    seen: Counter[str] = Counter()
+    worked = 0.0
+    newest: Played | None = None
+    for some in played:
+        seen.update(some.seen)
+        worked += some.worked
+        newest = some if newest is None or some.first > newest.first else newest
+        if some.unlawful is not None:
+            _say(some.unlawful)
+            _say(f"again: python -m tests.simulation --seed {some.first + some.worlds}")
+            return 1
+        if time.time() >= last:
+            break
+    took = time.monotonic() - began
+    worlds = seen.pop("worlds", 0)
+    _say(f"{worlds} worlds in {took:.1f} s; a minute, and a minute of one core's work:")
+    for name, count in (("worlds", worlds), *((name, seen[name]) for name in ("entered", "commits"))):
+        _say(f"  {name} {round(count / took * 60):,}, {round(count / worked * 60):,}")
     _say(", ".join(f"{name} {count}" for name, count in sorted(seen.items())))
-    _say(f"the last one's digest: {digest:08x}")
+    _say(f"the last one's digest: {newest.digest if newest else 0:08x}")
     return 0
+
+
+def _play_at_once(parts: Iterator[tuple[int, int]], processes: int, last: float) -> Iterator[Played]:
+    """The same, so many parts at a time, in the order in which they end."""
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        under_way: set[Future[Played]] = set()
+        more = True
+        while more or under_way:
+            while more and len(under_way) < processes:
+                part = next(parts, None)
+                more = part is not None and time.time() < last
+                if part is not None and more:
+                    under_way.add(pool.submit(play_stretch, *part, last))
+            if under_way:
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
 
 
 if __name__ == "__main__":
