@@ -32,7 +32,7 @@ class Played:
 
 
 def stretches(first: int, end: int) -> Iterator[tuple[int, int]]:
-    """The seeds from ``first`` to before ``end``, cut where the ground changes: making one costs more than its worlds."""
+    """The seeds from ``first`` to before ``end``, cut where the ground changes, which costs more than its worlds."""
     while first < end:
         following = min(end, (first // WORLDS_A_GROUND + 1) * WORLDS_A_GROUND)
         yield first, following
