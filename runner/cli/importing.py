@@ -17,11 +17,13 @@ from runner.engine.unread import unread_json, unread_text
 from runner.insight.present import count_text
 from runner.journey.catalog import Catalog
 from runner.journey.project import load_project, read_files
+from runner.journey.words import listed
 from runner.problem import ProblemsFound, Severity
 from runner.settings import load_settings
 from runner.store.database import Database
 
 if TYPE_CHECKING:
+    from runner.engine.enrolling import Enrolling
     from runner.engine.intake import Progress
 
 BATCH = 5_000
@@ -53,6 +55,7 @@ def import_files(
     output_format: str,
     grants: Sequence[Granted] = (),
     only_contacts: bool = False,
+    enrolling: Enrolling | None = None,
 ) -> int:
     """Import ``paths`` in their order into the project's database; print what became of them. Answers the
     exit code."""
@@ -71,6 +74,7 @@ def import_files(
                     batch=batch,
                     grants=grants,
                     only_contacts=only_contacts,
+                    enrolling=enrolling,
                     progress=progress,
                 )
             results.append((path, imported))
@@ -82,7 +86,7 @@ def import_files(
         import json
 
         click.echo(json.dumps({"files": [_json(path, imported) for path, imported in results]}, indent=2))
-    return 1 if any(imported.rejected_lines for _, imported in results) else 0
+    return 1 if any(imported.rejected_lines or imported.strangers for _, imported in results) else 0
 
 
 @contextmanager
@@ -116,6 +120,9 @@ def _text(path: Path, imported: Imported) -> Iterator[str]:
     if imported.too_old and stored.new:
         are, they = ("is", "it starts") if imported.too_old == 1 else ("are", "they start")
         yield f"  {count_text(imported.too_old, 'event')} {are} older than 24 hours: {they} nothing"
+    if imported.strangers:
+        some = listed(list(imported.strangers)[:5], "and")
+        yield f"  {count_text(len(imported.strangers), 'key')} of no contact, left out: {some}"
     for rejected in imported.rejections:
         yield f"  line {rejected.line}: {rejected.reason}"
     if imported.reject_file:
@@ -133,6 +140,7 @@ def _json(path: Path, imported: Imported) -> dict[str, object]:
         "rejected_values": dict(imported.rejected_values),
         "not_read": unread_json(imported.unread),
         "too_old": imported.too_old,
+        "strangers": len(imported.strangers),
         "rejections": [{"line": one.line, "reason": one.reason} for one in imported.rejections],
         "reject_file": str(imported.reject_file) if imported.reject_file else None,
     }

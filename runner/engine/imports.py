@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from runner.engine.enrolling import Enrolling
 from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header, read_arrivals
 from runner.engine.tick import LIVE
 from runner.engine.unread import Unread, UnreadNames
@@ -47,7 +48,8 @@ class Imported:
     ``stored`` counts its lines; ``consents`` those that were recorded on the way. ``rejected_values``
     counts, for each property, the values that did not fit; their lines were taken. ``unread`` are names that
     the catalog does not have. ``too_old`` counts the events of a live import that are too old to start
-    anything. ``rejections`` are the first rejected lines, all of which are in ``reject_file``.
+    anything. ``strangers`` are keys that are no contact's, where nobody is made. ``rejections`` are the first
+    rejected lines, all of which are in ``reject_file``.
     """
 
     stored: Stored
@@ -56,6 +58,7 @@ class Imported:
     rejected_values: Mapping[str, int]
     unread: Unread
     too_old: int
+    strangers: Mapping[str, None]
     rejections: tuple[Rejected, ...]
     reject_file: Path | None
 
@@ -130,15 +133,17 @@ def import_file(
     batch: int,
     grants: Sequence[Granted] = (),
     only_contacts: bool = False,
+    enrolling: Enrolling | None = None,
     progress: Progress | None = None,
 ) -> Imported:
     """Store what ``path`` holds, ``batch`` lines a transaction. A second import of the same file changes
     nothing.
 
-    ``pending``: journeys react; else it is history. ``only_contacts`` takes no events. Rejected lines go
-    to the folder ``rejects``. Raises JourneysError where the file cannot be read, or is cut off; the
+    ``pending``: journeys react; else it is history. ``enrolling``: each line enters a journey by hand.
+    ``only_contacts`` takes no events. Rejected lines go to the folder ``rejects``. Raises JourneysError where the file cannot be read, or is cut off; the
     batches before are stored then.
     """
+    catalog = enrolling.within(catalog) if enrolling else catalog
     kept = _Rejects.of(path, rejects)
     total = Stored()
     consents = 0
@@ -147,8 +152,14 @@ def import_file(
     too_old = 0
     oldest = received_at - LIVE.event_max_age if pending and LIVE.event_max_age else None
     read = read_arrivals(
-        path, catalog, received_at=received_at, only_contacts=only_contacts, progress=progress
+        path,
+        catalog,
+        received_at=received_at,
+        only_contacts=only_contacts,
+        as_event=enrolling.event if enrolling else None,
+        progress=progress,
     )
+    strangers: dict[str, None] = {}
     try:
         for portion in _portions(read, batch):
             arrivals: list[Arrival] = []
@@ -167,6 +178,9 @@ def import_file(
                 (given if only_contacts and item.name == CONSENT_GRANTED else arrivals).append(item)
             with database.begin() as connection:
                 deployment = database.deployment
+                if enrolling is not None:
+                    arrivals, unknown = enrolling.known(connection, deployment, arrivals)
+                    strangers.update(unknown)
                 stored = store_events(
                     connection, deployment, arrivals, received_at=received_at, pending=pending
                 )
@@ -194,6 +208,7 @@ def import_file(
         rejected_values=dict(sorted(values.items())),
         unread=unread.told(),
         too_old=too_old,
+        strangers=strangers,
         rejections=tuple(kept.first),
         reject_file=kept.path if kept.count else None,
     )

@@ -73,6 +73,7 @@ def read_arrivals(
     *,
     received_at: datetime | None = None,
     only_contacts: bool = False,
+    as_event: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Arrival | Rejected]:
     """What ``path`` records, line by line.
@@ -80,13 +81,14 @@ def read_arrivals(
     The name says the format: ``.csv`` is CSV, all else NDJSON; ``.gz`` after it is gzip. What has no
     timestamp happened at ``received_at``, and nothing later; without ``received_at``, as for a recording,
     a line without timestamp is rejected. Raises JourneysError for a file that cannot be read, or is cut
-    off.
+    off. ``as_event``: every line is that event, and need not say so.
     """
     reader = _Reader(
         catalog=catalog,
         received_at=received_at,
         only_contacts=only_contacts,
         source=f"import of {path.name}",
+        as_event=as_event,
     )
     with _opened(path) as (stream, raw):
         lines = _lines(stream, raw, progress)
@@ -145,6 +147,7 @@ class _Reader:
     received_at: datetime | None
     only_contacts: bool
     source: str
+    as_event: str | None = None
 
     def ndjson(self, lines: Iterator[bytes]) -> Iterator[Arrival | Rejected]:
         for number, line in enumerate(lines, start=1):
@@ -157,7 +160,7 @@ class _Reader:
 
     def _from_json(self, line: bytes) -> Arrival:
         record = _parsed(line)
-        kind = record.get("type")
+        kind = record.get("type") if self.as_event is None else "track"
         if kind not in ("identify", "track"):
             raise _BadLine(f"`type` is {_shown(kind)}; taken are identify and track")
         key = _key(record.get("userId"), "userId")
@@ -169,7 +172,7 @@ class _Reader:
             )
         if self.only_contacts:
             raise _BadLine("a track call; `journeys events import` takes it")
-        name = _event_name(record.get("event"))
+        name = self.as_event or _event_name(record.get("event"))
         fitted = self._event(name, _object(record, "properties"))
         return _arrival(key, name, at, dedup_key, fitted)
 
@@ -246,8 +249,8 @@ class _Reader:
         key = _key(row.pop(columns.key, None), columns.key)
         at = self._instant(row.pop(columns.time, None) if columns.time else None)
         dedup_key = self._dedup_key(row.pop(columns.message, None) if columns.message else None, line)
-        if columns.is_events:
-            name = _event_name(row.pop(_EVENT_COLUMN, None))
+        if columns.is_events or self.as_event is not None:
+            name = self.as_event or _event_name(row.pop(_EVENT_COLUMN, None))
             yield _arrival(key, name, at, dedup_key, self._event(name, _unfolded(row)))
             return
         # All of them are looked at first: a row is taken as a whole or not at all.

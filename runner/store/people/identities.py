@@ -48,6 +48,11 @@ def identities(
     return {**found, **made}, ours
 
 
+def known_contacts(connection: Connection, keys: Sequence[Key]) -> frozenset[str]:
+    """Those of ``keys`` that are contacts' (``uq_contact_partition_key``)."""
+    return frozenset(_find(connection, keys))
+
+
 def _finding(dialect: str) -> Statement:
     wanted = listed(dialect, "partition", "key")
     return Statement(
