@@ -81,6 +81,11 @@ ABOUT_THE_EVENT = (
     "event.n is None",
 )
 ABOUT_BOTH = ("event.k == trigger.k", "event.n > trigger.n")
+ABOUT_RUN_VALUES = {
+    "score": ("run.score > 1",),
+    "kept": ("run.kept.n >= 2", 'run.kept.k == "x"', "run.kept.k is None", "run.kept.n == trigger.n"),
+    "gathered": ('"x" in run.gathered.k', "2 in run.gathered.n"),
+}
 NUMBERS = ("event.n", "event.n + 1", 'total("A", "n")', "2.5", "contact.points")
 
 LENGTHS = ("30m", "6h", "12h", "1d", "2d", "1d6h", "90m", "P1DT30M")
@@ -119,8 +124,7 @@ class Author:
         pools = [ABOUT_CONTACTS, ABOUT_HISTORY, ABOUT_TIME, ABOUT_THE_TRIGGER, *more]
         if self.run_values:
             pools.append(tuple(f"run.{name} is not None" for name in sorted(self.run_values)))
-            if "score" in self.run_values:
-                pools.append(("run.score > 1",))
+            pools += [ABOUT_RUN_VALUES[name] for name in sorted(self.run_values & ABOUT_RUN_VALUES.keys())]
         if self.sends:
             pools.append(tuple(f'sent("{step}")' for step in self.sends))
         first = self.one_of(*self.one_of(*pools))
@@ -162,7 +166,7 @@ class Author:
         step = self.new_step()
         if not depth:
             self.top.append(step["id"])
-        kinds = ["send", "send", "wait", "wait", "event", "until", "update", "update"]
+        kinds = ["send", "send", "wait", "event", "when", "any", "collect", "until", "update", "update"]
         kinds += ["condition", "branch", "split"] if depth < 2 else []
         match self.one_of(*kinds):
             case "wait":
@@ -170,14 +174,17 @@ class Author:
             case "until":
                 step["wait"] = self.wait_until()
             case "event":
-                wait: dict[str, Any] = {"event": self.one_of(*EVENTS), "up_to": self.one_of(*LENGTHS)}
-                if self.maybe():
-                    wait["where"] = self.one_of(*ABOUT_THE_EVENT, *ABOUT_BOTH)
-                if depth < 2 and self.maybe():
-                    wait["then"] = self.list_of_steps(depth + 1, at_least=1)
-                if depth < 2 and self.maybe():
-                    wait["timeout"] = self.list_of_steps(depth + 1, at_least=1)
-                step["wait"] = wait
+                wait = self.event() | {"up_to": self.up_to()}
+                step["wait"] = wait | self.nested(depth, "then", "timeout")
+            case "when":
+                wait = {"when": self.test(), "up_to": self.up_to()}
+                step["wait"] = wait | self.nested(depth, "then", "timeout")
+            case "any":
+                options = [self.option(depth, f"o{number}") for number in range(self.one_of(1, 2, 2, 3))]
+                wait = {"any": options, "up_to": self.up_to()}
+                step["wait"] = wait | self.nested(depth, "timeout")
+            case "collect":
+                step["wait"] = self.digest() | self.nested(depth, "if_empty")
             case "send":
                 template = step["id"]
                 self.templates.add(template)
@@ -212,6 +219,42 @@ class Author:
                     ]
                 }
         return step
+
+    def nested(self, depth: int, *keys: str) -> dict[str, Any]:
+        """Steps under some of ``keys``."""
+        wanted = [key for key in keys if depth < 2 and self.maybe()]
+        return {key: self.list_of_steps(depth + 1, at_least=1) for key in wanted}
+
+    def up_to(self) -> Any:
+        if self.maybe() or self.maybe():
+            return self.one_of(*LENGTHS)
+        offset = {"offset": self.one_of("-1d", "2d", "6h")} if self.maybe() else {}
+        return {"until": self.one_of(*DATES), **offset}
+
+    def event(self, key: str = "event") -> dict[str, Any]:
+        """An event that is waited for."""
+        wait: dict[str, Any] = {key: self.one_of(*EVENTS)}
+        if self.maybe():
+            wait["where"] = self.one_of(*ABOUT_THE_EVENT, *ABOUT_BOTH)
+        if self.maybe():
+            wait["since"] = self.one_of("here", "entry", "entry")
+        if key == "event" and self.maybe():
+            wait["save_as"] = "kept"
+            self.run_values |= {"kept"}
+        return wait
+
+    def option(self, depth: int, name: str) -> dict[str, Any]:
+        option = self.event() if self.maybe() else {"when": self.test()}
+        return option | {"name": name} | self.nested(depth, "then")
+
+    def digest(self) -> dict[str, Any]:
+        wait = self.event("collect") | {"for": self.one_of("0m", *LENGTHS), "save_as": "gathered"}
+        if self.maybe():
+            wait["max"] = self.one_of(1, 2)
+        if self.maybe() or wait["for"] == "0m":
+            wait["at"] = self.one_of(*TIMES)
+        self.run_values |= {"gathered"}
+        return wait
 
     def wait_for(self) -> Any:
         if self.maybe():

@@ -9,7 +9,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from runner.journey.model import Branch, Condition, Journey, Split, Step, WaitEvent
+from runner.journey.model import (
+    Branch,
+    Condition,
+    Journey,
+    Split,
+    Step,
+    WaitAny,
+    WaitCollect,
+    WaitEvent,
+    WaitWhen,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +65,14 @@ class RunRecord:
 
     @staticmethod
     def said(data: Mapping[str, Any]) -> str:
-        """``run.NAME`` as text; a value that is missing is not in it."""
-        return json.dumps({name: value for name, value in data.items() if value is not None}, sort_keys=True)
+        """``run.NAME`` as text; a value that is missing is not in it, nor within one of its values."""
+        return json.dumps(_without_missing(data), sort_keys=True)
+
+
+def _without_missing(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_missing(member) for name, member in value.items() if member is not None}
+    return [_without_missing(member) for member in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +114,8 @@ class Run:
     per: str
     entered_at: datetime
     trigger: Mapping[str, Any]
+    cause: int
+    """The place of the event that started it in the order of arrival."""
     data: dict[str, Any] = field(default_factory=dict)
     status: str = "active"
     reason: str = ""
@@ -144,8 +162,12 @@ def _held(step: Step) -> Iterator[Sequence[Step]]:
             yield from (case.steps for case in cases)
         case Split(arms=arms):
             yield from (arm.steps for arm in arms)
-        case WaitEvent(then=then, timeout=timeout):
+        case WaitEvent(then=then, timeout=timeout) | WaitWhen(then=then, timeout=timeout):
             yield from (then, timeout)
+        case WaitAny(options=options, timeout=timeout):
+            yield from (*(option.then for option in options), timeout)
+        case WaitCollect(if_empty=if_empty):
+            yield if_empty
         case Condition(otherwise=otherwise) if otherwise is not None:
             yield otherwise
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from runner.journey.catalog import CONTACT_UPDATED, Catalog
 from runner.journey.duration import Duration
@@ -23,26 +22,28 @@ from runner.journey.model import (
     Exit,
     Goto,
     Journey,
-    Leave,
-    LocalTimes,
     Reentry,
     Send,
     Split,
     Step,
     Update,
+    WaitAny,
+    WaitCollect,
     WaitEvent,
     WaitFor,
     WaitUntil,
+    WaitWhen,
 )
 from tests.reference.lives import Conversion, Happening, Lived, Message, Run, RunRecord, To, Walk
-from tests.reference.person import Person, as_date_or_instant, number
+from tests.reference.person import Person, number
 from tests.reference.turns import spans_read, turns
-from tests.reference.wall_clock import due_after, due_on, elapsed
+from tests.reference.waiting import Waiting, moves_with_contact, waits_for_conditions
+from tests.reference.wall_clock import elapsed
 
 ADDRESS_OF = {"email": "email", "sms": "phone"}
 
 
-class Contact:
+class Contact(Waiting):
     """One contact's life. ``happenings`` are its events in order of arrival."""
 
     def __init__(
@@ -81,7 +82,8 @@ class Contact:
         return min([*dues, *self._reviews()], default=None)
 
     def _reviews(self) -> Iterator[datetime]:
-        if any(run.active and any(rule.when for rule in run.journey.exits) for run in self.runs):
+        on = [run for run in self.runs if run.active]
+        if any(waits_for_conditions(run) or any(rule.when for rule in run.journey.exits) for run in on):
             yield from turns(self.person, [run.trigger for run in self.runs], self.spans, self.now)
 
     # A pass --------------------------------------------------------------------------------------------------
@@ -89,11 +91,11 @@ class Contact:
     def _timers(self) -> None:
         goes_on: dict[Run, To] = {}
         turned = [run for run in self.runs if run.active and self._exit_reason(run) is not None]
+        met = [run for run in self.runs if self._turned(run) is not None and run.due != self.now]
         for run in self.runs:
             if run.active and run.due == self.now and run.step is not None:
-                outcome = "timeout" if isinstance(run.step.verb, WaitEvent) else "elapsed"
-                goes_on[run] = self._leave_wait(run, outcome)
-        self._advance(goes_on, turned)
+                goes_on[run] = self._time_is_up(run)
+        self._advance(goes_on, turned, met)
 
     def _event(self, event: Happening) -> None:
         changed = self.person.receive(event)
@@ -102,11 +104,10 @@ class Contact:
         self._exit_where_true([run for run in self.runs if run.active])
         goes_on: dict[Run, To] = {}
         for run in self.runs:
-            if run.active and run.step is not None and isinstance(run.step.verb, WaitEvent):
-                wait = run.step.verb
-                if wait.event == event.name and self._holds(wait.where, run, event):
-                    goes_on[run] = self._leave_wait(run, "event")
-        again = [run for run in self.runs if changed and run.active and _moves_with_contact(run)]
+            outcome = self._woken(run, event) if run.active else None
+            if outcome is not None:
+                goes_on[run] = self._leave_wait(run, outcome, event)
+        again = [run for run in self.runs if changed and run.active and moves_with_contact(run)]
         for journey in self.journeys:
             self._trigger(journey, event, goes_on, again)
         for run in again:
@@ -114,15 +115,21 @@ class Contact:
                 goes_on[run] = To(run.step)
         self._advance(goes_on)
 
-    def _advance(self, goes_on: dict[Run, To], turned: Sequence[Run] = ()) -> None:
+    def _advance(
+        self, goes_on: dict[Run, To], turned: Sequence[Run] = (), met: Sequence[Run] = ()
+    ) -> None:
         """Let each run go as far as it can: journeys by name, steps in file order, runs at a step by number.
 
-        ``turned`` are runs for which time has turned an exit condition; they end when their journey's turn comes,
-        unless a journey before it has undone that.
+        ``turned`` are runs for which time has turned an exit condition, ``met`` those for which it has made true what
+        they wait for; they end, and go on, when their journey's turn comes, unless a journey before it has undone that.
         """
         for journey in self.journeys:
             walk = self.walks[journey.name]
-            self._exit_where_true([run for run in (*goes_on, *turned) if run.journey is journey])
+            self._exit_where_true([run for run in (*goes_on, *turned, *met) if run.journey is journey])
+            for run in met:
+                outcome = self._turned(run) if run.journey is journey else None
+                if outcome is not None:
+                    goes_on[run] = self._leave_wait(run, outcome)
             places = {run: to for run, to in goes_on.items() if run.journey is journey and run.active}
             self._end_those_through(places)
             for step in walk.steps:
@@ -152,7 +159,7 @@ class Contact:
         """What the step does to the run, and where the run goes; None where it stands there from now on."""
         following = To(walk.after[step.id])
         match step.verb:
-            case WaitFor() | WaitUntil() | WaitEvent():
+            case WaitFor() | WaitUntil() | WaitEvent() | WaitWhen() | WaitAny() | WaitCollect():
                 return self._wait(run, step)
             case Condition(test=test, otherwise=otherwise):
                 if self._holds(test, run):
@@ -179,64 +186,6 @@ class Contact:
                 return To(walk.by_id[target])
             case Exit(reason=reason):
                 return To(reason=reason)
-
-    # Waits ---------------------------------------------------------------------------------------------------
-
-    def _wait(self, run: Run, step: Step) -> To | None:
-        """The run comes to a wait, or is taken up again there because what the wait hangs on has changed."""
-        if run.step is not step:
-            run.step, run.arrived_at = step, self.now
-        assert run.arrived_at is not None
-        run.due = self._due(run, step)
-        match step.verb:
-            case WaitUntil(if_missing=if_missing) if run.due is None:
-                return None if if_missing is Leave.WAIT else self._leave_wait(run, "missing")
-            case WaitUntil() if run.due is not None and run.due < self.now:
-                return self._leave_wait(run, "past")
-        assert run.due is not None
-        if run.due <= self.now:
-            return self._leave_wait(run, "timeout" if isinstance(step.verb, WaitEvent) else "elapsed")
-        return None
-
-    def _leave_wait(self, run: Run, outcome: str) -> To:
-        step = run.step
-        assert step is not None
-        run.step = run.due = None
-        walk = self.walks[run.journey.name]
-        match step.verb:
-            case WaitEvent(then=then, timeout=timeout):
-                return To(walk.into(then if outcome == "event" else timeout, step))
-            case WaitUntil(if_past=if_past, if_missing=if_missing) if outcome != "elapsed":
-                leave = if_past if outcome == "past" else if_missing
-                if isinstance(leave, Goto):
-                    return To(walk.by_id[leave.target])
-                return To(reason=outcome) if leave is Leave.EXIT else To(walk.after[step.id])
-        return To(walk.after[step.id])
-
-    def _due(self, run: Run, step: Step) -> datetime | None:
-        arrived_at = run.arrived_at
-        assert arrived_at is not None
-        match step.verb:
-            case WaitEvent(up_to=up_to):
-                return arrived_at + elapsed(up_to)
-            case WaitFor(duration=duration, local=local):
-                return due_after(arrived_at, self._zone(local, run), duration, local)
-            case WaitUntil(date=expression, offset=offset, local=local):
-                stored = self._value(expression, run)
-                if stored is None:
-                    return None
-                value = as_date_or_instant(stored)
-                zone = self._zone(local, run)
-                if isinstance(value, datetime) and (local is None or local.at is None):
-                    return due_after(value, zone, offset, local)
-                if isinstance(value, datetime):
-                    value = value.astimezone(zone).date()
-                return due_on(value, zone, offset, local)
-        raise AssertionError("nobody waits there")
-
-    def _zone(self, local: LocalTimes | None, run: Run) -> ZoneInfo:
-        named = self._value(local.timezone, run) if local is not None and local.timezone is not None else None
-        return ZoneInfo(named) if named else self.person.zone()
 
     # What an event does --------------------------------------------------------------------------------------
 
@@ -318,7 +267,7 @@ class Contact:
                 case Duration() as apart if same:
                     if max(run.entered_at for run in same) + elapsed(apart) > event.at:
                         return
-        run = Run(len(self.runs) + 1, journey, per, self.now, event.properties)
+        run = Run(len(self.runs) + 1, journey, per, self.now, event.properties, event.order)
         self.runs.append(run)
         goes_on[run] = To(self.walks[journey.name].steps[0])
 
@@ -385,16 +334,6 @@ class Contact:
 
     def _holds(self, test: Expression | None, run: Run | None, event: Happening | None = None) -> bool:
         return test is None or self._value(test, run, event) is True
-
-
-def _moves_with_contact(run: Run) -> bool:
-    """Whether the end of the wait that the run stands at hangs on its contact: on a date, or on a local time."""
-    match run.step.verb if run.step else None:
-        case WaitUntil():
-            return True
-        case WaitFor(local=local):
-            return local is not None
-    return False
 
 
 def _hash(text: str) -> int:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from runner.journey.expression import Expression
 from runner.journey.expression.tree import walk
-from runner.journey.model import Journey
+from runner.journey.graph import walk as steps_of
+from runner.journey.model import Journey, WaitAny, WaitWhen
 from tests.reference.person import Person
 from tests.reference.wall_clock import MICROSECOND, instant_of
 
@@ -18,15 +20,26 @@ DAY = timedelta(days=1)
 
 
 def spans_read(journeys: Iterable[Journey]) -> list[timedelta]:
-    """The lengths of time that exit conditions speak of: those of ``within``, and those that move a date."""
+    """The lengths of time that conditions of exits and waits speak of: those of ``within``, and those that move a
+    date."""
     found = set()
     for journey in journeys:
-        for rule in journey.exits:
-            for node in walk(rule.when.tree) if rule.when else ():
+        for condition in _conditions(journey):
+            for node in walk(condition.tree):
                 for length in (getattr(node, "within", None), getattr(node, "microseconds", None)):
                     if length:
                         found |= {timedelta(microseconds=length), timedelta(microseconds=-length)}
     return sorted(found)
+
+
+def _conditions(journey: Journey) -> Iterator[Expression]:
+    yield from (rule.when for rule in journey.exits if rule.when is not None)
+    for step in steps_of(journey.steps):
+        match step.verb:
+            case WaitWhen(when=when):
+                yield when
+            case WaitAny(options=options):
+                yield from (option.when for option in options if option.when is not None)
 
 
 def turns(
