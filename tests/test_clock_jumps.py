@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from channels.base import Channel, Message, Result
+from channels.base import Message, Result
 from channels.file import FileChannel
-from runner.daemon.daemon import Daemon, Pulse
 from runner.engine.deliver import LEASE, Delivered, deliver
 from runner.engine.recover import recover
-from runner.engine.versions import Versions
 from runner.settings import default_database
 from runner.store.database import Database
 from runner.store.people.events import store_events
 from runner.store.sending import messages
 from runner.store.tables import event
+from tests.living import living
 from tests.shop import START, Shop, Sink
 from tests.waiting import until
 
@@ -52,22 +49,6 @@ def file_database(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-@contextmanager
-def running(database: Database, channel: Channel, clock: Callable[[], datetime]) -> Iterator[None]:
-    def opened(versions: Versions) -> Mapping[str, Channel]:
-        return {"email": channel}
-
-    pulse = Pulse(every=timedelta(milliseconds=20), lease=timedelta(seconds=2), workers=2)
-    daemon = Daemon(database, opened, pulse, clock=clock)
-    thread = threading.Thread(target=daemon.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        daemon.stop()
-        thread.join()
-
-
 @pytest.mark.parametrize(
     "jumps", [[HOUR, -HOUR], [-HOUR, HOUR], [-HOUR, -HOUR, 26 * HOUR], [26 * HOUR, -25 * HOUR]]
 )
@@ -84,7 +65,7 @@ def test_a_daemon_whose_clock_jumps_sends_each_message_once(
         sent = {(message.contact, message.step) for message in sink.messages}
         return due <= sent and set(shop.statuses().values()) == {"sent"}
 
-    with running(file_database, sink, clock):
+    with living(file_database, sink, workers=2, lease=timedelta(seconds=2), clock=clock):
         for number, jump in enumerate([timedelta(), *jumps, DAY + HOUR]):
             clock.set(clock() + jump)
             for key in (f"c{number}-{place}" for place in range(3)):

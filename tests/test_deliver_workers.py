@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,6 +21,7 @@ from runner.settings import default_database
 from runner.store.database import Database
 from tests.servers import SmtpServer, an_smtp_server
 from tests.shop import FILES, Shop
+from tests.waiting import until
 
 DEADLINE = 40
 JOURNEY = re.sub(r"  - id: day.*", "", FILES["journeys/greet/journey.yaml"], flags=re.DOTALL)
@@ -30,13 +30,6 @@ channels:
   email: {{smtp: {{host: 127.0.0.1, port: {port}, tls: none, local_hostname: tests.example}}}}
 limits: {{connections: 2, grace: 10s}}
 """
-
-
-def until(condition: Callable[[], bool]) -> None:
-    last = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < last, "it did not come about in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture

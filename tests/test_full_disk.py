@@ -6,23 +6,20 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from channels.base import Channel, Message, Result
+from channels.base import Message, Result
 from channels.file import FileChannel
 from runner.cli import run as journeys
-from runner.daemon.daemon import Daemon, Pulse
 from runner.engine.deliver import deliver
-from runner.engine.versions import Versions
 from runner.settings import default_database
 from runner.store.database import Database
+from tests.living import living
 from tests.shop import FILES, START, Shop
 from tests.waiting import until
 
@@ -67,21 +64,6 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@contextmanager
-def running(database: Database, channel: Channel) -> Iterator[threading.Thread]:
-    def opened(versions: Versions) -> Mapping[str, Channel]:
-        return {"email": channel}
-
-    daemon = Daemon(database, opened, Pulse(every=timedelta(milliseconds=20)), clock=lambda: START)
-    thread = threading.Thread(target=daemon.run)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        daemon.stop()
-        thread.join()
-
-
 def wholes(folder: Path) -> list[Path]:
     """The mails in ``folder``, each of which is whole."""
     found = sorted(folder.glob("*.eml"))
@@ -108,7 +90,7 @@ def test_the_daemon_outlives_a_full_disk_under_its_database(
     without_space_to_spare(database)
     disk.fill()
     outbox = tmp_path / "outbox"
-    with running(database, FileChannel(outbox)) as daemon:
+    with living(database, FileChannel(outbox)) as daemon:
         until(lambda: any("full" in getattr(record, "error", "") for record in caplog.records))
         assert daemon.is_alive()
         assert not any(record.levelno >= logging.CRITICAL for record in caplog.records)
@@ -140,7 +122,7 @@ def test_results_that_find_the_disk_full_are_written_later(disk: SmallDisk, tmp_
                 disk.fill()
             return super().send(message)
 
-    with running(database, Filling(tmp_path / "outbox")):
+    with living(database, Filling(tmp_path / "outbox")):
         until(lambda: len(sent) >= 10)
         time_to_fail = time.monotonic() + 1
         until(lambda: time.monotonic() > time_to_fail or len(sent) >= 50)

@@ -33,6 +33,7 @@ from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.migrations import Standing
 from tests.shop import FILES
+from tests.waiting import until
 
 
 def health(process: Process, what: Callable[[], Seen] = seen, *, patience: float = 3.0) -> Health:
@@ -258,7 +259,7 @@ def test_more_connections_than_there_may_be_are_closed_and_come_free_again(
         assert held[2].recv(1) == b""
         for one in held:
             one.close()
-        assert until(lambda: status_or_none(place) == 200)
+        until(lambda: status_or_none(place) == 200)
 
 
 def status_or_none(place: tuple[str, int]) -> int | None:
@@ -266,14 +267,6 @@ def status_or_none(place: tuple[str, int]) -> int | None:
         return asked(place, "/health")[0].status
     except (OSError, http.client.HTTPException):
         return None
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-    return True
 
 
 @pytest.mark.parametrize(
@@ -338,7 +331,7 @@ def test_the_daemon_can_be_asked_and_tells_systemd_until_it_is_stopped(
         first = json.loads(daemon.stderr.readline())
         place = first["host"], first["port"]
         assert systemd.recv(4096).startswith(b"READY=1\n")
-        assert until(lambda: asked(place, "/ready")[0].status == 200)
+        until(lambda: asked(place, "/ready")[0].status == 200)
         assert b'journeys_in_force{state="live"} 0.0' in asked(place, "/metrics")[1]
         daemon.send_signal(signal.SIGTERM)
         others = [json.loads(line) for line in daemon.stderr]
@@ -350,7 +343,7 @@ def test_the_daemon_can_be_asked_and_tells_systemd_until_it_is_stopped(
         assert daemon.stderr is not None
         daemon.stderr.close()
     assert others[-1]["event"] == "stopped"
-    assert until(lambda: systemd.recv(4096).startswith(b"STOPPING=1"))
+    until(lambda: systemd.recv(4096).startswith(b"STOPPING=1"))
 
 
 def test_a_port_of_another_process_ends_the_command_with_1(
@@ -383,7 +376,7 @@ def test_systemd_is_told_of_start_life_state_and_end(systemd: socket.socket) -> 
         assert systemd.recv(4096) == b"READY=1\nWATCHDOG=1\nSTATUS=ready"
         assert systemd.recv(4096) == b"WATCHDOG=1\nSTATUS=ready"
         process.stages = [Beat(silent=timedelta(hours=1), failure="away")]
-        assert until(lambda: systemd.recv(4096) == b"STATUS=not ready: stage tick: away")
+        until(lambda: systemd.recv(4096) == b"STATUS=not ready: stage tick: away")
     said = b""
     while b"STOPPING" not in said:
         said = systemd.recv(4096)

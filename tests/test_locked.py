@@ -6,23 +6,20 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from channels.base import Channel
 from channels.file import FileChannel
 from runner.cli import run as journeys
-from runner.daemon.daemon import Daemon, Pulse
-from runner.engine.versions import Versions
 from runner.problem import JourneysError
 from runner.settings import default_database
 from runner.store import database as store
 from runner.store.database import Database
-from tests.shop import FILES, START, Shop
+from tests.living import living
+from tests.shop import FILES, Shop
 from tests.waiting import until
 
 HOLDER = """
@@ -78,21 +75,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch, milliseconds: int = 100) -> None:
     monkeypatch.setattr(store, "BUSY_MILLISECONDS", milliseconds)
 
 
-@contextmanager
-def running(database: Database, folder: Path) -> Iterator[None]:
-    def opened(versions: Versions) -> Mapping[str, Channel]:
-        return {"email": FileChannel(folder, durable=False)}
-
-    daemon = Daemon(database, opened, Pulse(every=timedelta(milliseconds=20), workers=2), clock=lambda: START)
-    thread = threading.Thread(target=daemon.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        daemon.stop()
-        thread.join()
-
-
 def test_it_waits_longer_than_the_minute_that_somebody_may_take() -> None:
     assert store.BUSY_MILLISECONDS > 60_000
 
@@ -112,7 +94,10 @@ def test_the_daemon_goes_on_when_the_file_is_free_again(
     impatient(monkeypatch, patience)
     database = Database.open(default_database(project))
     try:
-        with another_process_holds(shop) as let_go, running(database, project / "outbox"):
+        with (
+            another_process_holds(shop) as let_go,
+            living(database, FileChannel(project / "outbox", durable=False), workers=2),
+        ):
             if patience < 1_000:
                 until(lambda: any("locked" in getattr(record, "error", "") for record in caplog.records))
             let_go()

@@ -10,8 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from runner.store import migrations
 from runner.store.database import Database
 from runner.store.migrations import REVISIONS, Standing
 from tests.shop import FILES, Shop
+from tests.waiting import until
 
 PATIENCE = 45.0
 """Seconds after which what does not happen has not happened."""
@@ -170,13 +170,6 @@ def an_older_daemon(place: Place) -> Iterator[list[str]]:
     assert code == 0, "".join(logged)
 
 
-def eventually(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def sign_up(shop: Shop, *names: str) -> None:
     now = utc_now()
     for name in names:
@@ -193,7 +186,7 @@ def test_an_older_daemon_goes_on_through_an_expansion(place: Place, folder: Path
     add(folder, EXPANSION, EXPAND)
     with an_older_daemon(place) as logged:
         sign_up(shop, "ana")
-        eventually(lambda: sent(shop) == {"ana/hello"})
+        until(lambda: sent(shop) == {"ana/hello"})
 
         newer = place.newer()
         assert migrate(newer, folder) == EXPANSION
@@ -203,7 +196,7 @@ def test_an_older_daemon_goes_on_through_an_expansion(place: Place, folder: Path
         newer.dispose()
 
         sign_up(shop, "ben", "eva")
-        eventually(lambda: sent(shop) == {"ana/hello", "ben/hello", "eva/hello"})
+        until(lambda: sent(shop) == {"ana/hello", "ben/hello", "eva/hello"})
         shop.arrive([shop.event("ana", "Left", utc_now())])
         code, said = run(place, "status")
         assert (code, "3 contacts" in said) == (0, True), said
@@ -238,7 +231,7 @@ def test_a_contraction_waits_until_older_software_has_gone(
     add(folder, CONTRACTION, CONTRACT, requires=EXPANSION)
     newer = place.newer()
     with an_older_daemon(place) as logged:
-        eventually(lambda: any("in force" in line for line in logged))
+        until(lambda: any("in force" in line for line in logged))
         with caplog.at_level(logging.WARNING):
             assert migrate(newer, folder) == EXPANSION
         assert f"older software is still connected: journeys {OLDER} (server process " in caplog.text
@@ -248,7 +241,7 @@ def test_a_contraction_waits_until_older_software_has_gone(
         with pytest.raises(JourneysError, match=r"still connected: journeys .*stop that first"):
             migrate(newer, folder)
         sign_up(shop, "ana")
-        eventually(lambda: sent(shop) == {"ana/hello"})
+        until(lambda: sent(shop) == {"ana/hello"})
         shop.database.close()
     assert migrate(newer, folder) == LATER
     newer.dispose()
@@ -279,7 +272,7 @@ def test_a_migration_that_waits_for_a_table_lets_others_pass(empty: str, folder:
                 "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'contact'::regclass"
             )
             with newer.connect() as other:
-                eventually(lambda: other.execute(waiting).scalar_one())
+                until(lambda: other.execute(waiting).scalar_one())
                 # Behind the migration, which steps back: otherwise this would wait as long as the busy one works.
                 assert other.execute(text("SELECT count(*) FROM contact")).scalar_one() == 0
             assert not migrating.done()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-SECONDS = 30
+SECONDS = 45
 
 
-def until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], object]) -> None:
     """Wait until it holds; fails where it does not within ``SECONDS``."""
     last = time.monotonic() + SECONDS
     while not holds():
