@@ -24,6 +24,7 @@ from runner.engine.outcome import Delivered as Delivered  # which whoever delive
 from runner.engine.outcome import Unrecorded as Unrecorded
 from runner.engine.outcome import change_of, not_begun
 from runner.engine.prepare import Prepared, prepare
+from runner.engine.second_look import second_look
 from runner.engine.versions import Versions
 from runner.store.database import Database
 from runner.store.sending import messages
@@ -178,11 +179,12 @@ class Delivery:
         lease_until = now + self._lease
         with self._database.begin() as connection:
             claimed = messages.claim(connection, now=now, lease_until=lease_until, limit=limit)
+            unwanted = {} if self._exact else second_look(connection, claimed, versions, now)
         if not claimed:
             return 0
         channels = self.lines.channels
         prepared, refused = prepare(
-            claimed, versions, channels, self._database.deployment, now, exact=self._exact
+            claimed, versions, channels, self._database.deployment, now, unwanted
         )
         if refused:
             with self._database.begin() as connection:

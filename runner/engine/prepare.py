@@ -1,4 +1,4 @@
-"""Makes claimed messages ready: looks at each once more, and renders it."""
+"""Makes claimed messages ready: renders each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from channels.base import Channel, Message
 from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.versions import Version, Versions
-from runner.journey.model import Send
+from runner.journey.model import Delivery, Journey, Send
 from runner.store.database import Deployment
 from runner.store.sending.messages import Change, Claimed, Held, MessageKey
 from runner.store.steps.sends import ADDRESS_OF
-from runner.store.tables import ConsentState, MessageStatus
+from runner.store.tables import MessageStatus
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ def prepare(
     channels: Mapping[str, Channel],
     deployment: Deployment,
     now: datetime,
-    *,
-    exact: bool,
+    unwanted: Mapping[Held, str],
 ) -> tuple[list[Prepared], list[Change]]:
-    """The messages that can be handed over, rendered, and what becomes of the others."""
+    """The messages that can be handed over, rendered, and what becomes of the others. ``unwanted`` are those that may
+    not leave after all, each with the reason."""
     prepared: list[Prepared] = []
     refused: list[Change] = []
     for one in claimed:
@@ -54,7 +54,7 @@ def prepare(
             )
             later = now + MISCONFIGURED
             refused.append(Change(held=one.held, to=MessageStatus.READY, available_at=later))
-        elif not exact and (reason := _second_look(one, version, now)):
+        elif reason := unwanted.get(one.held):
             refused.append(Change(held=one.held, to=MessageStatus.BLOCKED, reason=reason))
         else:
             try:
@@ -75,19 +75,14 @@ def prepare(
     return prepared, refused
 
 
-def _second_look(one: Claimed, version: Version, now: datetime) -> str | None:
-    """Why the message may not leave after all: what was true when policy let it go may have changed since."""
-    if one.expires_at < now:
-        return "expired"
-    if not _recipient(one):
-        return "no_address"
-    topic = version.catalog.topics.get(one.topic)
-    if (topic is None or not topic.transactional) and one.consent is not ConsentState.GIVEN:
-        return "no_consent"
-    return None
+def _marked(subject: str | None, journey: Journey) -> str | None:
+    """The subject, which tells of a journey that is sent to its seeds alone."""
+    if subject is None or journey.delivery is not Delivery.SEED:
+        return subject
+    return f"[seed] {subject}"
 
 
-def _recipient(one: Claimed) -> str:
+def recipient_of(one: Claimed) -> str:
     """The address that the channel needs; the contact's key for channels that need none."""
     address = {"email": one.email, "phone": one.phone}
     needed = ADDRESS_OF.get(one.channel)
@@ -101,7 +96,7 @@ def _message(one: Claimed, version: Version, key: str) -> Message:
         version.journey,
         version.catalog,
         version.templates,
-        verb.template,
+        one.template or verb.template,
         recipient=Recipient(
             key=one.contact_key,
             email=one.email,
@@ -119,13 +114,13 @@ def _message(one: Claimed, version: Version, key: str) -> Message:
     sender = version.catalog.channels.get(one.channel)
     return Message(
         idempotency_key=key,
-        recipient=_recipient(one),
+        recipient=recipient_of(one),
         let_go_at=one.let_go_at,
         journey=one.journey,
         step=one.held.key.step,
         contact=one.contact_key,
         locale=content.locale,
-        subject=content.subject,
+        subject=_marked(content.subject, version.journey),
         text=content.text,
         html=content.html,
         sender_name=content.sender_name or (sender.sender_name if sender else None),

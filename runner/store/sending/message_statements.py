@@ -37,9 +37,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from runner.journey.catalog import EVERY_CHANNEL
+from runner.journey.catalog import ADDRESS_OF, EVERY_CHANNEL
 from runner.store.statement import Statement
-from runner.store.tables import MessageStatus, consent, contact, message, run
+from runner.store.tables import MessageStatus, consent, contact, message, run, suppression
 from runner.store.types import ByCodePoint, Instant, constant, instant_of
 
 KEY = (message.c.partition, message.c.contact, message.c.run, message.c.step, message.c.visit)
@@ -58,6 +58,10 @@ _OF_RUN = and_(
     run.c.partition == message.c.partition, run.c.contact == message.c.contact, run.c.id == message.c.run
 )
 
+_address = case(
+    *((message.c.channel == constant(channel), contact.c[field]) for channel, field in ADDRESS_OF.items())
+)
+"""The contact's address for the message's channel."""
 _HELD: Mapping[str, TypeEngine[Any]] = {
     "partition": SmallInteger(),
     "contact": BigInteger(),
@@ -157,6 +161,9 @@ def details(dialect: str) -> Decoded:
             contact.c.attributes,
             contact.c.tags,
             func.coalesce(own.c.state, every.c.state).label("consent"),
+            case((own.c.state.is_not(None), own.c.since), else_=every.c.since).label("consent_since"),
+            suppression.c.reason.label("suppressed"),
+            message.c.template,
             run.c.trigger,
             run.c.data,
             run.c.entered_at,
@@ -167,6 +174,15 @@ def details(dialect: str) -> Decoded:
             .join(run, _OF_RUN)
             .outerjoin(own, of(own, message.c.channel))
             .outerjoin(every, of(every, literal(EVERY_CHANNEL, String())))
+            .outerjoin(
+                suppression,
+                and_(
+                    suppression.c.partition == message.c.partition,
+                    suppression.c.contact == message.c.contact,
+                    suppression.c.channel == message.c.channel,
+                    suppression.c.address == _address,
+                ),
+            )
         )
         .order_by(message.c.let_go_at, contact.c.key, *KEY)
     )
@@ -265,6 +281,11 @@ def _lapsed(status: MessageStatus, instant: Any, limit: Any) -> Select[Any]:
         .order_by(message.c.lease_until)
         .limit(limit)
     )
+
+
+def batch_of(dialect: str) -> FromClause:
+    """Messages as the parameter ``batch`` names them, by key and attempt."""
+    return _batch(dialect, _HELD)
 
 
 def _same(one: FromClause, other: FromClause) -> ColumnElement[bool]:

@@ -42,7 +42,8 @@ class Claimed:
     """A message that was claimed, with all that rendering and a second look at consent need.
 
     ``attributes``, ``trigger`` and ``data`` hold values in their stored form. ``consent`` is the state for the
-    message's topic and channel, None where nothing was ever said.
+    message's topic and channel, None where nothing was ever said, since ``consent_since``. ``suppressed`` is why
+    nothing may be sent to the contact's address, None where something may. ``template`` is the cell that was chosen.
     """
 
     held: Held
@@ -61,6 +62,9 @@ class Claimed:
     attributes: Mapping[str, Any]
     tags: Sequence[str]
     consent: ConsentState | None
+    consent_since: datetime | None
+    suppressed: str | None
+    template: str | None
     trigger: Mapping[str, Any]
     data: Mapping[str, Any]
     entered_at: datetime
@@ -172,6 +176,11 @@ def _claimed(row: Mapping[str, Any]) -> Claimed:
 
 def _held(row: Any) -> Held:
     return Held(MessageKey(*row[:5]), row.attempts)
+
+
+def packed_keys(held: Iterable[Held]) -> str:
+    """Messages as statements take them in ``batch``."""
+    return _packed(map(_held_row, held))
 
 
 def _packed(rows: Iterable[Mapping[str, Any]]) -> str:

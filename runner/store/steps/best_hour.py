@@ -19,7 +19,7 @@ FEWEST = 3
 
 
 def best_hour(source: Any, zone: ColumnElement[str]) -> ColumnElement[int]:
-    """The local hour, 0 to 23, with most opens of the last 90 days before ``source.at``, those of machines left out, and
+    """The local hour, 0 to 23, with most opens of the last 90 days before ``source.at``, machines left out, and
     the earliest of several. NULL where there are fewer than ``FEWEST`` in all. Served by ix_event_history."""
     opened = event.alias("opened")
     utc = microseconds_of(opened.c.at)

@@ -16,7 +16,6 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
-    SmallInteger,
     Text,
     and_,
     bindparam,
@@ -109,7 +108,7 @@ _free = and_(deciding.c.blocked.is_(None), deciding.c.until.is_(None))
 _COLUMNS = [each.name for each in verdict.c]
 
 
-def _into_verdict(source: Any, rank: Any, outcome: Any, reason: Any, until: Any, **where: Any) -> Select[Any]:
+def _into_verdict(source: Any, rank: Any, outcome: Any, reason: Any, until: Any) -> Select[Any]:
     return select(
         _ROUND,
         source.c.version,

@@ -22,7 +22,7 @@ from runner.store.passes.program import ProgramSql, of_run
 from runner.store.passes.working import in_pass
 from runner.store.statement import Connection, Statement
 from runner.store.tables import contact, rate_use, run
-from runner.store.types import EPOCH, Instant, constant, from_microseconds, microseconds_of, to_microseconds
+from runner.store.types import EPOCH, constant, from_microseconds, microseconds_of, to_microseconds
 
 _RANK = bindparam("rank", type_=Integer())
 _EVERY = ("", "", EPOCH)

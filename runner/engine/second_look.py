@@ -1,0 +1,65 @@
+"""What was true when policy let a message go may have changed since: each is looked at once more as it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from runner.engine.prepare import recipient_of
+from runner.engine.versions import Version, Versions
+from runner.journey.catalog import OptIn, Topic
+from runner.journey.model import Send
+from runner.journey.send_rules import CONSENT_STALE, EXPIRED, NO_ADDRESS, NO_CONSENT, ONLY_IF, SUPPRESSED
+from runner.store.sending.asked_again import Asked, asked_again
+from runner.store.sending.messages import Claimed, Held
+from runner.store.statement import Connection
+from runner.store.tables import ConsentState, SuppressionReason
+
+
+def second_look(
+    connection: Connection, claimed: Sequence[Claimed], versions: Versions, now: datetime
+) -> Mapping[Held, str]:
+    """The messages that may not leave after all, each with the reason: the first in the order of ``BLOCK_REASONS``."""
+    asked: dict[Held, Asked] = {}
+    by_send: dict[tuple[int, str], list[Held]] = {}
+    for one in claimed:
+        if one.version in versions.by_id:
+            by_send.setdefault((one.version, one.held.key.step), []).append(one.held)
+    for (number, step), held in by_send.items():
+        version = versions.by_id[number]
+        asked |= asked_again(connection, version.sql, version.program.node(step), held, now)
+    found = {}
+    for one in claimed:
+        version = versions.by_id.get(one.version)
+        reason = _reason(one, version, asked.get(one.held, Asked()), now) if version else None
+        if reason:
+            found[one.held] = reason
+    return found
+
+
+def _reason(one: Claimed, version: Version, asked: Asked, now: datetime) -> str | None:
+    send = version.program.node(one.held.key.step).verb
+    assert isinstance(send, Send)
+    if not recipient_of(one):
+        return NO_ADDRESS
+    transactional = version.sql.rules.transactional(send)
+    if one.suppressed and not (transactional and one.suppressed == SuppressionReason.UNSUBSCRIBED):
+        return SUPPRESSED
+    topic = version.catalog.topics.get(one.topic)
+    if not transactional and (reason := _consent(one, topic, asked, now)):
+        return reason
+    if not asked.only_if:
+        return ONLY_IF
+    return EXPIRED if one.expires_at < now else None
+
+
+def _consent(one: Claimed, topic: Topic | None, asked: Asked, now: datetime) -> str | None:
+    opt_in = OptIn.EXPLICIT
+    if topic is not None:
+        opt_in = topic.opt_in if asked.opt_in is None else topic.cases[asked.opt_in].opt_in
+    if one.consent is not ConsentState.GIVEN:
+        return None if opt_in is OptIn.SOFT and one.consent is None else NO_CONSENT
+    if topic is None or topic.stale_after is None or one.consent_since is None:
+        return None
+    age = timedelta(microseconds=topic.stale_after.elapsed)
+    return CONSENT_STALE if one.consent_since + age <= now else None
