@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from runner.engine.apply import apply_project
+from benchmarks.filled import fill_with_runs, instant
+from benchmarks.harness import analyse
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import Versions, load_versions
-from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.types import Instant, to_microseconds
 
@@ -58,49 +58,23 @@ def fill(database: Database, size: int) -> None:
         "journeys/bench/voucher.txt": TEMPLATE,
         "journeys/bench/nudge.txt": TEMPLATE,
     }
-    project = load_project(files)
-    assert not project.problems, project.problems
-    apply_project(database, project, now=START, author="bench", git_commit=None)
-    version = load_versions(database).current["bench"]
-    partitions = database.deployment.partitions
-    sqlite = database.dialect == "sqlite"
-    numbers = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :size) "
-        if sqlite
-        else "WITH n(i) AS (SELECT generate_series(1, :size)) "
+    fill_with_runs(
+        database,
+        files,
+        size,
+        step="settle",
+        started=START,
+        due=START + timedelta(hours=1),
+        attributes="'{\"lifetime_value\"\\:' || ((i % 200) * 1000000) || '}'",
     )
-    started = str(to_microseconds(START)) if sqlite else f"timestamptz '{START.isoformat()}'"
-    due = f"{started} + 3600000000" if sqlite else f"{started} + interval '1 hour'"
-    as_json = (lambda value: value) if sqlite else (lambda value: f"({value})::jsonb")
-    value = as_json("'{\"lifetime_value\":' || ((i % 200) * 1000000) || '}'")
-    empty, tags = as_json("'{}'"), as_json("'[]'")
     with database.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO contact (partition, id, key, email, attributes, tags, created_at) "
-                f"{numbers} SELECT i % {partitions}, i, 'c' || i, 'c' || i || '@example.com', {value}, {tags}, "
-                f"{started} FROM n"
-            ),
-            {"size": size},
-        )
-        connection.execute(
-            text(
                 "INSERT INTO consent (partition, contact, topic, channel, state, since) "
-                f"SELECT partition, id, 'offers', '*', 'given', {started} FROM contact"
+                f"SELECT partition, id, 'offers', '*', 'given', {instant(database, START)} FROM contact"
             )
         )
-        connection.execute(
-            text(
-                "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, "
-                "arrived_at, due_at, next_at, entered_at, trigger, data) SELECT partition, id, 1, 'bench', "
-                f":version, '', 'event:1', 'active', 'settle', 0, {started}, {due}, {due}, {started}, {empty}, {empty} "
-                "FROM contact"
-            ),
-            {"version": version.id},
-        )
-    if not sqlite:
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+    analyse(database)
 
 
 def warm_up(database: Database) -> Versions:

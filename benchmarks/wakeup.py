@@ -12,11 +12,10 @@ from functools import partial
 
 from sqlalchemy import text
 
+from benchmarks.filled import as_json, fill_with_runs, instant
 from benchmarks.harness import KINDS, Figure, Scale, Sides, analyse, databases, spent
-from runner.engine.apply import apply_project
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import Versions, load_versions
-from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.types import to_microseconds
 
@@ -67,42 +66,14 @@ def measure(scale: Scale) -> Iterator[Figure]:
 
 def fill(database: Database, size: int) -> None:
     """``size`` contacts, each with a run at the wait for an order and with an order to be handled."""
-    project = load_project({"journeys/catalog.yaml": CATALOG, "journeys/bench/journey.yaml": JOURNEY})
-    assert not project.problems, project.problems
-    apply_project(database, project, now=START, author="bench", git_commit=None)
-    version = load_versions(database).current["bench"].id
-    partitions = database.deployment.partitions
-    sqlite = database.dialect == "sqlite"
-    numbers = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :size) "
-        if sqlite
-        else "WITH n(i) AS (SELECT generate_series(1, :size)) "
-    )
-    started, ordered, due = (
-        _instant(database, instant) for instant in (START, ORDERED, START + timedelta(days=7))
-    )
-    as_json = "" if sqlite else "::jsonb"
+    files = {"journeys/catalog.yaml": CATALOG, "journeys/bench/journey.yaml": JOURNEY}
+    fill_with_runs(database, files, size, step="order", started=START, due=START + timedelta(days=7))
+    ordered, total = instant(database, ORDERED), as_json(database, "'{\"total\"\\: 20000000}'")
     with database.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO contact (partition, id, key, attributes, tags, created_at) "
-                f"{numbers}SELECT i % {partitions}, i, 'c' || i, '{{}}'{as_json}, '[]'{as_json}, {started} FROM n"
-            ),
-            {"size": size},
-        )
-        connection.execute(
-            text(
-                "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, "
-                "arrived_at, due_at, next_at, entered_at, trigger, data) SELECT partition, id, 1, 'bench', "
-                f"{version}, '', 'event:1', 'active', 'order', 0, {started}, {due}, {due}, {started}, "
-                f"'{{}}'{as_json}, '{{}}'{as_json} FROM contact"
-            )
-        )
-        connection.execute(
-            text(
                 "INSERT INTO event (partition, contact, id, name, at, received_at, properties, dedup_key, pending) "
-                f"SELECT partition, id, id, 'Order Completed', {ordered}, {ordered}, "
-                f"'{{\"total\"\\: 20000000}}'{as_json}, 'o', true FROM contact"
+                f"SELECT partition, id, id, 'Order Completed', {ordered}, {ordered}, {total}, 'o', true FROM contact"
             )
         )
     analyse(database)
@@ -129,7 +100,7 @@ def wake_by_hand(database: Database) -> int:
     )
     batch = (
         "INSERT INTO woken SELECT e.partition, e.contact, e.id, r.id, e.at FROM (SELECT * FROM event WHERE pending "
-        f"AND at <= {_instant(database, NOW)} LIMIT {BATCH}) e {'CROSS ' if sqlite else ''}JOIN run r "
+        f"AND at <= {instant(database, NOW)} LIMIT {BATCH}) e {'CROSS ' if sqlite else ''}JOIN run r "
         "ON r.partition = e.partition AND r.contact = e.contact AND r.status = 'active' AND r.step = 'order' "
         "AND e.name = 'Order Completed'"
     )
@@ -172,10 +143,3 @@ def check(database: Database, size: int) -> None:
     assert [tuple(row) for row in runs] == [("pause", 1, "active", size, due_at, due_at)], runs
     assert [tuple(row) for row in logged] == [(0, "order", "event", size)], logged
     assert left == 0, left
-
-
-def _instant(database: Database, instant: datetime) -> str:
-    """A constant of SQL."""
-    if database.dialect == "sqlite":
-        return str(to_microseconds(instant))
-    return f"timestamptz '{instant.isoformat()}'"
