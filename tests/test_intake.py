@@ -16,9 +16,11 @@ from sqlalchemy import func, select
 
 from runner.cli import run
 from runner.engine.imports import Granted, Imported, import_file
-from runner.engine.intake import LONGEST_LINE, Rejected, read_arrivals
+from runner.engine.intake import Rejected, read_arrivals
+from runner.engine.line import LONGEST_LINE
 from runner.engine.unread import MOST_NAMES, UnreadNames, unread_text
 from runner.journey.catalog import (
+    ACCOUNT_IDENTIFIED,
     CONSENT_GRANTED,
     IDENTIFIED,
     Attribute,
@@ -50,6 +52,10 @@ CATALOG = Catalog(
                 "skus": ValueType(Kind.LIST, items=STRING),
             },
         )
+    },
+    accounts={
+        "seats": Attribute(name="seats", type=NUMBER),
+        "industry": Attribute(name="industry", type=STRING),
     },
     topics={name: Topic(name=name, title=name, opt_in=OptIn.EXPLICIT) for name in ("offers", "newsletter")},
     channels={"email": ChannelSettings(name="email", uses="file")},
@@ -105,6 +111,45 @@ def test_an_identify_call_is_an_arrival_with_traits(tmp_path: Path) -> None:
     assert (one.properties, one.undeclared) == ({"plan": "pro", "value": 3_000_000}, {"shoe": 42})
 
 
+def test_what_is_known_of_an_account_and_who_belongs_to_it(tmp_path: Path) -> None:
+    of_segment = {"type": "group", "userId": "ana", "groupId": "acme", "traits": {"seats": "12", "shoe": 42}}
+    told, belongs = arrivals(written(tmp_path, of_segment))
+    assert (told.contact, told.name, told.at) == ("acme", ACCOUNT_IDENTIFIED, NOW)
+    assert (told.properties, told.undeclared) == ({"seats": 12_000_000}, {"shoe": 42})
+    assert (belongs.contact, belongs.name, belongs.properties) == ("ana", IDENTIFIED, {"account": "acme"})
+    [alone] = arrivals(
+        written(tmp_path, {"type": "account", "account": "acme", "traits": {"industry": None}})
+    )
+    assert (alone.contact, alone.properties) == ("acme", {"industry": None})
+    [bad] = read(written(tmp_path, {"type": "account", "userId": "ana"}))
+    assert isinstance(bad, Rejected)
+    assert bad.reason == "`account` is missing"
+
+
+def test_accounts_are_kept_beside_their_contacts(tmp_path: Path, database: Database) -> None:
+    lines = [
+        {"type": "account", "account": "acme", "traits": {"seats": 5, "industry": "retail"}},
+        {"type": "identify", "userId": "ana", "traits": {"account": "acme"}},
+        {"type": "group", "groupId": "acme", "userId": "ben", "traits": {"seats": 6, "industry": None}},
+    ]
+    for _ in range(2):
+        import_file(
+            database,
+            CATALOG,
+            written(tmp_path, *lines),
+            received_at=NOW,
+            pending=False,
+            rejects=tmp_path,
+            batch=100,
+        )
+        with database.read() as connection:
+            found = connection.execute(select(tables.account.c.key, tables.account.c.attributes)).all()
+            whose = dict(connection.execute(select(tables.contact.c.key, tables.contact.c.account)).all())
+        assert len(found) == database.deployment.partitions
+        assert all(row == ("acme", {"seats": 6_000_000}) for row in map(tuple, found))
+        assert whose == {"ana": "acme", "ben": "acme"}
+
+
 def test_a_line_without_message_id_is_known_by_its_text(tmp_path: Path) -> None:
     record = track(messageId="absent")
     one, again, other = arrivals(written(tmp_path, record, record, track(messageId=None, userId="ben")))
@@ -135,7 +180,7 @@ def test_a_value_that_does_not_fit_is_named_and_its_line_stays(tmp_path: Path) -
         ("[" * 100_000, "not JSON"),
         (f'{{"type": "track", "x": {"9" * 5000}}}', "a number or a nesting"),
         ('{"type": "track", "x": 1e99999999999999999999}', "a number or a nesting"),
-        (track(type="page"), "`type` is 'page'; taken are identify and track"),
+        (track(type="page"), "`type` is 'page'; taken are identify, track and account"),
         (track(type="absent"), "`type` is missing"),
         (track(userId="absent"), "`userId` is missing"),
         (track(userId=""), "`userId` is missing"),

@@ -17,13 +17,15 @@ from runner.engine.enrolling import Enrolling
 from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header, read_arrivals
 from runner.engine.tick import LIVE
 from runner.engine.unread import Unread, UnreadNames
-from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED, Catalog
+from runner.journey.catalog import ACCOUNT_IDENTIFIED, CONSENT_GRANTED, IDENTIFIED, Catalog
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.people.events import Arrival, Stored, store_events
 
 FIRST_SHOWN = 10
 """How many rejected lines are told one by one; the reject file has them all."""
+
+_NO_EVENTS = frozenset({IDENTIFIED, ACCOUNT_IDENTIFIED})
 
 T = TypeVar("T")
 
@@ -171,7 +173,7 @@ def import_file(
                     continue
                 values.update(item.rejected)
                 unread.look(item)
-                too_old += oldest is not None and item.name != IDENTIFIED and item.at < oldest
+                too_old += oldest is not None and item.name not in _NO_EVENTS and item.at < oldest
                 if item.name == IDENTIFIED:
                     given.extend(_consents(item, grants))
                 # A consent of a contact's row is no line of its own.

@@ -9,17 +9,17 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, DecimalException
 from pathlib import Path
 from typing import IO, Any, cast
 
+from runner.engine.line import LONGEST_KEY, LONGEST_LINE, BadLine, key_of, object_of, parsed, shown, unfolded
 from runner.journey.catalog import (
+    ACCOUNT_IDENTIFIED,
     CONSENT_GRANTED,
     CONSENT_WITHDRAWN,
     CONTACT_UPDATED,
@@ -27,16 +27,11 @@ from runner.journey.catalog import (
     IDENTIFIED,
     Catalog,
 )
-from runner.journey.fit import Fitted, clean_text, fit_event, fit_traits, read_instant
+from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits, read_instant
 from runner.journey.words import known
 from runner.problem import JourneysError
 from runner.store.people.events import Arrival
 
-LONGEST_LINE = 1_048_576
-"""Bytes. A longer line is rejected, so that a file without line ends cannot fill the memory."""
-LONGEST_KEY = 255
-"""Characters of a contact's key, an event's name, a message id: they stand in indexes, which bound their
-size."""
 _YEARS = range(1900, 2200)
 """Of events: within them every database computes with instants exactly."""
 
@@ -45,9 +40,7 @@ _TIME_COLUMNS = ("timestamp", "at")
 _MESSAGE_COLUMNS = ("messageId", "message_id")
 _EVENT_COLUMN = "event"
 _CONSENTS_COLUMN = "consents"
-_RESERVED = (IDENTIFIED, CONTACT_UPDATED)
-
-_decode = json.JSONDecoder(parse_float=Decimal).decode
+_RESERVED = (ACCOUNT_IDENTIFIED, CONTACT_UPDATED, IDENTIFIED)
 
 Progress = Callable[[int], None]
 """Told how many bytes of the file have been read."""
@@ -61,10 +54,6 @@ class Rejected:
     line: int
     reason: str
     text: str = ""
-
-
-class _BadLine(Exception):
-    """Why a line is not taken, in words for its author."""
 
 
 def read_arrivals(
@@ -154,27 +143,43 @@ class _Reader:
             if not line.strip():
                 continue
             try:
-                yield self._from_json(line)
-            except _BadLine as bad:
+                yield from self._from_json(line)
+            except BadLine as bad:
                 yield Rejected(line=number, reason=str(bad), text=line.decode(errors="replace").rstrip("\n"))
 
-    def _from_json(self, line: bytes) -> Arrival:
-        record = _parsed(line)
+    def _from_json(self, line: bytes) -> Iterator[Arrival]:
+        record = parsed(line)
         kind = record.get("type") if self.as_event is None else "track"
-        if kind not in ("identify", "track"):
-            raise _BadLine(f"`type` is {_shown(kind)}; taken are identify and track")
-        key = _key(record.get("userId"), "userId")
+        if kind not in ("identify", "track", "account", "group"):
+            raise BadLine(f"`type` is {shown(kind)}; taken are identify, track and account")
+        if kind in ("account", "group"):
+            yield from self._of_account(record, line)
+            return
+        key = key_of(record.get("userId"), "userId")
         at = self._instant(record.get("timestamp"))
         dedup_key = self._dedup_key(record.get("messageId"), line)
         if kind == "identify":
-            return _arrival(
-                key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, _object(record, "traits"))
-            )
+            fitted = fit_traits(self.catalog, object_of(record, "traits"))
+            yield _arrival(key, IDENTIFIED, at, dedup_key, fitted)
+            return
         if self.only_contacts:
-            raise _BadLine("a track call; `journeys events import` takes it")
+            raise BadLine("a track call; `journeys events import` takes it")
         name = self.as_event or _event_name(record.get("event"))
-        fitted = self._event(name, _object(record, "properties"))
-        return _arrival(key, name, at, dedup_key, fitted)
+        fitted = self._event(name, object_of(record, "properties"))
+        yield _arrival(key, name, at, dedup_key, fitted)
+
+    def _of_account(self, record: Mapping[str, Any], line: bytes) -> Iterator[Arrival]:
+        """What is known of an account; and, where a ``userId`` stands beside it, that the contact belongs to it."""
+        name = "groupId" if record.get("type") == "group" else "account"
+        account = key_of(record.get(name), name)
+        at = self._instant(record.get("timestamp"))
+        dedup_key = self._dedup_key(record.get("messageId"), line)
+        fitted = fit_account(self.catalog, object_of(record, "traits"))
+        of_contact = None if record.get("userId") is None else key_of(record["userId"], "userId")
+        yield _arrival(account, ACCOUNT_IDENTIFIED, at, dedup_key, fitted)
+        if of_contact is not None:
+            belongs = fit_traits(self.catalog, {"account": account})
+            yield _arrival(of_contact, IDENTIFIED, at, dedup_key, belongs)
 
     def _event(self, name: str, raw: Mapping[str, object]) -> Fitted:
         """The properties of an event. A consent must name a topic and a channel of the catalog: others would be
@@ -183,25 +188,25 @@ class _Reader:
         if name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
             topic, channel = fitted.properties.get("topic"), fitted.properties.get("channel") or EVERY_CHANNEL
             if not topic:
-                raise _BadLine(f"{name} without a `topic`")
+                raise BadLine(f"{name} without a `topic`")
             if why := _unknown(topic, channel, self.catalog):
-                raise _BadLine(why)
+                raise BadLine(why)
         return fitted
 
     def _instant(self, value: object) -> datetime:
         if value is None:
             if self.received_at is None:
-                raise _BadLine("`timestamp` is missing")
+                raise BadLine("`timestamp` is missing")
             return self.received_at
         instant = read_instant(value) if isinstance(value, str) else None
         if instant is None or instant.year not in _YEARS:
-            raise _BadLine(f"`timestamp` is {_shown(value)}, not an instant like 2026-03-01T10:00:00Z")
+            raise BadLine(f"`timestamp` is {shown(value)}, not an instant like 2026-03-01T10:00:00Z")
         return instant if self.received_at is None else min(instant, self.received_at)
 
     def _dedup_key(self, value: object, line: bytes) -> str:
         if value is None or value == "":
             return f"line:{hashlib.sha256(line.strip()).hexdigest()[:32]}"
-        return _key(value, "messageId")
+        return key_of(value, "messageId")
 
     # CSV ------------------------------------------------------------------------------------------
 
@@ -238,24 +243,24 @@ class _Reader:
                 continue
             try:
                 yield from self._from_row(columns, cells)
-            except _BadLine as bad:
+            except BadLine as bad:
                 yield Rejected(line=number, reason=str(bad), text="".join(raw).rstrip("\r\n"))
 
     def _from_row(self, columns: _Columns, cells: list[str]) -> Iterator[Arrival]:
         if len(cells) != len(columns.names):
-            raise _BadLine(f"{len(cells)} cells under {len(columns.names)} columns")
+            raise BadLine(f"{len(cells)} cells under {len(columns.names)} columns")
         row = {name: cell for name, cell in zip(columns.names, cells, strict=True) if cell != ""}
         line = "\x1f".join(cells).encode(errors="surrogatepass")
-        key = _key(row.pop(columns.key, None), columns.key)
+        key = key_of(row.pop(columns.key, None), columns.key)
         at = self._instant(row.pop(columns.time, None) if columns.time else None)
         dedup_key = self._dedup_key(row.pop(columns.message, None) if columns.message else None, line)
         if columns.is_events or self.as_event is not None:
             name = self.as_event or _event_name(row.pop(_EVENT_COLUMN, None))
-            yield _arrival(key, name, at, dedup_key, self._event(name, _unfolded(row)))
+            yield _arrival(key, name, at, dedup_key, self._event(name, unfolded(row)))
             return
         # All of them are looked at first: a row is taken as a whole or not at all.
         consents = [self._topic_and_channel(text) for text in row.pop(_CONSENTS_COLUMN, "").split()]
-        yield _arrival(key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, _unfolded(row)))
+        yield _arrival(key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, unfolded(row)))
         for topic, channel in consents:
             yield consent_arrival(key, topic, channel, at, self.source, dedup_key)
 
@@ -263,11 +268,11 @@ class _Reader:
         """``TOPIC``, ``TOPIC:CHANNEL`` or ``CHANNEL:TOPIC``: the catalog knows which is which."""
         topic, colon, channel = text.partition(":")
         if not topic or (colon and not channel):
-            raise _BadLine(f"`consents` names {_shown(text)}, not TOPIC or TOPIC:CHANNEL")
+            raise BadLine(f"`consents` names {shown(text)}, not TOPIC or TOPIC:CHANNEL")
         if topic not in self.catalog.topics and channel in self.catalog.topics:
             topic, channel = channel, topic
         if why := _unknown(topic, channel or EVERY_CHANNEL, self.catalog):
-            raise _BadLine(f"`consents` names {_shown(text)}: {why}")
+            raise BadLine(f"`consents` names {shown(text)}: {why}")
         return topic, channel or EVERY_CHANNEL
 
 
@@ -330,74 +335,16 @@ def _arrival(key: str, name: str, at: datetime, dedup_key: str, fitted: Fitted) 
     )
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
-    if len(line) > LONGEST_LINE:
-        raise _BadLine(f"longer than {LONGEST_LINE} bytes")
-    try:
-        record = _decode(line.decode().lstrip("\ufeff"))
-    except UnicodeDecodeError as error:
-        raise _BadLine(f"not UTF-8 at byte {error.start + 1}") from error
-    except json.JSONDecodeError as error:
-        raise _BadLine(f"not JSON: {error.msg} at character {error.pos + 1}") from error
-    except (DecimalException, ValueError, RecursionError) as error:
-        raise _BadLine("not JSON that can be read: a number or a nesting without bounds") from error
-    if not isinstance(record, dict):
-        raise _BadLine("not a JSON object")
-    return record
-
-
-def _key(value: object, name: str) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
-        value = str(value)
-    if value is None or value == "":
-        raise _BadLine(f"`{name}` is missing")
-    if not isinstance(value, str) or not clean_text(value):
-        raise _BadLine(f"`{name}` is {_shown(value)}, not text")
-    if len(value) > LONGEST_KEY:
-        raise _BadLine(f"`{name}` is longer than {LONGEST_KEY} characters")
-    return value
-
-
 def _event_name(value: object) -> str:
-    name = _key(value, _EVENT_COLUMN)
+    name = key_of(value, _EVENT_COLUMN)
     if name in _RESERVED:
-        raise _BadLine(f"the event name {name!r} is reserved")
+        raise BadLine(f"the event name {name!r} is reserved")
     return name
-
-
-def _object(record: Mapping[str, Any], name: str) -> Mapping[str, object]:
-    value = record.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise _BadLine(f"`{name}` is {_shown(value)}, not an object")
-    return value
-
-
-def _unfolded(row: Mapping[str, str]) -> dict[str, object]:
-    """Cells as values: lists and objects are written as JSON; tags by commas or blanks; all else stays
-    text."""
-    values: dict[str, object] = {}
-    for name, cell in row.items():
-        values[name] = cell
-        if cell.startswith(("[", "{")):
-            try:
-                values[name] = _decode(cell)
-            except (ValueError, DecimalException, RecursionError):
-                continue
-        elif name == "tags":
-            values[name] = cell.replace(",", " ").split()
-    return values
 
 
 def _unknown(topic: str, channel: str, catalog: Catalog) -> str | None:
     """What of a consent the catalog does not have."""
     for what, name, names in (("topic", topic, catalog.topics), ("channel", channel, catalog.channels)):
         if name not in names and (what, name) != ("channel", EVERY_CHANNEL):
-            return f"unknown {what} {_shown(name)}. {known(what, names, name[:LONGEST_KEY])}"
+            return f"unknown {what} {shown(name)}. {known(what, names, name[:LONGEST_KEY])}"
     return None
-
-
-def _shown(value: object) -> str:
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

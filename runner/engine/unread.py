@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.journey.catalog import (
+    ACCOUNT_IDENTIFIED,
     CONSENT_GRANTED,
-    CONSENT_PROPERTIES,
     CONSENT_WITHDRAWN,
     CONTACT_FIELDS,
     IDENTIFIED,
+    RESERVED_PROPERTIES,
     Catalog,
 )
 from runner.journey.words import nearest
@@ -33,6 +34,7 @@ LONGEST_SHOWN = 60
 class NameKind(StrEnum):
     EVENT = "event"
     TRAIT = "trait"
+    ACCOUNT = "trait of an account"
     PROPERTY = "property"
 
 
@@ -69,7 +71,9 @@ class UnreadNames:
         """Count the names of one arrival."""
         if arrival.name == IDENTIFIED:
             self._count(NameKind.TRAIT, "", arrival.undeclared)
-        elif arrival.name in self._catalog.events or arrival.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
+        elif arrival.name == ACCOUNT_IDENTIFIED:
+            self._count(NameKind.ACCOUNT, "", arrival.undeclared)
+        elif arrival.name in self._catalog.events or arrival.name in RESERVED_PROPERTIES:
             self._count(NameKind.PROPERTY, arrival.name, arrival.undeclared)
         else:
             self._count(NameKind.EVENT, "", (arrival.name,))
@@ -102,8 +106,10 @@ class UnreadNames:
             return (*self._catalog.events, CONSENT_GRANTED, CONSENT_WITHDRAWN)
         if kind is NameKind.TRAIT:
             return (*self._catalog.attributes, *(name for name in CONTACT_FIELDS if name != "id"))
+        if kind is NameKind.ACCOUNT:
+            return self._catalog.accounts
         declared = self._catalog.events.get(event)
-        return declared.properties if declared else CONSENT_PROPERTIES
+        return declared.properties if declared else RESERVED_PROPERTIES.get(event, {})
 
 
 def unread_text(unread: Unread) -> str | None:
@@ -123,6 +129,8 @@ def _name_text(name: UnreadName) -> str:
             what = f'event "{name.name}"'
         case NameKind.TRAIT:
             what = f"trait {name.name}"
+        case NameKind.ACCOUNT:
+            what = f"account.{name.name}"
         case NameKind.PROPERTY:
             what = f"{name.event}.{name.name}"
     return f"{what} {name.count:,}{meant}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner.journey.business import BusinessGoal, Cost, LinkSettings
 from runner.journey.duration import Duration
+from runner.journey.hours import BusinessHours
 from runner.journey.policies import Policies
 from runner.journey.values import BOOLEAN, NUMBER, STRING, Kind, ValueType
 
@@ -36,6 +37,8 @@ OWN_FIELDS = tuple(name for name in CONTACT_FIELDS if name not in ("id", "tags")
 
 IDENTIFIED = "Contact Identified"
 """The reserved event that an ``identify`` is stored as; its properties are the traits."""
+ACCOUNT_IDENTIFIED = "Account Identified"
+"""What says something of an account: it arrives like an event, under the account's key, and is stored as none."""
 CONSENT_GRANTED = "Consent Granted"
 CONSENT_WITHDRAWN = "Consent Withdrawn"
 CONTACT_UPDATED = "Contact Updated"
@@ -65,9 +68,27 @@ MESSAGE_PROPERTIES: Mapping[str, ValueType] = {
     "visit": NUMBER,
     "link": STRING,
     "bot": BOOLEAN,
+    "soft": BOOLEAN,
+    "channel": STRING,
+    "address": STRING,
 }
 """Their properties: which message it was (``run`` is the run's number within its contact), the name of the link that
-was clicked, and whether a machine did it."""
+was clicked, whether a machine did it, whether a bounce is ``soft`` (the mailbox may take the next message), and to which
+``address`` of which ``channel`` it went, where that is not the contact's present one."""
+TASK_ACCEPTED = "Task Accepted"
+TASK_REJECTED = "Task Rejected"
+TASK_EVENTS = (TASK_ACCEPTED, TASK_REJECTED)
+"""The reserved events by which the CRM answers about a task."""
+TASK_PROPERTIES: Mapping[str, ValueType] = {
+    "run": NUMBER,
+    "journey": STRING,
+    "step": STRING,
+    "visit": NUMBER,
+    "by": STRING,
+}
+"""Their properties: which task it was, as the task itself says, and who answered."""
+CALL_ANSWERED = "Call Answered"
+"""The reserved internal event by which the answer to a call comes back to its run. Nobody sends it from outside."""
 SCORE_ADDED = "Score Added"
 """The reserved event by which something is added to a score by hand: by an ``update`` step."""
 SCORE_PROPERTIES: Mapping[str, ValueType] = {"score": STRING, "add": NUMBER}
@@ -82,6 +103,7 @@ RESERVED_PROPERTIES: Mapping[str, Mapping[str, ValueType]] = {
     CONSENT_WITHDRAWN: CONSENT_PROPERTIES,
     **dict.fromkeys(MESSAGE_EVENTS, MESSAGE_PROPERTIES),
     SCORE_ADDED: SCORE_PROPERTIES,
+    **dict.fromkeys(TASK_EVENTS, TASK_PROPERTIES),
 }
 """The reserved events of which expressions may speak, and their properties."""
 
@@ -233,6 +255,9 @@ class Catalog:
     segments: Mapping[str, Segment] = field(default_factory=dict)
     channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pools: Mapping[str, str] = field(default_factory=dict)
+    """The file of each pool, relative to ``journeys/``."""
+    hours: Mapping[str, BusinessHours] = field(default_factory=dict)
     accounts: Mapping[str, Attribute] = field(default_factory=dict)
     """The attributes of accounts."""
     stages: tuple[Stage, ...] = ()

@@ -68,6 +68,12 @@ def fit_traits(
     return Fitted(properties=properties, undeclared=fitted.undeclared, rejected=rejected)
 
 
+def fit_account(catalog: Catalog, raw: Mapping[str, object]) -> Fitted:
+    """What is said of an account."""
+    declared = {name: attribute.type for name, attribute in catalog.accounts.items()}
+    return _fit_all(declared, raw, clears=True)
+
+
 def present(stored: Any, type_: ValueType) -> Any:
     """A stored value as templates and reports read it: Decimal, date, datetime (UTC), tuple, dict, str or bool.
 

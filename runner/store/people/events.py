@@ -10,12 +10,19 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, exists, or_, select
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED
+from runner.journey.catalog import (
+    ACCOUNT_IDENTIFIED,
+    CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
+    EVERY_CHANNEL,
+    IDENTIFIED,
+)
 from runner.store.causes.history import history_came
 from runner.store.database import Deployment, write_json
 from runner.store.listed import listed, rows_text
 from runner.store.local_time.zones import ensure_zones
 from runner.store.passes.working import steady_plans
+from runner.store.people.accounts import apply_account_traits
 from runner.store.people.contacts import ConsentChange, Identity, apply_consents, apply_traits, partition_of
 from runner.store.people.identities import identities
 from runner.store.statement import Statement
@@ -29,10 +36,10 @@ _CONSENT_STATES = {CONSENT_GRANTED: ConsentState.GIVEN, CONSENT_WITHDRAWN: Conse
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
     """One event of one contact, its values fitted. An identify has the name ``IDENTIFIED`` and traits for
-    properties.
+    properties, and so has what is said of an account: ``ACCOUNT_IDENTIFIED``.
 
-    ``contact`` is the contact's key. ``dedup_key`` says what is the same event again. ``rejected`` names
-    the values that did not fit; it is for the importer's report and is not stored.
+    ``contact`` is the contact's key, or the account's. ``dedup_key`` says what is the same event again.
+    ``rejected`` names the values that did not fit; it is for the importer's report and is not stored.
     """
 
     contact: str
@@ -75,6 +82,13 @@ def store_events(
     be handled; those take their turn as well. An event later than ``received_at`` counts as of then; where
     that is None, each was received when it happened, as in a recording.
     """
+    of_accounts = [arrival for arrival in batch if arrival.name == ACCOUNT_IDENTIFIED]
+    if of_accounts:
+        traits = [(arrival.contact, arrival.properties) for arrival in of_accounts]
+        apply_account_traits(connection, deployment, traits, received_at or of_accounts[0].at)
+        others = [arrival for arrival in batch if arrival.name != ACCOUNT_IDENTIFIED]
+        stored = store_events(connection, deployment, others, pending=pending, received_at=received_at)
+        return stored + Stored(new=len(of_accounts))
     if not batch:
         return Stored()
     zones = {arrival.properties.get("timezone") for arrival in batch if arrival.name == IDENTIFIED}
