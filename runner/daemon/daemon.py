@@ -102,7 +102,7 @@ class Daemon:
             f"deliver {os.getpid()}/1", self._deliver, self._stopping, pulse.every, held_up=self._held_up
         )
         housekeeping = Stage("housekeeping", self._keep_house, self._stopping, pulse.lease / 4)
-        delivering = () if pulse.processes else (self._delivering,)
+        delivering = (self._delivering,) if pulse.workers and not pulse.processes else ()
         self.stages: Sequence[Stage] = (
             (self._ticking, *delivering, housekeeping) if pulse.ticks else delivering
         )
