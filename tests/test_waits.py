@@ -210,7 +210,8 @@ rule(
 rule(
     "a condition is read on arrival, at every event, and when time alone turns it",
     """
-    - {id: pro, wait: {when: contact.plan == "pro" or days_since("Ordered") >= 2, up_to: 9d, then: [{id: is, exit: is}]}}
+    - id: pro
+      wait: {when: contact.plan == "pro" or days_since("Ordered") >= 2, up_to: 9d, then: [{id: is, exit: is}]}
     - {id: late, exit: late}
     """,
     """
@@ -349,7 +350,8 @@ rule(
     """
     - {id: pause, wait: 2h}
     - {id: gather, wait: {collect: Started, since: entry, where: event.n > 0, for: 1d, save_as: starts}}
-    - {id: three, condition: {if: 1 in run.starts.n and 2 in run.starts.n and 3 in run.starts.n, else: [{id: no, exit: no}]}}
+    - {id: one, condition: 1 in run.starts.n}
+    - {id: all, condition: 2 in run.starts.n and 3 in run.starts.n}
     - {id: yes, exit: "yes"}
     """,
     """

@@ -29,9 +29,11 @@ from runner.journey.expression.tree import (
     Total,
     children,
 )
-from runner.journey.model import Branch, Condition, WaitEvent
+from runner.journey.model import Branch, Condition, Step
+from runner.journey.model.timed import DateTrigger, ScheduleTrigger
 from runner.journey.scenario import Scenario
 from runner.journey.values import MILLIONTHS, Kind, ValueType
+from runner.journey.wakes import Turns, wakes_of
 from runner.review.timeline import Decision, offset_text
 from runner.store.database import Database
 from runner.store.watching.story import Chapter, Entry, Place, read_values, story
@@ -110,16 +112,20 @@ class Watcher:
                 if rule.event == received.name and rule.where is not None:
                     yield f"exit {rule.reason}", "", rule.where, place
             for node in self._version.program.nodes:
-                match node.verb:
-                    case WaitEvent(event=name, where=Expression() as where) if name == received.name:
-                        if _waits(own, run, node.step.id, at):
-                            yield node.step.id, "", where, place
+                for label, asked in _asked(node.step, received.name):
+                    if _waits(own, run, node.step.id, at):
+                        yield label, "", asked, place
         for trigger in journey.triggers:
-            if trigger.event == received.name and trigger.where is not None:
-                yield f"trigger {received.name}", "", trigger.where, Place(at=at, event=received.event)
+            where = trigger.audience if isinstance(trigger, ScheduleTrigger) else trigger.where
+            if trigger.event == received.name and where is not None and not isinstance(trigger, DateTrigger):
+                yield f"trigger {received.name}", "", where, Place(at=at, event=received.event)
 
     def _step(self, entry: Entry, step: str, place: Place) -> Iterator[tuple[str, str, Expression, Place]]:
-        match self._version.program.node(step).verb:
+        node = self._version.program.node(step)
+        for wake in wakes_of(node.verb):
+            if isinstance(wake, Turns) and wake.outcome == entry.outcome:
+                yield step, entry.outcome, wake.when, place
+        match node.verb:
             case Condition(test=test):
                 yield step, entry.outcome or "", test, place
             case Branch(cases=cases):
@@ -128,6 +134,17 @@ class Watcher:
                         yield f"{step}, case {case.name}", "", case.when, place
                     if case.name == entry.outcome:
                         break
+
+
+def _asked(step: Step, event: str) -> Iterator[tuple[str, Expression]]:
+    """What a wait asks when an event arrives, with a label for each."""
+    wakes = wakes_of(step.verb)
+    for wake in wakes:
+        label = step.id if len(wakes) == 1 else f"{step.id}, {wake.outcome}"
+        if isinstance(wake, Turns):
+            yield label, wake.when
+        elif wake.event == event and wake.where is not None:
+            yield label, wake.where
 
 
 def _on(own: Sequence[Entry], at: datetime) -> list[int]:

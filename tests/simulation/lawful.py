@@ -14,7 +14,7 @@ from runner.engine.prepare import idempotency_key
 from runner.engine.versions import Versions
 from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.graph import Program
-from runner.journey.model import Leave, Send, WaitEvent, WaitFor, WaitUntil
+from runner.journey.model import Leave, Send, WaitUntil
 from runner.store.database import Deployment
 from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.sending.messages import MessageKey as StoredKey
@@ -282,12 +282,10 @@ class Law:
         if run.next_at != min(timers, default=None):
             yield f"run {key} has its next instant at {run.next_at}, with timers at {timers}"
         match node.verb:
-            case WaitFor() | WaitEvent():
-                waits = run.due_at is not None
             case WaitUntil(if_missing=if_missing):
                 waits = run.due_at is not None or if_missing is Leave.WAIT
             case _:
-                waits = False
+                waits = node.timer_outcome is not None and run.due_at is not None
         if not waits:
             yield f"run {key} stands at {run.step}, and nothing will ever move it"
         if self.in_order and run.arrived_at < run.entered_at:
