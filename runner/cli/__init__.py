@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "contacts": ("runner.cli.contacts", "Import and show contacts."),
     "enroll": ("runner.cli.enroll", "Have contacts enter a journey: one, or those of a file."),
     "events": ("runner.cli.events", "Import events."),
+    "pools": ("runner.cli.pools", "Import the values that steps draw, and show how many are left."),
     "status": ("runner.cli.status", "Show journeys, people on each step, messages by state."),
     "doctor": ("runner.cli.doctor", "Say what is wrong with a deployment, and how to mend it."),
     "messages": ("runner.cli.messages", "List messages, and settle those that may have arrived."),

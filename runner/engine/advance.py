@@ -10,6 +10,7 @@ from runner.engine.versions import Version, Versions
 from runner.journey.graph import Node
 from runner.journey.model import (
     ChangeConsent,
+    Draw,
     Emit,
     Enroll,
     Send,
@@ -33,6 +34,7 @@ from runner.store.statement import Connection
 from runner.store.steps import acts
 from runner.store.steps.collect import collect
 from runner.store.steps.decide import Candidates, decide
+from runner.store.steps.draws import draw
 from runner.store.steps.route import route
 from runner.store.steps.splits import split
 from runner.store.steps.updates import update_values
@@ -143,6 +145,8 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
         case ChangeConsent():
             acts.change_consent(sql, node, connection, n, passes.versions.watched.consents)
             return [node]
+        case Draw():
+            draw(sql, node, connection, n)
         case Emit():
             acts.emit(sql, node, connection, n)
         case Enroll():

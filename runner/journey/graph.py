@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runner.journey.model import (
+    AdAudience,
     Branch,
+    Call,
     ChangeConsent,
     Condition,
+    Draw,
     Emit,
     Enroll,
     Exit,
     Goto,
+    HandOff,
     Journey,
     Leave,
     Send,
@@ -78,6 +82,10 @@ class Node:
                 return "timeout"
             case WaitFor() | WaitUntil():
                 return "elapsed"
+            case Call():
+                return "failed"
+            case HandOff():
+                return "escalated"
             case WaitCollect():
                 return AGAIN
         return None
@@ -126,6 +134,12 @@ def held_steps(step: Step) -> tuple[tuple[str, tuple[Step, ...]], ...]:
             return (("empty", if_empty),)
         case Condition(otherwise=otherwise) if otherwise is not None:
             return (("false", otherwise),)
+        case Draw(if_empty=if_empty):
+            return (("empty", if_empty),)
+        case Call(on_error=on_error):
+            return (("failed", on_error),)
+        case HandOff(accepted=accepted, rejected=rejected, escalate=escalate):
+            return (("accepted", accepted), ("rejected", rejected), ("escalated", escalate))
         case Send(if_blocked=if_blocked) if if_blocked:
             return (("blocked", if_blocked),)
     return ()
@@ -174,7 +188,13 @@ def _edges(step: Step, following: int, index: dict[str, int], end: int) -> tuple
             return (Edge("updated", following),)
         case ChangeConsent():
             return (Edge("done", following),)
-        case Emit() | Enroll():
+        case Draw():
+            return (Edge("drawn", following), *into, Edge(SKIPPED, following))
+        case Call():
+            return (Edge("answered", following), *into, Edge(SKIPPED, following))
+        case HandOff():
+            return (*into, Edge(SKIPPED, following))
+        case Emit() | Enroll() | AdAudience():
             return (Edge("done", following), Edge(SKIPPED, following))
         case Goto(target=target):
             return (Edge("goto", index[target]),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.journey.graph import walk
-from runner.journey.model import Journey, Send, Update, Verb, WaitAny, WaitCollect, WaitEvent
+from runner.journey.model import Call, Draw, Journey, Send, Update, Verb, WaitAny, WaitCollect, WaitEvent
 from runner.journey.values import STRING, ValueType
 
 
@@ -18,6 +18,10 @@ def written_by(verb: Verb) -> Iterator[tuple[str, ValueType]]:
             for name, expression in values:
                 yield name, expression.type
         case WaitEvent(save_as=saved) | WaitCollect(save_as=saved) if saved is not None:
+            yield saved.name, saved.type
+        case Draw(save_as=name):
+            yield name, STRING
+        case Call(answer=saved) if saved is not None:
             yield saved.name, saved.type
         case WaitAny(options=options):
             for option in options:

@@ -85,6 +85,14 @@ class Never:
     span: Span
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """The answer to a call: its HTTP status, and its JSON as Python reads it."""
+
+    status: int
+    json: object = None
+
+
 PATIENCE = timedelta(days=400)
 """How long after the last instant that it names an open-ended scenario is watched at the most."""
 
@@ -111,6 +119,10 @@ class Scenario:
     arms: Mapping[str, str] = field(default_factory=dict)
     held_out: bool | None = None
     """Whether the contact is held out; None is what the draw says."""
+    pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The values of pools by name; the others are empty."""
+    calls: Mapping[str, Answered] = field(default_factory=dict)
+    """The answers to calls by step; those of other steps are never answered."""
 
     @property
     def expects_nothing(self) -> bool:

@@ -18,11 +18,14 @@ from runner.journey.catalog import (
     EVERY_CHANNEL,
     IDENTIFIED,
     MESSAGE_EVENTS,
+    TASK_ACCEPTED,
+    TASK_EVENTS,
+    TASK_REJECTED,
     Catalog,
 )
 from runner.journey.fit import fit
 from runner.journey.graph import walk
-from runner.journey.model import Journey, Send, Split
+from runner.journey.model import HandOff, Journey, Send, Split
 from runner.journey.project import FOLDER, Project
 from runner.journey.scenario import (
     Consent,
@@ -35,6 +38,7 @@ from runner.journey.scenario import (
     Received,
     Scenario,
 )
+from runner.journey.scenario_given import given_calls, given_pools
 from runner.journey.scenario_time import read_moment
 from runner.journey.schema import load_document, plain
 from runner.journey.values import ValueType
@@ -47,8 +51,11 @@ SCHEMA = "tests"
 FILE = "tests.yaml"
 UNNAMED = "contact"
 """The id of a contact that the author gives none."""
-BECAME = {name.split()[-1].lower(): name for name in MESSAGE_EVENTS}
-"""What may become of a message, by the word of scenarios: the reserved event."""
+BECAME = {name.split()[-1].lower(): name for name in MESSAGE_EVENTS} | {
+    "picked_up": TASK_ACCEPTED,
+    "rejected": TASK_REJECTED,
+}
+"""What may become of a message, or of a task, by the word of scenarios: the reserved event."""
 TAKEN = frozenset({"at", "event", "properties"})
 
 
@@ -171,6 +178,8 @@ class _Test:
             never=never,
             until=self.instant(until, self.start) if isinstance(until, Scalar) else None,
             arms=dict(self.arms()),
+            pools=dict(given_pools(self.fields.get("given"), self.catalog, self.file.unknown)),
+            calls=dict(given_calls(self.fields.get("given"), self.steps, self.file.unknown)),
             held_out=self.held_out(),
         )
 
@@ -294,10 +303,11 @@ class _Test:
         name, slash, step = named.text.partition("/")
         journey = self.file.journeys.get(name) if slash else self.journey
         steps = walk(journey.steps) if journey else ()
-        sends = [each.id for each in steps if isinstance(each.verb, Send)]
+        kind, called = (HandOff, "task") if BECAME[what] in TASK_EVENTS else (Send, "send step")
+        sends = [each.id for each in steps if isinstance(each.verb, kind)]
         step = step if slash else name
         if step not in sends:
-            self.file.unknown("send step", named.text, sends, named.span)
+            self.file.unknown(called, named.text, sends, named.span)
             return
         more = {
             key: value.value

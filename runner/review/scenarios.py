@@ -18,7 +18,7 @@ from runner.engine.prepare import idempotency_key
 from runner.engine.tick import EXACT, tick
 from runner.engine.timed import begin_anew
 from runner.engine.versions import Versions, load_versions
-from runner.journey.catalog import IDENTIFIED, MESSAGE_EVENTS
+from runner.journey.catalog import IDENTIFIED, MESSAGE_EVENTS, TASK_EVENTS
 from runner.journey.fit import fit_event, fit_traits
 from runner.journey.model import Send
 from runner.journey.project import Project, load_project
@@ -29,9 +29,12 @@ from runner.store.database import Database
 from runner.store.passes.holdouts import holdouts
 from runner.store.people.contacts import grant_consent
 from runner.store.people.events import Arrival, store_events
+from runner.store.sending.pools import replace_values
 from runner.store.tables import MessageStatus, RunStatus
 from runner.store.watching import reports, story
 
+ABOUT_MESSAGES = frozenset({*MESSAGE_EVENTS, *TASK_EVENTS})
+"""Events of which it is known only when they happen which run they are about."""
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """When the journeys under test count as applied."""
 BEFORE = timedelta(microseconds=1)
@@ -131,12 +134,13 @@ class Stage:
         to_come = [
             arrival
             for arrival in arrivals
-            if arrival.at >= scenario.start and arrival.name not in MESSAGE_EVENTS
+            if arrival.at >= scenario.start and arrival.name not in ABOUT_MESSAGES
         ]
         identity = Received(at=known, name=IDENTIFIED, properties=person.traits, span=scenario.span)
         deployment = self.database.deployment
         with self.database.begin() as connection:
             story.forget_contacts(connection)
+            replace_values(connection, scenario.pools)
             history = [self._arrival(scenario, -1, identity), *past]
             store_events(connection, deployment, history, pending=False)
             for consent in person.consents:
@@ -182,7 +186,7 @@ class Stage:
             (
                 (received.at, number, received)
                 for number, received in enumerate(scenario.received)
-                if received.name in MESSAGE_EVENTS and received.at >= scenario.start
+                if received.name in ABOUT_MESSAGES and received.at >= scenario.start
             ),
             key=lambda each: each[:2],
         )

@@ -11,6 +11,7 @@ from runner.journey.builder.business import amount_of, build_costs, build_goals,
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
 from runner.journey.builder.people import build_people
 from runner.journey.builder.policies import build_opt_in_cases, build_policies
+from runner.journey.builder.resources import build_hours, build_pools
 from runner.journey.catalog import (
     CONTACT_FIELDS,
     CONTACT_UPDATED,
@@ -82,6 +83,8 @@ def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
             costs=build_costs(root.get("costs")),
             goals=build_goals(notes, root.get("goals")),
             links=build_links(notes, root.get("links")),
+            pools=build_pools(root.get("pools")),
+            hours=build_hours(notes, root.get("hours"), catalog.timezone),
         ),
         tuple(notes.problems),
     )

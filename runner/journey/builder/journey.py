@@ -10,6 +10,7 @@ from runner.journey.builder.notes import Notes, fields_of, items_of, sentence, t
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
 from runner.journey.builder.triggers import TriggerBuilder
+from runner.journey.builder.verbs.asks import saved_by_asking
 from runner.journey.builder.verbs.waits import saved_values
 from runner.journey.builder.verbs.writes import run_value_type
 from runner.journey.catalog import Catalog
@@ -106,6 +107,8 @@ class _JourneyBuilder:
                     types.setdefault(name, saved)
                 else:
                     self.notes.unsure |= {f"run.{name}"}
+            quiet = StepBuilder(Notes(scope.catalog), scope, {}, None)
+            types = {**dict(saved_by_asking(step, quiet)), **types}
             update = fields_of(step.get("update"))
             written = fields_of(update.get("run")) if update else None
             for field in written.fields if written else ():

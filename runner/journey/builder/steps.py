@@ -9,7 +9,7 @@ from dataclasses import replace
 from runner.journey.builder.catalog import zone_problem
 from runner.journey.builder.kinds import days_of, parse_time
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
-from runner.journey.builder.verbs import acts, decisions, flow, sends, waits, writes
+from runner.journey.builder.verbs import acts, asks, decisions, flow, sends, waits, writes
 from runner.journey.expression import Expression, Scope, literal_expression
 from runner.journey.model import Goto, Leave, LocalTimes, Step, Verb
 from runner.journey.values import BOOLEAN, STRING
@@ -107,6 +107,10 @@ BUILDERS: Mapping[str, Built] = {
     "emit": acts.emit,
     "enroll": acts.enroll,
     "consent": acts.consent,
+    "draw": asks.draw,
+    "call": asks.call,
+    "hand_off": asks.hand_off,
+    "ad_audience": asks.ad_audience,
     "goto": flow.goto,
     "exit": flow.exit,
 }

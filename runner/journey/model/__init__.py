@@ -7,9 +7,13 @@ from enum import StrEnum
 
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
+from runner.journey.model.acts import AdAudience as AdAudience
+from runner.journey.model.acts import Call as Call
 from runner.journey.model.acts import ChangeConsent as ChangeConsent
+from runner.journey.model.acts import Draw as Draw
 from runner.journey.model.acts import Emit as Emit
 from runner.journey.model.acts import Enroll as Enroll
+from runner.journey.model.acts import HandOff as HandOff
 from runner.journey.model.jumps import Exit as Exit
 from runner.journey.model.jumps import Goto as Goto
 from runner.journey.model.launch import Delivery as Delivery
@@ -154,8 +158,8 @@ class Update:
 
 
 Wait = WaitFor | WaitUntil | WaitEvent | WaitWhen | WaitAny | WaitCollect
-Act = Emit | Enroll | ChangeConsent
-"""What a run does at once, and goes on."""
+Act = Emit | Enroll | ChangeConsent | Draw | Call | HandOff | AdAudience
+"""What a run does beyond itself."""
 
 Verb = Wait | Condition | Branch | Split | Send | Update | Act | Goto | Exit
 

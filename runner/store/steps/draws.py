@@ -50,13 +50,17 @@ def draw(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
     """
     verb = node.verb
     assert isinstance(verb, Draw)
-    count = sql.once(("drawing", node.index), lambda: Statement(select(func.count()).select_from(_without(sql, node))))
+    count = sql.once(
+        ("drawing", node.index), lambda: Statement(select(func.count()).select_from(_without(sql, node)))
+    )
     most = count.run(connection, n=n).scalar() or 0
     if most:
         free = _FREE.run(connection, pool=verb.pool, most=most).scalar() or 0
         if free < most:
             take_back(connection, verb.pool)
-        sql.once(("draw", node.index), lambda: _taking(sql, node, verb)).run(connection, n=n, most=most, pool=verb.pool)
+        sql.once(("draw", node.index), lambda: _taking(sql, node, verb)).run(
+            connection, n=n, most=most, pool=verb.pool
+        )
         sql.once(("keep drawn", node.index), lambda: _keeping(sql, node, verb)).run(connection, n=n)
     sql.once(("leave draw", node.index), lambda: _leaving(sql, node, verb)).run(connection, n=n)
 
@@ -79,7 +83,7 @@ _FREE = Statement(
 )
 
 
-def _own(sql: ProgramSql, node: Node, pool: str) -> ColumnElement[bool]:
+def _own(node: Node, pool: str) -> ColumnElement[bool]:
     """The value that a run of ``moving`` has drawn at the step."""
     return and_(
         pool_value.c.partition == moving.c.partition,
@@ -90,21 +94,19 @@ def _own(sql: ProgramSql, node: Node, pool: str) -> ColumnElement[bool]:
     )
 
 
-def _has_one(sql: ProgramSql, node: Node, pool: str) -> ColumnElement[bool]:
-    return exists(select(literal_column("1")).where(_own(sql, node, pool)).correlate(moving))
+def _has_one(node: Node, pool: str) -> ColumnElement[bool]:
+    return exists(select(literal_column("1")).where(_own(node, pool)).correlate(moving))
 
 
 def _without(sql: ProgramSql, node: Node) -> Any:
     """The runs at the step that need a value, in the order in which they draw."""
     verb = node.verb
     assert isinstance(verb, Draw)
-    order = func.row_number().over(
-        order_by=(moving.c.at, moving.c.partition, moving.c.contact, moving.c.run)
-    )
+    order = func.row_number().over(order_by=(moving.c.at, moving.c.partition, moving.c.contact, moving.c.run))
     return (
         select(*RUN_KEY_AND_INSTANT, order.label("place"))
         .select_from(moving.join(run, MOVING_RUN))
-        .where(at_node(sql, node), ACTS, ~_has_one(sql, node, verb.pool))
+        .where(at_node(sql, node), ACTS, ~_has_one(node, verb.pool))
         .subquery("needy")
     )
 
@@ -144,7 +146,7 @@ def _keeping(sql: ProgramSql, node: Node, verb: Draw) -> Statement:
     return Statement(
         update(run)
         .values(data=json_merged(run.c.data, drawn))
-        .where(at_node(sql, node), of_run(moving), _own(sql, node, verb.pool))
+        .where(at_node(sql, node), of_run(moving), _own(node, verb.pool))
     )
 
 
@@ -154,7 +156,7 @@ def _leaving(sql: ProgramSql, node: Node, verb: Draw) -> Statement:
         sql,
         select(
             *RUN_KEY_AND_INSTANT,
-            case((~ACTS, way[SKIPPED]), (_has_one(sql, node, verb.pool), way["drawn"]), else_=way["empty"]),
+            case((~ACTS, way[SKIPPED]), (_has_one(node, verb.pool), way["drawn"]), else_=way["empty"]),
         )
         .select_from(moving.join(run, MOVING_RUN))
         .where(at_node(sql, node)),
@@ -199,16 +201,12 @@ def _status() -> ColumnElement[str]:
     )
 
 
-_UNSETTLED = and_(
-    pool_value.c.pool == _POOL, pool_value.c.partition.is_not(None), ~pool_value.c.settled
-)
+_UNSETTLED = and_(pool_value.c.pool == _POOL, pool_value.c.partition.is_not(None), ~pool_value.c.settled)
 _FREED = Statement(
     update(pool_value)
     .values(partition=null(), contact=null(), run=null(), step=null(), taken_at=null())
     .where(_UNSETTLED, _status().in_(_NEVER_LEFT))
 )
 _SETTLED = Statement(
-    update(pool_value)
-    .values(settled=True)
-    .where(_UNSETTLED, _status().not_in([*_NEVER_LEFT, *_MAY_LEAVE]))
+    update(pool_value).values(settled=True).where(_UNSETTLED, _status().not_in([*_NEVER_LEFT, *_MAY_LEAVE]))
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -114,6 +115,13 @@ pool_value = Table(
     Column("run", BigInteger),
     Column("step", ByCodePoint),
     Column("taken_at", Instant),
+    Column(
+        "settled",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="its message has left: it never comes back",
+    ),
     comment="Coupon codes and the like: each is given to one run.",
 )
 Index(
@@ -122,6 +130,20 @@ Index(
     pool_value.c.position,
     postgresql_where=text("partition IS NULL"),
     sqlite_where=text("partition IS NULL"),
+)
+Index(
+    "ix_pool_value_taken",
+    pool_value.c.partition,
+    pool_value.c.contact,
+    pool_value.c.run,
+    postgresql_where=text("partition IS NOT NULL"),
+    sqlite_where=text("partition IS NOT NULL"),
+)
+Index(
+    "ix_pool_value_unsettled",
+    pool_value.c.pool,
+    postgresql_where=text("partition IS NOT NULL AND NOT settled"),
+    sqlite_where=text("partition IS NOT NULL AND NOT settled"),
 )
 
 rate_use = Table(

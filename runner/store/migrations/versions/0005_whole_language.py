@@ -288,6 +288,13 @@ def _make_tables() -> None:
         sa.Column("run", sa.BigInteger()),
         sa.Column("step", ByCodePoint()),
         sa.Column("taken_at", Instant()),
+        sa.Column(
+            "settled",
+            sa.Boolean(),
+            nullable=False,
+            server_default=sa.text("false"),
+            comment="its message has left: it never comes back",
+        ),
         sa.PrimaryKeyConstraint("pool", "value", name=op.f("pk_pool_value")),
         comment="Coupon codes and the like: each is given to one run.",
     )
@@ -325,4 +332,20 @@ def _make_tables() -> None:
     free = sa.text("partition IS NULL")
     op.create_index(
         "ix_pool_value_free", "pool_value", ["pool", "position"], postgresql_where=free, sqlite_where=free
+    )
+    taken = sa.text("partition IS NOT NULL")
+    op.create_index(
+        "ix_pool_value_taken",
+        "pool_value",
+        ["partition", "contact", "run"],
+        postgresql_where=taken,
+        sqlite_where=taken,
+    )
+    unsettled = sa.text("partition IS NOT NULL AND NOT settled")
+    op.create_index(
+        "ix_pool_value_unsettled",
+        "pool_value",
+        ["pool"],
+        postgresql_where=unsettled,
+        sqlite_where=unsettled,
     )
