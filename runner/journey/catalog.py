@@ -12,7 +12,6 @@ from runner.journey.business import BusinessGoal, Cost, LinkSettings
 from runner.journey.duration import Duration
 from runner.journey.hours import BusinessHours
 from runner.journey.policies import Policies
-from runner.journey.hours import BusinessHours
 from runner.journey.values import BOOLEAN, NUMBER, STRING, Kind, ValueType
 
 if TYPE_CHECKING:
