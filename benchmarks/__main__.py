@@ -26,6 +26,7 @@ MEASURES = {
     "import": "importing:measure",
     "backtest": "backtest:measure",
     "check": "check:measure",
+    "expressions": "expressions:measure",
     "delivery": "collected:delivery",
     "idle": "idle:measure",
     "latency": "latency:measure",

@@ -7,6 +7,7 @@ the SQL twice, unless it is read from a column: nesting makes a statement longer
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -119,8 +120,7 @@ class Compiler:
     def clock(self, node: tree.Clock) -> Sql:
         if node.reading == "now":
             return self.typed("datetime_text", self.instant(), kind=Kind.DATETIME)
-        shown = local_microseconds(self.instant(), self.row.zone) + constant(_SHIFT_DAYS * _DAY)
-        day = shown.op("/", precedence=8, return_type=BigInteger())(constant(_DAY))
+        day = self.local_day
         if node.reading == "today":
             return self.typed("date_text", day - constant(_SHIFT_DAYS), kind=Kind.DATE)
         # 1 January 1970 was a Thursday, and the days are of three letters.
@@ -129,6 +129,12 @@ class Compiler:
         if self.postgresql:
             place = cast(place, Integer())
         return func.substr(constant("montuewedthufrisatsun"), place, constant(3), type_=Text())
+
+    @cached_property
+    def local_day(self) -> Sql:
+        """The number of the contact's day, counted from 1970, plus ``_SHIFT_DAYS``. It is asked for often."""
+        shown = local_microseconds(self.instant(), self.row.zone) + constant(_SHIFT_DAYS * _DAY)
+        return shown.op("/", precedence=8, return_type=BigInteger())(constant(_DAY))
 
     def lower(self, node: tree.Lower) -> Sql:
         return self.typed("lower", self.value(node.text), kind=Kind.STRING)
