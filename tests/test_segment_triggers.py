@@ -126,3 +126,65 @@ def test_existing_people_enter_where_the_journey_says_so(database: Database) -> 
 """
     holds(database, files, "into", tests % (sent("0m"), sent("1h")))
     holds(database, files, "skips", tests % (" []", sent("1h")))
+
+
+def test_time_alone_takes_people_out_at_a_refresh(database: Database) -> None:
+    """Three days after the order at 10:20 the segment is left; that is seen, and dated, on the hour in UTC. An event in
+    between sees it at once."""
+    files = project(out=on("active", "leave"), quick=on("quick", "leave"))
+    holds(
+        database,
+        files,
+        "out",
+        """
+  - name: at the next full hour
+    contact: {id: ana}
+    start: 2026-03-01T10:20:00Z
+    events:
+      - {at: 0m, event: Ordered, amount: 1}
+    expect:
+      - {at: 2026-03-04T11:00:00Z, send: hello}
+      - {at: 2026-03-04T11:00:00Z, completed: true}
+  - name: read at an event before that
+    contact: {id: bea}
+    start: 2026-03-01T10:20:00Z
+    events:
+      - {at: 0m, event: Ordered, amount: 1}
+      - {at: 2026-03-04T10:30:00Z, event: Signed Up}
+    expect:
+      - {at: 2026-03-04T10:30:00Z, send: hello}
+      - {at: 2026-03-04T10:30:00Z, completed: true}
+  - name: another order keeps them in
+    contact: {id: cleo}
+    start: 2026-03-01T10:20:00Z
+    events:
+      - {at: 0m, event: Ordered, amount: 1}
+      - {at: 2d, event: Ordered, amount: 1}
+    expect:
+      - {at: 2026-03-06T11:00:00Z, send: hello}
+      - {at: 2026-03-06T11:00:00Z, completed: true}
+  - name: back before the refresh, so never gone
+    contact: {id: dora}
+    start: 2026-03-01T10:20:00Z
+    until: 4d
+    events:
+      - {at: 0m, event: Ordered, amount: 1}
+      - {at: 2026-03-04T10:40:00Z, event: Ordered, amount: 1}
+    expect: []
+""",
+    )
+    holds(
+        database,
+        files,
+        "quick",
+        """
+  - name: every quarter of an hour
+    contact: {id: ana}
+    start: 2026-03-01T10:20:00Z
+    events:
+      - {at: 0m, event: Ordered, amount: 1}
+    expect:
+      - {at: 2026-03-01T12:00:00Z, send: hello}
+      - {at: 2026-03-01T12:00:00Z, completed: true}
+""",
+    )

@@ -270,3 +270,60 @@ def test_the_end_of_another_journey(database: Database) -> None:
         holds(
             database, files, name, runs % tuple(one if at == place else "[]" for at, one in enumerate(each))
         )
+
+
+STALE = "trigger: {consent: news, channel: email, change: stale}\nentry: {reentry: always}\n" + SEND
+STALE_ANY = "trigger: {consent: news, change: stale}\nentry: {reentry: always}\n" + SEND
+
+
+def test_a_consent_that_grows_stale(database: Database) -> None:
+    files = project(stale=STALE, any=STALE_ANY)
+    files["journeys/catalog.yaml"] = files["journeys/catalog.yaml"].replace(
+        "news: {title: News, opt_in: explicit}", "news: {title: News, opt_in: explicit, stale_after: 10d}"
+    )
+    tests = """
+  - name: ten days after it was given
+    contact: {id: ana}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 1h, consent: news, change: given}
+    expect: [{at: 10d1h, send: hello}, {at: 10d1h, completed: true}]
+  - name: given anew, it is as young as that
+    contact: {id: bea}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 1h, consent: news, change: given}
+      - {at: 5d, consent: news, change: given}
+    expect: [{at: 15d, send: hello}, {at: 15d, completed: true}]
+  - name: withdrawn, it has no age
+    contact: {id: cleo}
+    start: 2026-03-01T10:00:00Z
+    until: 20d
+    events:
+      - {at: 1h, consent: news, change: given}
+      - {at: 5d, consent: news, change: withdrawn}
+    expect: []
+  - name: given before the start
+    contact: {id: dora}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 2026-02-28T10:00:00Z, consent: news, change: given}
+    expect: [{at: 9d, send: hello}, {at: 9d, completed: true}]
+"""
+    holds(database, files, "stale", tests)
+    holds(database, files, "any", tests)
+    holds(
+        database,
+        files,
+        "stale",
+        """
+  - name: a word of its own counts for the channel
+    contact: {id: ana}
+    start: 2026-03-01T10:00:00Z
+    until: 20d
+    events:
+      - {at: 1h, consent: news, change: given}
+      - {at: 5d, consent: news, channel: email, change: given}
+    expect: [{at: 15d, send: hello}, {at: 15d, completed: true}]
+""",
+    )

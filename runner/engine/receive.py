@@ -9,16 +9,19 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from runner.engine.advance import Passes
-from runner.engine.timed import keep_time
+from runner.engine.timed import keep_time, meant
 from runner.engine.versions import Version
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED
 from runner.journey.model import Again
+from runner.journey.reserved import CONSENT_CHANGED
+from runner.store.causes.appointments import HEARD, settle, tell_of_pass, withdraw
 from runner.store.causes.attributes import tell_of_identified
 from runner.store.causes.consents import tell_of_consents
 from runner.store.causes.double_opt_in import mark_pending
 from runner.store.causes.feedback import FEEDBACK, heed_feedback
 from runner.store.causes.history import begin_after_history
 from runner.store.causes.segments import read_segments
+from runner.store.causes.stale import watch_age
 from runner.store.passes.entry import end_for_restart, enter, refresh, trigger
 from runner.store.passes.exits import (
     exit_on_condition_after_event,
@@ -40,16 +43,17 @@ CONTACT_CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
 def receive(passes: Passes, n: int, events: Set[str]) -> None:
     """Handle the events of pass ``n``; ``events`` are their names."""
     watched = passes.versions.watched
-    if watched.segments:
-        begin_after_history(passes.connection, n, watched.segments)
+    if watched.keeps_state:
+        begin_after_history(passes.connection, n, watched)
     mark_handled(passes.connection, n)
     _change_contacts(passes, n, events)
-    read_segments(passes.connection, n, watched.segments, events)
+    if watched.keeps_state:
+        _keep_state(passes, n, events)
     _count_goals(passes, n, events)
     here = _whereabouts(passes, n, events)
     _end_runs(passes, n, events, here)
     _wake(passes, n, events, here)
-    for version in _hearing(passes.versions.started_by, events):
+    for version in meant(passes, n, events, _hearing(passes.versions.started_by, events)):
         _enter(passes, n, version)
     keep_time(passes, n, events)
 
@@ -75,6 +79,20 @@ def _change_contacts(passes: Passes, n: int, events: Set[str]) -> None:
     if events & {CONSENT_GRANTED, CONSENT_WITHDRAWN}:
         tell_of_consents(passes.connection, n, watched.consents)
         record_consent(passes.connection, n)
+
+
+def _keep_state(passes: Passes, n: int, events: Set[str]) -> None:
+    """Read the segments that journeys are triggered by, and see when consents grow stale."""
+    watched, connection = passes.versions.watched, passes.connection
+    if not events.isdisjoint(HEARD):
+        settle(connection, n)
+    moved = read_segments(connection, n, watched.segments, events)
+    if watched.stale and events & {CONSENT_GRANTED, CONSENT_WITHDRAWN, CONSENT_CHANGED}:
+        watch_age(connection, n, watched.stale, of_events=True)
+        moved = True
+    if moved:
+        withdraw(connection, n)
+        tell_of_pass(connection, n, passes.now, passes.late_before)
 
 
 def _count_goals(passes: Passes, n: int, events: Set[str]) -> None:

@@ -12,6 +12,7 @@ from runner.journey.catalog import (
     EVERY_CHANNEL,
     IDENTIFIED,
 )
+from runner.journey.duration import Duration
 from runner.journey.expression import Expression, tree
 from runner.journey.model import ExistingPeople, Journey
 from runner.journey.model.triggers import (
@@ -25,6 +26,7 @@ from runner.journey.model.triggers import (
 )
 from runner.store.causes.existing import Existing
 from runner.store.causes.segments import Kept
+from runner.store.causes.stale import Stale
 from runner.store.causes.watched import Watched
 
 _PLAIN = (
@@ -53,6 +55,7 @@ def watched_by(journeys: Iterable[tuple[Journey, str]]) -> Watched:
     attributes: set[str] = set()
     consents: set[tuple[str, str]] = set()
     ends: set[str] = set()
+    stale: set[tuple[str, str, int]] = set()
     segments: dict[str, Kept] = {}
     existing: list[Existing] = []
     for journey, timezone in journeys:
@@ -60,6 +63,8 @@ def watched_by(journeys: Iterable[tuple[Journey, str]]) -> Watched:
             match trigger:
                 case AttributeTrigger(attribute=name):
                     attributes.add(name)
+                case ConsentTrigger(topic=topic, channel=channel, stale_after=Duration() as after):
+                    stale.add((topic, channel or EVERY_CHANNEL, after.elapsed))
                 case ConsentTrigger(topic=topic, channel=channel):
                     consents.add((topic, channel or EVERY_CHANNEL))
                 case JourneyTrigger(journey=name):
@@ -77,6 +82,9 @@ def watched_by(journeys: Iterable[tuple[Journey, str]]) -> Watched:
         journeys=tuple(sorted(ends)),
         segments=tuple(segments[key] for key in sorted(segments)),
         existing=tuple(existing),
+        stale=tuple(
+            Stale(topic=topic, channel=channel, after=after) for topic, channel, after in sorted(stale)
+        ),
     )
 
 

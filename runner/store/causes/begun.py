@@ -11,16 +11,23 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Integer,
+    and_,
     bindparam,
+    delete,
+    exists,
     func,
     insert,
+    literal_column,
+    or_,
     select,
 )
 
 from runner.store.causes.existing import enter_existing
 from runner.store.causes.segments import begin_segment
+from runner.store.causes.stale import watch_age
 from runner.store.causes.watched import Watched
 from runner.store.insert import insert_new
 from runner.store.passes.working import PASS, wave
@@ -34,16 +41,22 @@ _now = bindparam("now", type_=Instant())
 def partitions_to_begin(connection: Connection, watched: Watched) -> tuple[int, ...]:
     """The partitions in which something of what is watched has not been looked at yet."""
     names = watched.begun
-    if not names:
-        return ()
     there = (
         select(func.count())
         .select_from(begun)
         .where(begun.c.partition == shard.c.partition, begun.c.name.in_(names))
         .scalar_subquery()
     )
-    query = select(shard.c.partition).where(there < len(names)).order_by(shard.c.partition)
+    given_up = exists(
+        select(literal_column("1")).where(begun.c.partition == shard.c.partition, _given_up(watched))
+    )
+    query = select(shard.c.partition).where(or_(there < len(names), given_up)).order_by(shard.c.partition)
     return tuple(connection.execute(query).scalars())
+
+
+def _given_up(watched: Watched) -> ColumnElement[bool]:
+    """What was kept, and is watched no longer. Who entered since a trigger held already has entered for good."""
+    return and_(begun.c.name.not_like("existing:%"), begun.c.name.not_in(watched.begun))
 
 
 def _everybody() -> Statement:
@@ -83,6 +96,8 @@ def begin_watching(
 
     ``exact``: in virtual time everybody is looked at as of the first event that is to come.
     """
+    # What is kept again later is looked at anew: in between nobody has written down who came and went.
+    connection.execute(delete(begun).where(begun.c.partition.in_(partitions), _given_up(watched)))
     done = {
         (partition, name)
         for partition, name in connection.execute(
@@ -94,7 +109,8 @@ def begin_watching(
     for place, partition in enumerate(partitions):
         segments = [each for each in watched.segments if (partition, each.begun) not in done]
         existing = [each for each in watched.existing if (partition, each.begun) not in done]
-        if not segments and not existing:
+        stale = [each for each in watched.stale if (partition, each.begun) not in done]
+        if not segments and not existing and not stale:
             continue
         n = FIRST - place
         beginning = _first_to_come(connection, now) if exact else now
@@ -103,13 +119,14 @@ def begin_watching(
             begin_segment(connection, n, kept)
         for each in existing:
             enter_existing(connection, n, each)
-        connection.execute(
-            insert_new(connection, begun),
-            [
-                {"partition": partition, "name": name, "since": now}
-                for name in (*(kept.begun for kept in segments), *(each.begun for each in existing))
-            ],
-        )
+        watch_age(connection, n, stale)
+        names = [
+            *(each.begun for each in segments),
+            *(each.begun for each in existing),
+            *(each.begun for each in stale),
+        ]
+        rows = [{"partition": partition, "name": name, "since": now} for name in names]
+        connection.execute(insert_new(connection, begun), rows)
 
 
 FIRST = -1_000

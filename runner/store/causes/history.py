@@ -23,7 +23,9 @@ from sqlalchemy import (
 )
 
 from runner.store.causes.appointments import Kind
-from runner.store.causes.segments import Kept, begin_segment
+from runner.store.causes.segments import begin_segment
+from runner.store.causes.stale import watch_age
+from runner.store.causes.watched import Watched
 from runner.store.insert import insert_new
 from runner.store.passes.working import PASS, in_pass, wave
 from runner.store.statement import Statement
@@ -77,13 +79,14 @@ _SILENCED = (
 )
 
 
-def begin_after_history(connection: Connection, n: int, segments: Sequence[Kept]) -> None:
-    """Read ``segments`` in silence for those contacts of pass ``n`` whose history was imported since they were read
-    last. The events of the pass have not been handled yet."""
+def begin_after_history(connection: Connection, n: int, watched: Watched) -> None:
+    """Read segments, and the age of consents, in silence for those contacts of pass ``n`` whose history was imported
+    since they were read last. The events of the pass have not been handled yet."""
     if not _MARKED.run(connection, n=n).rowcount:
         return
-    for kept in segments:
+    for kept in watched.segments:
         begin_segment(connection, FIRST + n, kept)
+    watch_age(connection, FIRST + n, watched.stale)
     remove = _READ if connection.dialect.name == "postgresql" else _READ_ON_SQLITE
     remove.run(connection, n=n)
 

@@ -196,8 +196,9 @@ def _properties(kept: Kept, dialect: str) -> Sql:
     return json_object(literal("segment", Text()), json_text_of(literal(kept.name, Text()), dialect))
 
 
-def read_segments(connection: Connection, n: int, segments: Sequence[Kept], events: Set[str]) -> None:
-    """Read the segments that the ``events`` of pass ``n`` may change for their contacts, and tell what changed."""
+def read_segments(connection: Connection, n: int, segments: Sequence[Kept], events: Set[str]) -> bool:
+    """Read the segments that the ``events`` of pass ``n`` may change for their contacts, and tell what changed. Answers
+    whether appointments may have moved."""
     dialect = connection.dialect.name
     for kept in segments:
         if not kept.concerned(events):
@@ -207,6 +208,7 @@ def read_segments(connection: Connection, n: int, segments: Sequence[Kept], even
             _told(dialect, kept).run(connection, n=n)
         if kept.turns:
             _appointed(dialect, kept).run(connection, n=n)
+    return any(kept.turns and kept.concerned(events) for kept in segments)
 
 
 # Turned by time -----------------------------------------------------------------------------------------------------
