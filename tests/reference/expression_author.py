@@ -256,8 +256,8 @@ def _simpler(source: str) -> Iterator[str]:
 
 
 def _is_expression(source: str) -> bool:
+    """Whether it is one, and its value is a single one, which all databases give back alike."""
     try:
-        parse_expression(source, SCOPE)
+        return parse_expression(source, SCOPE).type.kind in POOLS
     except (ExpressionError, ValueError):
         return False
-    return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Alias, ColumnElement, FromClause, Table
+from sqlalchemy import ColumnElement, FromClause, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Row:
     """Where the past is gathered for all rows at once (see ``gathered.py``): the value of a history function, None
     for one that is looked up row by row."""
 
-    def alias(self, table: Table, use: str = "") -> Alias:
+    def alias(self, table: Table, use: str = "") -> FromClause:
         """``table`` under a name that nothing around it has: one a level, and a ``use`` where a look-up needs several.
 
         An alias makes all its columns anew, which takes longer than all else that a look-up consists of: they are kept.
@@ -64,5 +64,5 @@ class Row:
 
 
 @cache
-def _alias(table: Table, level: int, use: str) -> Alias:
+def _alias(table: Table, level: int, use: str) -> FromClause:
     return table.alias(f"{table.name}{level}{use}")
