@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Text,
     and_,
     case,
+    cast,
     insert,
     literal,
     null,
@@ -77,7 +79,7 @@ def met(sql: ProgramSql, node: Node, columns: Mapping[str, ColumnElement[Any]], 
         select(
             *(inner.c[name] for name in columns),
             case(*zip(so, ways, strict=True)),
-            case(*zip(so, heard, strict=True)),
+            cast(case(*zip(so, heard, strict=True)), BigInteger()),
         ),
     )
 
