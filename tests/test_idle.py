@@ -23,6 +23,13 @@ MOST = 10
 """Statements of all that an idle daemon does in one turn, with four who deliver; and of its housekeeping, which is
 rarer."""
 JOURNEYS = [1, 200]
+# Of the first journeys; the others hear of an event.
+TRIGGERS = [
+    "{event: Seen}",
+    '{schedule: "0 9 1 1 *", timezone: contact}',
+    '{date: contact.born, every: year, at: "09:00"}',
+    '{schedule: "30 9 1 1 *"}',
+]
 
 
 @contextmanager
@@ -47,7 +54,8 @@ def a_shop(database: Database, journeys: int = 1) -> Shop:
     files["journeys/catalog.yaml"] = CATALOG.replace("  Left: {}", "  Left: {}\n  Seen: {}")
     for number in range(1, journeys):
         name = f"greet{number}"
-        journey = GREET.replace("journey: greet", f"journey: {name}").replace("Signed Up", "Seen")
+        trigger = TRIGGERS[number] if number < len(TRIGGERS) else "{event: Seen}"
+        journey = GREET.replace("journey: greet", f"journey: {name}").replace("{event: Signed Up}", trigger)
         files[f"journeys/{name}/journey.yaml"] = journey
         files[f"journeys/{name}/hello.txt"] = "Hello.\n"
     shop = Shop(database, files)
@@ -106,12 +114,17 @@ def test_people_who_wait_for_later_are_not_looked_at(database: Database) -> None
     with database.begin() as connection:
         steady_plans(connection)
         explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {look}"
-        values = {"now": START, "after": -1, "param_1": 1, "param_2": 1}
+        values = {"now": START, "after": -1, **{f"param_{number}": 1 for number in range(1, 6)}}
         (explained,) = connection.exec_driver_sql(explain, values).scalars()
     plan = explained if isinstance(explained, list) else json.loads(explained)
     nodes = list(_nodes(plan[0]["Plan"]))
     used = {node["Index Name"] for node in nodes if "Index Name" in node}
-    assert used - {"pk_shard"} == {"ix_event_pending", "ix_run_due"}
+    assert used - {"pk_shard", "pk_appointing"} == {
+        "ix_event_pending",
+        "ix_run_due",
+        "ix_appointment_due",
+        "ix_firing_next",
+    }
     assert not [
         node for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] != "shard"
     ]

@@ -6,16 +6,16 @@ transaction is gone on with in the next, and until then no instant is taken: nob
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from datetime import datetime
 
 from runner.engine.advance import Passes
-from runner.engine.timetable import Scheduled
-from runner.engine.versions import Versions
+from runner.engine.timetable import Dated, Scheduled
+from runner.engine.versions import Version, Versions
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.model import Journey
 from runner.journey.model.timed import CatchUp, DateTrigger, ScheduleTrigger
-from runner.journey.reserved import DATE_REACHED
+from runner.journey.reserved import DATE_REACHED, TIMED
 from runner.store.causes import schedules
 from runner.store.causes.appointments import (
     HEARD,
@@ -32,6 +32,7 @@ from runner.store.causes.appointments import (
     withdraw,
 )
 from runner.store.causes.dates import appoint_dates
+from runner.store.causes.meant import causes_of_pass, traits_of_pass
 from runner.store.causes.schedules import WHOLE, Due, Whom
 from runner.store.local_time.wall_clock import Firing, last_firing, next_firing
 from runner.store.local_time.zones import known_zone
@@ -138,14 +139,43 @@ def keep_time(passes: Passes, n: int, events: Set[str]) -> None:
     if not events.isdisjoint(HEARD):
         settle(connection, n)
     changed = not events.isdisjoint(CHANGES)
-    if timetable.dates and (changed or DATE_REACHED in events):
-        for dated in timetable.dates.values():
+    if timetable.dates and (moved := _moved(passes, n, events)):
+        for dated in moved:
             appoint_dates(dated.version.sql, dated.trigger, connection, n)
         withdraw(connection, n)
         tell_of_pass(connection, n, passes.now, passes.late_before)
     if changed:
         for scheduled in timetable.in_own_zones:
             _follow_zones(passes, n, scheduled)
+
+
+def _moved(passes: Passes, n: int, events: Set[str]) -> list[Dated]:
+    """The dates that the events of pass ``n`` may move."""
+    dates = passes.versions.timetable.dates.values()
+    if CONTACT_UPDATED in events:
+        return list(dates)
+    causes = causes_of_pass(passes.connection, n) if DATE_REACHED in events else frozenset()
+    traits = traits_of_pass(passes.connection, n) if IDENTIFIED in events else frozenset()
+    zone = "timezone" in traits
+    return [dated for dated in dates if zone or dated.attribute in traits or dated.trigger.cause in causes]
+
+
+def meant(passes: Passes, n: int, events: Set[str], hearing: Iterable[Version]) -> list[Version]:
+    """Those of the versions that hear an event of pass ``n`` by its name which it may mean: what time causes is for one
+    of them alone."""
+    if events.isdisjoint(TIMED):
+        return list(hearing)
+    causes = causes_of_pass(passes.connection, n)
+    return [
+        version
+        for version in hearing
+        if any(
+            trigger.cause in causes
+            if isinstance(trigger, DateTrigger | ScheduleTrigger)
+            else trigger.event in events
+            for trigger in version.journey.triggers
+        )
+    ]
 
 
 def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:

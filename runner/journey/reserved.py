@@ -20,6 +20,10 @@ EXISTING = "existing"
 """The property that names a journey, of an event that is for that journey alone: it is about somebody for whom the
 trigger held already when the journey was applied."""
 
+TIMED = frozenset({SCHEDULE_FIRED, DATE_REACHED})
+"""What time itself causes. Several such events may stand for one cause: a local time that comes twice for somebody who
+travels, a date that is moved and moved back. They say themselves for which."""
+
 PROPERTIES: Mapping[str, Mapping[str, ValueType]] = {
     ATTRIBUTE_CHANGED: {"attribute": STRING},  # and `old` and `new`, of the attribute's own type
     SEGMENT_ENTERED: {"segment": STRING},

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 from runner.engine.apply import apply_project
 from runner.engine.intake import Rejected, read_arrivals
 from runner.engine.tick import EXACT, Pace, tick
+from runner.engine.timed import begin_anew
 from runner.engine.unread import Unread, UnreadNames, unread_json, unread_text
 from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import EVERY_CHANNEL, Catalog
 from runner.journey.project import Project
 from runner.problem import JourneysError
 from runner.review.reporters import counted
+from runner.store.causes.schedules import next_firings
 from runner.store.database import Database, write_json
 from runner.store.people.contacts import grant_consent
 from runner.store.people.events import Arrival, store_events
@@ -34,6 +36,9 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 BATCH = 20_000
 """Events that are stored, and contacts that are advanced, in one transaction unless told."""
+
+INSTANT = timedelta(microseconds=1)
+"""The shortest time there is."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much (bytes of a file, or events)."""
@@ -171,8 +176,10 @@ def replay(
     if totals.first is None or totals.last is None:
         raise JourneysError("the recordings hold no event")
     end = until or totals.last
-    pace = replace(EXACT, contacts=batch)
-    _live(database, load_versions(database), end, pace, totals.pending, progress)
+    pace, versions = replace(EXACT, contacts=batch), load_versions(database)
+    with database.begin() as connection:
+        begin_anew(connection, versions, totals.first - INSTANT)
+    _live(database, versions, end, pace, totals.pending, progress)
     return Replayed(
         files=tuple(path.name for path in paths),
         contacts=totals.contacts,
@@ -225,11 +232,21 @@ def _portions(items: Iterable[Arrival | Rejected], size: int) -> Iterator[list[A
 def _live(
     database: Database, versions: Versions, until: datetime, pace: Pace, pending: int, progress: Progress
 ) -> None:
-    """Let virtual time run to ``until``."""
-    while tick(database, versions, until, pace).more:
+    """Let virtual time run to ``until``.
+
+    It stops at each firing of a schedule, when all before is done: of those who have nothing to be handled it is known
+    whether they are of its audience.
+    """
+    reached: datetime | None = None
+    while reached != until:
         with database.read() as connection:
-            left = reports.pending_count(connection)
-        progress("living through it", pending - left, pending)
+            firing = next_firings(connection)
+        for instant in (firing - INSTANT, firing) if firing and firing <= until else (until,):
+            while tick(database, versions, instant, pace).more:
+                with database.read() as connection:
+                    left = reports.pending_count(connection)
+                progress("living through it", max(0, pending - left), pending)
+            reached = instant
 
 
 def replayed_text(replayed: Replayed) -> str:

@@ -157,7 +157,7 @@ class Stage:
                 for version in self.versions:
                     for journey, step, _ in holdouts(version.sql):
                         story.assign_holdout(connection, person.id, journey, step, scenario.held_out)
-            begin_anew(connection, self.versions, known)
+            begin_anew(connection, self.versions, scenario.start - BEFORE)
             for step, arm in scenario.arms.items():
                 story.assign_arm(connection, person.id, scenario.journey, step, arm)
             store_events(connection, deployment, to_come, pending=True)

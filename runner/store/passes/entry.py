@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from collections.abc import Set
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,8 +32,7 @@ from sqlalchemy import (
 from runner.journey.duration import Duration
 from runner.journey.model import Again, Journey, Reentry
 from runner.journey.model.triggers import AttributeTrigger, ConsentTrigger, SegmentTrigger, Trigger
-from runner.journey.reserved import EXISTING
-from runner.journey.reserved import DATE_REACHED, SCHEDULE_FIRED
+from runner.journey.reserved import EXISTING, TIMED
 from runner.journey.reserved import PROPERTIES as RESERVED
 from runner.journey.wakes import wakes_of
 from runner.store.passes.exits import into_leaving
@@ -179,9 +178,6 @@ def _quoted(names: Set[str]) -> list[ColumnElement[str]]:
     return [literal_column(f"'{name}'") for name in sorted(names)]
 
 
-TIMED = frozenset({SCHEDULE_FIRED, DATE_REACHED})
-"""Events that time itself causes. Several may stand for one cause: a local time that comes twice for somebody who
-travels, a date that is moved and moved back. They say themselves for which."""
 _ENTRY: ColumnElement[str] = json_text(event.c.properties, constant("entry"))
 
 

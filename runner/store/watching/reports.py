@@ -20,9 +20,12 @@ from runner.store.tables import (
     LET_GO,
     MessageStatus,
     RunStatus,
+    appointing,
+    appointment,
     contact,
     conversion,
     event,
+    firing,
     message,
     run,
 )
@@ -290,6 +293,17 @@ def next_due(connection: Connection) -> datetime | None:
 def next_pending(connection: Connection) -> datetime | None:
     """The instant of the earliest event that has not been handled. Served by ``ix_event_pending``."""
     return _earliest(connection, event.c.at, event.c.pending)
+
+
+def next_timed(connection: Connection) -> datetime | None:
+    """The earliest instant at which a schedule fires, an appointment comes due, or one of them has to be looked at.
+    Served by ``ix_firing_next`` and ``ix_appointment_due``."""
+    found = (
+        _earliest(connection, firing.c.next_at, firing.c.next_at.is_not(None)),
+        _earliest(connection, appointment.c.due_at, appointment.c.due_at.is_not(None)),
+        _earliest(connection, appointing.c.since, appointing.c.reached.is_not(None)),
+    )
+    return min((instant for instant in found if instant is not None), default=None)
 
 
 def message_lines(connection: Connection) -> Iterator[MessageLine]:
