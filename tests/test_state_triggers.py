@@ -327,3 +327,69 @@ def test_a_consent_that_grows_stale(database: Database) -> None:
     expect: [{at: 15d, send: hello}, {at: 15d, completed: true}]
 """,
     )
+
+
+LEAVES = """
+topic: offers
+trigger: {event: Signed Up}
+entry: {per: trigger.plan}
+exit:
+  - {consent: withdrawn, reason: unwanted}
+  - {replied: any, reason: replied}
+steps:
+  - {id: hello, send: email}
+  - {id: pause, wait: 1d}
+  - {id: again, send: {channel: email, template: hello}}
+"""
+
+
+def test_a_run_ends_when_a_consent_that_it_needs_is_withdrawn(database: Database) -> None:
+    holds(
+        database,
+        project(leaves=LEAVES),
+        "leaves",
+        """
+  - name: of its topic, for every channel
+    contact: {id: ana, consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 1h, consent: news, change: withdrawn}
+      - {at: 2h, consent: offers, channel: sms, change: withdrawn}
+      - {at: 3h, consent: offers, change: withdrawn}
+    expect:
+      - {at: 0m, send: hello}
+      - {at: 3h, exit: unwanted}
+  - name: for its channel
+    contact: {id: bea, consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 3h, consent: offers, channel: email, change: withdrawn}
+    expect:
+      - {at: 0m, send: hello}
+      - {at: 3h, exit: unwanted}
+  - name: a reply to one of its messages
+    contact: {id: cleo, consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, replied: hello}
+    expect:
+      - {at: 0m, send: hello}
+      - {at: 2h, exit: replied}
+  - name: only the run whose message it was
+    contact: {id: dora, consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, plan: free}
+      - {at: 1h, event: Signed Up, plan: pro}
+      - {at: 2h, replied: hello}
+    expect:
+      - {at: 0m, send: hello}
+      - {at: 1h, send: hello}
+      - {at: 2h, exit: replied}
+      - {at: 1d, send: again}
+      - {at: 1d, completed: true}
+""",
+    )

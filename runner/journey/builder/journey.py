@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from runner.journey.builder.exits import build_exits
 from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.launch import build_launch
 from runner.journey.builder.notes import Notes, fields_of, items_of, sentence, text_of
@@ -15,7 +16,7 @@ from runner.journey.builder.verbs.waits import saved_values
 from runner.journey.builder.verbs.writes import run_value_type
 from runner.journey.catalog import Catalog
 from runner.journey.expression import Expression, Scope, turn_problem
-from runner.journey.model import Again, Entry, ExitRule, Goal, Journey, Reentry, Trigger
+from runner.journey.model import Again, Entry, Goal, Journey, Reentry, Trigger
 from runner.journey.model.triggers import ExistingPeople, finds_people, repeats
 from runner.journey.values import BOOLEAN, NUMBER, ValueType
 from runner.journey.words import did_you_mean
@@ -50,9 +51,9 @@ class _JourneyBuilder:
         name = self._name()
         triggers = self._triggers()
         entry = self._entry(triggers)
-        exits = self._exits()
         goal = self._goal()
         steps = self.steps.steps(self.root.get("steps"))
+        exits = build_exits(self.steps, self.root.get("exit"), steps)
         launch = build_launch(self.notes, self.root)
         if name is None or not triggers or not steps:
             return None
@@ -201,22 +202,6 @@ class _JourneyBuilder:
             hint = "`existing: enter` is for `segment` with `change: enter`, `attribute` with `to`, and `consent`."
             self.notes.note("existing/nobody", message, value.span, hint)
         return ExistingPeople.ENTER
-
-    def _exits(self) -> tuple[ExitRule, ...]:
-        made = []
-        for item in items_of(self.root.get("exit")):
-            fields = fields_of(item)
-            reason = text_of(fields.get("reason")) if fields else None
-            if fields is None:
-                continue
-            event, where = self.steps.event_and_where(fields)
-            condition = fields.get("when")
-            when = self.notes.expression(condition, self.scope, expect=BOOLEAN)
-            if condition is not None and when is not None and (problem := turn_problem(when)) is not None:
-                self.notes.note("exit/no-turn", sentence(problem), condition.span)
-            if reason and (event or when):
-                made.append(ExitRule(reason=reason, event=event, where=where, when=when))
-        return tuple(made)
 
     def _goal(self) -> Goal | None:
         fields = fields_of(self.root.get("goal"))

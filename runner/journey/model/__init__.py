@@ -88,12 +88,14 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class ExitRule:
-    """Ends a run with ``reason``: on an event (``where`` may narrow it), or as soon as ``when`` holds."""
+    """Ends a run with ``reason``: on an event (``where`` may narrow it), or as soon as ``when`` holds. ``of_run``: the
+    event must be about the run itself."""
 
     reason: str
     event: str | None = None
     where: Expression | None = None
     when: Expression | None = None
+    of_run: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +141,20 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Traffic of a split moves to the arm that reaches the goal most often, of each combination of values of ``by``.
+
+    ``guarded``: an arm after which more contacts unsubscribe than after the first gets nobody any more.
+    """
+
+    by: tuple[Expression, ...] = ()
+    guarded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Split:
     arms: tuple[Arm, ...]
+    experiment: Experiment | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

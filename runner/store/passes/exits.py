@@ -19,6 +19,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from runner.journey.expression import Expression
+from runner.journey.expression.tree import Name
+from runner.journey.values import MILLIONTHS, NUMBER
 from runner.store.held import held
 from runner.store.passes.program import (
     MOVING_CONTACT,
@@ -32,7 +35,7 @@ from runner.store.passes.program import (
 )
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import in_pass, leaving, moving, wave
-from runner.store.predicates import predicate
+from runner.store.predicates import Row, predicate, value
 from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.statement import Statement
 from runner.store.tables import MessageStatus, RunStatus, contact, conversion, message, run
@@ -60,6 +63,7 @@ def exit_on_event(sql: ProgramSql, connection: Connection, n: int, stage: int) -
                     and_(
                         wave.c.name == literal(rule.event),
                         *([predicate(rule.where, row, sql.dialect)] if rule.where else []),
+                        *([_about_the_run(row, sql.dialect)] if rule.of_run else []),
                     ),
                     literal(rule.reason, String()),
                 )
@@ -82,6 +86,12 @@ def exit_on_event(sql: ProgramSql, connection: Connection, n: int, stage: int) -
         return into_leaving(sql.dialect, select(_STAGE, *found.c).where(found.c.reason.is_not(None)))
 
     return sql.once("exit on event", build).run(connection, n=n, stage=stage).rowcount
+
+
+def _about_the_run(row: Row, dialect: str) -> ColumnElement[bool]:
+    """Whether the event names the run, as what becomes of a message does."""
+    named = Expression("event.run", Name("event", ("run",), NUMBER), NUMBER)
+    return value(named, row, dialect) == run.c.id * constant(MILLIONTHS)
 
 
 def _reason_by_condition(sql: ProgramSql, source: Any) -> ColumnElement[Any]:
