@@ -46,6 +46,13 @@ def test_the_shop_does_what_its_scenarios_say() -> None:
     assert len(outcomes) == 12
 
 
+def test_accounts_stages_scores_and_opened_messages_decide() -> None:
+    project = load_project(read_files(CASES / "scenario" / "accounts"))
+    outcomes = list(play_all(project, scenarios_of(project)))
+    assert [outcome.scenario.name for outcome in outcomes if not outcome.passed] == []
+    assert len(outcomes) == 4
+
+
 def test_a_scenario_leaves_nothing_behind_for_the_next() -> None:
     """Whatever the order, each comes out as it does alone."""
     project = shop(**{TESTS: FAILING + read_files(SHOP)[TESTS].split("tests:\n")[1]})

@@ -121,6 +121,8 @@ class Scenario:
     """Whether the contact is held out; None is what the draw says."""
     pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The values of pools by name; the others are empty."""
+    accounts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """What is known of accounts, by key: raw values by attribute."""
     calls: Mapping[str, Answered] = field(default_factory=dict)
     """The answers to calls by step; those of other steps are never answered."""
 

@@ -178,6 +178,7 @@ class _Test:
             never=never,
             until=self.instant(until, self.start) if isinstance(until, Scalar) else None,
             arms=dict(self.arms()),
+            accounts=dict(self.accounts()),
             pools=dict(given_pools(self.fields.get("given"), self.catalog, self.file.unknown)),
             calls=dict(given_calls(self.fields.get("given"), self.steps, self.file.unknown)),
             held_out=self.held_out(),
@@ -229,6 +230,14 @@ class _Test:
                 self.file.unknown("channel", channel, self.catalog.channels, item.span)
             else:
                 yield Consent(topic, channel if colon else EVERY_CHANNEL)
+
+    def accounts(self) -> Iterator[tuple[str, dict[str, object]]]:
+        given = self.fields.get("given")
+        found = given.get("accounts") if isinstance(given, Fields) else None
+        types = {name: attribute.type for name, attribute in self.catalog.accounts.items()}
+        for each in found.fields if isinstance(found, Fields) else ():
+            if isinstance(each.value, Fields):
+                yield each.key, self.values(each.value, "account attribute", types)
 
     def attribute_types(self) -> Mapping[str, ValueType]:
         declared = {name: attribute.type for name, attribute in self.catalog.attributes.items()}

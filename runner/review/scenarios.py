@@ -19,7 +19,7 @@ from runner.engine.tick import EXACT, tick
 from runner.engine.timed import begin_anew
 from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import IDENTIFIED, MESSAGE_EVENTS, TASK_EVENTS
-from runner.journey.fit import fit_event, fit_traits
+from runner.journey.fit import fit_account, fit_event, fit_traits
 from runner.journey.model import Send
 from runner.journey.project import Project, load_project
 from runner.journey.scenario import Received, Scenario
@@ -27,6 +27,7 @@ from runner.review.decisions import Watcher
 from runner.review.timeline import Comparison, Happening, Kind, compare
 from runner.store.database import Database
 from runner.store.passes.holdouts import holdouts
+from runner.store.people.accounts import apply_account_traits
 from runner.store.people.contacts import grant_consent
 from runner.store.people.events import Arrival, store_events
 from runner.store.sending.pools import replace_values
@@ -141,6 +142,9 @@ class Stage:
         with self.database.begin() as connection:
             story.forget_contacts(connection)
             replace_values(connection, scenario.pools)
+            catalog = self.project.catalog
+            accounts = [(key, fit_account(catalog, raw).properties) for key, raw in scenario.accounts.items()]
+            apply_account_traits(connection, deployment, accounts, known)
             history = [self._arrival(scenario, -1, identity), *past]
             store_events(connection, deployment, history, pending=False)
             for consent in person.consents:

@@ -60,10 +60,10 @@ def _message_step(builder: Builder, node: ast.Call, function: str) -> tuple[str 
     if written is None:
         return None
     scope, place = builder.scope, node.args[0]
-    journey, slash, step = written.rpartition("/")
+    other, slash, step = written.rpartition("/")
     if slash:
         # Whether there is such a journey is asked where all of them are at hand: in a review.
-        return journey, step
+        return other, step
     if scope.of_colleague:
         hint = f'of another journey: `{function}("journey/step")`'
         builder.report(node, "not-here", "a colleague has no part in this run and its messages", hint)
