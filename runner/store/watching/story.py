@@ -31,8 +31,10 @@ from runner.store.predicates import Row, json_value
 from runner.store.sending.messages import MessageKey
 from runner.store.tables import (
     LET_GO,
+    MessageKind,
     MessageStatus,
     RunStatus,
+    account,
     appointment,
     assignment,
     begun,
@@ -48,9 +50,10 @@ from runner.store.tables import (
     step_log,
     suppression,
 )
-from runner.store.types import ByCodePoint, Instant
+from runner.store.types import ByCodePoint, Instant, constant
 
 CONTACT_OWNED = (
+    account,
     appointment,
     begun,
     membership,
@@ -232,6 +235,7 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
                 message.c.run == step_log.c.run,
                 message.c.step == step_log.c.step,
                 message.c.visit == step_log.c.visit,
+                message.c.kind == constant(MessageKind.MESSAGE.value),
             ),
         )
         .where(own)
