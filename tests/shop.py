@@ -145,6 +145,26 @@ class Shop:
                 source="tests",
             )
 
+    def grant(self, key: str, topic: str) -> None:
+        """Give the contact's consent to a topic, by every channel."""
+        self._grant([key], topic)
+
+    def grant_all(self, topic: str) -> None:
+        self._grant(None, topic)
+
+    def _grant(self, keys: list[str] | None, topic: str) -> None:
+        with self.database.begin() as connection:
+            grant_consent(
+                connection,
+                self.database.deployment,
+                keys,
+                topic=topic,
+                channel="*",
+                state=ConsentState.GIVEN,
+                at=START,
+                source="tests",
+            )
+
     def event(self, key: str, name: str, at: datetime = START, **properties: Any) -> Arrival:
         fitted = fit_event(self.catalog, name, properties)
         return Arrival(
@@ -173,6 +193,15 @@ class Shop:
         )
         with self.database.read() as connection:
             return {f"{row.key}/{row.step}": row for row in connection.execute(rows.order_by(contact.c.key))}
+
+    def messages(self) -> list[tuple[str, Any]]:
+        """Every message with its contact's key and step, in order of contact, instant and run."""
+        rows = select(contact.c.key.label("contact_key"), message).join(
+            contact, (contact.c.partition == message.c.partition) & (contact.c.id == message.c.contact)
+        )
+        order = (contact.c.key, message.c.let_go_at, message.c.journey, message.c.run, message.c.step)
+        with self.database.read() as connection:
+            return [(f"{row.contact_key}/{row.step}", row) for row in connection.execute(rows.order_by(*order))]
 
     def statuses(self) -> dict[str, str]:
         return {name: row.status for name, row in self.ledger().items()}

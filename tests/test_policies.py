@@ -173,6 +173,20 @@ SCENARIOS = {
           expect: [{at: 21h, send: hello}]
         """,
     ),
+    "a window that does not exist on a day opens on the next": (
+        "",
+        """
+        steps:
+          - {id: hello, send: {channel: email, window: {from: "02:15", to: "02:45"}, valid_for: 7d}}
+        """,
+        """
+        - name: 29 March 2026
+          contact: {consents: [offers]}
+          start: 2026-03-29T00:00:00+01:00
+          events: [{at: 0m, event: Signed Up}]
+          expect: [{at: 1515m, send: hello}]
+        """,
+    ),
     "the best hour is that of most opens by people, within so long; too few are no habit": (
         "",
         """

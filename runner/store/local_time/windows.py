@@ -47,15 +47,16 @@ def within(
 def opening(
     utc: Microseconds, zone: ColumnElement[str], begins: time, days: frozenset[int] = EVERY_DAY
 ) -> Microseconds:
-    """The next instant from ``utc`` on at which the wall clock shows ``begins``, on one of ``days``."""
-    return due_after(utc, zone, Duration(), LocalTimes(at=begins, days=days))
+    """The next instant behind ``utc`` at which the wall clock shows ``begins``, on one of ``days``."""
+    # Hours that do not exist on a day begin, and are over, at the instant at which the clock jumps.
+    return due_after(utc + constant(1), zone, Duration(), LocalTimes(at=begins, days=days))
 
 
 def showing(
     utc: Microseconds, local: Microseconds, zone: ColumnElement[str], shown: Microseconds
 ) -> Microseconds:
-    """The next instant behind ``utc``, when the wall clock shows ``local``, at which it shows ``shown``, in microseconds
-    since midnight. Where it shows that twice, and ``utc`` lies between, it is the second time."""
+    """The next instant behind ``utc``, when the wall clock shows ``local``, at which it shows ``shown``, in
+    microseconds since midnight. Where it shows that twice, and ``utc`` lies between, it is the second time."""
     today = midnight(local) + shown
     ahead = case((today > local, today), else_=today + constant(DAY))
     instant = utc_microseconds(ahead, zone)

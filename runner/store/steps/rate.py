@@ -16,8 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.graph import Node
 from runner.journey.model import Rate, Send
-from runner.journey.send_rules import RATE
-from runner.store.passes.deciding import DEFERRED, QUEUED, READY, verdict
+from runner.journey.send_rules import EXPIRED, RATE
+from runner.store.passes.deciding import BLOCKED, DEFERRED, QUEUED, READY, verdict
 from runner.store.passes.program import ProgramSql, of_run
 from runner.store.passes.working import in_pass
 from runner.store.statement import Connection, Statement
@@ -102,7 +102,9 @@ def give_places(sql: ProgramSql, node: Node, connection: Connection, n: int, ran
             if place < row.expires_us:
                 places.take(place)
                 used[place] = used.get(place, 0) + 1
-        leaves = place <= row.at_us
+        outcome, reason = (READY, None) if place <= row.at_us else (DEFERRED, RATE)
+        if outcome is DEFERRED and row.at_us >= row.expires_us:
+            outcome, reason = BLOCKED, EXPIRED
         rows.append(
             {
                 "n": n,
@@ -115,9 +117,9 @@ def give_places(sql: ProgramSql, node: Node, connection: Connection, n: int, ran
                 "at": from_microseconds(row.at_us),
                 "since": from_microseconds(row.since_us),
                 "expires": from_microseconds(row.expires_us),
-                "outcome": READY if leaves else DEFERRED,
-                "reason": None if leaves else RATE,
-                "until": None if leaves else from_microseconds(min(place, row.expires_us)),
+                "outcome": outcome,
+                "reason": reason,
+                "until": from_microseconds(min(place, row.expires_us)) if outcome is DEFERRED else None,
                 "template": row.template,
                 "withheld": row.withheld,
             }
