@@ -15,7 +15,7 @@ from runner.journey.catalog import IDENTIFIED
 from runner.journey.fit import fit_traits
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.people.events import Arrival
+from runner.store.people.events import Arrival, store_events
 from runner.store.tables import appointment, contact, event, run
 from tests.shop import CATALOG, FILES, Shop
 
@@ -258,3 +258,29 @@ def test_a_date_far_away_and_one_that_does_not_fit_are_no_trouble(database: Data
         assert (
             connection.execute(select(func.count()).select_from(event).where(event.c.pending)).scalar() == 0
         )
+
+
+def test_a_date_that_is_imported_as_history_is_followed(database: Database) -> None:
+    """History that arrives today makes appointments as of today, and starts nothing that is past."""
+    diary = Diary(database, YEARLY.replace("}", ", if_past: enter}"))
+    diary.tick(at("2026-02-01"))
+    for key, born in (("ana", "1990-03-10"), ("ben", "1990-02-04")):
+        fitted = fit_traits(diary.catalog, {"born": born, "timezone": "UTC"})
+        made = Arrival(
+            contact=key,
+            name=IDENTIFIED,
+            at=at("2024-05-05"),
+            properties=fitted.properties,
+            undeclared={},
+            dedup_key=key,
+        )
+        with database.begin() as connection:
+            store_events(
+                connection, database.deployment, [made], pending=False, received_at=at("2026-02-01 10:00")
+            )
+    diary.tick(at("2026-02-01 10:00"))
+    assert diary.entries() == []
+    diary.tick(at("2026-03-03 09:00"))
+    assert diary.entries() == ["ana 2026-03-03 09:00 2026-03-10"]
+    diary.tick(at("2027-01-28 09:00"))
+    assert diary.entries()[1:] == ["ben 2027-01-28 09:00 2027-02-04"]

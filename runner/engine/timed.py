@@ -19,6 +19,7 @@ from runner.journey.reserved import DATE_REACHED, TIMED
 from runner.store.causes import schedules
 from runner.store.causes.appointments import (
     HEARD,
+    SEGMENT_DUE,
     Kind,
     appoint_everybody,
     appointed,
@@ -38,7 +39,8 @@ from runner.store.local_time.wall_clock import Firing, last_firing, next_firing
 from runner.store.local_time.zones import known_zone
 from runner.store.statement import Connection
 
-CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
+CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED, SEGMENT_DUE})
+"""What tells that a contact may have changed; the last, that something was imported about it beside the timeline."""
 
 
 # Before the passes of a tick -----------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ def keep_time(passes: Passes, n: int, events: Set[str]) -> None:
 def _moved(passes: Passes, n: int, events: Set[str]) -> list[Dated]:
     """The dates that the events of pass ``n`` may move."""
     dates = passes.versions.timetable.dates.values()
-    if CONTACT_UPDATED in events:
+    if events & {CONTACT_UPDATED, SEGMENT_DUE}:
         return list(dates)
     causes = causes_of_pass(passes.connection, n) if DATE_REACHED in events else frozenset()
     traits = traits_of_pass(passes.connection, n) if IDENTIFIED in events else frozenset()
@@ -187,11 +189,10 @@ def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
     for partition, zone, since in groups:
         if (partition, WHOLE) not in known or not known_zone(zone):
             continue
-        first = next_firing(trigger.cron, zone, since)
-        if (partition, zone) not in known:
-            schedules.plan_in_zone(connection, partition, trigger.cause, zone, first)
         # What has fired there already for the others, since they have been brought up to now.
-        firing = next_firing(trigger.cron, zone, max(since, passes.late_before))
+        firing = next_firing(trigger.cron, zone, max(since, passes.late_before, scheduled.version.since))
+        if (partition, zone) not in known:
+            schedules.plan_in_zone(connection, partition, trigger.cause, zone, firing)
         while firing is not None and firing.at <= passes.now:
             fired.add((zone, firing))
             firing = next_firing(trigger.cron, zone, firing.at)

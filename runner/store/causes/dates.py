@@ -35,7 +35,7 @@ from runner.journey.model.timed import DateTrigger, IfPast
 from runner.journey.model.waits import LocalTimes
 from runner.journey.reserved import DATE_REACHED
 from runner.journey.values import Kind as ValueKind
-from runner.store.causes.appointments import STANDS, Kind, appoint
+from runner.store.causes.appointments import SEGMENT_DUE, STANDS, Kind, appoint
 from runner.store.local_time.localtime import (
     day_number,
     due_after,
@@ -44,16 +44,18 @@ from runner.store.local_time.localtime import (
     midnight,
     utc_microseconds,
 )
-from runner.store.passes.program import WAVE_CONTACT, ProgramSql
+from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import day_microseconds, instant_microseconds
 from runner.store.statement import Statement
-from runner.store.tables import appointment, contact, run
-from runner.store.types import constant, instant_of, json_object, json_text, microseconds_of
+from runner.store.tables import appointment, contact, event, run
+from runner.store.types import Instant, constant, instant_of, json_object, json_text, microseconds_of
 
 Sql = ColumnElement[Any]
 
 CHANGES = (IDENTIFIED, CONTACT_UPDATED)
+_OTHERS = [literal_column(f"'{name}'") for name in (DATE_REACHED, SEGMENT_DUE)]
+"""Other events at which the date is looked at: it was reached, or something was imported beside the timeline."""
 _FAR_FUTURE = 2**53
 """In the year 2255, in microseconds: beyond it nobody waits."""
 _MARGIN = 2 * DAY
@@ -128,17 +130,20 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
         select(
             wave.c.partition,
             wave.c.contact,
-            microseconds_of(wave.c.at).label("at"),
+            # Known since it was received: what came between is past.
+            microseconds_of(func.coalesce(event.c.received_at, wave.c.at, type_=Instant())).label("at"),
             sql.zone.label("zone"),
             given.label("given"),
             microseconds_of(STANDS).label("standing"),
             json_text(appointment.c.properties, constant("date")).label("about"),
             case((changed, literal_column("1")), else_=literal_column("0")).label("changed"),
         )
-        .select_from(wave.join(contact, WAVE_CONTACT).outerjoin(appointment, its_own))
+        .select_from(
+            wave.join(contact, WAVE_CONTACT).outerjoin(event, WAVE_EVENT).outerjoin(appointment, its_own)
+        )
         .where(
             in_pass(wave),
-            or_(wave.c.n < 0, changed, wave.c.name == literal_column(f"'{DATE_REACHED}'")),
+            or_(wave.c.n < 0, changed, wave.c.name.in_(_OTHERS)),
         ),
     )
     shown = found.c.given if is_date else local_microseconds(found.c.given, found.c.zone)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     exists,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -26,10 +27,10 @@ from runner.store.causes.appointments import Kind
 from runner.store.causes.segments import begin_segment
 from runner.store.causes.stale import watch_age
 from runner.store.causes.watched import Watched
-from runner.store.insert import insert_new
+from runner.store.insert import upsert
 from runner.store.passes.working import PASS, in_pass, wave
 from runner.store.statement import Statement
-from runner.store.tables import appointment, begun, event
+from runner.store.tables import appointing, appointment, begun, event, firing
 
 ANY = "*"
 """The name of the appointment: it is not about one segment."""
@@ -102,7 +103,7 @@ def history_came(
     if waiting:
         names = ("its_partition", "its_contact", "its_key")
         connection.execute(_SILENCED, [dict(zip(names, one, strict=True)) for one in waiting])
-    if connection.execute(select(exists(select(begun.c.name)))).scalar():
+    if _is_watched(connection):
         rows = [
             {
                 "partition": partition,
@@ -115,4 +116,23 @@ def history_came(
             for partition, number in sorted(set(identities))
         ]
         if rows:
-            connection.execute(insert_new(connection, appointment), rows)
+            marked = upsert(connection, appointment)
+            over = and_(appointment.c.due_at.is_(None), appointment.c.told_at.is_(None))
+            connection.execute(
+                marked.on_conflict_do_update(
+                    index_elements=["partition", "contact", "kind", "name"],
+                    set_={"due_at": marked.excluded.due_at},
+                    where=over,
+                ),
+                rows,
+            )
+
+
+def _is_watched(connection: Connection) -> bool:
+    """Whether anything hangs on the state of contacts: on segments and consents, dates, or zones."""
+    asked = (
+        select(begun.c.name),
+        select(appointing.c.name),
+        select(firing.c.zone).where(firing.c.next_at.is_(None)),
+    )
+    return bool(connection.execute(select(or_(*map(exists, asked)))).scalar())
