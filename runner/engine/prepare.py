@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from channels.base import Channel, Message
+from runner.engine.asked import asked_message
 from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.versions import Version, Versions
-from runner.journey.model import Delivery, Journey, Send
+from runner.journey.model import Delivery, Journey, Send, Verb
 from runner.store.database import Deployment
 from runner.store.sending.messages import Change, Claimed, Held, MessageKey
 from runner.store.steps.sends import ADDRESS_OF
@@ -30,6 +31,7 @@ class Prepared:
     held: Held
     channel: str
     message: Message
+    verb: Verb | None = None
 
 
 def prepare(
@@ -71,15 +73,14 @@ def prepare(
                 reason = f"a bug in journeys: {type(bug).__name__}"
                 refused.append(Change(held=one.held, to=MessageStatus.FAILED, reason=reason))
             else:
-                prepared.append(Prepared(one.held, one.channel, message))
+                verb = version.program.node(one.held.key.step).verb
+                prepared.append(Prepared(one.held, one.channel, message, verb))
     return prepared, refused
 
 
-def _marked(subject: str | None, journey: Journey) -> str | None:
+def _marked(subject: str, journey: Journey) -> str:
     """The subject, which tells of a journey that is sent to its seeds alone."""
-    if subject is None or journey.delivery is not Delivery.SEED:
-        return subject
-    return f"[seed] {subject}"
+    return f"[seed] {subject}" if journey.delivery is Delivery.SEED else subject
 
 
 def recipient_of(one: Claimed) -> str:
@@ -91,7 +92,8 @@ def recipient_of(one: Claimed) -> str:
 
 def _message(one: Claimed, version: Version, key: str) -> Message:
     verb = version.program.node(one.held.key.step).verb
-    assert isinstance(verb, Send)
+    if not isinstance(verb, Send):
+        return asked_message(one, version, verb, key)
     content: Content = render(
         version.journey,
         version.catalog,

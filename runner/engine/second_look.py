@@ -13,7 +13,7 @@ from runner.journey.send_rules import CONSENT_STALE, EXPIRED, NO_ADDRESS, NO_CON
 from runner.store.sending.asked_again import Asked, asked_again
 from runner.store.sending.messages import Claimed, Held
 from runner.store.statement import Connection
-from runner.store.tables import ConsentState, SuppressionReason
+from runner.store.tables import ConsentState, MessageKind, SuppressionReason
 
 
 def second_look(
@@ -23,21 +23,22 @@ def second_look(
     asked: dict[Held, Asked] = {}
     by_send: dict[tuple[int, str], list[Held]] = {}
     for one in claimed:
-        if one.version in versions.by_id:
+        if one.version in versions.by_id and one.kind == MessageKind.MESSAGE:
             by_send.setdefault((one.version, one.held.key.step), []).append(one.held)
     for (number, step), held in by_send.items():
         version = versions.by_id[number]
         asked |= asked_again(connection, version.sql, version.program.node(step), held, now)
     found = {}
     for one in claimed:
-        version = versions.by_id.get(one.version)
-        reason = _reason(one, version, asked.get(one.held, Asked()), now) if version else None
-        if reason:
+        known = versions.by_id.get(one.version)
+        if known and (reason := _reason(one, known, asked.get(one.held, Asked()), now)):
             found[one.held] = reason
     return found
 
 
 def _reason(one: Claimed, version: Version, asked: Asked, now: datetime) -> str | None:
+    if one.kind != MessageKind.MESSAGE:  # nothing is said to the contact
+        return EXPIRED if one.expires_at < now else None
     send = version.program.node(one.held.key.step).verb
     assert isinstance(send, Send)
     if not recipient_of(one):

@@ -6,6 +6,8 @@ Whoever has consented already need not do so again.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     Connection,
     String,
@@ -42,12 +44,12 @@ def mark_pending(sql: ProgramSql, topic: Topic, connection: Connection, n: int) 
 
     def build() -> Statement:
         row = sql.row(wave, with_run=False)
-        cases = [
+        cases: list[tuple[Any, Any]] = [
             (predicate(each.when, row, sql.dialect), literal_column(str(int(each.opt_in is OptIn.DOUBLE))))
             for each in topic.cases
             if each.when is not None
         ]
-        otherwise = literal_column(str(int(topic.opt_in is OptIn.DOUBLE)))
+        otherwise: Any = literal_column(str(int(topic.opt_in is OptIn.DOUBLE)))
         twice = (case(*cases, else_=otherwise) if cases else otherwise) == literal_column("1")
         channel = func.coalesce(
             json_text(event.c.properties, constant("channel")), literal_column(f"'{EVERY_CHANNEL}'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Integer, and_, bindparam, case, cast, literal_column, null, select
 
@@ -57,7 +58,7 @@ def _asked_again(sql: ProgramSql, send: Send) -> Statement:
         entered_at=run.c.entered_at,
     )
     topic = sql.rules.topics.get(send.topic)
-    cases = [
+    cases: list[tuple[Any, Any]] = [
         (predicate(each.when, row, sql.dialect), literal_column(str(place)))
         for place, each in enumerate(topic.cases if topic else ())
         if each.when is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -73,9 +74,7 @@ def decide(connection: Connection, found: Sequence[Candidates], n: int, round: i
     Of the messages of one contact that compete, the first takes its place before the next is looked at.
     """
     for one in found:
-        one.sql.once(("settle", one.node.index), lambda one=one: _settle(one)).run(
-            connection, n=n, round=round
-        )
+        one.sql.once(("settle", one.node.index), partial(_settle, one)).run(connection, n=n, round=round)
     competing = [one for one in found if one.compete]
     for one in found:
         if not one.compete:
@@ -85,7 +84,7 @@ def decide(connection: Connection, found: Sequence[Candidates], n: int, round: i
         write_messages(one.sql, one.node, connection, round, rank=0)
     for rank in range(1, most + 1):
         for one in competing:
-            settled = one.sql.once(("compete", one.node.index), lambda one=one: _compete(one)).run(
+            settled = one.sql.once(("compete", one.node.index), partial(_compete, one)).run(
                 connection, n=n, round=round, rank=rank
             )
             if settled.rowcount:
