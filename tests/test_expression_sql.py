@@ -412,6 +412,33 @@ def test_history_is_read_through_its_index(both: tuple[Database, Database], sour
         assert "ix_event_history" in plan
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "count('Order Completed', within='30d', by='account') > 1",
+        "did('Order Completed', by='account')",
+        "last('Order Completed', by='account').s == 'a'",
+        "people(did('Order Completed'), by='account') > 1",
+        "contact.score.lead > 1",
+        "contact.stage == 'ab'",
+    ],
+)
+def test_colleagues_are_found_through_their_account(both: tuple[Database, Database], source: str) -> None:
+    expression = parse_expression(source, SCOPE)
+    sqlite, postgresql = both
+    with sqlite.read() as connection:
+        plan = _plan(connection, "EXPLAIN QUERY PLAN", predicate(expression, ROW, "sqlite"))
+        inner = [line for line in plan.splitlines() if "contact0" in line or "event" in line]
+        assert inner
+        assert not [line for line in inner if "SCAN" in line], plan
+        assert "account" not in source or "ix_contact_account (partition=? AND account=?)" in plan
+    with postgresql.read() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plan = _plan(connection, "EXPLAIN", predicate(expression, ROW, "postgresql"))
+        assert "account" not in source or "ix_contact_account" in plan
+        assert "ix_event_history" in plan
+
+
 def _plan(connection: Connection, explain: str, column: ColumnElement[Any]) -> str:
     text = str(reading([column]).compile(connection, compile_kwargs={"literal_binds": True}))
     return "\n".join(str(row) for row in connection.exec_driver_sql(f"{explain} {text}"))

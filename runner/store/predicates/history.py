@@ -84,8 +84,9 @@ def looked_at(compiler: Compiler, node: tree.History, event: Any, *columns: Sql)
         its = [event.c.partition == row.partition, event.c.contact == row.contact]
         query = select(*columns).select_from(event).where(*its, *conditions(compiler, node, event))
         return query.correlate_except(event)
+    # From the account to its contacts to their events: SQLite keeps the order in which they stand here.
     mate = row.alias(tables.contact)
-    theirs = event.join(mate, and_(event.c.partition == mate.c.partition, event.c.contact == mate.c.id))
+    theirs = mate.join(event, and_(event.c.partition == mate.c.partition, event.c.contact == mate.c.id))
     query = select(*columns).select_from(theirs)
     query = query.where(*shares_account(row, mate), *conditions(compiler, node, event))
     return query.correlate_except(event, mate)
