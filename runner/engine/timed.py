@@ -96,7 +96,7 @@ def _begin(passes: Passes, scheduled: Scheduled, due: Due) -> None:
         zone = named or scheduled.default_zone
         if known_zone(zone):
             first = next_firing(cron, zone, due.next_at)
-            schedules.plan_in_zone(connection, due.partition, due.cause, zone, first)
+            schedules.plan_in_zone(connection, due.partition, due.cause, zone, due.next_at, first)
     schedules.plan(connection, due, None)
 
 
@@ -187,12 +187,13 @@ def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
     known = schedules.zones_of_schedule(connection, trigger.cause)
     fired: set[tuple[str, Firing]] = set()
     for partition, zone, since in groups:
-        if (partition, WHOLE) not in known or not known_zone(zone):
+        begun = known.get((partition, WHOLE))
+        if begun is None or not known_zone(zone):
             continue
         # What has fired there already for the others, since they have been brought up to now.
-        firing = next_firing(trigger.cron, zone, max(since, passes.late_before, scheduled.version.since))
+        firing = next_firing(trigger.cron, zone, max(since, passes.late_before, begun))
         if (partition, zone) not in known:
-            schedules.plan_in_zone(connection, partition, trigger.cause, zone, firing)
+            schedules.plan_in_zone(connection, partition, trigger.cause, zone, begun, firing)
         while firing is not None and firing.at <= passes.now:
             fired.add((zone, firing))
             firing = next_firing(trigger.cron, zone, firing.at)

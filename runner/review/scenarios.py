@@ -141,6 +141,7 @@ class Stage:
         deployment = self.database.deployment
         with self.database.begin() as connection:
             story.forget_contacts(connection)
+            begin_anew(connection, self.versions, scenario.start - BEFORE)
             replace_values(connection, scenario.pools)
             catalog = self.project.catalog
             accounts = [(key, fit_account(catalog, raw).properties) for key, raw in scenario.accounts.items()]
@@ -161,7 +162,6 @@ class Stage:
                 for version in self.versions:
                     for journey, step, _ in holdouts(version.sql):
                         story.assign_holdout(connection, person.id, journey, step, scenario.held_out)
-            begin_anew(connection, self.versions, scenario.start - BEFORE)
             for step, arm in scenario.arms.items():
                 story.assign_arm(connection, person.id, scenario.journey, step, arm)
             store_events(connection, deployment, to_come, pending=True)

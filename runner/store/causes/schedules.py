@@ -87,11 +87,12 @@ def begin_schedule(connection: Connection, cause: str, since: datetime) -> None:
     """Have the ticks begin with a schedule: it fires from ``since`` on. One that is known goes on as it is."""
     connection.execute(
         insert_new(connection, firing).from_select(
-            ["partition", "journey", "zone", "next_at", "reached"],
+            ["partition", "cause", "zone", "since", "next_at", "reached"],
             select(
                 shard.c.partition,
                 bindparam("its_cause", cause, Text()),
                 literal_column(f"'{WHOLE}'"),
+                bindparam("its_since", since, Instant()),
                 bindparam("its_since", since, Instant()),
                 literal_column("0"),
             ).where(true()),
@@ -101,11 +102,11 @@ def begin_schedule(connection: Connection, cause: str, since: datetime) -> None:
 
 def known_schedules(connection: Connection) -> frozenset[str]:
     """The causes of all schedules that were begun."""
-    return frozenset(connection.execute(select(firing.c.journey).distinct()).scalars())
+    return frozenset(connection.execute(select(firing.c.cause).distinct()).scalars())
 
 
 def forget_schedule(connection: Connection, cause: str) -> None:
-    connection.execute(delete(firing).where(firing.c.journey == cause))
+    connection.execute(delete(firing).where(firing.c.cause == cause))
 
 
 def next_firings(connection: Connection) -> datetime | None:
@@ -117,14 +118,14 @@ def next_firings(connection: Connection) -> datetime | None:
 _DUE = Statement(
     select(
         firing.c.partition,
-        firing.c.journey,
+        firing.c.cause,
         firing.c.zone,
         microseconds_of(firing.c.next_at),
         firing.c.nominal,
         firing.c.reached,
     )
     .where(held(firing.c.partition), firing.c.next_at <= _now)
-    .order_by(firing.c.next_at, firing.c.journey, firing.c.zone, firing.c.partition)
+    .order_by(firing.c.next_at, firing.c.cause, firing.c.zone, firing.c.partition)
 )
 
 
@@ -143,7 +144,7 @@ def due_schedules(connection: Connection, now: datetime) -> tuple[Due, ...]:
     )
 
 
-_its_row = (firing.c.partition == _partition, firing.c.journey == _cause, firing.c.zone == _zone)
+_its_row = (firing.c.partition == _partition, firing.c.cause == _cause, firing.c.zone == _zone)
 _NEXT = Statement(
     update(firing)
     .values(
@@ -169,15 +170,16 @@ def plan(connection: Connection, due: Due, upcoming: Firing | None, *, reached: 
 
 
 def plan_in_zone(
-    connection: Connection, partition: int, cause: str, zone: str, upcoming: Firing | None
+    connection: Connection, partition: int, cause: str, zone: str, since: datetime, upcoming: Firing | None
 ) -> None:
     """The same for a zone that the schedule does not know in this partition yet."""
     connection.execute(
         insert_new(connection, firing),
         {
             "partition": partition,
-            "journey": cause,
+            "cause": cause,
             "zone": zone,
+            "since": since,
             "next_at": upcoming.at if upcoming else None,
             "nominal": upcoming.nominal if upcoming else None,
             "reached": 0,
@@ -228,13 +230,16 @@ def zones_of_pass(
 
 
 _KNOWN_ZONES = Statement(
-    select(firing.c.partition, firing.c.zone).where(held(firing.c.partition), firing.c.journey == _cause)
+    select(firing.c.partition, firing.c.zone, microseconds_of(firing.c.since)).where(
+        held(firing.c.partition), firing.c.cause == _cause
+    )
 )
 
 
-def zones_of_schedule(connection: Connection, cause: str) -> frozenset[tuple[int, str]]:
-    """Partition and zone of the rows of a schedule, in the partitions that are held."""
-    return frozenset((partition, zone) for partition, zone in _KNOWN_ZONES.run(connection, cause=cause))
+def zones_of_schedule(connection: Connection, cause: str) -> Mapping[tuple[int, str], datetime]:
+    """Since when a schedule fires, by partition and zone, in the partitions that are held."""
+    rows = _KNOWN_ZONES.run(connection, cause=cause)
+    return {(partition, zone): from_microseconds(since) for partition, zone, since in rows}
 
 
 # Whom it fires for ---------------------------------------------------------------------------------------------------

@@ -82,10 +82,9 @@ firing = Table(
     "firing",
     metadata,
     Column("partition", SmallInteger, primary_key=True, autoincrement=False),
-    Column(
-        "journey", ByCodePoint, primary_key=True, comment="and the place of the schedule, if not its first"
-    ),
+    Column("cause", ByCodePoint, primary_key=True, comment="the journey, and when it is to fire"),
     Column("zone", ByCodePoint, primary_key=True, comment="empty where the schedule has a zone of its own"),
+    Column("since", Instant, nullable=False, comment="it fires for what comes after this instant"),
     Column(
         "next_at", Instant, comment="when it fires next, or is to be looked at; NULL where it never is again"
     ),

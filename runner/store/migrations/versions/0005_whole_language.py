@@ -225,14 +225,12 @@ def _make_tables() -> None:
     op.create_table(
         "firing",
         sa.Column("partition", sa.SmallInteger(), primary_key=True, autoincrement=False),
-        sa.Column(
-            "journey",
-            ByCodePoint(),
-            primary_key=True,
-            comment="and the place of the schedule, if not its first",
-        ),
+        sa.Column("cause", ByCodePoint(), primary_key=True, comment="the journey, and when it is to fire"),
         sa.Column(
             "zone", ByCodePoint(), primary_key=True, comment="empty where the schedule has a zone of its own"
+        ),
+        sa.Column(
+            "since", Instant(), nullable=False, comment="it fires for what comes after this instant"
         ),
         sa.Column(
             "next_at",
@@ -250,7 +248,7 @@ def _make_tables() -> None:
             nullable=False,
             comment="the last contact for whom it has fired then",
         ),
-        sa.PrimaryKeyConstraint("partition", "journey", "zone", name=op.f("pk_firing")),
+        sa.PrimaryKeyConstraint("partition", "cause", "zone", name=op.f("pk_firing")),
         comment="How far the schedule of a journey has come in a partition.",
     )
     op.create_index("ix_firing_next", "firing", ["partition", "next_at"])
