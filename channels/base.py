@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,19 @@ class Message:
     sender_address: str | None = None
     reply_to: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "message"
+    """``message`` to the contact, ``call``, ``task`` or ``audience``."""
+    payload: Mapping[str, Any] | None = None
+    """What a call, a task or a change of an audience hands over, as JSON has it; ``text`` says the same for people."""
     prepared: object = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a call. ``json`` is None where the body is no JSON."""
+
+    status: int
+    json: object = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Sent:
     """The message was taken over. ``provider_id`` is what the other side calls it."""
 
     provider_id: str | None = None
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ class Rejected:
     """The other side refused this message for good."""
 
     reason: str
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
-from channels import file, smtp, webhook
+from channels import call, file, smtp, webhook
 from channels.base import Channel
 
 
@@ -56,10 +56,15 @@ def _open_webhook(options: Mapping[str, object], around: Surroundings) -> Channe
     return webhook.open_webhook(webhook.settings_from(options, around.folder), clock=around.clock)
 
 
+def _open_call(options: Mapping[str, object], around: Surroundings) -> Channel:
+    return call.CallChannel(call.settings_from(options, around.folder), clock=around.clock)
+
+
 TRANSPORTS: Mapping[str, Callable[[Mapping[str, object], Surroundings], Channel]] = {
     "file": _open_file,
     "smtp": _open_smtp,
     "webhook": _open_webhook,
+    "call": _open_call,
 }
 """Every transport there is. A constructor raises ValueError that says which option is wrong."""
 

@@ -66,16 +66,18 @@ class WebhookChannel:
     """Posts each message as JSON. 2xx is Sent; 408, 425, 429 and 5xx are RetryLater, a ``Retry-After`` is obeyed; every
     other status, a redirect included, is Rejected; no answer to what was sent is Unknown."""
 
-    def __init__(self, settings: WebhookSettings, *, clock: Clock) -> None:
+    method = "POST"
+
+    def __init__(
+        self, settings: WebhookSettings, *, clock: Clock, context: ssl.SSLContext | None = None
+    ) -> None:
         self._settings = settings
         self._clock = clock
-        self._context = ssl.create_default_context()
-        if settings.ca_file is not None:
-            self._context.load_verify_locations(cafile=str(settings.ca_file))
+        self._context = context or trusting(settings.ca_file)
 
     def send(self, message: Message) -> Result:
         """Make one call. Nothing is retried here."""
-        body = _payload(message)
+        body = self.body(message)
         try:
             connection = self._connect()
         except (_NotReached, OSError) as error:
@@ -92,7 +94,7 @@ class WebhookChannel:
             connection.close()
             return RetryLater(f"no TLS: {type(error).__name__}: {error}"[:200], unreachable=True)
         try:
-            connection.request("POST", self._target(), body, self._headers(message, body))
+            connection.request(self.method, self._target(), body, self.headers(message, body))
             response = connection.getresponse()
             answer = response.read(LARGEST_ANSWER)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -100,7 +102,7 @@ class WebhookChannel:
         finally:
             deadline.cancel()
             connection.close()
-        return self._result(response, answer)
+        return self.result(response, answer)
 
     def check(self) -> str | None:
         """Why the receiver cannot be reached, or offers no TLS that holds; None where it does. Nothing is posted."""
@@ -122,7 +124,12 @@ class WebhookChannel:
         parts = urlsplit(self._settings.url)
         return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    def _headers(self, message: Message, body: bytes) -> dict[str, str]:
+    def body(self, message: Message) -> bytes:
+        """What is sent. The same bytes at every attempt."""
+        return _payload(message)
+
+    def headers(self, message: Message, body: bytes) -> dict[str, str]:
+        """Signed as Standard Webhooks says."""
         timestamp = str(int(self._clock().timestamp()))
         identity = message.idempotency_key
         return {
@@ -157,7 +164,8 @@ class WebhookChannel:
             )
         return connection
 
-    def _result(self, response: http.client.HTTPResponse, answer: bytes) -> Result:
+    def result(self, response: http.client.HTTPResponse, answer: bytes) -> Result:
+        """What an answer means."""
         status = response.status
         if 200 <= status < 300:
             return Sent(_provider_id(answer))
@@ -168,6 +176,14 @@ class WebhookChannel:
         if 300 <= status < 400:
             reason += ": redirects are not followed"
         return Rejected(reason)
+
+
+def trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """How TLS is spoken: the authorities of the system are trusted, and those of ``ca_file``."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=str(ca_file))
+    return context
 
 
 class IdempotentWebhookChannel(WebhookChannel):
@@ -222,6 +238,11 @@ def signature(secret: str, identity: str, timestamp: str, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
 
 
+def check_secret(secret: str) -> None:
+    """Raises ValueError for a secret that cannot sign."""
+    _key(secret)
+
+
 def _key(secret: str) -> bytes:
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
@@ -247,6 +268,14 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
+_TYPES = {
+    "message": "message.send",
+    "call": "call",
+    "task": "task.create",
+    "audience": "audience.change",
+}
+
+
 def _payload(message: Message) -> bytes:
     """``type``, ``timestamp`` and ``data``, as Standard Webhooks recommends. The same bytes at every attempt."""
     data = {
@@ -262,9 +291,11 @@ def _payload(message: Message) -> bytes:
         "sender": {"name": message.sender_name, "address": message.sender_address},
         "reply_to": message.reply_to,
     }
+    if message.payload is not None:
+        data = {key: data[key] for key in ("id", "journey", "step", "contact")} | dict(message.payload)
     instant = message.let_go_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return json.dumps(
-        {"type": "message.send", "timestamp": instant, "data": data}, ensure_ascii=False
+        {"type": _TYPES[message.kind], "timestamp": instant, "data": data}, ensure_ascii=False
     ).encode("utf-8", "replace")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from runner.journey.catalog import ASKED_BY_CALL
 from runner.journey.duration import parse_duration
 from runner.journey.schema import load_document, plain
 from runner.journey.yaml import LARGEST_FILE, Fields, Items, Scalar, Value, split_lines
@@ -85,7 +86,7 @@ def check_settings(folder: Path, channels: Collection[str] | None = None) -> tup
 
 def _unknown_channels(value: Value | None, channels: Collection[str]) -> Iterator[Problem]:
     for each in value.fields if isinstance(value, Fields) else ():
-        if each.key not in channels:
+        if each.key not in (*channels, ASKED_BY_CALL):
             near = get_close_matches(each.key, channels, n=1)
             yield Problem(
                 code=UNKNOWN_CHANNEL,

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from channels.base import Channel, Recoverable, Rejected, RetryLater, Sent, Unknown
+from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
+from channels.call import CallChannel, CallSettings
 from channels.file import FileChannel
 from channels.smtp import SmtpChannel
 from channels.webhook import open_webhook
-from tests.servers import Answer, an_http_server, an_smtp_server, smtp_settings, webhook_settings
+from tests.servers import SECRET, Answer, HttpServer, an_http_server, an_smtp_server, smtp_settings, webhook_settings
 from tests.test_channel_mime import AT, a_message
 
 
@@ -52,7 +53,29 @@ def an_idempotent_webhook(stack: ExitStack, folder: Path) -> Case:
     return Case(channel, lambda: [request.headers["idempotency-key"] for request in server.requests])
 
 
+class _Calling:
+    """Calls a server with what each message says."""
+
+    def __init__(self, server: HttpServer) -> None:
+        settings = CallSettings(secret=SECRET, allow_private=True, ca_file=webhook_settings(server).ca_file)
+        self._channel = CallChannel(settings, clock=lambda: AT)
+        self._payload = {"url": server.url, "method": "POST"}
+        self.look_up = self._channel.look_up
+        self.close = self._channel.close
+
+    def send(self, message: Message) -> Result:
+        payload = {**self._payload, "json": {"text": message.text, "subject": message.subject}}
+        return self._channel.send(dataclasses.replace(message, kind="call", payload=payload))
+
+
+def a_call_channel(stack: ExitStack, folder: Path) -> Case:
+    del folder
+    server = stack.enter_context(an_http_server(Answer(200)))
+    return Case(_Calling(server), lambda: [request.headers["idempotency-key"] for request in server.requests])
+
+
 CHANNELS = {
+    "call": a_call_channel,
     "file": a_file_channel,
     "smtp": an_smtp_channel,
     "webhook": a_webhook_channel,

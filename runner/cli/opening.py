@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 
 
 def declared_channels(versions: Versions) -> Mapping[str, ChannelSettings]:
-    """The channels of all versions in use, as the newest that has it declares each."""
+    """The channels of all versions in use, as the newest that has it declares each, and that of calls where a step
+    makes some."""
+    from runner.journey.catalog import ASKED_BY_CALL, ChannelSettings
+    from runner.journey.model import Call
+
     channels: dict[str, ChannelSettings] = {}
     for version in sorted(versions, key=lambda version: version.id):
         channels.update(version.catalog.channels)
+    if any(isinstance(node.verb, Call) for version in versions for node in version.program.nodes):
+        channels.setdefault(ASKED_BY_CALL, ChannelSettings(name=ASKED_BY_CALL, uses=ASKED_BY_CALL))
     return channels
 
 
@@ -25,13 +31,17 @@ def opener(settings: Settings, *, durable: bool = True) -> Open:
     """What opens the channels of versions; it raises JourneysError where one cannot be opened."""
     from channels.registry import ChannelError, Surroundings, open_channels
     from runner.clock import utc_now
+    from runner.journey.catalog import ASKED_BY_CALL
     from runner.problem import JourneysError
 
     around = Surroundings(folder=settings.folder, clock=utc_now, durable=durable)
 
     def opened(versions: Versions) -> Mapping[str, Channel]:
         try:
-            return open_channels(declared_channels(versions).values(), settings.channels, around)
+            declared = declared_channels(versions)
+            # How calls are made may be said before a step makes one.
+            said = {name: each for name, each in settings.channels.items() if name in declared or name != ASKED_BY_CALL}
+            return open_channels(declared.values(), said, around)
         except ChannelError as error:
             raise JourneysError(str(error)) from error
 

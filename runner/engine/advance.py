@@ -9,10 +9,13 @@ from itertools import count
 from runner.engine.versions import Version, Versions
 from runner.journey.graph import Node
 from runner.journey.model import (
+    AdAudience,
+    Call,
     ChangeConsent,
     Draw,
     Emit,
     Enroll,
+    HandOff,
     Send,
     Split,
     Update,
@@ -34,6 +37,7 @@ from runner.store.statement import Connection
 from runner.store.steps import acts
 from runner.store.steps.collect import collect
 from runner.store.steps.decide import Candidates, decide
+from runner.store.steps.asks import ask
 from runner.store.steps.draws import draw
 from runner.store.steps.route import route
 from runner.store.steps.splits import split
@@ -147,6 +151,11 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
             return [node]
         case Draw():
             draw(sql, node, connection, n)
+        case Call() | HandOff():
+            ask(sql, node, connection, n)
+            rest(sql, node, connection, n)
+        case AdAudience():
+            ask(sql, node, connection, n)
         case Emit():
             acts.emit(sql, node, connection, n)
         case Enroll():

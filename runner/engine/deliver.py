@@ -13,12 +13,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
 from channels.base import Channel, Message, Preparing, Recoverable, Result, RetryLater, Unknown
+from runner.engine.asked import answered
 from runner.engine.lines import Channels, Lines
 from runner.engine.outcome import Delivered as Delivered  # which whoever delivers is told
 from runner.engine.outcome import Unrecorded as Unrecorded
@@ -27,6 +28,7 @@ from runner.engine.prepare import Prepared, prepare
 from runner.engine.second_look import second_look
 from runner.engine.versions import Versions
 from runner.store.database import Database
+from runner.store.people.events import store_events
 from runner.store.sending import messages
 from runner.store.sending.messages import Change, Held, MessageKey
 from runner.store.statement import Connection
@@ -212,7 +214,7 @@ class Delivery:
         assert isinstance(channel, Preparing)
         made = iter(_made(channel, [one.message for part in together for one in part.messages]))
         for part in together:
-            part.messages = [Prepared(one.held, one.channel, next(made)) for one in part.messages]
+            part.messages = [replace(one, message=next(made)) for one in part.messages]
             part.made = True
 
     # Handing over ----------------------------------------------------------------------------------------------------
@@ -272,7 +274,7 @@ class Delivery:
         before = time.perf_counter()
         try:
             with self._database.begin(kept) as connection:
-                recorded = messages.record(connection, self._unrecorded.changes)
+                recorded = self._record(connection)
                 begun = messages.change(connection, MessageStatus.CLAIMED, begins)
         except Exception:
             self._unrecorded.in_vain.extend(not_begun(one, present) for one in prepared)
@@ -305,7 +307,9 @@ class Delivery:
 
     def _change(self, one: Prepared, result: Result) -> Change:
         present = self._clock()
-        return change_of(one, result, present, one.message.let_go_at if self._exact else present)
+        at = one.message.let_go_at if self._exact else present
+        change = change_of(one, result, present, at)
+        return answered(one.verb, one.held.key, one.message, result, change, at)
 
     # Recording -------------------------------------------------------------------------------------------------------
 
@@ -317,8 +321,20 @@ class Delivery:
             self._unrecorded.in_vain = []
         if self._unrecorded.changes:
             with self._database.begin() as connection:
-                recorded = messages.record(connection, self._unrecorded.changes)
+                recorded = self._record(connection)
             self._written(recorded)
+
+    def _record(self, connection: Connection) -> frozenset[MessageKey]:
+        """Write the results that are known, and tell the runs that wait for one of them."""
+        recorded = messages.record(connection, self._unrecorded.changes)
+        told = [
+            change.told
+            for change in self._unrecorded.changes
+            if change.told is not None and change.held.key in recorded
+        ]
+        if told:
+            store_events(connection, self._database.deployment, told, pending=True)
+        return recorded
 
     def _written(self, done: frozenset[MessageKey]) -> None:
         changes, self._unrecorded.changes = self._unrecorded.changes, []

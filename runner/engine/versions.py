@@ -114,7 +114,11 @@ class Versions:
         )
         """The topics to which consent is confirmed, each with a version whose catalog has it."""
         self.ways: Mapping[int, Ways] = {version.id: version.sql.ways for version in self._ordered}
-        self.zones = frozenset(version.catalog.timezone for version in self._ordered)
+        self.zones = frozenset(
+            zone
+            for version in self._ordered
+            for zone in (version.catalog.timezone, *(each.timezone for each in version.catalog.hours.values()))
+        )
 
     def __iter__(self) -> Iterator[Version]:
         return iter(self._ordered)

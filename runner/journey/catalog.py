@@ -87,6 +87,8 @@ TASK_PROPERTIES: Mapping[str, ValueType] = {
     "by": STRING,
 }
 """Their properties: which task it was, as the task itself says, and who answered."""
+ASKED_BY_CALL = "call"
+"""The channel of calls, declared or not."""
 CALL_ANSWERED = "Call Answered"
 """The reserved internal event by which the answer to a call comes back to its run. Nobody sends it from outside."""
 SCORE_ADDED = "Score Added"

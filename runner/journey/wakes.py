@@ -19,8 +19,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runner.journey.catalog import CALL_ANSWERED, TASK_ACCEPTED, TASK_REJECTED
 from runner.journey.expression import Expression
-from runner.journey.model import Option, SavedAs, Verb, WaitAny, WaitEvent, WaitWhen
+from runner.journey.expression.tree import Name
+from runner.journey.values import BOOLEAN
+from runner.journey.model import Call, HandOff, Option, SavedAs, Verb, WaitAny, WaitEvent, WaitWhen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,19 @@ def wakes_of(verb: Verb) -> tuple[Wake, ...]:
                 if option.when is None
                 else Turns(outcome=option.name, when=option.when)
                 for option in options
+            )
+        case Call(answer=saved):
+            good = Expression("event.ok", Name("event", ("ok",), BOOLEAN), BOOLEAN)
+            return (
+                Hears(
+                    outcome="answered", event=CALL_ANSWERED, where=good, own=True, save_as=saved, member="json"
+                ),
+                Hears(outcome="failed", event=CALL_ANSWERED, own=True),
+            )
+        case HandOff():
+            return (
+                Hears(outcome="accepted", event=TASK_ACCEPTED, own=True),
+                Hears(outcome="rejected", event=TASK_REJECTED, own=True),
             )
     return ()
 

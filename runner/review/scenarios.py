@@ -11,18 +11,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from channels.base import Channel, Message, Sent
+from channels.base import Answer, Channel, Message, Rejected, Sent
 from runner.engine.apply import apply_project
 from runner.engine.deliver import deliver
 from runner.engine.prepare import idempotency_key
 from runner.engine.tick import EXACT, tick
 from runner.engine.timed import begin_anew
 from runner.engine.versions import Versions, load_versions
-from runner.journey.catalog import IDENTIFIED, MESSAGE_EVENTS, TASK_EVENTS
+from runner.journey.catalog import ASKED_BY_CALL, IDENTIFIED, MESSAGE_EVENTS, TASK_EVENTS
 from runner.journey.fit import fit_account, fit_event, fit_traits
-from runner.journey.model import Send
+from runner.journey.model import AdAudience, Call, HandOff, Send
 from runner.journey.project import Project, load_project
-from runner.journey.scenario import Received, Scenario
+from runner.journey.scenario import Answered, Received, Scenario
 from runner.review.decisions import Watcher
 from runner.review.timeline import Comparison, Happening, Kind, compare
 from runner.store.database import Database
@@ -68,12 +68,17 @@ def play_all(project: Project, scenarios: Sequence[Scenario]) -> Iterator[Outcom
 class Capture:
     """A channel that keeps what it is given, by idempotency key, for the expectations to read."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Mapping[str, Answered]) -> None:
         self.messages: dict[str, Message] = {}
+        self._calls = calls
 
-    def send(self, message: Message) -> Sent:
+    def send(self, message: Message) -> Sent | Rejected:
         self.messages[message.idempotency_key] = message
-        return Sent()
+        given = self._calls.get(message.step) if message.kind == "call" else None
+        if given is None:
+            return Sent()
+        answer = Answer(status=given.status, json=given.json)
+        return Sent(answer=answer) if 200 <= given.status < 300 else Rejected(f"HTTP {given.status}", answer)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -89,10 +94,10 @@ class Stage:
         apply_project(database, self.project, now=BEGINNING, author=None, git_commit=None)
         self.versions: Versions = load_versions(database)
         self._channels = {
-            node.verb.channel
+            node.verb.channel if isinstance(node.verb, Send | HandOff | AdAudience) else ASKED_BY_CALL
             for version in self.versions
             for node in version.program.nodes
-            if isinstance(node.verb, Send)
+            if isinstance(node.verb, Send | HandOff | AdAudience | Call)
         }
 
     def play(self, scenario: Scenario) -> Outcome:
@@ -110,7 +115,7 @@ class Stage:
         self, scenario: Scenario, look: Callable[[datetime], None] | None
     ) -> tuple[Happening, ...]:
         self._set(scenario)
-        capture = Capture()
+        capture = Capture(scenario.calls)
         self._live(scenario, capture, look or (lambda _: None))
         with self.database.read() as connection:
             entries = story.story(connection, scenario.person.id)

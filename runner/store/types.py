@@ -316,6 +316,23 @@ def _postgresql_json_object(element: json_object, compiler: SQLCompiler, **kw: A
     return f"jsonb_build_object({compiler.process(element.clauses, **kw)})"
 
 
+class json_list(FunctionElement[Any]):
+    """``json_list(value, …)``: a new array; each value is JSON already."""
+
+    type = Json()
+    inherit_cache = True
+
+
+@compiles(json_list, "sqlite")
+def _sqlite_json_list(element: json_list, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_array({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(json_list, "postgresql")
+def _postgresql_json_list(element: json_list, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"jsonb_build_array({compiler.process(element.clauses, **kw)})"
+
+
 class json_with(FunctionElement[Any]):
     """``json_with(column, key, value)``: the object with that member, whatever it held there before."""
 

@@ -19,7 +19,7 @@ def step_outline(steps: Value | None) -> Iterator[Fields]:
             yield from step_outline(nested)
 
 
-_ASKING = (
+_ASKING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("draw", ("if_empty",)),
     ("call", ("on_error",)),
     ("hand_off", ("accepted", "rejected", "escalate")),
@@ -27,9 +27,9 @@ _ASKING = (
 
 
 def _nested(step: Fields) -> Iterator[Value | None]:
-    for verb, keys in _ASKING:
-        options = fields_of(step.get(verb))
-        yield from (options.get(key) for key in keys if options)
+    for asked, lists in _ASKING:
+        options = fields_of(step.get(asked))
+        yield from (options.get(key) for key in lists if options)
     for verb, keys in (("condition", ("else",)), ("wait", ("then", "timeout")), ("send", ("if_blocked",))):
         options = fields_of(step.get(verb))
         if options:

@@ -164,6 +164,8 @@ def details(dialect: str) -> Decoded:
             case((own.c.state.is_not(None), own.c.since), else_=every.c.since).label("consent_since"),
             suppression.c.reason.label("suppressed"),
             message.c.template,
+            message.c.kind,
+            message.c.payload,
             run.c.trigger,
             run.c.data,
             run.c.entered_at,

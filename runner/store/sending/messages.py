@@ -11,13 +11,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, exists, select
 
 from runner.store.sending import message_statements as statements
 from runner.store.tables import MESSAGE_TRANSITIONS, ConsentState, MessageStatus, message
 from runner.store.types import to_microseconds
+
+if TYPE_CHECKING:
+    from runner.store.people.events import Arrival
 
 
 class MessageKey(NamedTuple):
@@ -44,6 +47,7 @@ class Claimed:
     ``attributes``, ``trigger`` and ``data`` hold values in their stored form. ``consent`` is the state for the
     message's topic and channel, None where nothing was ever said, since ``consent_since``. ``suppressed`` is why
     nothing may be sent to the contact's address, None where something may. ``template`` is the cell that was chosen.
+    ``kind`` and ``payload`` tell what is handed over that is no message to the contact.
     """
 
     held: Held
@@ -65,6 +69,8 @@ class Claimed:
     consent_since: datetime | None
     suppressed: str | None
     template: str | None
+    kind: str
+    payload: Mapping[str, Any] | None
     trigger: Mapping[str, Any]
     data: Mapping[str, Any]
     entered_at: datetime
@@ -93,6 +99,8 @@ class Change:
     lease_until: datetime | None = None
     sent_at: datetime | None = None
     provider_id: str | None = None
+    told: Arrival | None = None
+    """What the run is told of it, as an event; it is stored with the transition, or not at all."""
 
 
 def claim(connection: Connection, *, now: datetime, lease_until: datetime, limit: int) -> list[Claimed]:

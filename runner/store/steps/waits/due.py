@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, case, exists, func, literal, literal_column, select
 
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
 from runner.journey.graph import Node
+from runner.journey.hours import BusinessHours
 from runner.journey.model import (
+    Call,
+    HandOff,
     LocalTimes,
     UpToDate,
     Verb,
@@ -21,7 +24,14 @@ from runner.journey.model import (
     WaitWhen,
 )
 from runner.journey.values import Kind
-from runner.store.local_time.localtime import due_after, due_on, local_microseconds, midnight
+from runner.store.local_time.business import within_hours
+from runner.store.local_time.localtime import (
+    due_after,
+    due_on,
+    local_microseconds,
+    midnight,
+    utc_microseconds,
+)
 from runner.store.local_time.zones import ensure_zones, known_zone
 from runner.store.passes.advance import at_node
 from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql
@@ -30,7 +40,7 @@ from runner.store.predicates import Row, day_microseconds, instant_microseconds,
 from runner.store.statement import Statement
 from runner.store.steps.waits.arrived import since
 from runner.store.tables import contact, run, zone_offset
-from runner.store.types import constant, instant_of, microseconds_of, shifted
+from runner.store.types import ByCodePoint, constant, instant_of, microseconds_of, shifted
 
 
 def elapsed_length(verb: Verb) -> int | None:
@@ -44,6 +54,8 @@ def elapsed_length(verb: Verb) -> int | None:
             return length.elapsed
         case WaitCollect(duration=Duration(days=0) as length, local=None):
             return length.elapsed
+        case Call(up_to=most) | HandOff(sla=most, hours=None):
+            return most.elapsed
     return None
 
 
@@ -56,6 +68,11 @@ def due(sql: ProgramSql, node: Node) -> ColumnElement[Any]:
     match node.verb:
         case WaitFor(duration=duration, local=local) | WaitCollect(duration=duration, local=local):
             return instant_of(due_after(microseconds_of(since(node)), _zone(sql, node, row), duration, local))
+        case HandOff(sla=length, hours=BusinessHours() as hours):
+            zone = literal(hours.timezone, ByCodePoint())
+            begun = local_microseconds(microseconds_of(since(node)), zone)
+            over = within_hours(begun, length.elapsed, hours)
+            return instant_of(utc_microseconds(over, zone))
         case WaitUntil(date=date, offset=offset, local=local):
             return _on_date(sql, node, date, offset, local)
         case (

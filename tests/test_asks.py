@@ -1,0 +1,205 @@
+"""Steps that ask others: calls, tasks for people, changes of audiences."""
+
+from __future__ import annotations
+
+from plays import holds
+from test_acts import CATALOG, project, rows
+
+from runner.store.database import Database
+from runner.store.tables import message, run
+
+CALLS = """
+topic: offers
+trigger: {event: Signed Up}
+entry: {reentry: always}
+steps:
+  - id: score
+    call:
+      url: = "https://shop.example/" + trigger.plan
+      json: {contact: = contact.id, seats: = trigger.seats, half: = trigger.seats / 2, list: [1, two, {day: = today}]}
+      up_to: 2h
+      save_as: score
+      answer: {ok: boolean, value: number}
+      on_error: [{id: unknown, exit: unknown}]
+  - {id: good, condition: {if: run.score.ok and run.score.value > 5, else: [{id: bad, exit: bad}]}}
+"""
+
+
+def shop(**journeys: str) -> dict[str, str]:
+    files = project(**journeys)
+    files["journeys/catalog.yaml"] = CATALOG + "  crm: {uses: file}\n  audiences: {uses: file}\n" + HOURS
+    return files
+
+
+HOURS = """
+hours:
+  office: {from: "09:00", to: "17:00", timezone: Europe/Berlin}
+"""
+
+
+def test_the_answer_to_a_call_is_kept(database: Database) -> None:
+    tests = """
+  - name: A good answer
+    start: 2026-03-01T10:00:00Z
+    given: {calls: {score: {status: 200, json: {ok: true, value: 7.5, more: unread}}}}
+    events: [{at: 0m, event: Signed Up, plan: pro, seats: 3}]
+    expect: [{at: 0m, completed: true}]
+  - name: Another
+    start: 2026-03-01T10:00:00Z
+    given: {calls: {score: {status: 201, json: {ok: true, value: 5}}}}
+    events: [{at: 0m, event: Signed Up, plan: pro, seats: 3}]
+    expect: [{at: 0m, exit: bad}]
+  - name: What does not fit is missing
+    start: 2026-03-01T10:00:00Z
+    given: {calls: {score: {status: 200, json: {ok: perhaps, value: [7]}}}}
+    events: [{at: 0m, event: Signed Up, plan: pro, seats: 3}]
+    expect: [{at: 0m, exit: bad}]
+  - name: An answer that is no object
+    start: 2026-03-01T10:00:00Z
+    given: {calls: {score: {status: 200, json: [ok]}}}
+    events: [{at: 0m, event: Signed Up, plan: pro, seats: 3}]
+    expect: [{at: 0m, exit: bad}]
+"""
+    holds(database, shop(demo=CALLS), "demo", tests)
+    payloads = rows(database, message.c.kind, message.c.payload)
+    assert payloads == [
+        (
+            "call",
+            {
+                "url": "https://shop.example/pro",
+                "json": {
+                    "contact": "contact",
+                    "seats": 3_000_000,
+                    "half": 1_500_000,
+                    "list": [1_000_000, "two", {"day": "2026-03-01"}],
+                },
+            },
+        )
+    ]
+
+
+def test_a_call_that_is_refused_or_never_answered_goes_on_by_on_error(database: Database) -> None:
+    tests = """
+  - name: Refused
+    start: 2026-03-01T10:00:00Z
+    given: {calls: {score: {status: 404, json: {ok: true, value: 9}}}}
+    events: [{at: 0m, event: Signed Up, plan: pro, seats: 3}]
+    expect: [{at: 0m, exit: unknown}]
+  - name: Never answered
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 0m, event: Signed Up, plan: pro, seats: 3}]
+    expect: [{at: 2h, exit: unknown}]
+"""
+    holds(database, shop(demo=CALLS), "demo", tests)
+
+
+TASK = """
+topic: offers
+trigger: {event: Signed Up}
+exit: [{event: Left, reason: left}]
+steps:
+  - id: talk
+    hand_off:
+      to: sales
+      reason: = "They asked for " + trigger.plan
+      sla: 1h
+      accepted: [{id: talked, exit: talked}]
+      rejected: [{id: declined, wait: 30m}]
+      escalate: [{id: louder, hand_off: {to: managers, sla: 2h, escalate: [{id: nobody, exit: nobody}]}}]
+  - {id: hello, send: {channel: email, template: hello}}
+"""
+
+
+def test_a_run_stands_at_a_task_until_somebody_answers_or_time_is_up(database: Database) -> None:
+    tests = """
+  - name: Accepted
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, plan: pro}
+      - {at: 59m, picked_up: talk}
+    expect: [{at: 59m, exit: talked}]
+  - name: Rejected
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, plan: pro}
+      - {at: 20m, rejected: talk}
+    expect:
+      - {at: 50m, send: hello}
+      - {at: 50m, completed: true}
+  - name: Too late for the first, in time for the second
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, plan: pro}
+      - {at: 90m, picked_up: talk}
+      - {at: 100m, picked_up: louder}
+    expect:
+      - {at: 100m, send: hello}
+      - {at: 100m, completed: true}
+  - name: Nobody, at the very end
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, plan: pro}
+    expect: [{at: 3h, exit: nobody}]
+  - name: Who leaves is not asked for any more
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, plan: pro}
+      - {at: 10m, event: Left}
+      - {at: 20m, picked_up: talk}
+    expect: [{at: 10m, exit: left}]
+"""
+    holds(database, shop(demo=TASK), "demo", tests)
+
+
+def test_an_sla_counts_within_business_hours(database: Database) -> None:
+    """Friday, 27 March 2026; on Sunday clocks in Berlin go forward."""
+    journey = TASK.replace("sla: 1h", "sla: 4h\n      hours: office").replace(
+        "escalate: [{id: louder, hand_off: {to: managers, sla: 2h, escalate: [{id: nobody, exit: nobody}]}}]",
+        "escalate: [{id: nobody, exit: nobody}]",
+    )
+    cases = {
+        "In the morning": ("2026-03-27T09:30:00+01:00", "2026-03-27T13:30:00+01:00"),
+        "Before hours": ("2026-03-27T06:00:00+01:00", "2026-03-27T13:00:00+01:00"),
+        "Over the weekend and the change of clocks": (
+            "2026-03-27T15:00:00+01:00",
+            "2026-03-30T11:00:00+02:00",
+        ),
+        "At the weekend": ("2026-03-28T12:00:00+01:00", "2026-03-30T13:00:00+02:00"),
+        "To the very end of a day": ("2026-03-27T13:00:00+01:00", "2026-03-27T17:00:00+01:00"),
+    }
+    tests = "".join(
+        f"""
+  - name: {name}
+    start: {start}
+    events: [{{at: 0m, event: Signed Up, plan: pro}}]
+    expect: [{{at: {end}, exit: nobody}}]
+"""
+        for name, (start, end) in cases.items()
+    )
+    holds(database, shop(demo=journey), "demo", tests)
+
+
+def test_an_audience_is_changed_and_the_run_goes_on(database: Database) -> None:
+    journey = """
+trigger: {event: Signed Up}
+steps:
+  - {id: into, ad_audience: {add: buyers}}
+  - {id: out-of, ad_audience: {remove: leads, channel: crm}}
+"""
+    tests = """
+  - name: At once
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 0m, event: Signed Up}]
+    expect: [{at: 0m, completed: true}]
+"""
+    holds(database, shop(demo=journey), "demo", tests)
+    assert rows(database, message.c.kind, message.c.channel, message.c.status, message.c.payload) == [
+        ("audience", "audiences", "sent", {"audience": "buyers", "action": "add"}),
+        ("audience", "crm", "sent", {"audience": "leads", "action": "remove"}),
+    ]
+    assert rows(database, run.c.status) == [("completed",)]
