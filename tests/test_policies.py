@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from policies import failures
+from documents import ROOT, block_of
+from policies import TEMPLATE, failures, journey, project_of
 
+from runner.journey.scenario_file import find_scenarios
+from runner.review.outcomes import failure_text
+from runner.review.scenarios import play_all
 from runner.store.database import Database
 
 NIGHT = 'quiet_hours: {from: "21:00", to: "08:00", channels: [email]}'
@@ -541,3 +545,43 @@ def test_a_cell_is_picked_by_the_values_of_the_contact() -> None:
         **{"journeys__demo__cells__Pro & Team__true.txt": cell, "journeys__demo__plans__free.txt": cell},
     )
     assert found == ""
+
+
+def test_the_page_of_policies_says_what_happens() -> None:
+    page = ROOT / "docs" / "policies.md"
+    catalog, scenarios = block_of(page, "yml", "policies:").text, block_of(page, "yml", "tests:").text
+    launch = block_of(page, "yaml", "ramp:").text
+    live = launch.replace("delivery: seed\n", "").replace("seeds:", "# seeds:")
+    files = {
+        "journeys/catalog.yaml": catalog,
+        "journeys/evening/journey.yaml": journey(live, name="evening"),
+        "journeys/evening/hello.txt": TEMPLATE,
+        "journeys/evening/tests.yaml": scenarios,
+    }
+    project = project_of(files)
+    found, problems = find_scenarios(project)
+    assert not problems
+    outcomes = list(play_all(project, found))
+    assert len(outcomes) == 3
+    assert [failure_text(one) for one in outcomes if not one.passed] == []
+
+
+def test_the_cells_of_the_page_are_found() -> None:
+    steps = block_of(ROOT / "docs" / "steps" / "send.md", "yml", "from: cells").text
+    cells = {
+        "journeys__demo__cells__free__true.txt": TEMPLATE,
+        "journeys__demo__monthly-plain.txt": TEMPLATE,
+    }
+    tests = """
+    - name: free, in Germany
+      contact: {consents: [offers], plan: free, country: DE}
+      start: 2026-03-02T08:00:00+01:00
+      events: [{at: 0m, event: Signed Up}]
+      expect: [{at: 0m, send: monthly, template: cells/free/true}]
+    - name: free, elsewhere
+      contact: {consents: [offers], plan: free, country: US}
+      start: 2026-03-02T08:00:00+01:00
+      events: [{at: 0m, event: Signed Up}]
+      expect: [{at: 0m, send: monthly, template: monthly-plain}]
+    """
+    assert failures(tests, steps, **cells) == ""
