@@ -30,7 +30,7 @@ from runner.journey.catalog import (
 from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits, read_instant
 from runner.journey.words import known
 from runner.problem import JourneysError
-from runner.store.people.events import Arrival
+from runner.store.people.events import NOBODY, Arrival
 
 _YEARS = range(1900, 2200)
 """Of events: within them every database computes with instants exactly."""
@@ -155,7 +155,7 @@ class _Reader:
         if kind in ("account", "group"):
             yield from self._of_account(record, line)
             return
-        key = key_of(record.get("userId"), "userId")
+        key = NOBODY if self._has_no_contact(record) else key_of(record.get("userId"), "userId")
         at = self._instant(record.get("timestamp"))
         dedup_key = self._dedup_key(record.get("messageId"), line)
         if kind == "identify":
@@ -167,6 +167,12 @@ class _Reader:
         name = self.as_event or _event_name(record.get("event"))
         fitted = self._event(name, object_of(record, "properties"))
         yield _arrival(key, name, at, dedup_key, fitted)
+
+    def _has_no_contact(self, record: Mapping[str, Any]) -> bool:
+        """Whether it is a broadcast; one that names a contact all the same happened to that contact."""
+        name = record.get("event")
+        declared = self.catalog.events.get(name) if isinstance(name, str) else None
+        return record.get("userId") is None and declared is not None and declared.broadcast
 
     def _of_account(self, record: Mapping[str, Any], line: bytes) -> Iterator[Arrival]:
         """What is known of an account; and, where a ``userId`` stands beside it, that the contact belongs to it."""

@@ -11,6 +11,7 @@ from runner.engine.timed import prepare
 from runner.engine.versions import Versions
 from runner.store.causes.announce import MOST_AT_ONCE, break_circles
 from runner.store.causes.begun import begin_watching, partitions_to_begin
+from runner.store.causes.broadcasts import hear_broadcasts
 from runner.store.database import Database
 from runner.store.journeys.in_force import in_force
 from runner.store.local_time.zones import ensure_zones
@@ -100,6 +101,9 @@ def tick(
                 _agree(passes)
                 begin_watching(connection, partitions, versions.watched, now, exact=pace.exact)
             _agree(passes)
+            hear_broadcasts(
+                connection, versions.copies, partitions, now, of_all=database.deployment.partitions
+            )
             if not prepare(passes, partitions, pace.contacts):
                 return Ticked(contacts=0, passes=0, more=True, last=partitions[-1] if pace.exact else after)
             contacts = begin_batch(connection, partitions, now, pace.contacts)

@@ -9,7 +9,9 @@ from functools import cached_property
 
 from runner.engine.timetable import Timetable, timetable_of
 from runner.engine.watch import watched_by
+from runner.journey.broadcasts import ear_of
 from runner.journey.catalog import Catalog, Topic
+from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey
 from runner.journey.project import load_project
@@ -18,6 +20,7 @@ from runner.journey.template import Template
 from runner.journey.version import expressions_of
 from runner.journey.wakes import Hears, Turns, wakes_of
 from runner.problem import JourneysError
+from runner.store.causes.broadcasts import Copies, Listener
 from runner.store.causes.double_opt_in import asks_twice
 from runner.store.causes.watched import Watched
 from runner.store.database import Database
@@ -96,6 +99,9 @@ class Versions:
         )
         """The versions that an event may let its contact enter, by the event's name."""
         self.watched: Watched = watched_by((version.journey, version.catalog.timezone) for version in live)
+        dialect = self._ordered[0].sql.dialect if self._ordered else "sqlite"
+        self.copies = Copies(dialect, listeners_of(self._ordered))
+        """How broadcasts reach those who hear them."""
         self.all_begun = False
         """Whether it is known that all partitions have been looked at once for what is watched."""
         self.measured_by = _by_event(
@@ -122,6 +128,29 @@ class Versions:
 
     def __iter__(self) -> Iterator[Version]:
         return iter(self._ordered)
+
+
+def listeners_of(versions: Iterable[Version]) -> Mapping[str, frozenset[Listener]]:
+    """Who hears broadcasts, by the event's name: triggers of what contacts may enter, exits and waits of all."""
+    found: dict[str, set[Listener]] = {}
+    for version in versions:
+        catalog, journey = version.catalog, version.journey
+        heard: list[tuple[str | None, Expression | None, tuple[str, ...]]] = []
+        if version.current and version.state is JourneyState.LIVE:
+            heard += [(trigger.event, trigger.where, ("contact",)) for trigger in journey.triggers]
+        both = ("trigger", "contact")
+        heard += [(rule.event, rule.where, both) for rule in journey.exits]
+        heard += [
+            (wake.event, wake.where, both)
+            for node in version.program.nodes
+            for wake in wakes_of(node.verb)
+            if isinstance(wake, Hears)
+        ]
+        for name, where, sources in heard:
+            declared = catalog.events.get(name) if name else None
+            if name and declared and declared.broadcast and (ear := ear_of(where, *sources)):
+                found.setdefault(name, set()).add(Listener(ear, catalog.timezone, journey.name))
+    return {name: frozenset(listeners) for name, listeners in found.items()}
 
 
 def _by_event(pairs: Iterable[tuple[str, Version]]) -> Mapping[str, tuple[Version, ...]]:

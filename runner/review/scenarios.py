@@ -29,7 +29,7 @@ from runner.store.database import Database
 from runner.store.passes.holdouts import holdouts
 from runner.store.people.accounts import apply_account_traits
 from runner.store.people.contacts import grant_consent
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.events import NOBODY, Arrival, store_events
 from runner.store.sending.pools import replace_values
 from runner.store.tables import MessageStatus, RunStatus
 from runner.store.watching import reports, story
@@ -178,8 +178,9 @@ class Stage:
             if received.name == IDENTIFIED
             else fit_event(catalog, received.name, raw)
         )
+        declared = catalog.events.get(received.name)
         return Arrival(
-            contact=scenario.person.id,
+            contact=NOBODY if declared and declared.broadcast else scenario.person.id,
             name=received.name,
             at=received.at,
             properties=fitted.properties,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from runner.journey.broadcasts import ear_of
 from runner.journey.catalog import Catalog
 from runner.journey.duration import Duration, parse_duration
 from runner.journey.expression import (
@@ -97,6 +98,18 @@ class Notes:
                 code = f"expression/{finding.code.removeprefix('expression-')}"
                 self.note(code, message, value.place(start + finding.offset, finding.length), hint)
             return None
+
+    def heard(self, event: str, where: Expression | None, options: Fields, span: Span, *sources: str) -> None:
+        """Note where nobody would hear an event that has no contact: it needs an equality that finds them."""
+        declared = self.catalog.events.get(event)
+        if declared is None or not declared.broadcast or ear_of(where, *sources) is not None:
+            return
+        if where is None and "where" in options:
+            return  # which is wrong, and noted
+        values = listed([f"`{source}.*`" for source in sorted(sources)], "or")
+        message = f"`{event}` is a broadcast: it has no contact, and nothing here says who hears it."
+        hint = f"Compare one of its properties with {values} by ==, joined to the rest of `where` by `and`."
+        self.note("broadcast/nobody", message, span, hint)
 
     def is_unsure(self, finding: Finding, source: str) -> bool:
         word = source[finding.offset : finding.offset + finding.length]

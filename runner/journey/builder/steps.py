@@ -19,14 +19,22 @@ _ZONE_NAME = re.compile(r"[A-Z][A-Za-z_]*(/[A-Za-z0-9_+-]+)*")
 
 
 class StepBuilder:
-    """Makes steps. ``order`` has the place of every id of the file, for jumps forward; ``topic_said``: the
-    journey names a topic, or tries to."""
+    """Makes steps. ``order`` has the place of every id of the file, for jumps forward; ``topic_said`` and
+    ``goal_said``: the journey names a topic and has a goal, or tries to."""
 
     def __init__(
-        self, notes: Notes, scope: Scope, order: dict[str, int], topic: str | None, *, topic_said: bool = True
+        self,
+        notes: Notes,
+        scope: Scope,
+        order: dict[str, int],
+        topic: str | None,
+        *,
+        topic_said: bool = True,
+        goal_said: bool = True,
     ) -> None:
         self.notes = notes
         self.topic_said = topic_said
+        self.goal_said = goal_said
         self.scope = scope
         self.order = order
         self.topic = topic
@@ -60,9 +68,11 @@ class StepBuilder:
         if properties is None:
             self.notes.unknown("event", name, self.scope.event_names(), value.span)
             return None, None
-        return name, self.notes.expression(
+        where = self.notes.expression(
             options.get("where"), replace(self.scope, event=properties), expect=BOOLEAN
         )
+        self.notes.heard(name, where, options, value.span, "trigger", "contact")
+        return name, where
 
     def local_times(self, options: Fields) -> LocalTimes | None:
         if not any(key in options for key in ("at", "days", "timezone")):

@@ -109,9 +109,9 @@ def _event(builder: TriggerBuilder, fields: Fields) -> EventTrigger | None:
         builder.notes.unknown("event", name, builder.scope.event_names(), value.span)
         return None
     scope = replace(builder.scope, event=properties)
-    return EventTrigger(
-        event=name, where=builder.notes.expression(fields.get("where"), scope, expect=BOOLEAN)
-    )
+    where = builder.notes.expression(fields.get("where"), scope, expect=BOOLEAN)
+    builder.notes.heard(name, where, fields, value.span, "contact")
+    return EventTrigger(event=name, where=where)
 
 
 def _event_properties(builder: TriggerBuilder, fields: Fields) -> Types | None:

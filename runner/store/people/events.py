@@ -17,6 +17,7 @@ from runner.journey.catalog import (
     EVERY_CHANNEL,
     IDENTIFIED,
 )
+from runner.store.causes.broadcasts import Sent, store_broadcasts
 from runner.store.causes.history import history_came
 from runner.store.database import Deployment, write_json
 from runner.store.listed import listed, rows_text
@@ -31,6 +32,10 @@ from runner.store.types import constant, to_microseconds
 from runner.store.work.wake import Work, channel_of
 
 _CONSENT_STATES = {CONSENT_GRANTED: ConsentState.GIVEN, CONSENT_WITHDRAWN: ConsentState.WITHDRAWN}
+
+
+NOBODY = ""
+"""In place of a contact's key: of a broadcast, which has no contact."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +87,23 @@ def store_events(
     be handled; those take their turn as well. An event later than ``received_at`` counts as of then; where
     that is None, each was received when it happened, as in a recording.
     """
+    of_nobody = [arrival for arrival in batch if arrival.contact == NOBODY]
+    if of_nobody:
+        sent = [
+            Sent(
+                name=each.name,
+                at=min(each.at, received_at or each.at),
+                received_at=received_at or each.at,
+                properties=each.properties,
+                undeclared=each.undeclared,
+                dedup_key=each.dedup_key,
+            )
+            for each in of_nobody
+        ]
+        new = store_broadcasts(connection, sent, pending=pending)
+        others = [arrival for arrival in batch if arrival.contact != NOBODY]
+        of_people = store_events(connection, deployment, others, pending=pending, received_at=received_at)
+        return of_people + Stored(new=new, duplicate=len(sent) - new)
     of_accounts = [arrival for arrival in batch if arrival.name == ACCOUNT_IDENTIFIED]
     if of_accounts:
         traits = [(arrival.contact, arrival.properties) for arrival in of_accounts]

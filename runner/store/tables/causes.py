@@ -108,9 +108,11 @@ broadcast = Table(
     Column("properties", Json, nullable=False),
     Column("undeclared", Json),
     Column("dedup_key", ByCodePoint, nullable=False),
+    Column("open", Boolean, nullable=False, comment="whether a partition has yet to hear it"),
     UniqueConstraint("dedup_key"),
     comment="Events that belong to nobody, and that whoever waits for them hears.",
 )
+Index("ix_broadcast_open", broadcast.c.at, postgresql_where=text("open"), sqlite_where=text("open = 1"))
 
 broadcast_heard = Table(
     "broadcast_heard",

@@ -22,6 +22,7 @@ from runner.store.tables import (
     RunStatus,
     appointing,
     appointment,
+    broadcast,
     contact,
     conversion,
     event,
@@ -296,9 +297,11 @@ def next_pending(connection: Connection) -> datetime | None:
 
 
 def next_timed(connection: Connection) -> datetime | None:
-    """The earliest instant at which a schedule fires, an appointment comes due, or one of them has to be looked at.
-    Served by ``ix_firing_next`` and ``ix_appointment_due``."""
+    """The earliest instant at which a schedule fires, an appointment comes due, or one of them has to be looked at, or
+    of a broadcast that somebody has yet to hear. Served by ``ix_firing_next``, ``ix_appointment_due`` and
+    ``ix_broadcast_open``."""
     found = (
+        _earliest(connection, broadcast.c.at, broadcast.c.open),
         _earliest(connection, firing.c.next_at, firing.c.next_at.is_not(None)),
         _earliest(connection, appointment.c.due_at, appointment.c.due_at.is_not(None)),
         _earliest(connection, appointing.c.since, appointing.c.reached.is_not(None)),

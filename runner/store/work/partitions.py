@@ -23,6 +23,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    exists,
     func,
     literal_column,
     or_,
@@ -31,7 +32,17 @@ from sqlalchemy import (
 
 from runner.store.held import hold
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, appointing, appointment, event, firing, run, shard
+from runner.store.tables import (
+    RunStatus,
+    appointing,
+    appointment,
+    broadcast,
+    broadcast_heard,
+    event,
+    firing,
+    run,
+    shard,
+)
 from runner.store.types import Instant, constant
 
 FEW = 16
@@ -56,6 +67,15 @@ _appointments = and_(
 )
 _firings = and_(firing.c.partition == shard.c.partition, firing.c.next_at <= _now)
 _to_appoint = and_(appointing.c.partition == shard.c.partition, appointing.c.reached.is_not(None))
+_broadcasts = and_(
+    broadcast.c.open,
+    broadcast.c.at <= _now,
+    ~exists(
+        select(literal_column("1")).where(
+            broadcast_heard.c.partition == shard.c.partition, broadcast_heard.c.broadcast == broadcast.c.id
+        )
+    ),
+)
 # In turn, behind the one that was the last before.
 _in_turn = (shard.c.partition <= _after, shard.c.partition)
 
@@ -69,6 +89,7 @@ _WITH_WORK = Statement(
             select(appointment.c.contact).where(_appointments).limit(1).scalar_subquery().is_not(None),
             select(firing.c.partition).where(_firings).limit(1).scalar_subquery().is_not(None),
             select(appointing.c.partition).where(_to_appoint).limit(1).scalar_subquery().is_not(None),
+            select(broadcast.c.id).where(_broadcasts).limit(1).scalar_subquery().is_not(None),
         )
     )
     .order_by(*_in_turn)

@@ -21,6 +21,13 @@ STATUSES = "status IN ('ready', 'claimed', 'sending', 'sent', 'unknown', 'failed
 
 def upgrade() -> None:
     _make_tables()
+    op.add_column("assignment", sa.Column("at", Instant(), comment="since when"))
+    op.add_column(
+        "assignment",
+        sa.Column(
+            "cell", ByCodePoint(), comment="of an experiment: the values that its arms are measured by"
+        ),
+    )
     op.add_column("contact", sa.Column("account", ByCodePoint(), comment="the key of its account"))
     op.add_column(
         "run",
@@ -42,7 +49,9 @@ def upgrade() -> None:
     op.add_column(
         "event",
         sa.Column(
-            "silent", sa.Boolean(), comment="true of history that takes its turn: what it changes starts nothing"
+            "silent",
+            sa.Boolean(),
+            comment="true of history that takes its turn: what it changes starts nothing",
         ),
     )
     op.add_column("run", sa.Column("deferred", ByCodePoint(), comment="why policy lets it stand at its send"))
@@ -148,6 +157,23 @@ def _copy_messages() -> None:
 
 def _make_tables() -> None:
     op.create_table(
+        "experiment",
+        sa.Column("journey", ByCodePoint(), primary_key=True),
+        sa.Column("step", ByCodePoint(), primary_key=True),
+        sa.Column(
+            "cell", ByCodePoint(), primary_key=True, comment="the values of `by`; empty where there are none"
+        ),
+        sa.Column("arm", ByCodePoint(), primary_key=True),
+        sa.Column("begins", sa.Integer(), nullable=False, comment="its parts of ten thousand: from here"),
+        sa.Column("ends", sa.Integer(), nullable=False, comment="up to here, this one not included"),
+        sa.Column("contacts", sa.BigInteger(), nullable=False, comment="that were given the arm"),
+        sa.Column("reached", sa.BigInteger(), nullable=False, comment="of them, those who reached the goal"),
+        sa.Column("unsubscribed", sa.BigInteger(), nullable=False),
+        sa.Column("at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("journey", "step", "cell", "arm", name=op.f("pk_experiment")),
+        comment="How the arms of an experiment do, and the shares that newcomers are given them by.",
+    )
+    op.create_table(
         "account",
         sa.Column("partition", sa.SmallInteger(), primary_key=True, autoincrement=False),
         sa.Column("key", ByCodePoint(), primary_key=True),
@@ -229,9 +255,7 @@ def _make_tables() -> None:
         sa.Column(
             "zone", ByCodePoint(), primary_key=True, comment="empty where the schedule has a zone of its own"
         ),
-        sa.Column(
-            "since", Instant(), nullable=False, comment="it fires for what comes after this instant"
-        ),
+        sa.Column("since", Instant(), nullable=False, comment="it fires for what comes after this instant"),
         sa.Column(
             "next_at",
             Instant(),
@@ -261,9 +285,17 @@ def _make_tables() -> None:
         sa.Column("properties", Json(), nullable=False),
         sa.Column("undeclared", Json()),
         sa.Column("dedup_key", ByCodePoint(), nullable=False),
+        sa.Column("open", sa.Boolean(), nullable=False, comment="whether a partition has yet to hear it"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_broadcast")),
         sa.UniqueConstraint("dedup_key", name=op.f("uq_broadcast_dedup_key")),
         comment="Events that belong to nobody, and that whoever waits for them hears.",
+    )
+    op.create_index(
+        "ix_broadcast_open",
+        "broadcast",
+        ["at"],
+        postgresql_where=sa.text("open"),
+        sqlite_where=sa.text("open = 1"),
     )
     op.create_table(
         "broadcast_heard",

@@ -1,0 +1,242 @@
+"""Events that have no contact: stored once, and copied to whoever hears them, partition by partition.
+
+The copies are made in a tick, under the partition's lock, before its events are handled. Each contact gets one copy of
+a broadcast, however often it is looked at. Whoever has something to be handled first may hear it after that, so they
+get their copy in any case; whether a listener means it is asked when it is handled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    union,
+    update,
+)
+
+from runner.journey.broadcasts import Ear
+from runner.journey.expression import Expression
+from runner.journey.values import BOOLEAN
+from runner.store.causes.announce import announcement
+from runner.store.held import held
+from runner.store.insert import insert_new
+from runner.store.predicates import Row, predicate
+from runner.store.statement import Statement
+from runner.store.tables import RunStatus, broadcast, broadcast_heard, contact, event, run, shard
+from runner.store.types import ByCodePoint, Instant, constant
+
+_now = bindparam("now", type_=Instant())
+_its_id = bindparam("its_id", type_=BigInteger())
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Somebody who hears: by ``ear``, and, where that looks at what started a run, in the runs of ``journey``."""
+
+    ear: Ear
+    timezone: str
+    journey: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A broadcast as it arrives, its values fitted."""
+
+    name: str
+    at: datetime
+    received_at: datetime
+    properties: Mapping[str, Any]
+    undeclared: Mapping[str, Any]
+    dedup_key: str
+
+
+def store_broadcasts(connection: Connection, sent: Sequence[Sent], *, pending: bool) -> int:
+    """Store those of ``sent`` that are not there yet; answers how many. What is not ``pending`` is history,
+    and heard by nobody."""
+    stored = 0
+    for one in sent:
+        row = {
+            "name": one.name,
+            "at": one.at,
+            "received_at": one.received_at,
+            "properties": dict(one.properties),
+            "undeclared": dict(one.undeclared) or None,
+            "dedup_key": one.dedup_key,
+            "open": pending,
+        }
+        made = connection.execute(insert_new(connection, broadcast).returning(broadcast.c.id), row)
+        stored += len(made.all())
+    return stored
+
+
+_OPEN = Statement(
+    select(broadcast.c.id, broadcast.c.name)
+    .where(broadcast.c.open, broadcast.c.at <= _now)
+    .order_by(broadcast.c.at, broadcast.c.id)
+)
+
+
+def open_broadcasts(connection: Connection, now: datetime) -> list[tuple[int, str]]:
+    """The broadcasts that some partition has yet to hear, by their instants. Served by ix_broadcast_open."""
+    return [(number, name) for number, name in _OPEN.run(connection, now=now)]
+
+
+_heard_here = exists(
+    select(literal_column("1")).where(
+        broadcast_heard.c.partition == shard.c.partition, broadcast_heard.c.broadcast == _its_id
+    )
+)
+_NOT_HEARD = Statement(select(shard.c.partition).where(held(shard.c.partition), ~_heard_here))
+
+
+class Copies:
+    """The statements that make copies, by the event's name, for the listeners of the versions in use."""
+
+    def __init__(self, dialect: str, listeners: Mapping[str, frozenset[Listener]]) -> None:
+        self._dialect = dialect
+        self._listeners = listeners
+        self._statements: dict[str, Statement] = {}
+
+    def make(self, connection: Connection, number: int, name: str) -> None:
+        """Give a copy of the broadcast to everybody of the partitions held who hears it."""
+        if not self._listeners.get(name):
+            return
+        if name not in self._statements:
+            self._statements[name] = _copies(self._dialect, sorted(self._listeners[name], key=repr))
+        self._statements[name].run(connection, its_id=number)
+
+
+def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
+    found = union(*(_hearers(dialect, listener) for listener in listeners), _with_older_work()).subquery(
+        "hearers"
+    )
+    return announcement(
+        dialect,
+        select(
+            found.c.partition,
+            found.c.contact,
+            cast(null(), BigInteger()).label("run"),
+            broadcast.c.at,
+            broadcast.c.name,
+            broadcast.c.properties,
+            (literal_column("'broadcast:'") + cast(broadcast.c.id, Text())).label("key"),
+        )
+        .select_from(found.join(broadcast, broadcast.c.id == _its_id))
+        .where(_untold(found.c.partition)),
+    )
+
+
+def _untold(partition: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether the partition has not heard the broadcast."""
+    return ~exists(
+        select(literal_column("1")).where(
+            broadcast_heard.c.partition == partition, broadcast_heard.c.broadcast == _its_id
+        )
+    )
+
+
+def _hearers(dialect: str, listener: Listener) -> Select[Any]:
+    rows: Any = broadcast.join(contact, held(contact.c.partition))
+    own = listener.ear.source == "trigger"
+    if own:
+        rows = rows.join(
+            run,
+            and_(
+                run.c.partition == contact.c.partition,
+                run.c.contact == contact.c.id,
+                run.c.status == constant(RunStatus.ACTIVE.value),
+                run.c.journey == literal(listener.journey or "", ByCodePoint()),
+            ),
+        )
+    row = Row(
+        partition=contact.c.partition,
+        contact=contact.c.id,
+        contact_table=contact,
+        zone=func.coalesce(contact.c.timezone, literal(listener.timezone, ByCodePoint())),
+        instant=broadcast.c.at,
+        event=broadcast.c.properties,
+        trigger=run.c.trigger if own else None,
+    )
+    equal = predicate(Expression("", listener.ear.equality, BOOLEAN), row, dialect)
+    return (
+        select(contact.c.partition, contact.c.id.label("contact"))
+        .select_from(rows)
+        .where(broadcast.c.id == _its_id, equal)
+    )
+
+
+def _with_older_work() -> Select[Any]:
+    """Those who have an event or a timer to be handled before: it may make them hear."""
+    waiting, standing = event.alias("waiting"), run.alias("standing")
+    an_event = exists(
+        select(literal_column("1")).where(
+            waiting.c.partition == contact.c.partition,
+            waiting.c.contact == contact.c.id,
+            waiting.c.pending,
+            waiting.c.at <= broadcast.c.at,
+        )
+    )
+    a_timer = exists(
+        select(literal_column("1")).where(
+            standing.c.partition == contact.c.partition,
+            standing.c.contact == contact.c.id,
+            standing.c.status == constant(RunStatus.ACTIVE.value),
+            standing.c.next_at.is_not(None),
+            standing.c.next_at <= broadcast.c.at,
+        )
+    )
+    return (
+        select(contact.c.partition, contact.c.id)
+        .select_from(broadcast.join(contact, held(contact.c.partition)))
+        .where(broadcast.c.id == _its_id, or_(an_event, a_timer))
+    )
+
+
+_TOLD = insert(broadcast_heard)
+_CLOSE = Statement(
+    update(broadcast)
+    .values(open=literal_column("false", Boolean()))
+    .where(
+        broadcast.c.open,
+        select(func.count())
+        .select_from(broadcast_heard)
+        .where(broadcast_heard.c.broadcast == broadcast.c.id)
+        .scalar_subquery()
+        >= bindparam("partitions", type_=Integer()),
+    )
+)
+
+
+def hear_broadcasts(
+    connection: Connection, copies: Copies, partitions: Sequence[int], now: datetime, *, of_all: int
+) -> None:
+    """Copy the broadcasts up to ``now`` to those who hear them in ``partitions``, which are held, once each.
+    ``of_all`` is how many partitions there are."""
+    for number, name in open_broadcasts(connection, now):
+        untold = sorted(set(_NOT_HEARD.run(connection, its_id=number).scalars()) & set(partitions))
+        if not untold:
+            continue
+        copies.make(connection, number, name)
+        connection.execute(_TOLD, [{"partition": partition, "broadcast": number} for partition in untold])
+    _CLOSE.run(connection, partitions=of_all)
