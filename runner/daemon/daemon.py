@@ -28,6 +28,7 @@ from runner.daemon.opened import Open, close
 from runner.daemon.stage import Stage
 from runner.engine.deliver import LEASE, Delivered, Delivery
 from runner.engine.doubt import resend_unknown
+from runner.engine.experiments import move_traffic
 from runner.engine.poison import tick_past_poison
 from runner.engine.recover import recover
 from runner.engine.tick import LIVE, Pace
@@ -279,6 +280,7 @@ class Daemon:
         if recovered != Delivered():
             logger.warning("recovered", extra=_counts(recovered))
         self._metrics.resent(resend_unknown(self._database, versions, now))
+        move_traffic(self._database, versions, now)
         return False
 
     def _delivering_for(self, versions: Versions) -> Delivery:

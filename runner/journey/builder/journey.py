@@ -7,7 +7,7 @@ from dataclasses import replace
 from runner.journey.builder.exits import build_exits
 from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.launch import build_launch
-from runner.journey.builder.notes import Notes, fields_of, items_of, sentence, text_of
+from runner.journey.builder.notes import Notes, fields_of, text_of
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
 from runner.journey.builder.triggers import TriggerBuilder
@@ -15,10 +15,10 @@ from runner.journey.builder.verbs.asks import saved_by_asking
 from runner.journey.builder.verbs.waits import saved_values
 from runner.journey.builder.verbs.writes import run_value_type
 from runner.journey.catalog import Catalog
-from runner.journey.expression import Expression, Scope, turn_problem
+from runner.journey.expression import Expression, Scope
 from runner.journey.model import Again, Entry, Goal, Journey, Reentry, Trigger
 from runner.journey.model.triggers import ExistingPeople, finds_people, repeats
-from runner.journey.values import BOOLEAN, NUMBER, ValueType
+from runner.journey.values import NUMBER, ValueType
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Fields, Items, Scalar, Value
 from runner.problem import Problem, Severity, Span
@@ -44,8 +44,17 @@ class _JourneyBuilder:
         self.order = self._order()
         scope = Scope(catalog=notes.catalog, trigger=self._trigger_properties(), sends=self._sends())
         self.scope = replace(scope, run_values=self._run_values(scope))
-        topic_said = any(did_you_mean(field.key, ["topic"]) for field in root.fields)
-        self.steps = StepBuilder(notes, self.scope, self.order, self._topic(), topic_said=topic_said)
+        said = {
+            key: any(did_you_mean(field.key, [key]) for field in root.fields) for key in ("topic", "goal")
+        }
+        self.steps = StepBuilder(
+            notes,
+            self.scope,
+            self.order,
+            self._topic(),
+            topic_said=said["topic"],
+            goal_said=said["goal"],
+        )
 
     def journey(self) -> Journey | None:
         name = self._name()

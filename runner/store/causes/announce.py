@@ -140,6 +140,7 @@ def announcement(dialect: str, found: Select[Any]) -> Statement:
 
 
 _too_many = and_(in_pass(wave), wave.c.nth > MOST_AT_ONCE)
+# Where it stood stays written, so that it can be resumed.
 _SET_ASIDE = Statement(
     update(run)
     .values(
@@ -147,8 +148,6 @@ _SET_ASIDE = Statement(
         reason=constant(CIRCLE),
         ended_at=wave.c.at,
         step=None,
-        node=None,
-        due_at=None,
         review_at=None,
         next_at=None,
     )

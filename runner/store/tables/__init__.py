@@ -30,6 +30,7 @@ from runner.store.tables.runs import assignment, deferral, run, step_log
 from runner.store.tables.shared import (
     audit,
     deployment,
+    experiment,
     journey,
     journey_version,
     pool_value,
@@ -75,6 +76,7 @@ __all__ = [
     "deployment",
     "event",
     "event_id_sequence",
+    "experiment",
     "firing",
     "journey",
     "journey_version",

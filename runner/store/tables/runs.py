@@ -130,5 +130,7 @@ assignment = Table(
     Column("journey", ByCodePoint, primary_key=True),
     Column("step", ByCodePoint, primary_key=True),
     Column("arm", ByCodePoint, nullable=False),
+    Column("at", Instant, comment="since when"),
+    Column("cell", ByCodePoint, comment="of an experiment: the values that its arms are measured by"),
     comment="The arm of a split that a contact has been given; outlives versions.",
 )

@@ -155,3 +155,19 @@ rate_use = Table(
     Column("used", Integer, nullable=False),
     comment="How many messages a send with a `rate` has let go at an instant.",
 )
+
+experiment = Table(
+    "experiment",
+    metadata,
+    Column("journey", ByCodePoint, primary_key=True),
+    Column("step", ByCodePoint, primary_key=True),
+    Column("cell", ByCodePoint, primary_key=True, comment="the values of `by`; empty where there are none"),
+    Column("arm", ByCodePoint, primary_key=True),
+    Column("begins", Integer, nullable=False, comment="its parts of ten thousand: from here"),
+    Column("ends", Integer, nullable=False, comment="up to here, this one not included"),
+    Column("contacts", BigInteger, nullable=False, comment="that were given the arm"),
+    Column("reached", BigInteger, nullable=False, comment="of them, those who reached the goal"),
+    Column("unsubscribed", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    comment="How the arms of an experiment do, and the shares that newcomers are given them by.",
+)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from runner.journey.builder.kinds import percent
+from runner.journey.builder.kinds import WRITABLE, a_kind, percent
 from runner.journey.builder.notes import fields_of, items_of, text_of
-from runner.journey.model import Arm, Branch, Case, Condition, Split
+from runner.journey.expression import Expression
+from runner.journey.model import Arm, Branch, Case, Condition, Experiment, Split
 from runner.journey.values import BOOLEAN
 from runner.journey.yaml import Fields, Scalar, Value
 
@@ -80,7 +81,27 @@ def split(build: StepBuilder, value: Value, _: str | None) -> Split | None:
     if total != WHOLE and options is not None:
         message = f"The arms add up to {percent(total)} %, not 100 %."
         build.notes.note("split/sum", message, options.key_span("arms"))
-    return Split(arms=tuple(made))
+    experiment = fields_of(options.get("experiment")) if options else None
+    return Split(arms=tuple(made), experiment=_experiment(build, experiment) if experiment else None)
+
+
+def _experiment(build: StepBuilder, fields: Fields) -> Experiment:
+    if not build.goal_said:
+        build.notes.note(
+            "split/no-goal",
+            "This journey has no goal, so no arm can win.",
+            fields.key_span("metric"),
+            "Add `goal:` to the journey: what is to happen after its messages.",
+        )
+    by: list[Expression] = []
+    for item in items_of(fields.get("by")):
+        made = build.notes.expression(item, build.scope)
+        if made is not None and made.type.kind not in WRITABLE:
+            message = f"People are told apart by single values, not by {a_kind(made.type)}."
+            build.notes.note("split/by", message, item.span)
+        elif made is not None:
+            by.append(made)
+    return Experiment(by=tuple(by), guarded=text_of(fields.get("guardrail")) is not None)
 
 
 def _arm(build: StepBuilder, fields: Fields) -> Arm | None:
