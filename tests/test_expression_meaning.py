@@ -21,7 +21,8 @@ from runner.store.database import Database
 from runner.store.predicates import predicate, value
 from runner.store.predicates.compile import may_be_missing
 from tests.reference.expression_author import smallest, written
-from tests.reference.expression_world import ROW, SCOPE, read_all, situations, store
+from tests.reference.expression_rows import ROW, read_all, store
+from tests.reference.expression_world import SCOPE, situations
 from tests.reference.expressions import Situation, evaluate
 
 PEOPLE = situations(16, seed=1)

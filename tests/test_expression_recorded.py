@@ -14,7 +14,8 @@ from runner.journey.expression import parse_expression
 from runner.journey.values import Kind
 from runner.store.database import Database
 from runner.store.predicates import value
-from tests.reference.expression_world import DAY, HOUR, NOON, ROW, SCOPE, read_all, store
+from tests.reference.expression_rows import ROW, read_all, store
+from tests.reference.expression_world import DAY, HOUR, NOON, SCOPE
 from tests.reference.expressions import Situation, evaluate
 
 Event = tuple[str, int, Mapping[str, Any]]

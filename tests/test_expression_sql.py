@@ -34,7 +34,8 @@ from runner.store.predicates import (
 )
 from runner.store.predicates.read import sql_type
 from runner.store.predicates.search import found, postgresql_pattern
-from tests.reference.expression_world import CATALOG, POOLS, ROW, SCOPE, read_all, reading, situations, store
+from tests.reference.expression_rows import ROW, read_all, reading, store
+from tests.reference.expression_world import CATALOG, POOLS, SCOPE, situations
 from tests.reference.expressions import computed, difference, python_pattern, shifted
 
 PEOPLE = situations(30, seed=3)

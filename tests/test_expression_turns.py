@@ -16,7 +16,8 @@ from runner.store.database import Database
 from runner.store.predicates import next_turn
 from runner.store.types import to_microseconds
 from tests.reference.expression_author import expressions
-from tests.reference.expression_world import DAY, HOUR, ROW, SCOPE, as_of_now, read_all, situations, store
+from tests.reference.expression_rows import ROW, read_all, store
+from tests.reference.expression_world import DAY, HOUR, SCOPE, as_of_now, situations
 from tests.reference.expressions import Situation, evaluate
 
 PEOPLE = situations(25, seed=2)

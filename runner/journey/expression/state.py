@@ -65,8 +65,8 @@ def _message_step(builder: Builder, node: ast.Call, function: str) -> tuple[str 
         # Whether there is such a journey is asked where all of them are at hand: in a review.
         return other, step
     if scope.of_colleague:
-        hint = f'of another journey: `{function}("journey/step")`'
-        builder.report(node, "not-here", "a colleague has no part in this run and its messages", hint)
+        elsewhere = f'of another journey: `{function}("journey/step")`'
+        builder.report(node, "not-here", "a colleague has no part in this run and its messages", elsewhere)
         return None
     if scope.trigger is None:
         builder.report(node, "not-here", f"no run exists here, so nothing was `{function}` by it")
