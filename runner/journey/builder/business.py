@@ -54,7 +54,7 @@ def build_links(notes: Notes, value: Value | None) -> LinkSettings:
     for field in utm.fields if utm else ():
         for match in re.finditer(r"\{([^{}]*)\}", tags.get(field.key, "")):
             if match[1] not in PLACEHOLDERS:
-                hint = did_you_mean(match[1], PLACEHOLDERS) or f"There is {listed(PLACEHOLDERS, 'and')}."
+                hint = did_you_mean(match[1], PLACEHOLDERS) or f"There are {listed(PLACEHOLDERS, 'and')}."
                 message = f"Nothing stands for `{match[0]}`."
                 assert isinstance(field.value, Scalar)
                 notes.note(
@@ -73,7 +73,7 @@ def amount_of(value: Value | None) -> Decimal | None:
 
 def _date(notes: Notes, value: Value | None) -> date | None:
     text = text_of(value)
-    if value is None or text is None:
+    if value is None or not text:
         return None
     try:
         return date.fromisoformat(text)

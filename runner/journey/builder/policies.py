@@ -72,6 +72,8 @@ def share_of(notes: Notes, value: Value | None) -> int | None:
         return None
     hundredths = Decimal(number) * 100
     if hundredths != int(hundredths):
+        if isinstance(value, Scalar) and isinstance(value.value, str):
+            return None  # its schema has said so
         notes.note("split/percent", "A percentage has two decimals at most.", value.span)
         return None
     return int(hundredths) if 0 <= hundredths <= WHOLE else None

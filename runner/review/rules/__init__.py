@@ -15,6 +15,7 @@ from runner.review.rules import (
     asked_elsewhere,
     circle,
     enroll_target,
+    goal_journey,
     missing_template,
     run_value_too_early,
     sent_too_early,
@@ -39,4 +40,5 @@ RULES: tuple[Rule, ...] = (
     enroll_target.check,
     asked_elsewhere.check,
     circle.check,
+    goal_journey.check,
 )

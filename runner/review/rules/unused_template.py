@@ -31,7 +31,7 @@ from runner.problem import Problem, Severity, Span
 def check(project: Project) -> Iterator[Problem]:
     for name, journey in project.journeys.items():
         sends = [step.verb for step in walk(journey.steps) if isinstance(step.verb, Send)]
-        sent = {send.template for send in sends}
+        sent = {send.template for send in sends if send.sends(send.template)}
         for template in project.templates[name]:
             if not any(send.sends(template.name) for send in sends):
                 yield Problem(

@@ -12,7 +12,7 @@ from runner.journey.expression import Expression
 from runner.journey.model import BestHour, Cells, Rate, Send, Window
 from runner.journey.policies import TRANSACTIONAL
 from runner.journey.values import BOOLEAN, Kind
-from runner.journey.words import known
+from runner.journey.words import did_you_mean
 from runner.journey.yaml import Fields, Scalar, Value
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ def _priority(build: StepBuilder, value: Value | None) -> str | None:
         return None
     if name not in order:
         message = f'The catalog gives "{name}" no place in `policies.priority`.'
-        build.notes.note("send/priority", message, value.span, known("name", list(order), name))
+        hint = did_you_mean(name, order) or "Add it there, or write one of its names."
+        build.notes.note("send/priority", message, value.span, hint)
         return None
     return name
 
