@@ -13,7 +13,7 @@ from runner.journey.expression import Expression
 from tests.reference.expressions import EPOCH, MICROSECOND, Situation, evaluate
 from tests.reference.lives import Happening, Run
 
-OWN_FIELDS = ("email", "phone", "timezone", "locale")
+OWN_FIELDS = ("email", "phone", "timezone", "locale", "account")
 
 
 class Person:
