@@ -40,7 +40,11 @@ def opener(settings: Settings, *, durable: bool = True) -> Open:
         try:
             declared = declared_channels(versions)
             # How calls are made may be said before a step makes one.
-            said = {name: each for name, each in settings.channels.items() if name in declared or name != ASKED_BY_CALL}
+            said = {
+                name: each
+                for name, each in settings.channels.items()
+                if name in declared or name != ASKED_BY_CALL
+            }
             return open_channels(declared.values(), said, around)
         except ChannelError as error:
             raise JourneysError(str(error)) from error
