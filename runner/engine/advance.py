@@ -113,10 +113,10 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
     read_exits()
     reached = {node for node in occupied if node is not None}
     if None in occupied and (sql.reads_time or sql.turning):
-        plan_reviews(sql, connection, n, after_event=False)
         for index in sql.turning:
             if wake_turned(sql, version.program.nodes[index], connection, n):
                 reached.update(way.target for way in sql.ways.beginning(index))
+        plan_reviews(sql, connection, n, after_event=False)
     for node in version.program.nodes:
         if node.index in reached:
             for left in _visit(passes, n, version, node):

@@ -156,13 +156,14 @@ def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]
     for version in passes.versions:
         stood_on = here.get(version.id, frozenset())
         hear = version.conditional.union(*(version.heard.get(name, ()) for name in events))
+        woken = 0
         for index in sorted(hear & stood_on):
             node = version.program.nodes[index]
-            wake(version.sql, node, passes.connection, n, event_floor=passes.event_floor)
+            woken += wake(version.sql, node, passes.connection, n, event_floor=passes.event_floor)
         if not events.isdisjoint(CONTACT_CHANGES):
             for node in version.contact_waits:
                 if node.index in stood_on:
-                    take_up_again(version.sql, node, passes.connection, n)
+                    take_up_again(version.sql, node, passes.connection, n, some_woken=woken > 0)
         if _may_let_go(version, events):
             for node in version.standing_sends:
                 if node.index in stood_on:

@@ -15,7 +15,7 @@ from runner.journey.graph import Program
 from runner.journey.send_rules import SendRules
 from runner.journey.wakes import Turns, Wake, wakes_of
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.ways import Ways
+from runner.store.passes.ways import LOOKED_AT, Ways
 from runner.store.passes.working import in_pass, moving, wave
 from runner.store.predicates import Row
 from runner.store.statement import Statement
@@ -118,9 +118,9 @@ def _turns_by_time(wake: Wake) -> TypeGuard[Turns]:
 
 
 def stays(sql: ProgramSql) -> ColumnElement[bool]:
-    """Whether a run of the version has not been moved in the pass: what has woken it is not taken back."""
+    """Whether a run of the version stays where it is in the pass: what has woken it is not taken back."""
     moved = select(moving.c.partition, moving.c.contact, moving.c.run).where(
-        in_pass(moving), moving.c.version == constant(sql.version)
+        in_pass(moving), moving.c.version == constant(sql.version), moving.c.way != constant(LOOKED_AT)
     )
     return tuple_(run.c.partition, run.c.contact, run.c.id).not_in(moved)
 

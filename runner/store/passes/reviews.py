@@ -20,6 +20,7 @@ from runner.store.passes.program import (
     ProgramSql,
     came,
     of_run,
+    stays,
 )
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
@@ -63,7 +64,7 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
         else:
             source = moving
             rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
-            wanted = came(sql, [LOOKED_AT])
+            wanted = and_(came(sql, [LOOKED_AT]), *([stays(sql)] if sql.turning else []))
         turns = []
         ending = _earliest(sql, source, _exit_conditions(sql))
         if ending is not None:

@@ -6,7 +6,6 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, literal_column, 
 
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.graph import Node
-from runner.journey.wakes import wakes_of
 from runner.store.passes.program import WAVE_RUN, ProgramSql, stays
 from runner.store.passes.working import PASS, in_pass, moving, once_each, wave
 from runner.store.statement import Statement
@@ -16,9 +15,12 @@ from runner.store.types import constant
 _CHANGES: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in (IDENTIFIED, CONTACT_UPDATED)]
 
 
-def take_up_again(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
+def take_up_again(
+    sql: ProgramSql, node: Node, connection: Connection, n: int, *, some_woken: bool = True
+) -> int:
     """Bring the runs that stand at ``node`` to it again, since their contact has changed in pass ``n``: a date or a
-    local time may have moved. Returns how many."""
+    local time may have moved. Those that the event has woken go on instead, if there are ``some_woken``. Returns how
+    many."""
 
     def build() -> Statement:
         return Statement(
@@ -47,9 +49,9 @@ def take_up_again(sql: ProgramSql, node: Node, connection: Connection, n: int) -
                     in_pass(wave),
                     wave.c.event.is_not(None),
                     wave.c.name.in_(_CHANGES),
-                    *([stays(sql)] if wakes_of(node.verb) else []),
+                    *([stays(sql)] if some_woken else []),
                 ),
             )
         )
 
-    return sql.once(("take up again", node.index), build).run(connection, n=n).rowcount
+    return sql.once(("take up again", node.index, some_woken), build).run(connection, n=n).rowcount

@@ -65,8 +65,8 @@ def met(sql: ProgramSql, node: Node, columns: Mapping[str, ColumnElement[Any]], 
         select(*(column.label(name) for name, column in {**columns, **asked}.items()))
         .select_from(rows)
         .where(at_node(sql, node))
-        .suffix_with("OFFSET 0", dialect="postgresql")
-        .subquery()
+        .cte()
+        .prefix_with("MATERIALIZED")  # or each column would be computed anew at each mention below
     )
     so, ways, heard = [], [], []
     for label, wake in wakes:

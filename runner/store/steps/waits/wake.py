@@ -56,8 +56,10 @@ def _waking(sql: ProgramSql, node: Node) -> Statement:
     rows: Any = wave.join(run, and_(WAVE_RUN, sql.runs, run.c.node == constant(node.index)))
     if any(isinstance(one, Turns) or one.where is not None or one.own for one in wakes):
         rows = rows.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT)
-    # An event may be told late, of an instant before the run came here: the run goes on from when it did.
-    at = case((wave.c.at < run.c.arrived_at, run.c.arrived_at), else_=wave.c.at)
+    at: ColumnElement[Any] = wave.c.at
+    if any(isinstance(one, Turns) or one.since_entry for one in wakes):
+        # An event may be told late, of an instant before the run came here: the run goes on from when it did.
+        at = case((wave.c.at < run.c.arrived_at, run.c.arrived_at), else_=wave.c.at)
     row = replace(sql.row(wave, with_event=True), instant=at)
     about_event = sql.row(wave, with_event=True)
     cases = [
@@ -69,14 +71,19 @@ def _waking(sql: ProgramSql, node: Node) -> Statement:
         )
         for one in wakes
     ]
+    (holds, way), *others = cases
     found = select(
-        wave.c.partition, wave.c.contact, run.c.id.label("run"), at.label("at"), case(*cases).label("way")
-    ).select_from(rows)
-    found = found.where(in_pass(wave), wave.c.event.is_not(None))
-    if len(cases) == 1:
-        return pass_on(sql, found.where(cases[0][0]))
-    inner = found.suffix_with("OFFSET 0", dialect="postgresql").subquery()
-    return pass_on(sql, select(*inner.c).where(inner.c.way.is_not(None)))
+        wave.c.partition,
+        wave.c.contact,
+        run.c.id.label("run"),
+        at.label("at"),
+        (case(*cases) if others else way).label("way"),
+    )
+    found = found.select_from(rows).where(in_pass(wave), wave.c.event.is_not(None))
+    if not others:
+        return pass_on(sql, found.where(holds))
+    asked = found.cte().prefix_with("MATERIALIZED")  # or each condition would be read twice
+    return pass_on(sql, select(*asked.c).where(asked.c.way.is_not(None)))
 
 
 def _hears(sql: ProgramSql, node: Node, heard: Hears, row: Row) -> ColumnElement[bool]:
@@ -132,8 +139,8 @@ def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int) -> 
             select(moving.c.partition, moving.c.contact, moving.c.run, moving.c.at, case(*cases).label("way"))
             .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
             .where(came(sql, [LOOKED_AT]), run.c.node == constant(node.index))
-            .suffix_with("OFFSET 0", dialect="postgresql")
-            .subquery()
+            .cte()
+            .prefix_with("MATERIALIZED")
         )
         return pass_on(sql, select(*found.c).where(found.c.way.is_not(None)))
 
