@@ -6,7 +6,7 @@ from plays import holds
 from test_acts import CATALOG, project, rows
 
 from runner.store.database import Database
-from runner.store.tables import message, run
+from runner.store.tables import event, message, pool_value, run, step_log
 
 CALLS = """
 topic: offers
@@ -203,3 +203,44 @@ steps:
         ("audience", "crm", "sent", {"audience": "leads", "action": "remove"}),
     ]
     assert rows(database, run.c.status) == [("completed",)]
+
+
+HELD_OUT = """
+topic: offers
+holdout: 10%
+trigger: {event: Signed Up}
+steps:
+  - {id: voucher, draw: {pool: vouchers, if_empty: [{id: none-left, exit: none-left}]}}
+  - {id: score, call: {url: "https://shop.example/", save_as: score, answer: {ok: boolean}, on_error: [{id: no, exit: no}]}}
+  - {id: talk, hand_off: {to: sales, sla: 1h, escalate: [{id: late, exit: late}]}}
+  - {id: into, ad_audience: {add: buyers}}
+  - {id: trial, emit: {event: Trial Started}}
+  - {id: on, enroll: next}
+  - {id: agreed, consent: {give: offers}}
+  - {id: hello, send: email}
+"""
+
+
+def test_who_is_held_out_walks_the_same_path_and_acts_on_nothing(database: Database) -> None:
+    files = shop(demo=HELD_OUT, next="trigger: {manual: true}\nsteps: [{id: rest, wait: 1d}]\n")
+    files["journeys/catalog.yaml"] += "pools:\n  vouchers: {file: vouchers.csv}\n"
+    tests = """
+  - name: Withheld at the instant at which it would have left
+    start: 2026-03-01T10:00:00Z
+    given: {holdout: true, pools: {vouchers: [A1]}}
+    events: [{at: 0m, event: Signed Up}]
+    expect:
+      - {at: 0m, send: hello, withheld: held_out}
+      - {at: 0m, completed: true}
+"""
+    holds(database, files, "demo", tests)
+    skipped = {step: outcome for step, outcome in rows(database, step_log.c.step, step_log.c.outcome)}
+    assert skipped == {
+        **dict.fromkeys(("voucher", "score", "talk", "into", "trial", "on"), "skipped"),
+        "agreed": "done",
+        "hello": "ready",
+    }
+    assert rows(database, message.c.kind) == [("message",)]
+    assert rows(database, pool_value.c.partition) == [(None,)]
+    names = {name for (name,) in rows(database, event.c.name)}
+    assert names == {"Signed Up", "Contact Identified", "Consent Granted"}

@@ -8,7 +8,7 @@ from runner.store.passes.program import ProgramSql, of_run
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import millionths, predicate
 from runner.store.statement import Statement
-from runner.store.tables import LET_GO, contact, conversion, event, message, run
+from runner.store.tables import LET_GO, MessageKind, contact, conversion, event, message, run
 from runner.store.types import constant, shifted
 
 
@@ -52,6 +52,7 @@ def count_goals(sql: ProgramSql, connection: Connection, n: int) -> int:
                 wave.c.name == literal(goal.event),
                 message.c.journey == literal(sql.program.journey.name),
                 message.c.status.in_([constant(status.value) for status in LET_GO]),
+                message.c.kind == constant(MessageKind.MESSAGE.value),
             )
             .subquery()
         )
