@@ -24,7 +24,7 @@ from runner.engine.lines import Channels, Lines
 from runner.engine.outcome import Delivered as Delivered  # which whoever delivers is told
 from runner.engine.outcome import Unrecorded as Unrecorded
 from runner.engine.outcome import change_of, not_begun
-from runner.engine.prepare import Prepared, prepare
+from runner.engine.prepare import Prepared, made_beforehand, prepare
 from runner.engine.second_look import second_look
 from runner.engine.versions import Versions
 from runner.store.database import Database
@@ -185,9 +185,7 @@ class Delivery:
         if not claimed:
             return 0
         channels = self.lines.channels
-        prepared, refused = prepare(
-            claimed, versions, channels, self._database.deployment, now, unwanted
-        )
+        prepared, refused = prepare(claimed, versions, channels, self._database.deployment, now, unwanted)
         if refused:
             with self._database.begin() as connection:
                 messages.change(connection, MessageStatus.CLAIMED, refused)
@@ -212,7 +210,7 @@ class Delivery:
         ]
         channel = self.lines.channels[first.channel]
         assert isinstance(channel, Preparing)
-        made = iter(_made(channel, [one.message for part in together for one in part.messages]))
+        made = iter(made_beforehand(channel, [one.message for part in together for one in part.messages]))
         for part in together:
             part.messages = [replace(one, message=next(made)) for one in part.messages]
             part.made = True
@@ -389,15 +387,6 @@ def _by_channel(prepared: Sequence[Prepared]) -> dict[str, list[Prepared]]:
     for one in prepared:
         groups.setdefault(one.channel, []).append(one)
     return groups
-
-
-def _made(channel: Preparing, ahead: Sequence[Message]) -> Sequence[Message]:
-    """These, as the channel has prepared them; an exception, which none should raise, leaves each to ``send``."""
-    try:
-        return channel.prepare(ahead)
-    except Exception:
-        logger.exception("the channel failed to prepare messages", extra={"messages": len(ahead)})
-        return ahead
 
 
 def _answer(channel: Channel, message: Message) -> Result:

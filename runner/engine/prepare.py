@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from channels.base import Channel, Message
+from channels.base import Channel, Message, Preparing
 from runner.engine.asked import asked_message
 from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.versions import Version, Versions
@@ -129,6 +129,15 @@ def _message(one: Claimed, version: Version, key: str) -> Message:
         sender_address=content.sender_address or (sender.sender_address if sender else None),
         reply_to=content.reply_to,
     )
+
+
+def made_beforehand(channel: Preparing, ahead: Sequence[Message]) -> Sequence[Message]:
+    """These, as the channel has prepared them; an exception, which none should raise, leaves each to ``send``."""
+    try:
+        return channel.prepare(ahead)
+    except Exception:
+        logger.exception("the channel failed to prepare messages", extra={"messages": len(ahead)})
+        return ahead
 
 
 def idempotency_key(deployment: Deployment, key: MessageKey) -> str:

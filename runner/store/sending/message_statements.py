@@ -211,10 +211,7 @@ def change(dialect: str, status: MessageStatus) -> Statement:
         wanted = found.cte("ours")
         held = and_(_same(message, wanted), message.c.status == wanted.c.was)
     return Statement(
-        update(message)
-        .values(**_changed({each.key: each for each in wanted.c}))
-        .where(held)
-        .returning(*KEY)
+        update(message).values(**_changed({each.key: each for each in wanted.c})).where(held).returning(*KEY)
     )
 
 
