@@ -164,9 +164,7 @@ def measure_parts(database: Database, size: int, port: int, signers: Sequence[Si
         claimed = messages.claim(connection, now=NOW, lease_until=NOW + LEASE, limit=sample)
 
     def render() -> list[Message]:
-        prepared, refused = prepare(
-            claimed, versions, {"email": Null()}, database.deployment, NOW, exact=False
-        )
+        prepared, refused = prepare(claimed, versions, {"email": Null()}, database.deployment, NOW, {})
         assert not refused
         return [one.message for one in prepared]
 
