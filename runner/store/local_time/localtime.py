@@ -14,6 +14,7 @@ from datetime import time
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Subquery, and_, case, func, or_, select
+from sqlalchemy.sql.expression import NamedFromClause
 
 from runner.journey.duration import DAY, MICROSECONDS, Duration
 from runner.store import tables
@@ -31,6 +32,11 @@ _SHIFT = _SHIFT_DAYS * DAY
 _THURSDAY = 3
 """The weekday of 1 January 1970, where 0 is Monday."""
 
+# Made once: an alias makes all its columns anew, which takes longer than all else that a look-up consists of. A look-up
+# within a look-up has a FROM of its own, and so no need for other names.
+_OFFSET, _LOCAL = tables.zone_offset.alias("in_force"), tables.zone_local.alias("in_force")
+_EARLIER = {_OFFSET: tables.zone_offset.alias("earlier"), _LOCAL: tables.zone_local.alias("earlier")}
+
 Microseconds = ColumnElement[int]
 Zone = ColumnElement[str]
 T = TypeVar("T")
@@ -43,8 +49,9 @@ def local_microseconds(utc: Microseconds, zone: Zone) -> Microseconds:
 
 def utc_microseconds(local: Microseconds, zone: Zone) -> Microseconds:
     """The instant at which the wall clock shows ``local`` (the first, or the next valid one)."""
-    row = tables.zone_local.alias()
-    return _latest(lambda local: func.coalesce(local - row.c.offset, row.c.instant), row, zone, local)
+    return _latest(
+        lambda local: func.coalesce(local - _LOCAL.c.offset, _LOCAL.c.instant), _LOCAL, zone, local
+    )
 
 
 def midnight(local: Microseconds) -> Microseconds:
@@ -184,18 +191,16 @@ def _at_instant(
     utc: Microseconds, zone: Zone, answer: Callable[[FromClause, Microseconds], ColumnElement[T]]
 ) -> ColumnElement[T]:
     """``answer`` over the row of ``zone_offset`` that is in force at ``utc``, and ``utc``."""
-    row = tables.zone_offset.alias()
-    return _latest(lambda utc: answer(row, utc), row, zone, utc)
+    return _latest(lambda utc: answer(_OFFSET, utc), _OFFSET, zone, utc)
 
 
 def _latest(
     answer: Callable[[Microseconds], ColumnElement[T]],
-    row: FromClause,
+    row: NamedFromClause,
     zone: Zone,
     instant: Microseconds,
 ) -> ColumnElement[T]:
-    given = _given(instant)
-    earlier = row.alias()
+    given, earlier = _given(instant), _EARLIER[row]
     begins = (
         select(func.max(earlier.c.begins))
         .where(earlier.c.zone == zone, earlier.c.begins <= given.c.instant)
