@@ -14,7 +14,7 @@ from datetime import time
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Subquery, and_, case, func, or_, select
-from sqlalchemy.sql.expression import NamedFromClause
+from sqlalchemy.sql.selectable import NamedFromClause
 
 from runner.journey.duration import DAY, MICROSECONDS, Duration
 from runner.store import tables
