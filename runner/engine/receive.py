@@ -11,7 +11,13 @@ from datetime import datetime
 from runner.engine.advance import Passes
 from runner.engine.timed import keep_time, meant
 from runner.engine.versions import Version
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED
+from runner.journey.catalog import (
+    CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
+    CONTACT_UPDATED,
+    IDENTIFIED,
+    LINK_PRESSED,
+)
 from runner.journey.model import Again
 from runner.journey.reserved import CONSENT_CHANGED
 from runner.store.causes.appointments import HEARD, settle, tell_of_pass, withdraw
@@ -20,9 +26,10 @@ from runner.store.causes.consents import tell_of_consents
 from runner.store.causes.double_opt_in import mark_pending
 from runner.store.causes.feedback import FEEDBACK, heed_feedback
 from runner.store.causes.history import begin_after_history
+from runner.store.causes.presses import heed_presses
 from runner.store.causes.segments import read_segments
 from runner.store.causes.stale import watch_age
-from runner.store.passes.entry import end_for_restart, enter, refresh, trigger
+from runner.store.passes.entry import end_for_restart, enter, hold_accounts, refresh, trigger
 from runner.store.passes.exits import (
     exit_on_condition_after_event,
     exit_on_event,
@@ -50,6 +57,8 @@ def receive(passes: Passes, n: int, events: Set[str]) -> None:
     if watched.keeps_state:
         _keep_state(passes, n, events)
     _count_goals(passes, n, events)
+    if LINK_PRESSED in events:
+        _heed_presses(passes, n)
     here = _whereabouts(passes, n, events)
     _end_runs(passes, n, events, here)
     _wake(passes, n, events, here)
@@ -102,6 +111,15 @@ def _count_goals(passes: Passes, n: int, events: Set[str]) -> None:
         counted = count_goals(version.sql, passes.connection, n)
         if counted and goal and goal.exits:
             found += exit_on_goal(version.sql, passes.connection, n, stage)
+    passes.end(stage, found)
+
+
+def _heed_presses(passes: Passes, n: int) -> None:
+    """Do what the links say that readers have pressed."""
+    stage, found = next(passes.stages), 0
+    for version in passes.versions:
+        for link in version.journey.links:
+            found += heed_presses(version.sql, link, passes.connection, n, stage)
     passes.end(stage, found)
 
 
@@ -173,6 +191,8 @@ def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]
 def _enter(passes: Passes, n: int, version: Version) -> None:
     sql, connection = version.sql, passes.connection
     since: datetime = EPOCH if passes.exact else version.since
+    if version.journey.entry.by_account:
+        hold_accounts(sql, connection, n)
     if not trigger(sql, connection, n, since=since, event_floor=passes.event_floor):
         return
     match version.journey.entry.again:

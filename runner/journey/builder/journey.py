@@ -7,6 +7,7 @@ from dataclasses import replace
 from runner.journey.builder.exits import build_exits
 from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.launch import build_launch
+from runner.journey.builder.links import asked_values, build_links
 from runner.journey.builder.notes import Notes, fields_of, text_of
 from runner.journey.builder.outline import step_outline
 from runner.journey.builder.steps import StepBuilder
@@ -58,10 +59,12 @@ class _JourneyBuilder:
 
     def journey(self) -> Journey | None:
         name = self._name()
+        stage = self._stage()
         triggers = self._triggers()
         entry = self._entry(triggers)
         goal = self._goal()
         steps = self.steps.steps(self.root.get("steps"))
+        links = build_links(self.steps, self.root.get("links"))
         exits = build_exits(self.steps, self.root.get("exit"), steps)
         launch = build_launch(self.notes, self.root)
         if name is None or not triggers or not steps:
@@ -71,12 +74,14 @@ class _JourneyBuilder:
             title=text_of(self.root.get("title")) or name,
             owner=text_of(self.root.get("owner")),
             topic=text_of(self.root.get("topic")),
+            stage=stage,
             triggers=triggers,
             entry=entry,
             exits=exits,
             goal=goal,
             existing=self._existing(triggers),
             steps=steps,
+            links=links,
             span=self.root.key_span("journey"),
             holdout=launch.holdout,
             delivery=launch.delivery,
@@ -110,7 +115,7 @@ class _JourneyBuilder:
 
     def _run_values(self, scope: Scope) -> dict[str, ValueType]:
         """Name → type of the values that steps write to the run; the first that has a type gives it."""
-        types: dict[str, ValueType] = {}
+        types: dict[str, ValueType] = dict(asked_values(self.root.get("links")))
         for step in step_outline(self.root.get("steps")):
             for name, saved in saved_values(step.get("wait"), scope):
                 if saved is not None:
@@ -172,6 +177,14 @@ class _JourneyBuilder:
             self.notes.unknown("topic", topic, list(self.notes.catalog.topics), value.span)
         return topic
 
+    def _stage(self) -> str | None:
+        value = self.root.get("stage")
+        stage = text_of(value)
+        stages = [stage.name for stage in self.notes.catalog.stages]
+        if value is not None and stage is not None and stage not in stages:
+            self.notes.unknown("stage", stage, stages, value.span)
+        return stage
+
     def _trigger_builder(self) -> TriggerBuilder:
         return TriggerBuilder(self.notes, self.folder)
 
@@ -198,6 +211,7 @@ class _JourneyBuilder:
         duration = self.notes.duration(reentry_value) if reentry not in set(Reentry) else None
         return Entry(
             per=per,
+            by_account=text_of(fields.get("by")) == "account",
             again=Again(again) if again in set(Again) else Again.IGNORE,
             reentry=Reentry(reentry) if reentry in set(Reentry) else duration or by_itself,
         )

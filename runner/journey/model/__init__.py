@@ -18,6 +18,9 @@ from runner.journey.model.jumps import Exit as Exit
 from runner.journey.model.jumps import Goto as Goto
 from runner.journey.model.launch import Delivery as Delivery
 from runner.journey.model.launch import RampStep as RampStep
+from runner.journey.model.links import Ask as Ask
+from runner.journey.model.links import Link as Link
+from runner.journey.model.links import Snooze as Snooze
 from runner.journey.model.sends import BestHour as BestHour
 from runner.journey.model.sends import Cells as Cells
 from runner.journey.model.sends import Rate as Rate
@@ -79,9 +82,11 @@ class Reentry(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """``reentry`` is a rule, or the time since the last entry from which a contact may enter again."""
+    """``reentry`` is a rule, or the time since the last entry from which a contact may enter again. ``by_account``: all
+    who share an account count as one."""
 
     per: Expression | None = None
+    by_account: bool = False
     again: Again = Again.IGNORE
     reentry: Reentry | Duration = Reentry.NEVER
 
@@ -188,7 +193,8 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Journey:
-    """``topic`` is the consent topic of every send that names none."""
+    """``topic`` is the consent topic of every send that names none; ``links`` are those by which readers steer;
+    ``stage`` is the stage of the buyer's journey that it belongs to."""
 
     name: str
     title: str
@@ -197,9 +203,11 @@ class Journey:
     span: Span
     owner: str | None = None
     topic: str | None = None
+    stage: str | None = None
     entry: Entry = Entry()
     exits: tuple[ExitRule, ...] = ()
     goal: Goal | None = None
+    links: tuple[Link, ...] = ()
     existing: ExistingPeople = ExistingPeople.SKIP
     language: int = 1
     holdout: int = 0

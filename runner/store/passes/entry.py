@@ -42,7 +42,7 @@ from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import PASS, entering, in_pass, moving, once_each, wave
 from runner.store.predicates import Row, predicate, text_value
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, contact, event, run
+from runner.store.tables import RunStatus, contact, event, run, shard
 from runner.store.types import ByCodePoint, Instant, Json, constant, json_text, shifted
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
@@ -82,34 +82,42 @@ def trigger(
                 for found in journey.triggers
             )
         )
+        # Of colleagues who would enter at once, the first does.
+        rank = func.row_number().over(
+            partition_by=(func.coalesce(contact.c.account, contact.c.key), contact.c.account.is_(None), per),
+            order_by=(wave.c.at, wave.c.partition, wave.c.contact),
+        )
         ramped = let_in(journey.ramp, journey.name, _SINCE, wave.c.at)
-        return Statement(
-            insert(entering).from_select(
-                ["n", "version", "partition", "contact", "event", "at", "per", "active"],
-                select(
-                    PASS,
-                    constant(sql.version),
-                    wave.c.partition,
-                    wave.c.contact,
-                    wave.c.event,
-                    wave.c.at,
-                    per,
-                    on.c.id,
-                )
-                .select_from(wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT).outerjoin(on, active))
-                .where(
-                    in_pass(wave),
-                    wave.c.name.in_([literal(found.event) for found in journey.triggers]),
-                    event.c.received_at >= _SINCE,
-                    wave.c.at >= _EVENT_FLOOR,
-                    # In this order: whether the contact may enter is a look at an index, while the author's
-                    # condition may read years of history.
-                    case((_may_enter(journey, on, per), fires), else_=false()),
-                    *_first_of_cause(journey),
-                    *([ramped] if ramped is not None else []),
-                ),
+        found = (
+            select(
+                PASS.label("n"),
+                constant(sql.version).label("version"),
+                wave.c.partition,
+                wave.c.contact,
+                wave.c.event,
+                wave.c.at,
+                per.label("per"),
+                on.c.id.label("active"),
+                *([rank.label("rank")] if journey.entry.by_account else []),
+            )
+            .select_from(wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT).outerjoin(on, active))
+            .where(
+                in_pass(wave),
+                wave.c.name.in_([literal(found.event) for found in journey.triggers]),
+                event.c.received_at >= _SINCE,
+                wave.c.at >= _EVENT_FLOOR,
+                # In this order: whether the contact may enter is a look at an index, while the author's
+                # condition may read years of history.
+                case((_may_enter(journey, on, per), fires), else_=false()),
+                *_first_of_cause(journey),
+                *([ramped] if ramped is not None else []),
             )
         )
+        columns = ["n", "version", "partition", "contact", "event", "at", "per", "active"]
+        if journey.entry.by_account:
+            each = found.subquery("found")
+            found = select(*(each.c[name] for name in columns)).where(each.c.rank == literal_column("1"))
+        return Statement(insert(entering).from_select(columns, found))
 
     return sql.once("trigger", build).run(connection, n=n, since=since, event_floor=event_floor).rowcount
 
@@ -124,25 +132,80 @@ def _holds(found: Trigger, journey: Journey, row: Row, dialect: str) -> ColumnEl
     return or_(and_(only.is_(None), condition), only == literal(journey.name))
 
 
+def hold_accounts(sql: ProgramSql, connection: Connection, n: int) -> None:
+    """Keep other runners from letting colleagues of the contacts of pass ``n`` enter until this transaction ends.
+    SQLite has one writer at a time."""
+
+    def build() -> Statement:
+        names = {found.event for found in sql.program.journey.triggers}
+        accounts = (
+            select(contact.c.account)
+            .select_from(wave.join(contact, WAVE_CONTACT))
+            .where(
+                in_pass(wave),
+                wave.c.name.in_([literal(name) for name in names]),
+                contact.c.account.is_not(None),
+            )
+            .distinct()
+            .order_by(contact.c.account)
+            .suffix_with("OFFSET 0")
+            .subquery()
+        )
+        key = literal(f"{sql.program.journey.name}:", Text()) + accounts.c.account
+        return Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(key, literal_column("0")))))
+
+    if sql.dialect == "postgresql":
+        sql.once("hold accounts", build).run(connection, n=n)
+
+
 def _may_enter(journey: Journey, on: Any, per: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether ``again`` and ``reentry`` let the contact in; ``on`` is the run that is on, if any."""
     earlier = run.alias("earlier")
+    mate = contact.alias("mate")
     same = and_(
         earlier.c.partition == wave.c.partition,
         earlier.c.contact == wave.c.contact,
         earlier.c.journey == literal(journey.name),
         earlier.c.per == per,
     )
+
+    def nobody(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Whether no run of the contact, or of those who count as one with it, fulfils the conditions."""
+        own = ~exists(select(literal_column("1")).select_from(earlier).where(same, *conditions))
+        return and_(own, no_colleague(*conditions)) if journey.entry.by_account else own
+
+    def no_colleague(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+        # Colleagues live in any partition; of each it is one look at ix_contact_account.
+        others = shard.join(
+            mate, and_(mate.c.partition == shard.c.partition, mate.c.account == contact.c.account)
+        ).join(
+            earlier,
+            and_(
+                earlier.c.partition == mate.c.partition,
+                earlier.c.contact == mate.c.id,
+                earlier.c.journey == literal(journey.name),
+                earlier.c.per == per,
+            ),
+        )
+        return ~exists(
+            select(literal_column("1"))
+            .select_from(others)
+            .where(
+                or_(mate.c.partition != wave.c.partition, mate.c.id != wave.c.contact),
+                *conditions,
+            )
+            .correlate(wave, contact, event)
+        )
+
     reentry: ColumnElement[bool] = true()
     match journey.entry.reentry:
         case Reentry.NEVER:
-            reentry = ~exists(select(literal_column("1")).select_from(earlier).where(same))
+            reentry = nobody()
         case Duration() as apart:
-            reentry = ~exists(
-                select(literal_column("1"))
-                .select_from(earlier)
-                .where(same, shifted(earlier.c.entered_at, constant(apart.elapsed)) > wave.c.at)
-            )
+            reentry = nobody(shifted(earlier.c.entered_at, constant(apart.elapsed)) > wave.c.at)
+    if journey.entry.by_account:
+        is_on = earlier.c.status == constant(RunStatus.ACTIVE.value)
+        reentry = and_(no_colleague(is_on), reentry)
     if journey.entry.again is Again.IGNORE:
         return and_(on.c.id.is_(None), reentry)
     return or_(on.c.id.is_not(None), reentry)
