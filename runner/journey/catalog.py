@@ -29,8 +29,8 @@ CONTACT_FIELDS: Mapping[str, ValueType] = {
 """What every contact has, declared or not; ``account`` is the key of the account that it belongs to. All but ``id``
 arrive as traits of an ``identify``."""
 
-DERIVED_FIELDS = ("score", "stage")
-"""What is read of a contact and computed, never stored: the catalog's ``scores`` and ``stages`` say how."""
+DERIVED_FIELDS = ("persona", "score", "stage")
+"""What is read of a contact and computed, never stored: the catalog's ``segments``, ``scores`` and ``stages`` say how."""
 
 OWN_FIELDS = tuple(name for name in CONTACT_FIELDS if name not in ("id", "tags"))
 """Those of them that hold a single text and have a column of their own in the store."""
@@ -87,6 +87,8 @@ TASK_PROPERTIES: Mapping[str, ValueType] = {
     "by": STRING,
 }
 """Their properties: which task it was, as the task itself says, and who answered."""
+LINK_PRESSED = "Link Pressed"
+"""The reserved internal event that the button of a link's page tells. Nobody sends it from outside."""
 ASKED_BY_CALL = "call"
 """The channel of calls, declared or not."""
 CALL_ANSWERED = "Call Answered"
@@ -187,6 +189,7 @@ class Segment:
     name: str
     when: Expression
     refresh: Duration = field(default=Duration(microseconds=3_600_000_000))
+    persona: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +268,8 @@ class Catalog:
     stages: tuple[Stage, ...] = ()
     stage: Expression | None = None
     """``contact.stage``; None where the catalog has no stages."""
+    persona: Expression | None = None
+    """``contact.persona``; None where no segment is one."""
     scores: Mapping[str, Score] = field(default_factory=dict)
     funnel: tuple[FunnelStep, ...] = ()
     policies: Policies = field(default_factory=Policies)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
 from runner.journey.catalog import Catalog, FunnelStep, Score, ScoreRule, Segment, Stage
 from runner.journey.expression import Expression, Scope
-from runner.journey.expression.derived import HOUR, score_expression, stage_expression
+from runner.journey.expression.derived import HOUR, persona_expression, score_expression, stage_expression
 from runner.journey.fit import millionths
 from runner.journey.values import BOOLEAN, NUMBER
 from runner.journey.yaml import Fields, Scalar, Value
@@ -49,8 +49,12 @@ class _People:
             options = fields_of(field.value)
             when = self.when(options)
             if when:
-                made = Segment(name=field.key, when=when, **refresh(options))  # type: ignore[arg-type]
+                persona = options.get("persona") if options else None
+                is_persona = isinstance(persona, Scalar) and persona.value is True
+                made = Segment(name=field.key, when=when, persona=is_persona, **refresh(options))  # type: ignore[arg-type]
                 self.catalog = replace(self.catalog, segments={**self.catalog.segments, field.key: made})
+        if any(segment.persona for segment in self.catalog.segments.values()):
+            self.catalog = replace(self.catalog, persona=persona_expression(self.catalog.segments.values()))
 
     def stages(self, value: Value) -> None:
         named = self.named(value, "stage")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from runner.journey.catalog import SCORE_ADDED, SCORE_PROPERTIES, ScoreRule, Stage
+from runner.journey.catalog import SCORE_ADDED, SCORE_PROPERTIES, ScoreRule, Segment, Stage
 from runner.journey.expression import Expression, tree
 from runner.journey.expression.tree import Node
 from runner.journey.values import MILLIONTHS, NONE, NUMBER, STRING, Kind, ValueType
@@ -21,6 +21,17 @@ def stage_expression(stages: Iterable[Stage]) -> Expression:
         type = ValueType(Kind.STRING, one_of=tuple(names))
         value = tree.Conditional(stage.when.tree, tree.Literal(stage.name, STRING), value, type)
     return Expression("contact.stage", value, value.type)
+
+
+def persona_expression(segments: Iterable[Segment]) -> Expression:
+    """The name of the first segment that is a persona and holds; None where none does."""
+    value: Node = tree.Literal(None, NONE)
+    names: list[str] = []
+    for segment in reversed([segment for segment in segments if segment.persona]):
+        names.insert(0, segment.name)
+        type = ValueType(Kind.STRING, one_of=tuple(names))
+        value = tree.Conditional(segment.when.tree, tree.Literal(segment.name, STRING), value, type)
+    return Expression("contact.persona", value, value.type)
 
 
 def score_expression(name: str, rules: Sequence[ScoreRule]) -> Expression:

@@ -161,15 +161,18 @@ def _names_of(builder: Builder, root: ast.Name) -> Mapping[str, ValueType] | Non
 
 
 def _derived(builder: Builder, first: str, parts: Parts) -> Node | None:
-    """``contact.stage``, ``contact.score``, or, where there are several scores, ``contact.score.NAME``."""
+    """``contact.stage``, ``contact.persona``, ``contact.score``, or, where there are several scores,
+    ``contact.score.NAME``."""
     catalog, node = builder.scope.catalog, parts[0][1]
-    if first == "stage":
-        if catalog.stage is not None and len(parts) == 1:
-            return tree.Derived("stage", catalog.stage.tree, catalog.stage.type)
-        if catalog.stage is None:
-            _report_underived(builder, "stages", first, node)
+    if first in ("stage", "persona"):
+        named = catalog.stage if first == "stage" else catalog.persona
+        if named is not None and len(parts) == 1:
+            return tree.Derived(first, named.tree, named.type)
+        if named is None:
+            section = "stages" if first == "stage" else "segments with `persona: true`"
+            _report_underived(builder, section, first, node)
         else:
-            follow(builder, catalog.stage.type, parts[1:], "contact.stage")
+            follow(builder, named.type, parts[1:], f"contact.{first}")
         return None
     if not catalog.scores:
         _report_underived(builder, "scores", first, node)
@@ -192,7 +195,8 @@ def _derived(builder: Builder, first: str, parts: Parts) -> Node | None:
 
 
 def _report_underived(builder: Builder, section: str, name: str, node: ast.expr) -> None:
-    hint = f"declare it in the catalog under `{section}`, above what reads it"
+    told = section if "`" in section else f"`{section}`"
+    hint = f"declare it in the catalog under {told}, above what reads it"
     builder.report_end(
         node, len(name), "unknown-attribute", f"contact has no `{name}` here: there are no {section}", hint
     )
