@@ -30,6 +30,10 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASSWORD = re.compile(r"://[^/@:]*:(?P<password>[^@/]*)@|[?&]password=(?P<query>[^&]*)")
 
 
+PRODUCTION = "production"
+"""The environment in which messages go to everybody; that of whoever says nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """``tick_every``: how often the daemon looks for work; ``connections``: how many of a process deliver at a time;
@@ -55,6 +59,8 @@ class Settings:
     base_url: str | None = None
     listen: str | None = None
     limits: Limits = Limits()
+    recipients: frozenset[str] | None = None
+    """The addresses to which alone messages are sent, in lower case; None where this is production."""
 
 
 def load_settings(folder: Path, environ: Mapping[str, str]) -> Settings:
@@ -204,7 +210,15 @@ def _settings(folder: Path, data: dict[str, Any]) -> Settings:
             grace=_span_of_time(limits.get("grace"), Limits.grace),
             partitions_per_batch=limits.get("partitions_per_batch"),
         ),
+        recipients=_recipients(data),
     )
+
+
+def _recipients(data: dict[str, Any]) -> frozenset[str] | None:
+    """Outside production nobody is written to but those who are named."""
+    if data.get("environment", PRODUCTION) == PRODUCTION and "recipients" not in data:
+        return None
+    return frozenset(address.lower() for address in data.get("recipients") or ())
 
 
 def _transport(declared: dict[str, dict[str, Any]]) -> dict[str, object]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from documents import ROOT, block_of
+from partitions import untied_tables
 from policies import TEMPLATE, failures, journey, project_of
+from sqlalchemy import event
 
 from runner.journey.scenario_file import find_scenarios
 from runner.review.outcomes import failure_text
@@ -512,10 +516,29 @@ def test_policy(rule: str) -> None:
     assert failures(tests, steps, policies=policies, others={"other": OTHER}) == ""
 
 
-def test_policy_is_the_same_on_postgresql(postgres_database: Database) -> None:
+def test_policy_is_the_same_on_postgresql_and_its_statements_name_their_partitions(
+    postgres_database: Database,
+) -> None:
+    asked: set[str] = set()
+
+    def listen(_1: Any, _2: Any, statement: str, _3: Any, _4: Any, _5: bool) -> None:
+        asked.add(statement)
+
+    with postgres_database.begin() as connection:
+        engine = connection.engine
+    event.listen(engine, "before_cursor_execute", listen)
     for policies, steps, tests in SCENARIOS.values():
         found = failures(tests, steps, policies=policies, others={"other": OTHER}, database=postgres_database)
         assert found == ""
+    tables = ("deciding", "verdict", "suppression", "entering")
+    of_policy = {
+        statement
+        for statement in asked
+        if statement.startswith(("INSERT", "UPDATE", "SELECT"))
+        and any(f" {table}" in statement for table in tables)
+    }
+    assert len(of_policy) > 50
+    assert [statement for statement in of_policy if untied_tables(statement)] == []
 
 
 def test_a_cell_is_picked_by_the_values_of_the_contact() -> None:

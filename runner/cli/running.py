@@ -200,6 +200,7 @@ def _pulse(settings: Settings, interval: timedelta | None, lease: timedelta) -> 
         lease=lease,
         workers=limits.connections,
         pace=_pace(settings),
+        recipients=settings.recipients,
     )
 
 
@@ -287,7 +288,10 @@ def _once(database: Database, settings: Settings) -> int:
     from runner.daemon.once import run_once
 
     _want_something_applied(database)
-    _tell(run_once(database, opener(settings), utc_now(), _pace(settings)))
+    done = run_once(
+        database, opener(settings), utc_now(), _pace(settings), recipients=settings.recipients
+    )
+    _tell(done)
     return 0
 
 
@@ -312,7 +316,14 @@ def _virtual(database: Database, settings: Settings, begin: datetime, until: dat
         what = f"{VIRTUAL} {begin:%Y-%m-%dT%H:%M:%SZ}..{until:%Y-%m-%dT%H:%M:%SZ}"
         record(connection, at=utc_now(), who="journeys run", what=what)
     with _progress(begin, until) as progress:
-        lived = run_virtual(database, opener(settings, durable=False), begin, until, progress=progress)
+        lived = run_virtual(
+            database,
+            opener(settings, durable=False),
+            begin,
+            until,
+            recipients=settings.recipients,
+            progress=progress,
+        )
     _tell(lived)
     return 0
 

@@ -54,7 +54,7 @@ class Pulse:
     """How the daemon keeps time. ``every``: how often each stage looks for work; ``grace``: how long it may finish what
     is being sent when told to stop; ``lease``: how long a message is held without a sign of life; ``workers``: over how
     many connections a process delivers at a time; ``processes``: how many others deliver in its stead, 0 where it does
-    so itself; ``ticks``: whether it does anything beside delivering."""
+    so itself; ``ticks``: whether it does anything beside delivering; ``recipients``: to whom alone messages go."""
 
     every: timedelta = timedelta(seconds=1)
     grace: timedelta = timedelta(seconds=30)
@@ -63,6 +63,7 @@ class Pulse:
     processes: int = 0
     pace: Pace = LIVE
     ticks: bool = True
+    recipients: frozenset[str] | None = None
 
 
 class Daemon:
@@ -295,6 +296,7 @@ class Daemon:
                     clock=self._clock,
                     lease=self._pulse.lease,
                     stopping=self._stopping.is_set,
+                    recipients=self._pulse.recipients,
                 )
             else:
                 self._delivery.lines.use(opened)

@@ -30,13 +30,21 @@ class Lived:
     delivered: Delivered = field(default_factory=Delivered)
 
 
-def run_once(database: Database, open_channels: Open, now: datetime, pace: Pace = LIVE) -> Lived:
-    """Handle all that is due at ``now``, hand over all that is ready, and stop."""
+def run_once(
+    database: Database,
+    open_channels: Open,
+    now: datetime,
+    pace: Pace = LIVE,
+    *,
+    recipients: frozenset[str] | None = None,
+) -> Lived:
+    """Handle all that is due at ``now``, hand over all that is ready, and stop. Messages go to ``recipients`` alone,
+    where these are given."""
     versions = load_versions(database)
     with opened(open_channels, versions) as channels:
         recovered = recover(database, channels, now)
         resend_unknown(database, versions, now)
-        lived = _live_until(database, versions, channels, now, pace)
+        lived = _live_until(database, versions, channels, now, pace, recipients)
     return Lived(passes=lived.passes, delivered=recovered + lived.delivered)
 
 
@@ -46,6 +54,7 @@ def run_virtual(
     begin: datetime,
     until: datetime,
     *,
+    recipients: frozenset[str] | None = None,
     progress: Callable[[datetime, Lived], None] = lambda _instant, _lived: None,
 ) -> Lived:
     """Live the time from ``begin`` to ``until``, both included, as fast as it goes, through the same stages.
@@ -60,7 +69,7 @@ def run_virtual(
             pass
         total = Lived()
         for instant in _strides(begin, until):
-            lived = _live_until(database, versions, channels, instant, EXACT)
+            lived = _live_until(database, versions, channels, instant, EXACT, recipients)
             total = Lived(passes=total.passes + lived.passes, delivered=total.delivered + lived.delivered)
             progress(instant, total)
     return total
@@ -76,7 +85,12 @@ def _strides(begin: datetime, until: datetime) -> Iterator[datetime]:
 
 
 def _live_until(
-    database: Database, versions: Versions, channels: Mapping[str, Channel], now: datetime, pace: Pace
+    database: Database,
+    versions: Versions,
+    channels: Mapping[str, Channel],
+    now: datetime,
+    pace: Pace,
+    recipients: frozenset[str] | None,
 ) -> Lived:
     passes = 0
     while (ticked := tick_past_poison(database, versions, now, pace)).more:
@@ -85,6 +99,6 @@ def _live_until(
         raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; run again")
     total, more = Delivered(), True
     while more:
-        part = deliver(database, versions, channels, now, exact=pace.exact, limit=BATCH)
+        part = deliver(database, versions, channels, now, exact=pace.exact, limit=BATCH, recipients=recipients)
         total, more = total + part, part.claimed == BATCH
     return Lived(passes=passes, delivered=total)

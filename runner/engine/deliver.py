@@ -25,7 +25,7 @@ from runner.engine.outcome import Delivered as Delivered  # which whoever delive
 from runner.engine.outcome import Unrecorded as Unrecorded
 from runner.engine.outcome import change_of, not_begun
 from runner.engine.prepare import Prepared, made_beforehand, prepare
-from runner.engine.second_look import second_look
+from runner.engine.second_look import not_allowed, second_look
 from runner.engine.versions import Versions
 from runner.store.database import Database
 from runner.store.people.events import store_events
@@ -81,6 +81,7 @@ def deliver(
     clock: Callable[[], datetime] | None = None,
     stopping: Callable[[], bool] = lambda: False,
     unrecorded: Unrecorded | None = None,
+    recipients: frozenset[str] | None = None,
 ) -> Delivered:
     """Hand over up to ``limit`` messages that are ready at ``now``, one at a time, and write what became of them.
 
@@ -95,6 +96,7 @@ def deliver(
         clock=clock or (lambda: now),
         stopping=stopping,
         unrecorded=unrecorded,
+        recipients=recipients,
     )
     done = delivery.step(versions, now, limit=limit)
     return done + delivery.finish()
@@ -106,7 +108,8 @@ class Delivery:
 
     ``channels``: one mapping for each connection. ``exact`` is virtual time: a message counts as handed over at the
     instant that let it go, so consent and expiry, judged at that instant, are not looked at again. ``clock`` answers
-    the present; ``stopping`` is asked between messages, and what was not begun is handed back.
+    the present; ``stopping`` is asked between messages, and what was not begun is handed back. ``recipients``: the
+    addresses, in lower case, to which alone messages go; None is everybody.
     """
 
     def __init__(
@@ -119,11 +122,13 @@ class Delivery:
         lease: timedelta = LEASE,
         stopping: Callable[[], bool] = lambda: False,
         unrecorded: Unrecorded | None = None,
+        recipients: frozenset[str] | None = None,
     ) -> None:
         self.lines: Lines[_Outcome] = Lines(channels)
         self._database = database
         self._clock = clock
         self._exact = exact
+        self._recipients = recipients
         self._lease = lease
         self._stopping = stopping
         self._unrecorded = unrecorded if unrecorded is not None else Unrecorded()
@@ -181,7 +186,8 @@ class Delivery:
         lease_until = now + self._lease
         with self._database.begin() as connection:
             claimed = messages.claim(connection, now=now, lease_until=lease_until, limit=limit)
-            unwanted = {} if self._exact else second_look(connection, claimed, versions, now)
+            looked = {} if self._exact else second_look(connection, claimed, versions, now)
+            unwanted = {**looked, **not_allowed(claimed, self._recipients)}
         if not claimed:
             return 0
         channels = self.lines.channels

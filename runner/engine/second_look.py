@@ -15,6 +15,9 @@ from runner.store.sending.messages import Claimed, Held
 from runner.store.statement import Connection
 from runner.store.tables import ConsentState, MessageKind, SuppressionReason
 
+NOT_A_RECIPIENT = "not_a_recipient"
+"""Why a message is blocked where the deployment is no production and its reader not among those who are named."""
+
 
 def second_look(
     connection: Connection, claimed: Sequence[Claimed], versions: Versions, now: datetime
@@ -34,6 +37,13 @@ def second_look(
         if known and (reason := _reason(one, known, asked.get(one.held, Asked()), now)):
             found[one.held] = reason
     return found
+
+
+def not_allowed(claimed: Sequence[Claimed], recipients: frozenset[str] | None) -> Mapping[Held, str]:
+    """The messages to others than ``recipients``, addresses in lower case; none where there is no such list."""
+    if recipients is None:
+        return {}
+    return {one.held: NOT_A_RECIPIENT for one in claimed if recipient_of(one).lower() not in recipients}
 
 
 def _reason(one: Claimed, version: Version, asked: Asked, now: datetime) -> str | None:

@@ -1,0 +1,126 @@
+"""What is looked at once more as a message leaves, and to whom a deployment sends at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from policies import files_of, journey
+from shop import START, Shop, Sink
+
+from runner.engine.deliver import deliver
+from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_UNSUBSCRIBED
+from runner.journey.fit import fit_traits
+from runner.problem import ProblemsFound
+from runner.settings import load_settings
+from runner.store.database import Database
+from runner.store.people.events import Arrival
+
+STEPS = """
+steps:
+  - {id: hello, send: {channel: email, only_if: not contact.vip}}
+  - {id: receipt, send: {channel: email, topic: receipts, template: other}}
+  - {id: tip, send: {channel: email, topic: tips, template: other}}
+"""
+
+
+def signed_up(database: Database, *keys: str, head: str = "") -> Shop:
+    """A shop in which people's first messages are ready, and have not left."""
+    shop = Shop(database, files_of("", {"demo": journey(head + STEPS)}))
+    for key in keys:
+        shop.identify(key, country="US")
+    shop.arrive(shop.event(key, "Signed Up") for key in keys)
+    shop.tick(START)
+    return shop
+
+
+def became(shop: Shop) -> dict[str, tuple[str, str | None]]:
+    return {name: (row.status, row.reason) for name, row in shop.ledger().items()}
+
+
+def test_what_has_changed_since_is_seen_as_the_message_leaves(database: Database) -> None:
+    keys = ["bounced", "changed", "same", "unsubscribed"]
+    shop = signed_up(database, *keys)
+    told = [
+        shop.event("bounced", MESSAGE_BOUNCED, run=1, step="hello"),
+        shop.event("unsubscribed", MESSAGE_UNSUBSCRIBED, run=1, step="tip"),
+    ]
+    fitted = fit_traits(shop.catalog, {"vip": True, "country": "DE"})
+    told.append(
+        Arrival(
+            contact="changed",
+            name="Contact Identified",
+            at=START,
+            properties=fitted.properties,
+            undeclared={},
+            dedup_key="changed",
+        )
+    )
+    shop.arrive(told)
+    shop.tick(START)
+    deliver(database, shop.versions, {"email": Sink()}, START)
+    assert became(shop) == {
+        "bounced/hello": ("blocked", "suppressed"),
+        "bounced/receipt": ("blocked", "suppressed"),
+        "bounced/tip": ("blocked", "suppressed"),
+        "changed/hello": ("blocked", "only_if"),
+        "changed/receipt": ("sent", None),
+        # In the EU tips ask for a double opt-in, and here nobody has said yes.
+        "changed/tip": ("blocked", "no_consent"),
+        "same/hello": ("sent", None),
+        "same/receipt": ("sent", None),
+        "same/tip": ("sent", None),
+        "unsubscribed/hello": ("sent", None),
+        "unsubscribed/receipt": ("sent", None),
+        "unsubscribed/tip": ("blocked", "no_consent"),
+    }
+
+
+def test_an_unsubscribe_from_nobody_knows_what_keeps_all_but_receipts(database: Database) -> None:
+    shop = signed_up(database, "ana")
+    shop.arrive([shop.event("ana", MESSAGE_UNSUBSCRIBED, channel="email")])
+    shop.tick(START)
+    deliver(database, shop.versions, {"email": Sink()}, START)
+    assert became(shop) == {
+        "ana/hello": ("blocked", "suppressed"),
+        "ana/receipt": ("sent", None),
+        "ana/tip": ("blocked", "suppressed"),
+    }
+
+
+def test_seeds_get_messages_that_say_so(database: Database) -> None:
+    shop = signed_up(database, "ana", "seed", head="delivery: seed\nseeds: [SEED@x.example]\n")
+    sink = Sink()
+    deliver(database, shop.versions, {"email": sink}, START)
+    assert {(each.contact, each.subject) for each in sink.messages} == {("seed", "[seed] A mail")}
+    assert became(shop)["ana/hello"] == ("withheld", "seed")
+
+
+def test_outside_production_messages_go_to_those_who_are_named(sqlite_database: Database) -> None:
+    shop = signed_up(sqlite_database, "ana", "bela")
+    sink = Sink()
+    allowed = frozenset({"bela@x.example"})
+    deliver(sqlite_database, shop.versions, {"email": sink}, START, recipients=allowed)
+    assert set(sink.contacts) == {"bela"}
+    assert became(shop)["ana/hello"] == ("blocked", "not_a_recipient")
+
+
+@pytest.mark.parametrize(
+    ("text", "recipients"),
+    [
+        ("base_url: https://shop.example\n", None),
+        ("environment: production\n", None),
+        ("environment: staging\n", frozenset()),
+        ("environment: staging\nrecipients: [Me@shop.example]\n", frozenset({"me@shop.example"})),
+        ("recipients: [me@shop.example]\n", frozenset({"me@shop.example"})),
+    ],
+)
+def test_the_settings_say_to_whom(tmp_path: Path, text: str, recipients: frozenset[str] | None) -> None:
+    (tmp_path / "journeys.yaml").write_text(text, encoding="utf-8")
+    assert load_settings(tmp_path, {}).recipients == recipients
+
+
+def test_a_recipient_is_an_address(tmp_path: Path) -> None:
+    (tmp_path / "journeys.yaml").write_text("recipients: me@shop.example\n", encoding="utf-8")
+    with pytest.raises(ProblemsFound):
+        load_settings(tmp_path, {})
