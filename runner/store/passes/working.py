@@ -36,7 +36,7 @@ working = MetaData()
 wave = Table(
     "wave",
     working,
-    Column("n", Integer, nullable=False, index=True),
+    Column("n", Integer, nullable=False),
     Column("partition", SmallInteger, nullable=False),
     Column("contact", BigInteger, nullable=False),
     Column("at", Instant),
@@ -48,6 +48,8 @@ wave = Table(
     postgresql_on_commit="DELETE ROWS",
     comment="The instant of each contact that a pass handles.",
 )
+
+Index("ix_wave_contact", wave.c.n, wave.c.partition, wave.c.contact)
 
 moving = Table(
     "moving",

@@ -110,18 +110,24 @@ def _saving(sql: ProgramSql, node: Node, heard: Hears) -> Statement:
     properties: Any = event.c.properties
     if heard.member is not None:
         properties = json_member(properties, constant(heard.member))
-    return Statement(
-        update(run)
-        .values(data=json_with(run.c.data, literal(heard.save_as.name, Text()), properties))
-        .where(
-            came(sql, [sql.ways.leaving(node, heard.outcome)]),
-            wave.c.n == moving.c.n,
-            wave.c.partition == moving.c.partition,
-            wave.c.contact == moving.c.contact,
-            WAVE_EVENT,
-            of_run(moving),
-        )
+    of_wave = and_(
+        wave.c.n == moving.c.n,
+        wave.c.partition == moving.c.partition,
+        wave.c.contact == moving.c.contact,
     )
+    # Joined step by step from those who were woken: the order in which a planner must look them up.
+    found = (
+        select(
+            moving.c.partition,
+            moving.c.contact,
+            moving.c.run,
+            json_with(run.c.data, literal(heard.save_as.name, Text()), properties).label("data"),
+        )
+        .select_from(moving.join(wave, of_wave).join(event, WAVE_EVENT).join(run, MOVING_RUN))
+        .where(came(sql, [sql.ways.leaving(node, heard.outcome)]))
+        .subquery()
+    )
+    return Statement(update(run).values(data=found.c.data).where(of_run(found)))
 
 
 def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
