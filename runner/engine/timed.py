@@ -71,19 +71,21 @@ def _appoint_everybody(passes: Passes, size: int) -> bool:
 
 
 def _fire(passes: Passes, size: int) -> bool:
-    found = schedules.due_schedules(passes.connection, passes.now)
-    if not found:
-        return True
-    share = max(1, -(-size // len(found)))
-    for due in found:
-        scheduled = passes.versions.timetable.schedules.get(due.cause)
-        if scheduled is None:  # removed, or written anew
-            schedules.plan(passes.connection, due, None)
-        elif due.nominal is None:
-            _begin(passes, scheduled, due)
-        else:
-            _fire_one(passes, scheduled, due, share)
-    return False
+    """Let what is due fire, one firing of each schedule after another, for up to about ``size`` contacts."""
+    told = 0
+    while found := schedules.due_schedules(passes.connection, passes.now):
+        if told >= size:
+            return False
+        share = max(1, -(-size // len(found)))
+        for due in found:
+            scheduled = passes.versions.timetable.schedules.get(due.cause)
+            if scheduled is None:  # removed, or written anew
+                schedules.plan(passes.connection, due, None)
+            elif due.nominal is None:
+                _begin(passes, scheduled, due)
+            else:
+                told += _fire_one(passes, scheduled, due, share)
+    return True
 
 
 def _begin(passes: Passes, scheduled: Scheduled, due: Due) -> None:
@@ -100,13 +102,14 @@ def _begin(passes: Passes, scheduled: Scheduled, due: Due) -> None:
     schedules.plan(connection, due, None)
 
 
-def _fire_one(passes: Passes, scheduled: Scheduled, due: Due, size: int) -> None:
+def _fire_one(passes: Passes, scheduled: Scheduled, due: Due, size: int) -> int:
+    """Let one firing come for the next contacts, up to ``size``. Answers for how many it was looked at."""
     connection, trigger = passes.connection, scheduled.trigger
     zone = trigger.timezone or due.zone
     caught_up = _caught_up(passes, scheduled, due, zone)
     if caught_up is None or caught_up.at != due.next_at:
         schedules.plan(connection, due, caught_up)
-        return
+        return 0
     whom = Whom.ALL if due.zone == WHOLE else Whom.DEFAULT if zone == scheduled.default_zone else Whom.ZONE
     count, last = schedules.portion(connection, due, whom, size)
     if count and scheduled.live:
@@ -118,6 +121,7 @@ def _fire_one(passes: Passes, scheduled: Scheduled, due: Due, size: int) -> None
         schedules.plan(connection, due, next_firing(trigger.cron, zone, due.next_at))
     else:
         schedules.plan(connection, due, caught_up, reached=last)
+    return count
 
 
 def _caught_up(passes: Passes, scheduled: Scheduled, due: Due, zone: str) -> Firing | None:
