@@ -7,10 +7,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from runner.engine.timed import begin_triggers
+from runner.engine.watch import watched_by
 from runner.journey.project import Project
 from runner.journey.version import version_hash
 from runner.problem import ProblemsFound, Severity
 from runner.store.audit import record
+from runner.store.causes.begun import give_up_watching
 from runner.store.database import Database
 from runner.store.journeys.versions import current_versions, store_version
 from runner.store.local_time.zones import ensure_zones
@@ -71,6 +73,8 @@ def apply_project(
             detail = {"hash": hash_, "before": in_force.get(name), "git_commit": git_commit}
             record(connection, at=now, who=author or "unknown", what=f"apply {name}", detail=detail)
         ensure_zones(connection, [project.catalog.timezone])
+        zone = project.catalog.timezone
+        give_up_watching(connection, watched_by((journey, zone) for journey in project.journeys.values()))
     absent = (
         Applied(journey=name, hash=hash_, outcome=Outcome.ABSENT)
         for name, hash_ in in_force.items()

@@ -11,17 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Integer,
-    and_,
     bindparam,
     delete,
-    exists,
     func,
     insert,
-    literal_column,
-    or_,
     select,
 )
 
@@ -41,22 +36,24 @@ _now = bindparam("now", type_=Instant())
 def partitions_to_begin(connection: Connection, watched: Watched) -> tuple[int, ...]:
     """The partitions in which something of what is watched has not been looked at yet."""
     names = watched.begun
+    if not names:
+        return ()
     there = (
         select(func.count())
         .select_from(begun)
         .where(begun.c.partition == shard.c.partition, begun.c.name.in_(names))
         .scalar_subquery()
     )
-    given_up = exists(
-        select(literal_column("1")).where(begun.c.partition == shard.c.partition, _given_up(watched))
-    )
-    query = select(shard.c.partition).where(or_(there < len(names), given_up)).order_by(shard.c.partition)
+    query = select(shard.c.partition).where(there < len(names)).order_by(shard.c.partition)
     return tuple(connection.execute(query).scalars())
 
 
-def _given_up(watched: Watched) -> ColumnElement[bool]:
-    """What was kept, and is watched no longer. Who entered since a trigger held already has entered for good."""
-    return and_(begun.c.name.not_like("existing:%"), begun.c.name.not_in(watched.begun))
+def give_up_watching(connection: Connection, watched: Watched) -> None:
+    """Forget what is watched no longer, when journeys are applied. What is kept again later is looked at anew: in
+    between nobody has written down who came and went. Who entered since a trigger held already has entered for good."""
+    connection.execute(
+        delete(begun).where(begun.c.name.not_like("existing:%"), begun.c.name.not_in(watched.begun))
+    )
 
 
 def _everybody() -> Statement:
@@ -96,8 +93,6 @@ def begin_watching(
 
     ``exact``: in virtual time everybody is looked at as of the first event that is to come.
     """
-    # What is kept again later is looked at anew: in between nobody has written down who came and went.
-    connection.execute(delete(begun).where(begun.c.partition.in_(partitions), _given_up(watched)))
     done = {
         (partition, name)
         for partition, name in connection.execute(

@@ -233,10 +233,12 @@ def hear_broadcasts(
 ) -> None:
     """Copy the broadcasts up to ``now`` to those who hear them in ``partitions``, which are held, once each.
     ``of_all`` is how many partitions there are."""
-    for number, name in open_broadcasts(connection, now):
+    found = open_broadcasts(connection, now)
+    for number, name in found:
         untold = sorted(set(_NOT_HEARD.run(connection, its_id=number).scalars()) & set(partitions))
         if not untold:
             continue
         copies.make(connection, number, name)
         connection.execute(_TOLD, [{"partition": partition, "broadcast": number} for partition in untold])
-    _CLOSE.run(connection, partitions=of_all)
+    if found:
+        _CLOSE.run(connection, partitions=of_all)
