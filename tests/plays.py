@@ -18,12 +18,12 @@ def plays(database: Database, files: Mapping[str, str], journey: str, tests: str
     Fails where the project or the scenarios have problems.
     """
     project = load_project(files)
-    assert project.problems == ()
-    assert rule_problems(project) == ()
+    found = (*project.problems, *rule_problems(project))
+    assert found == (), found
     path = f"journeys/{journey}/tests.yaml"
     text = f"journey: {journey}\ntests:\n{tests}"
     scenarios, problems = load_scenarios(path, text, journey, project.catalog, project.journeys)
-    assert problems == ()
+    assert problems == (), problems
     assert scenarios
     stage = Stage(database, project, sorted(project.journeys))
     return [stage.play(scenario) for scenario in scenarios]

@@ -24,6 +24,7 @@ from runner.journey.model import (
     Journey,
     Leave,
     Send,
+    Snooze,
     Split,
     Step,
     Update,
@@ -95,6 +96,11 @@ class Node:
 class Program:
     journey: Journey
     nodes: tuple[Node, ...]
+
+    @property
+    def snoozes(self) -> bool:
+        """Whether a reader may put a run back before a step that it has left."""
+        return any(isinstance(link.action, Snooze) for link in self.journey.links)
 
     @property
     def end(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.journey.graph import walk
-from runner.journey.model import Call, Draw, Journey, Send, Update, Verb, WaitAny, WaitCollect, WaitEvent
+from runner.journey.model import Ask, Call, Draw, Journey, Send, Update, Verb, WaitAny, WaitCollect, WaitEvent
 from runner.journey.values import STRING, ValueType
 
 
@@ -29,6 +29,12 @@ def written_by(verb: Verb) -> Iterator[tuple[str, ValueType]]:
                     yield option.save_as.name, option.save_as.type
 
 
+def asked_of_readers(journey: Journey) -> dict[str, ValueType]:
+    """Name → type of the values that readers may give at any time, by links."""
+    asks = (link.action for link in journey.links if isinstance(link.action, Ask))
+    return {asked.name: asked.type for ask in asks for asked in ask.values}
+
+
 def run_values(journey: Journey) -> dict[str, ValueType]:
-    """Name → type of all values that the steps of a journey write."""
-    return {name: type for step in walk(journey.steps) for name, type in written_by(step.verb)}
+    """Name → type of all values that the steps of a journey write, and its readers."""
+    return asked_of_readers(journey) | {name: type for step in walk(journey.steps) for name, type in written_by(step.verb)}

@@ -38,7 +38,7 @@ from runner.journey.scenario import (
     Received,
     Scenario,
 )
-from runner.journey.scenario_given import given_calls, given_pools
+from runner.journey.scenario_given import given_calls, given_pools, pressed
 from runner.journey.scenario_time import read_moment
 from runner.journey.schema import load_document, plain
 from runner.journey.values import ValueType
@@ -284,6 +284,8 @@ class _Test:
                 yield Received(at=at, name=IDENTIFIED, properties=traits, span=fields.key_span("identify"))
             elif "consent" in fields:
                 yield self.consent(at, fields)
+            elif "press" in fields:
+                yield from pressed(at, fields, self.journey, self.file.journeys, self.file.unknown)
             elif (became := next((key for key in BECAME if key in fields), None)) is not None:
                 yield from self.became(at, became, fields)
             else:

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from channels.base import Answer, Channel, Message, Rejected, Sent
 from runner.engine.apply import apply_project
 from runner.engine.deliver import deliver
 from runner.engine.prepare import idempotency_key
+from runner.engine.presses import press
 from runner.engine.tick import EXACT, tick
 from runner.engine.timed import begin_anew
 from runner.engine.versions import Versions, load_versions
-from runner.journey.catalog import ASKED_BY_CALL, IDENTIFIED, MESSAGE_EVENTS, TASK_EVENTS
+from runner.journey.catalog import ASKED_BY_CALL, IDENTIFIED, LINK_PRESSED, MESSAGE_EVENTS, TASK_EVENTS
 from runner.journey.fit import fit_account, fit_event, fit_traits
 from runner.journey.model import AdAudience, Call, HandOff, Send
 from runner.journey.project import Project, load_project
@@ -34,7 +36,7 @@ from runner.store.sending.pools import replace_values
 from runner.store.tables import MessageStatus, RunStatus
 from runner.store.watching import reports, story
 
-ABOUT_MESSAGES = frozenset({*MESSAGE_EVENTS, *TASK_EVENTS})
+ABOUT_MESSAGES = frozenset({*MESSAGE_EVENTS, *TASK_EVENTS, LINK_PRESSED})
 """Events of which it is known only when they happen which run they are about."""
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """When the journeys under test count as applied."""
@@ -220,6 +222,10 @@ class Stage:
 
     def _tell(self, scenario: Scenario, number: int, received: Received) -> None:
         """Store what became of the last message of a step, with the run whose message it is."""
+        if received.name == LINK_PRESSED:
+            said: Any = received.properties
+            press(self.database, self.versions, contact=scenario.person.id, at=received.at, **said)
+            return
         journey, step = str(received.properties["journey"]), str(received.properties["step"])
         with self.database.begin() as connection:
             run = story.last_message(connection, scenario.person.id, journey, step, received.at)

@@ -24,7 +24,7 @@ from runner.journey.expression.tree import Name
 from runner.journey.expression.tree import walk as walk_tree
 from runner.journey.graph import walk
 from runner.journey.project import Project
-from runner.journey.run_values import written_by
+from runner.journey.run_values import asked_of_readers, written_by
 from runner.problem import Problem
 from runner.review.places import text_in_step, value_span
 from runner.review.rules.sent_too_early import expressions
@@ -33,6 +33,7 @@ from runner.review.rules.sent_too_early import expressions
 def check(project: Project) -> Iterator[Problem]:
     for journey_name, journey in project.journeys.items():
         written = set(RUN_FIELDS)
+        written |= set(asked_of_readers(journey))
         for step in walk(journey.steps):
             read = {
                 node.path[0]

@@ -117,30 +117,33 @@ def end_runs(sql: ProgramSql, connection: Connection, n: int) -> None:
     sql.once("end runs", build).run(connection, n=n)
 
 
-# From the ways to the runs that came them: so the texts are looked up once a way, and not once a run.
-_LOG = Statement(
-    insert(step_log).from_select(
-        ["partition", "contact", "run", "node", "visit", "step", "outcome", "at"],
-        select(
-            moving.c.partition,
-            moving.c.contact,
-            moving.c.run,
-            way.c.node,
-            literal_column("1"),
-            way.c.step,
-            way.c.outcome,
-            moving.c.at,
-        )
-        .select_from(
-            way.join(
-                moving, and_(in_pass(moving), moving.c.version == way.c.version, moving.c.way == way.c.way)
-            )
-        )
-        .where(way.c.version == bindparam("version", type_=Integer())),
+def _log(*, visits: bool) -> Statement:
+    """From the ways to the runs that came them: so the texts are looked up once a way, and not once a run."""
+    rows: FromClause = way.join(
+        moving, and_(in_pass(moving), moving.c.version == way.c.version, moving.c.way == way.c.way)
     )
-)
+    return Statement(
+        insert(step_log).from_select(
+            ["partition", "contact", "run", "node", "visit", "step", "outcome", "at"],
+            select(
+                moving.c.partition,
+                moving.c.contact,
+                moving.c.run,
+                way.c.node,
+                run.c.visit if visits else literal_column("1"),
+                way.c.step,
+                way.c.outcome,
+                moving.c.at,
+            )
+            .select_from(rows.join(run, of_run(moving)) if visits else rows)
+            .where(way.c.version == bindparam("version", type_=Integer())),
+        )
+    )
+
+
+_LOG = {visits: _log(visits=visits) for visits in (False, True)}
 
 
 def log_steps(sql: ProgramSql, connection: Connection, n: int) -> None:
     """Write down which steps the runs left in pass ``n``, and how."""
-    _LOG.run(connection, n=n, version=sql.version)
+    _LOG[sql.program.snoozes].run(connection, n=n, version=sql.version)

@@ -54,7 +54,10 @@ class Ways:
     def __init__(self, program: Program, rules: SendRules | None = None) -> None:
         rules = rules or SendRules()
         self.together = frozenset(
-            node.index for node in program.nodes if isinstance(node.verb, Send) and rules.together(node.verb)
+            node.index
+            for node in program.nodes
+            # Where a reader may put the run back before a send, it stands there, too.
+            if isinstance(node.verb, Send) and (rules.together(node.verb) or program.snoozes)
         )
         """The sends at which runs stand until policy has decided."""
         self._rules = rules

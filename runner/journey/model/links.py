@@ -1,0 +1,46 @@
+"""Links of messages by which the reader steers their own run. The page behind a link has a button; that acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runner.journey.duration import Duration
+from runner.journey.expression import Expression
+from runner.journey.model.acts import ChangeConsent, Emit
+from runner.journey.model.jumps import Exit
+from runner.journey.values import ValueType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A value that the reader gives, kept as ``run.NAME``. One below ``least`` or above ``most`` is not taken."""
+
+    name: str
+    type: ValueType
+    least: Expression | None = None
+    most: Expression | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    values: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snooze:
+    """Puts the run back before the step whose message carried the link, for one of ``options``: as its author wrote
+    them, and how long each is."""
+
+    options: tuple[tuple[str, Duration], ...]
+
+
+LinkAction = ChangeConsent | Ask | Snooze | Emit | Exit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """``expires``: how long after its message was let go a link acts."""
+
+    name: str
+    action: LinkAction
+    expires: Duration = field(default=Duration(days=60))

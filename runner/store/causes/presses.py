@@ -1,0 +1,269 @@
+"""Readers press links: what that does to the run whose message carried the link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    literal,
+    literal_column,
+    select,
+    update,
+)
+
+from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, LINK_PRESSED
+from runner.journey.expression import Expression
+from runner.journey.model import ChangeConsent, Emit, Exit, Link, Send, Snooze
+from runner.journey.model.links import Ask, Asked
+from runner.journey.values import MILLIONTHS, NUMBER, STRING
+from runner.store.causes.announce import announcement
+from runner.store.passes.exits import into_leaving
+from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, WAVE_RUN, ProgramSql
+from runner.store.passes.working import in_pass, wave
+from runner.store.predicates import json_value, value
+from runner.store.predicates.read import read_json
+from runner.store.statement import Statement
+from runner.store.tables import LET_GO, RunStatus, contact, event, message, run
+from runner.store.types import ByCodePoint, constant, json_object, json_with, shifted
+
+_STAGE = bindparam("stage", type_=Integer())
+
+
+def heed_presses(sql: ProgramSql, link: Link, connection: Connection, n: int, stage: int) -> int:
+    """Do what ``link`` says for the runs of this version whose reader has pressed it in pass ``n``. Answers how many
+    runs it ends, which are in ``stage``."""
+    match link.action:
+        case Exit(reason=reason):
+            statement = sql.once(("press", link.name), partial(_exit, sql, link, reason))
+            return statement.run(connection, n=n, stage=stage).rowcount
+        case Ask(values=values):
+            for asked in values:
+                key = ("press", link.name, asked.name)
+                sql.once(key, partial(_answer, sql, link, asked)).run(connection, n=n)
+        case Snooze(options=options):
+            for node in sql.program.nodes:
+                for option, duration in options if isinstance(node.verb, Send) else ():
+                    back = partial(_put_back, sql, link, node, option, duration)
+                    sql.once(("press", link.name, node.index, option), back).run(connection, n=n)
+        case Emit(event=name, properties=properties):
+            sql.once(
+                ("press", link.name),
+                lambda: _told(
+                    sql,
+                    link,
+                    name,
+                    {key: json_value(found, sql.row(wave), sql.dialect) for key, found in properties},
+                ),
+            ).run(connection, n=n)
+        case ChangeConsent(topic=topic, given=given, channel=channel):
+            source = f"{sql.program.journey.name}/{link.name}"
+            texts = {"topic": topic, "channel": channel, "source": source}
+            said: dict[str, ColumnElement[Any]] = {
+                key: literal(text, Text()) for key, text in texts.items() if text is not None
+            }
+            # Pressing the button of a mail is the second yes of a double opt-in.
+            said["confirmed"] = literal_column("json('true')" if sql.dialect == "sqlite" else "true")
+            name = CONSENT_GRANTED if given else CONSENT_WITHDRAWN
+            sql.once(("press", link.name), lambda: _told(sql, link, name, said)).run(connection, n=n)
+    return 0
+
+
+def _property(sql: ProgramSql, name: str, type: Any) -> ColumnElement[Any]:
+    return read_json(event.c.properties, (name,), type, sql.dialect)
+
+
+def _pressed(sql: ProgramSql, link: Link) -> tuple[Any, list[ColumnElement[bool]]]:
+    """The presses of the link in the pass that count, with event, run and message: the run is on, and the link has not
+    expired."""
+    rows = (
+        wave.join(run, and_(WAVE_RUN, sql.runs))
+        .join(event, WAVE_EVENT)
+        .join(contact, WAVE_CONTACT)
+        .join(
+            message,
+            and_(
+                message.c.partition == run.c.partition,
+                message.c.contact == run.c.contact,
+                message.c.run == run.c.id,
+                message.c.step == _property(sql, "step", STRING),
+                message.c.visit * constant(MILLIONTHS) == _property(sql, "visit", NUMBER),
+            ),
+        )
+    )
+    return rows, [
+        in_pass(wave),
+        wave.c.name == literal(LINK_PRESSED, ByCodePoint()),
+        _property(sql, "run", NUMBER) == run.c.id * constant(MILLIONTHS),
+        _property(sql, "link", STRING) == literal(link.name, Text()),
+        message.c.status.in_([constant(status.value) for status in LET_GO]),
+        wave.c.at < shifted(message.c.let_go_at, constant(link.expires.elapsed)),
+    ]
+
+
+def _exit(sql: ProgramSql, link: Link, reason: str) -> Statement:
+    rows, conditions = _pressed(sql, link)
+    columns = (wave.c.partition, wave.c.contact, run.c.id, wave.c.at, literal(reason, ByCodePoint()))
+    return into_leaving(sql.dialect, select(_STAGE, *columns).select_from(rows).where(*conditions))
+
+
+def _answer(sql: ProgramSql, link: Link, asked: Asked) -> Statement:
+    rows, conditions = _pressed(sql, link)
+    row = sql.row(wave)
+    given = _property(sql, f"value_{asked.name}", asked.type)
+
+    def bound(expression: Expression) -> ColumnElement[Any]:
+        return value(expression, row, sql.dialect)
+
+    conditions.append(given.is_not(None))
+    if asked.least is not None:
+        conditions.append(given >= bound(asked.least))
+    if asked.most is not None:
+        conditions.append(given <= bound(asked.most))
+    kept = literal_column(
+        f"event.properties -> 'value_{asked.name}'" if sql.dialect == "postgresql" else "''"
+    )
+    if sql.dialect == "sqlite":
+        kept = literal_column(f"json(event.properties -> '$.value_{asked.name}')")
+    found = (
+        select(
+            run.c.partition,
+            run.c.contact,
+            run.c.id,
+            json_with(run.c.data, literal(asked.name, Text()), kept).label("data"),
+        )
+        .select_from(rows)
+        .where(*conditions)
+        .subquery("found")
+    )
+    return Statement(update(run).values(data=found.c.data).where(_same(found)))
+
+
+def _same(found: Any) -> ColumnElement[bool]:
+    return and_(
+        run.c.partition == found.c.partition, run.c.contact == found.c.contact, run.c.id == found.c.id
+    )
+
+
+def _put_back(sql: ProgramSql, link: Link, node: Any, option: str, duration: Any) -> Statement:
+    """The run stands before the send again until the time is up; its message will be another one."""
+    rows, conditions = _pressed(sql, link)
+    found = (
+        select(run.c.partition, run.c.contact, run.c.id, wave.c.at)
+        .select_from(rows)
+        .where(
+            *conditions,
+            message.c.step == literal(node.step.id, ByCodePoint()),
+            _property(sql, "option", STRING) == literal(option, Text()),
+        )
+        .subquery("found")
+    )
+    due = shifted(found.c.at, constant(duration.elapsed))
+    return Statement(
+        update(run)
+        .values(
+            step=literal(node.step.id, ByCodePoint()),
+            node=constant(node.index),
+            visit=run.c.visit + literal_column("1"),
+            # It comes to the step when the time is up: from then on its message may be late.
+            arrived_at=due,
+            due_at=due,
+            review_at=None,
+            next_at=due,
+            deferred=None,
+        )
+        .where(_same(found))
+    )
+
+
+def _told(sql: ProgramSql, link: Link, name: str, properties: Mapping[str, ColumnElement[Any]]) -> Statement:
+    rows, conditions = _pressed(sql, link)
+    parts = [part for key, found in properties.items() for part in (literal(key, Text()), found)]
+    return announcement(
+        sql.dialect,
+        select(
+            wave.c.partition,
+            wave.c.contact,
+            run.c.id.label("run"),
+            wave.c.at,
+            literal(name, ByCodePoint()).label("name"),
+            json_object(*parts).label("properties"),
+            (literal("caused by ", ByCodePoint()) + event.c.dedup_key).label("key"),
+        )
+        .select_from(rows)
+        .where(*conditions),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carrier:
+    """A message that carries links, and how its run is."""
+
+    run: int
+    version: int
+    step: str
+    visit: int
+    let_go_at: datetime
+    active: bool
+
+
+def carrier(
+    connection: Connection,
+    key: str,
+    journey: str,
+    *,
+    at: datetime,
+    run_number: int | None = None,
+    step: str | None = None,
+    visit: int | None = None,
+) -> Carrier | None:
+    """The message of ``journey`` to the contact ``key`` that was let go last, up to ``at``: of that run, step and visit
+    where these are said."""
+    conditions = [
+        contact.c.key == key,
+        message.c.journey == journey,
+        message.c.kind == "message",
+        message.c.status.in_(LET_GO),
+        message.c.let_go_at <= at,
+    ]
+    for column, wanted in ((message.c.run, run_number), (message.c.step, step), (message.c.visit, visit)):
+        if wanted is not None:
+            conditions.append(column == wanted)
+    of_contact = and_(contact.c.partition == message.c.partition, contact.c.id == message.c.contact)
+    of_run = and_(
+        run.c.partition == message.c.partition, run.c.contact == message.c.contact, run.c.id == message.c.run
+    )
+    found = (
+        select(
+            message.c.run,
+            message.c.version,
+            message.c.step,
+            message.c.visit,
+            message.c.let_go_at,
+            run.c.status,
+        )
+        .select_from(message.join(contact, of_contact).join(run, of_run))
+        .where(*conditions)
+        .order_by(message.c.let_go_at.desc(), message.c.run.desc(), message.c.visit.desc())
+        .limit(1)
+    )
+    row = connection.execute(found).first()
+    if row is None:
+        return None
+    return Carrier(
+        run=row.run,
+        version=row.version,
+        step=row.step,
+        visit=row.visit,
+        let_go_at=row.let_go_at,
+        active=row.status == RunStatus.ACTIVE.value,
+    )

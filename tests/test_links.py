@@ -1,0 +1,152 @@
+"""Links by which the readers of messages steer their runs."""
+
+from __future__ import annotations
+
+from plays import holds
+from test_acts import project, rows
+
+from runner.store.database import Database
+from runner.store.tables import consent_log, run
+
+LINKS = """
+topic: offers
+trigger: {event: Signed Up}
+links:
+  later: {snooze: [3d, 1w]}
+  stop: {exit: stopped}
+  done: {emit: {event: Trial Started, properties: {seats: = trigger.seats}}, expires: 2d}
+  confirm: {consent: {give: news}}
+  behind: {ask: {run.starts: {type: date, min: = today}}}
+steps:
+  - {id: rest, wait: 1h}
+  - {id: hello, send: email}
+  - {id: pause, wait: 1d}
+  - id: when
+    branch: [{when: run.starts is not None, name: said, steps: [{id: said, exit: said}]}, {name: rest, else: []}]
+  - {id: again, send: {channel: email, template: hello}}
+  - {id: end, wait: 1d}
+"""
+
+
+def test_a_snooze_puts_the_run_back_before_the_message_that_carried_the_link(database: Database) -> None:
+    """The message comes once more, after so long, and what stands behind it takes its time anew."""
+    tests = """
+  - name: The first message, put off for three days
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, press: later, option: 3d}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 74h, send: hello}
+      - {at: 98h, send: again}
+      - {at: 122h, completed: true}
+  - name: The second message, for a week; then the first is as it was
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 26h, press: later, option: 1w}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 25h, send: again}
+      - {at: 194h, send: again}
+      - {at: 218h, completed: true}
+"""
+    holds(database, project(demo=LINKS), "demo", tests)
+
+
+def test_a_second_press_and_one_after_the_end_change_nothing(database: Database) -> None:
+    tests = """
+  - name: Twice in the same message
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, press: later, option: 3d}
+      - {at: 3h, press: later, option: 1w}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 74h, send: hello}
+      - {at: 98h, send: again}
+      - {at: 122h, completed: true}
+  - name: After the end
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, press: stop}
+      - {at: 3h, press: later, option: 3d}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 2h, exit: stopped}
+"""
+    holds(database, project(demo=LINKS), "demo", tests)
+
+
+def test_links_record_events_ask_and_expire(database: Database) -> None:
+    hears = """
+trigger: {event: Trial Started, where: event.seats == 3}
+steps:
+  - {id: heard, exit: heard}
+"""
+    files = project(demo=LINKS, hears=hears)
+    in_time = """
+  - name: In time
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    with: [demo]
+    events:
+      - {at: 0m, event: Signed Up, seats: 3}
+      - {at: 48h, press: demo/done, of: hello}
+    expect: [{at: 48h, exit: heard}]
+  - name: The link has expired
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    with: [demo]
+    events:
+      - {at: 0m, event: Signed Up, seats: 3}
+      - {at: 49h, press: demo/done, of: hello}
+    expect: []
+"""
+    holds(database, files, "hears", in_time)
+    asked = """
+  - name: A day to come
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, press: behind, values: {starts: 2026-03-05}}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 25h, exit: said}
+  - name: A day that is past is not taken
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    until: 2026-03-02T12:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, press: behind, values: {starts: 2026-02-27}}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 25h, send: again}
+"""
+    holds(database, files, "demo", asked)
+
+
+def test_a_link_gives_consent_with_itself_as_the_proof(database: Database) -> None:
+    tests = """
+  - name: Given
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    until: 2026-03-01T13:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, press: confirm}
+    expect: [{at: 1h, send: hello}]
+"""
+    holds(database, project(demo=LINKS), "demo", tests)
+    proofs = rows(database, consent_log.c.topic, consent_log.c.state, consent_log.c.source)
+    assert ("news", "given", "demo/confirm") in proofs
+    assert rows(database, run.c.status) == [("active",)]
