@@ -23,6 +23,7 @@ MEASURES = {
     "intake": "intake:measure",
     "segments": "segments:measure",
     "wakeup": "wakeup:measure",
+    "waits": "waits:measure",
     "import": "importing:measure",
     "backtest": "backtest:measure",
     "check": "check:measure",

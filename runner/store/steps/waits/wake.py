@@ -26,6 +26,7 @@ from runner.store.passes.program import (
     came,
     of_run,
 )
+from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import in_pass, moving, wave
 from runner.store.predicates import Row, predicate
@@ -121,13 +122,14 @@ def _saving(sql: ProgramSql, node: Node, heard: Hears) -> Statement:
             moving.c.partition,
             moving.c.contact,
             moving.c.run,
-            json_with(run.c.data, literal(heard.save_as.name, Text()), properties).label("data"),
+            properties.label("properties"),
         )
-        .select_from(moving.join(wave, of_wave).join(event, WAVE_EVENT).join(run, MOVING_RUN))
+        .select_from(moving.join(wave, of_wave).join(event, WAVE_EVENT))
         .where(came(sql, [sql.ways.leaving(node, heard.outcome)]))
         .subquery()
     )
-    return Statement(update(run).values(data=found.c.data).where(of_run(found)))
+    data = json_with(run.c.data, literal(heard.save_as.name, Text()), found.c.properties)
+    return Statement(update(run).values(data=data).where(of_run(found), ACTIVE))
 
 
 def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
