@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("runner.cli.running", "Run the journeys: the daemon, or once what is due."),
     "contacts": ("runner.cli.contacts", "Import and show contacts."),
     "enroll": ("runner.cli.enroll", "Have contacts enter a journey: one, or those of a file."),
-    "events": ("runner.cli.events", "Import events."),
+    "events": ("runner.cli.events", "Import events, or send a broadcast."),
     "pools": ("runner.cli.pools", "Import the values that steps draw, and show how many are left."),
     "status": ("runner.cli.status", "Show journeys, people on each step, messages by state."),
     "doctor": ("runner.cli.doctor", "Say what is wrong with a deployment, and how to mend it."),

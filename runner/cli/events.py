@@ -1,4 +1,4 @@
-"""``journeys events``: import events."""
+"""``journeys events``: import events, and send one to nobody in particular."""
 
 from __future__ import annotations
 
@@ -11,7 +11,47 @@ from runner.cli.options import format_option, project_option
 
 @click.group("events")
 def command() -> None:
-    """Import events."""
+    """Import events, or send a broadcast."""
+
+
+@command.command("send")
+@click.argument("event")
+@click.option("--broadcast", is_flag=True, required=True, help="To whoever listens for it.")
+@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="A property of the event.")
+@click.option("--key", metavar="TEXT", help="Do nothing where it was sent with this key before.")
+@project_option
+@format_option
+def send_command(
+    event: str, broadcast: bool, values: tuple[str, ...], key: str | None, project: Path, output_format: str
+) -> int:
+    """Send EVENT, which the catalog declares `broadcast: true`: an article is back in stock, a course is cancelled.
+
+    Exit codes: 0 done, 1 an error that you can mend, 2 wrong usage, 3 a bug of ours.
+    """
+    import json
+    import os
+
+    from runner.cli.deployed import found_database
+    from runner.cli.importing import load_catalog
+    from runner.clock import utc_now
+    from runner.engine.broadcasting import send_broadcast
+
+    raw: dict[str, object] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {value!r}: write NAME=VALUE.")
+        raw[name] = text
+    catalog = load_catalog(project)
+    with found_database(project) as database:
+        new = send_broadcast(database, catalog, event, raw, key or os.urandom(16).hex(), utc_now())
+    if output_format == "json":
+        click.echo(json.dumps({"event": event, "broadcast": broadcast, "new": new}, indent=2))
+    else:
+        click.echo(
+            f"{event} was sent." if new else f"{event} was sent with this key before; nothing happens."
+        )
+    return 0
 
 
 @command.command("import")

@@ -219,7 +219,8 @@ def _got(instance: Any) -> str:
 
 
 def _not_allowed(finding: Finding) -> Problem:
-    allowed = [str(each) for each in (finding.argument if finding.keyword == "enum" else [finding.argument])]
+    values = finding.argument if finding.keyword == "enum" else [finding.argument]
+    allowed = ["true" if each is True else str(each) for each in values]
     if finding.key == "language":
         return _problem(finding, "schema/language", "This version of journeys speaks language 1.")
     wrong = str(finding.instance)

@@ -146,18 +146,14 @@ class _JourneyBuilder:
     def _trigger_properties(self) -> dict[str, ValueType]:
         """What ``trigger.*`` may read: the properties that every trigger has, with one type."""
         builder, given = self._trigger_builder(), self._trigger_fields()
-        names = [builder.label(fields) for fields in given]
-        each = {
-            name: found
-            for name, fields in zip(names, given, strict=True)
-            if (found := builder.properties(fields)) is not None
-        }
-        everything = {key: type for properties in each.values() for key, type in properties.items()}
+        found = [(builder.label(fields), builder.properties(fields)) for fields in given]
+        each = [(label, properties) for label, properties in found if properties is not None]
+        everything = {key: type for _, properties in each for key, type in properties.items()}
         lacking = {
-            key: [name for name, properties in each.items() if properties.get(key) != type]
+            key: list(dict.fromkeys(label for label, properties in each if properties.get(key) != type))
             for key, type in everything.items()
         }
-        if len(each) < len(set(names)) or not names:
+        if len(each) < len(found) or not found:
             self.notes.unsure |= {"trigger."}
         self.notes.lacking = {key: lacks for key, lacks in lacking.items() if lacks}
         return {key: type for key, type in everything.items() if not lacking[key]}

@@ -106,7 +106,7 @@ class Notes:
             return
         if where is None and "where" in options:
             return  # which is wrong, and noted
-        values = listed([f"`{source}.*`" for source in sorted(sources)], "or")
+        values = listed([f"{source}.*" for source in sorted(sources)], "or")
         message = f"`{event}` is a broadcast: it has no contact, and nothing here says who hears it."
         hint = f"Compare one of its properties with {values} by ==, joined to the rest of `where` by `and`."
         self.note("broadcast/nobody", message, span, hint)

@@ -60,7 +60,8 @@ class TriggerBuilder:
 
     def label(self, fields: Fields) -> str:
         """How a message names the trigger: its event, or its form."""
-        return text_of(fields.get("event")) or f"the trigger `{_form(fields) or '?'}`"
+        form = _form(fields) or ""
+        return text_of(fields.get("event")) or f"{form}: {text_of(fields.get(form)) or '…'}"
 
     def named(self, fields: Fields, key: str, what: str, among: Mapping[str, object]) -> str | None:
         """The name under ``key``, of something that the catalog has."""
@@ -241,14 +242,15 @@ def _can_become(builder: TriggerBuilder, fields: Fields, topic: Topic, change: C
 
 
 def _journey(_: TriggerBuilder, fields: Fields) -> JourneyTrigger | None:
-    name, outcome = text_of(fields.get("journey")), text_of(fields.get("outcome"))
-    if name is None:
+    value = fields.get("journey")
+    name, outcome = text_of(value), text_of(fields.get("outcome"))
+    if value is None or name is None:
         return None
     conditions, source = [_is("journey", name)], f'event.journey == "{name}"'
     if outcome is not None:
         conditions.append(_is("outcome", outcome))
         source += f' and event.outcome == "{outcome}"'
-    return JourneyTrigger(journey=name, outcome=outcome, where=_all(source, *conditions))
+    return JourneyTrigger(journey=name, outcome=outcome, where=_all(source, *conditions), span=value.span)
 
 
 def _manual(builder: TriggerBuilder, fields: Fields) -> ManualTrigger:

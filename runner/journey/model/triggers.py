@@ -22,6 +22,7 @@ from runner.journey.reserved import (
     SEGMENT_LEFT,
 )
 from runner.journey.values import ValueType
+from runner.problem import Span
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +98,11 @@ class ConsentTrigger:
 
 @dataclass(frozen=True, kw_only=True)
 class JourneyTrigger:
-    """``outcome`` is ``completed``, a reason, or None for every end."""
+    """``outcome`` is ``completed``, a reason, or None for every end. ``span`` is where the journey is named."""
 
     journey: str
     where: Expression
+    span: Span
     outcome: str | None = None
 
     @property

@@ -22,6 +22,7 @@ from runner.review.rules import (
     subject,
     subject_default,
     template_syntax,
+    trigger_journey,
     unreachable,
     unused_template,
 )
@@ -41,4 +42,5 @@ RULES: tuple[Rule, ...] = (
     asked_elsewhere.check,
     circle.check,
     goal_journey.check,
+    trigger_journey.check,
 )
