@@ -106,9 +106,9 @@ class Wait:
     """One kind of wait, ``stand`` its step.
 
     ``event`` is what arrives for everybody, ``history`` how many events everybody has had, ``due`` whether the run's
-    next instant has come. By hand: how the runs are found (``r`` the run, ``e`` the event), by which outcome they leave and
-    what they keep. ``settles``: the run comes to the wait from another one. ``stays``: it does not leave the wait, but
-    its timer moves.
+    next instant has come. By hand: how the runs are found (``r`` the run, ``e`` the event), by which outcome they leave
+    and what they keep. ``settles``: the run comes to the wait from another one. ``stays``: it does not leave the wait,
+    but its timer moves.
     """
 
     name: str
@@ -261,8 +261,8 @@ def fill(database: Database, wait: Wait, size: int) -> None:
         run(
             "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, "
             "arrived_at, due_at, review_at, next_at, entered_at, trigger, data, cause) SELECT partition, id, 1, "
-            f"'bench', {version}, '', 'event:1', 'active', '{'settle' if wait.settles else 'stand'}', 0, {started}, {due}, "
-            f"{happened if by_review else 'NULL'}, {following}, {started}, {empty}, {empty}, 0 FROM contact"
+            f"'bench', {version}, '', 'event:1', 'active', '{'settle' if wait.settles else 'stand'}', 0, {started}, "
+            f"{due}, {happened if by_review else 'NULL'}, {following}, {started}, {empty}, {empty}, 0 FROM contact"
         )
         events = [
             ("Ordered", f'{{"n": {number + 1}000000}}', before, "false") for number in range(wait.history)
