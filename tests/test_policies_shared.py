@@ -21,6 +21,7 @@ from runner.journey.model import Rate
 from runner.store.database import Database
 from runner.store.steps.rate import Places
 from runner.store.tables import assignment, run
+from runner.store.watching.story import Chapter, story
 
 HOUR = timedelta(hours=1)
 
@@ -326,3 +327,35 @@ def test_a_policy_that_is_new_holds_for_those_who_are_on_their_way(database: Dat
     lenient = Shop(database, files_of("", {"demo": journey(steps)}))
     lenient.tick(START + 24 * HOUR, EXACT)
     assert let_go(lenient) == {"a/hello": START + 21 * HOUR}
+
+
+def test_the_story_of_a_contact_says_what_their_message_waits_for(database: Database) -> None:
+    shop = shop_of(
+        database,
+        'steps: [{id: hello, send: {channel: email, window: {from: "09:00", to: "12:00"}}}]',
+        'quiet_hours: {from: "21:00", to: "08:00"}',
+    )
+    shop.identify("ana", timezone="Europe/Berlin")
+    evening = START.replace(hour=21)
+    begin(shop, ["ana"], at=evening)
+    shop.tick(evening, EXACT)
+    with database.read() as connection:
+        *_, deferred, stands = story(connection, "ana")
+    assert (deferred.chapter, deferred.step, deferred.outcome) == (Chapter.DEFERRED, "hello", "quiet_hours")
+    assert (stands.chapter, stands.outcome, stands.due_at) == (
+        Chapter.STANDS,
+        "quiet_hours",
+        START.replace(hour=7) + 24 * HOUR,
+    )
+    shop.tick(evening + 12 * HOUR, EXACT)
+    with database.read() as connection:
+        told = [
+            (each.chapter, each.outcome, each.at)
+            for each in story(connection, "ana")
+            if each.chapter in (Chapter.DEFERRED, Chapter.LEFT)
+        ]
+    assert told == [
+        (Chapter.DEFERRED, "quiet_hours", evening),
+        (Chapter.DEFERRED, "window", evening + 10 * HOUR),
+        (Chapter.LEFT, "ready", evening + 11 * HOUR),
+    ]
