@@ -5,6 +5,7 @@ from __future__ import annotations
 from plays import holds
 from test_acts import project, rows
 
+from runner.review.check import check_files
 from runner.store.database import Database
 from runner.store.tables import consent_log, run
 
@@ -150,3 +151,20 @@ def test_a_link_gives_consent_with_itself_as_the_proof(database: Database) -> No
     proofs = rows(database, consent_log.c.topic, consent_log.c.state, consent_log.c.source)
     assert ("news", "given", "demo/confirm") in proofs
     assert rows(database, run.c.status) == [("active",)]
+
+
+def test_a_template_writes_the_address_of_a_link(database: Database) -> None:
+    files = project(demo=LINKS)
+    files["journeys/demo/hello.txt"] = "---\nsubject: Hello\n---\nLater? {{ links.later }}\n"
+    tests = """
+  - name: One that cannot be made up
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    until: 2026-03-01T13:00:00Z
+    events: [{at: 0m, event: Signed Up}]
+    expect: [{at: 1h, send: hello, text_contains: "https://links.invalid/press/"}]
+"""
+    holds(database, files, "demo", tests)
+    files["journeys/demo/hello.txt"] = "---\nsubject: Hello\n---\nLater? {{ links.latr }}\n"
+    (problem,) = check_files(files).problems
+    assert (problem.code, problem.hint) == ("template/unknown", "Did you mean `later`?")

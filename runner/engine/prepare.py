@@ -78,6 +78,12 @@ def prepare(
     return prepared, refused
 
 
+def _links(version: Version, key: str) -> Mapping[str, str]:
+    """The addresses of the journey's links: nobody can make one up, since nobody can make up the message's key."""
+    domain = version.catalog.links.domain or "links.invalid"
+    return {link.name: f"https://{domain}/press/{key}/{link.name}" for link in version.journey.links}
+
+
 def _marked(subject: str, journey: Journey) -> str:
     """The subject, which tells of a journey that is sent to its seeds alone."""
     return f"[seed] {subject}" if journey.delivery is Delivery.SEED else subject
@@ -112,6 +118,7 @@ def _message(one: Claimed, version: Version, key: str) -> Message:
         trigger=one.trigger,
         data=one.data,
         entered_at=one.entered_at,
+        links=_links(version, key),
     )
     sender = version.catalog.channels.get(one.channel)
     return Message(

@@ -67,8 +67,11 @@ def render(
     trigger: Mapping[str, Any],
     data: Mapping[str, Any],
     entered_at: datetime,
+    links: Mapping[str, str] | None = None,
 ) -> Content:
     """The message that the template ``name`` makes for one run of one contact.
+
+    ``links`` are the addresses of the journey's links by name.
 
     ``trigger`` and ``data`` are the run's stored values. The locale is the contact's, then its language alone, then the
     catalog's, then the template without one. Raises RenderError.
@@ -83,6 +86,7 @@ def render(
         "contact": contact_values(catalog, recipient),
         "trigger": _declared(trigger_types(journey, catalog), trigger),
         "run": {**_declared(run_values(journey), data), "entered_at": entered_at},
+        "links": {link.name: (links or {}).get(link.name, "") for link in journey.links},
         ZONE: _zone(recipient.timezone or catalog.timezone),
     }
     html, text = chosen.get("html"), chosen.get("txt")

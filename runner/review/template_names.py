@@ -50,14 +50,18 @@ class _Scope:
 
 
 def template_values(
-    catalog: Catalog, trigger: Mapping[str, ValueType], run: Mapping[str, ValueType]
+    catalog: Catalog,
+    trigger: Mapping[str, ValueType],
+    run: Mapping[str, ValueType],
+    links: Iterable[str] = (),
 ) -> dict[str, ValueType]:
-    """The values of a template by name: ``contact``, ``trigger`` and ``run``, each with its members."""
+    """The values of a template by name: ``contact``, ``trigger``, ``run`` and ``links``, each with its members."""
     attributes = {name: each.type for name, each in catalog.attributes.items()}
     return {
         "contact": ValueType(Kind.OBJECT, fields={**attributes, **CONTACT_FIELDS}),
         "trigger": ValueType(Kind.OBJECT, fields=dict(trigger)),
         "run": ValueType(Kind.OBJECT, fields={**run, "entered_at": DATETIME}),
+        "links": ValueType(Kind.OBJECT, fields=dict.fromkeys(links, STRING)),
     }
 
 

@@ -64,7 +64,10 @@ def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
     made = project.journeys.get(journey)
     if made is None:
         return None
-    return template_values(project.catalog, trigger_properties(made, project.catalog), run_values(made))
+    links = [link.name for link in made.links]
+    return template_values(
+        project.catalog, trigger_properties(made, project.catalog), run_values(made), links
+    )
 
 
 def _sources(template: Template) -> Iterator[tuple[str, int, int | None]]:
