@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from plays import holds
 from shop import START, Shop
 from sqlalchemy import func, select
 
+from runner.cli import run as cli
 from runner.engine.tick import tick
 from runner.journey.fit import fit_event
 from runner.journey.project import load_project
@@ -143,3 +146,53 @@ def test_each_contact_gets_one_copy_over_all_partitions(database: Database) -> N
     assert sorted(tuple(row) for row in copies) == sorted((f"c{n}", 1) for n in range(40) if n % 4)
     assert entered == 30
     assert still_open == [False]
+
+
+def test_one_is_sent_by_command_and_by_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    (tmp_path / "journeys.yaml").write_text("database: sqlite:///shop.db\n", encoding="utf-8")
+    people = tmp_path / "people.csv"
+    people.write_text("id,size\nana,m\nbea,l\n", encoding="utf-8")
+    lines = tmp_path / "lines.ndjson"
+    lines.write_text(
+        '{"type": "track", "event": "Back In Stock", "properties": {"size": "l", "left": 9}, "messageId": "b1"}\n'
+    )
+
+    def call(*arguments: str, code: int = 0) -> str:
+        assert cli([*arguments, "--project", str(tmp_path)]) == code
+        printed = capsys.readouterr()
+        return printed.out + printed.err
+
+    call("apply")
+    call("contacts", "import", str(people))
+    sent = (
+        "events",
+        "send",
+        "Back In Stock",
+        "--broadcast",
+        "--set",
+        "size=m",
+        "--set",
+        "left=5",
+        "--key",
+        "k",
+    )
+    assert "was sent." in call(*sent)
+    assert "nothing happens" in call(*sent)
+    assert "1 new" in call("events", "import", "--live", str(lines))
+    assert "1 already there" in call("events", "import", "--live", str(lines))
+    assert "Did you mean `Back In Stock`?" in call("events", "send", "Back In Stok", "--broadcast", code=1)
+    assert "has no property 'siz'" in call(
+        "events", "send", "Back In Stock", "--broadcast", "--set", "siz=m", code=1
+    )
+    call("run", "--once")
+    call("run", "--once")
+    database = Database.open(f"sqlite:///{tmp_path}/shop.db")
+    query = select(contact.c.key).join(
+        run, (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+    )
+    with database.read() as connection:
+        assert sorted(connection.execute(query).scalars()) == ["ana", "bea"]
+    database.close()
