@@ -8,7 +8,9 @@ import pytest
 from policies import files_of, journey
 from shop import START, Shop, Sink
 
+from channels.base import Unknown
 from runner.engine.deliver import deliver
+from runner.engine.doubt import resend_unknown
 from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_UNSUBSCRIBED
 from runner.journey.fit import fit_traits
 from runner.problem import ProblemsFound
@@ -124,3 +126,23 @@ def test_a_recipient_is_an_address(tmp_path: Path) -> None:
     (tmp_path / "journeys.yaml").write_text("recipients: me@shop.example\n", encoding="utf-8")
     with pytest.raises(ProblemsFound):
         load_settings(tmp_path, {})
+
+
+def test_a_send_says_what_becomes_of_a_message_that_may_have_arrived(sqlite_database: Database) -> None:
+    steps = """
+    steps:
+      - {id: hello, send: {channel: email, topic: receipts, on_unknown: hold}}
+      - {id: other, send: {channel: email, topic: receipts}}
+    """
+    shop = Shop(sqlite_database, files_of("", {"demo": journey(steps)}))
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up")])
+    shop.tick(START)
+    sink = Sink(answers={"ana": Unknown("nobody knows")})
+    deliver(sqlite_database, shop.versions, {"email": sink}, START)
+    assert {status for status, _ in became(shop).values()} == {"unknown"}
+    resend_unknown(sqlite_database, shop.versions, START)
+    assert became(shop) == {
+        "ana/hello": ("unknown", "nobody knows"),
+        "ana/other": ("ready", "possible_duplicate"),
+    }

@@ -11,7 +11,9 @@ from enum import StrEnum
 
 from runner.engine.outcome import retry_delay
 from runner.engine.prepare import idempotency_key
-from runner.engine.versions import Versions
+from runner.engine.versions import Version, Versions
+from runner.journey.catalog import OnUnknown
+from runner.journey.model import Send
 from runner.problem import JourneysError
 from runner.store.audit import record
 from runner.store.database import Database, Deployment
@@ -50,18 +52,18 @@ class Reconciled:
 
 
 def resend_unknown(database: Database, versions: Versions, now: datetime) -> int:
-    """Make unknown messages ready again whose topic wants that (``on_unknown``), later the more attempts there were;
-    answers how many. Each may arrive twice, and keeps the reason ``possible_duplicate``."""
-    topics = {
-        (version.id, topic.name)
+    """Make unknown messages ready again whose send or topic wants that (``on_unknown``), later the more attempts there
+    were; answers how many. Each may arrive twice, and keeps the reason ``possible_duplicate``."""
+    steps = {
+        (version.id, node.step.id)
         for version in versions
-        for topic in version.catalog.topics.values()
-        if topic.resends_unknown
+        for node in version.program.nodes
+        if isinstance(node.verb, Send) and _resends(version, node.verb)
     }
-    if not topics:
+    if not steps:
         return 0
     with database.begin() as connection:
-        found = recovery.resendable(connection, topics, now=now, attempts_below=MOST_ATTEMPTS, limit=BATCH)
+        found = recovery.resendable(connection, steps, now=now, attempts_below=MOST_ATTEMPTS, limit=BATCH)
         changes = [
             Change(
                 held=one.held,
@@ -78,6 +80,14 @@ def resend_unknown(database: Database, versions: Versions, now: datetime) -> int
             extra={"messages": len(done)},
         )
     return len(done)
+
+
+def _resends(version: Version, send: Send) -> bool:
+    """Whether a message that may have arrived is sent again."""
+    if send.on_unknown is not None:
+        return send.on_unknown is OnUnknown.RESEND
+    topic = version.catalog.topics.get(send.topic)
+    return topic is not None and topic.resends_unknown
 
 
 def message_key(deployment: Deployment, one: Listed) -> str:

@@ -58,17 +58,17 @@ def listed(
 
 def resendable(
     connection: Connection,
-    topics: Collection[tuple[int, str]],
+    steps: Collection[tuple[int, str]],
     *,
     now: datetime,
     attempts_below: int,
     limit: int,
 ) -> tuple[Listed, ...]:
-    """Up to ``limit`` unknown messages of ``topics`` (version and topic) that have not expired at ``now`` and were
+    """Up to ``limit`` unknown messages of ``steps`` (version and step) that have not expired at ``now`` and were
     claimed fewer than ``attempts_below`` times. Served by ``ix_message_unknown``."""
     where = [
         message.c.status == constant(MessageStatus.UNKNOWN.value),
-        tuple_(message.c.version, message.c.topic).in_(sorted(topics)),
+        tuple_(message.c.version, message.c.step).in_(sorted(steps)),
         message.c.expires_at > now,
         message.c.attempts < attempts_below,
     ]
