@@ -201,7 +201,7 @@ def _named(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return listed(schema["enum"])
     types = schema.get("type", "object")
-    if str(schema.get("title", "")).startswith("the "):
+    if "properties" in schema and str(schema.get("title", "")).startswith("the "):
         return f"a mapping of {listed(schema['properties'])}"
     return str(
         schema.get("title") or " or ".join(_TYPES[t] for t in ([types] if isinstance(types, str) else types))
