@@ -54,7 +54,7 @@ from runner.store.types import Instant, constant, instant_of, json_object, json_
 Sql = ColumnElement[Any]
 
 CHANGES = (IDENTIFIED, CONTACT_UPDATED)
-_OTHERS = [literal_column(f"'{name}'") for name in (DATE_REACHED, SEGMENT_DUE)]
+_OTHERS: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in (DATE_REACHED, SEGMENT_DUE)]
 """Other events at which the date is looked at: it was reached, or something was imported beside the timeline."""
 _FAR_FUTURE = 2**53
 """In the year 2255, in microseconds: beyond it nobody waits."""

@@ -399,7 +399,7 @@ def _properties() -> ColumnElement[Any]:
 
 def _key() -> ColumnElement[str]:
     """A local time of a zone fires once."""
-    separator = literal_column("' '")
+    separator: ColumnElement[str] = literal_column("' '")
     key: ColumnElement[str] = (
         literal_column("'schedule:'")
         + _text("cause")
