@@ -299,3 +299,35 @@ tests:
     assert len([name for name in names if name in ("Signed Up", "Trial Started")]) == 1 + 51
     set_aside = [row for row in rows(database, run.c.status, run.c.reason) if row[0] == "set_aside"]
     assert set_aside == [("set_aside", "circle")]
+
+
+SCORES = """
+topic: offers
+trigger: {event: Signed Up}
+exit: [{when: contact.score >= 100, reason: hot}]
+steps:
+  - {id: called, update: {score: {add: 30}}}
+  - {id: warm, condition: {if: contact.score == 30, else: [{id: cold, exit: cold}]}}
+  - {id: pause, wait: 1h}
+  - {id: less, update: {score: {add: = -contact.score / 2, name: lead}}}
+  - {id: half, condition: {if: contact.score == 15, else: [{id: wrong, exit: wrong}]}}
+  - {id: more, update: {score: {add: 85}}}
+  - {id: end, wait: 1d}
+"""
+
+
+def test_what_is_added_to_a_score_is_seen_by_the_steps_behind_it(database: Database) -> None:
+    files = project(demo=SCORES)
+    files["journeys/catalog.yaml"] = CATALOG + "scores:\n  lead: [{event: Left, add: 1}]\n"
+    tests = """
+  - name: Up, down, and up to the exit
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 0m, event: Signed Up}]
+    expect: [{at: 1h, exit: hot}]
+  - name: Without any consent there is no score
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 0m, event: Signed Up}]
+    expect: [{at: 0m, exit: cold}]
+"""
+    holds(database, files, "demo", tests)
