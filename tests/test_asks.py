@@ -211,7 +211,7 @@ holdout: 10%
 trigger: {event: Signed Up}
 steps:
   - {id: voucher, draw: {pool: vouchers, if_empty: [{id: none-left, exit: none-left}]}}
-  - {id: score, call: {url: "https://shop.example/", save_as: score, answer: {ok: boolean}, on_error: [{id: no, exit: no}]}}
+  - {id: score, call: {url: "https://shop.example/", save_as: score, on_error: [{id: no, exit: no}]}}
   - {id: talk, hand_off: {to: sales, sla: 1h, escalate: [{id: late, exit: late}]}}
   - {id: into, ad_audience: {add: buyers}}
   - {id: trial, emit: {event: Trial Started}}
@@ -234,7 +234,7 @@ def test_who_is_held_out_walks_the_same_path_and_acts_on_nothing(database: Datab
       - {at: 0m, completed: true}
 """
     holds(database, files, "demo", tests)
-    skipped = {step: outcome for step, outcome in rows(database, step_log.c.step, step_log.c.outcome)}
+    skipped = dict(rows(database, step_log.c.step, step_log.c.outcome))
     assert skipped == {
         **dict.fromkeys(("voucher", "score", "talk", "into", "trial", "on"), "skipped"),
         "agreed": "done",

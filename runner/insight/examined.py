@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.engine.versions import Versions, load_versions
+from runner.journey.catalog import ASKED_BY_CALL
 from runner.journey.graph import Program
-from runner.journey.model import Send
+from runner.journey.model import AdAudience, Call, HandOff, Send
 from runner.problem import JourneysError, Problem
 from runner.store.audit import lived_virtually
 from runner.store.database import Database
@@ -124,8 +125,9 @@ def sent_through(versions: Versions) -> dict[str, tuple[str, ...]]:
     users: dict[str, set[str]] = {}
     for version in versions:
         for node in version.program.nodes:
-            if isinstance(node.verb, Send):
-                users.setdefault(node.verb.channel, set()).add(version.journey.name)
+            if isinstance(node.verb, Send | HandOff | AdAudience | Call):
+                channel = ASKED_BY_CALL if isinstance(node.verb, Call) else node.verb.channel
+                users.setdefault(channel, set()).add(version.journey.name)
     return {channel: tuple(sorted(journeys)) for channel, journeys in sorted(users.items())}
 
 

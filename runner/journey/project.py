@@ -56,7 +56,7 @@ class Project:
     """The paths of the fragments that each journey is made from."""
 
     def bundle(self, journey: str) -> Mapping[str, str]:
-        """The files that one version is made from: the catalog, its file, fragments, and the templates that it sends."""
+        """The files that one version is made from: the catalog, its file, fragments, the templates that it sends."""
         steps = walk(self.journeys[journey].steps)
         sends = (step.verb for step in steps if isinstance(step.verb, Send))
         templates = templates_sent(self.templates[journey], sends)

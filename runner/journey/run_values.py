@@ -37,4 +37,5 @@ def asked_of_readers(journey: Journey) -> dict[str, ValueType]:
 
 def run_values(journey: Journey) -> dict[str, ValueType]:
     """Name → type of all values that the steps of a journey write, and its readers."""
-    return asked_of_readers(journey) | {name: type for step in walk(journey.steps) for name, type in written_by(step.verb)}
+    written = {name: type for step in walk(journey.steps) for name, type in written_by(step.verb)}
+    return asked_of_readers(journey) | written

@@ -129,11 +129,12 @@ def _answer(sql: ProgramSql, link: Link, asked: Asked) -> Statement:
         conditions.append(given >= bound(asked.least))
     if asked.most is not None:
         conditions.append(given <= bound(asked.most))
-    kept = literal_column(
-        f"event.properties -> 'value_{asked.name}'" if sql.dialect == "postgresql" else "''"
+    member = f"value_{asked.name}"
+    kept: ColumnElement[Any] = literal_column(
+        f"json(event.properties -> '$.{member}')"
+        if sql.dialect == "sqlite"
+        else f"event.properties -> '{member}'"
     )
-    if sql.dialect == "sqlite":
-        kept = literal_column(f"json(event.properties -> '$.value_{asked.name}')")
     found = (
         select(
             run.c.partition,
