@@ -114,7 +114,7 @@ def test_people_who_wait_for_later_are_not_looked_at(database: Database) -> None
     with database.begin() as connection:
         steady_plans(connection)
         explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {look}"
-        values = {"now": START, "after": -1, **{f"param_{number}": 1 for number in range(1, 6)}}
+        values = {"now": START, "after": -1, **{f"param_{number}": 1 for number in range(1, 20)}}
         (explained,) = connection.exec_driver_sql(explain, values).scalars()
     plan = explained if isinstance(explained, list) else json.loads(explained)
     nodes = list(_nodes(plan[0]["Plan"]))
