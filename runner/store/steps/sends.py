@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     ColumnElement,
     FromClause,
@@ -13,6 +15,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    null,
     or_,
     select,
 )
@@ -140,7 +143,9 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
             if step.node is node
         }
         ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
-        reasons = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
+        details = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
+        # Nothing keeps a receipt back on a channel that goes by the contact's key.
+        reason: ColumnElement[Any] = case(details, value=moving.c.way) if details else null()
         return Statement(
             insert(message).from_select(
                 [
@@ -174,7 +179,7 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
                         (moving.c.way.in_(ready), constant(MessageStatus.READY.value)),
                         else_=constant(MessageStatus.BLOCKED.value),
                     ),
-                    case(reasons, value=moving.c.way),
+                    reason,
                     moving.c.at,
                     shifted(moving.c.at, constant(send.valid_for.elapsed)),
                     literal_column("0"),
