@@ -42,7 +42,7 @@ def call(build: StepBuilder, value: Value, _: str | None) -> Call | None:
     options = fields_of(value)
     url_value = options.get("url") if options else value
     on_error = build.steps(options.get("on_error")) if options else ()
-    if url_value is None:
+    if text_of(url_value) is None or url_value is None:
         return None
     url = build.notes.assigned(url_value, build.scope, STRING)
     if not is_assigned_expression(url_value) and not _URL.fullmatch(text_of(url_value) or ""):
