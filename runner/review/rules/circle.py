@@ -48,8 +48,18 @@ class _Cause:
     step: Step | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Starts:
+    """What starts a journey: events, the ends of other journeys, somebody by hand."""
+
+    events: frozenset[str]
+    journeys: frozenset[str]
+    by_hand: bool
+
+
 def check(project: Project) -> Iterator[Problem]:
-    causes = {name: list(_causes(project, journey)) for name, journey in project.journeys.items()}
+    starts = {name: _starts(journey) for name, journey in project.journeys.items()}
+    causes = {name: list(_causes(journey, starts)) for name, journey in project.journeys.items()}
     for circle in _circles(causes):
         first = circle[0]
         told = ", ".join(f"`{cause.journey}` {cause.how} `{cause.other}`" for cause in circle)
@@ -65,26 +75,27 @@ def check(project: Project) -> Iterator[Problem]:
         )
 
 
-def _causes(project: Project, journey: Journey) -> Iterator[_Cause]:
-    for name, other in project.journeys.items():
-        for step in walk(journey.steps):
+def _causes(journey: Journey, starts: Mapping[str, _Starts]) -> Iterator[_Cause]:
+    acting = [step for step in walk(journey.steps) if isinstance(step.verb, Emit | Enroll)]
+    for name, other in starts.items():
+        for step in acting:
             verb = step.verb
-            if isinstance(verb, Emit) and verb.event in _events(other):
+            if isinstance(verb, Emit) and verb.event in other.events:
                 yield _Cause(
                     journey=journey.name, other=name, how=f"records {verb.event}, which starts", step=step
                 )
-            if isinstance(verb, Enroll) and verb.journey == name and _has(other, ManualTrigger):
+            if isinstance(verb, Enroll) and verb.journey == name and other.by_hand:
                 yield _Cause(journey=journey.name, other=name, how="enrolls into", step=step)
-        if any(isinstance(each, JourneyTrigger) and each.journey == journey.name for each in other.triggers):
+        if journey.name in other.journeys:
             yield _Cause(journey=journey.name, other=name, how="ends, which starts")
 
 
-def _events(journey: Journey) -> set[str]:
-    return {each.event for each in journey.triggers if isinstance(each, EventTrigger)}
-
-
-def _has(journey: Journey, kind: type) -> bool:
-    return any(isinstance(each, kind) for each in journey.triggers)
+def _starts(journey: Journey) -> _Starts:
+    return _Starts(
+        events=frozenset(each.event for each in journey.triggers if isinstance(each, EventTrigger)),
+        journeys=frozenset(each.journey for each in journey.triggers if isinstance(each, JourneyTrigger)),
+        by_hand=any(isinstance(each, ManualTrigger) for each in journey.triggers),
+    )
 
 
 def _circles(causes: Mapping[str, Sequence[_Cause]]) -> Iterator[list[_Cause]]:

@@ -48,28 +48,31 @@ def check(project: Project) -> Iterator[Problem]:
 
 
 def _problems(project: Project, journey: str, step: Step, verb: Enroll) -> Iterator[Problem]:
-    place = value_span(project, journey, step.id, "enroll", "journey")
     target = project.journeys.get(verb.journey)
     if target is None:
         if journey_path(verb.journey) not in project.files:  # else what is wrong with it is told there
             hint = did_you_mean(verb.journey, project.journeys)
             message = f'There is no journey "{verb.journey}".'
+            place = value_span(project, journey, step.id, "enroll", "journey")
             yield Problem(code="enroll/unknown", message=message, span=place, hint=hint)
         return
     manual = next((each for each in target.triggers if isinstance(each, ManualTrigger)), None)
     if manual is None:
         message = f"`{verb.journey}` cannot be entered by hand."
         hint = "Give it `trigger: {manual: true}`, beside its other triggers if it has some."
+        place = value_span(project, journey, step.id, "enroll", "journey")
         yield Problem(code="enroll/not-manual", message=message, span=place, hint=hint)
         return
     for key, given in verb.properties:
-        span = value_span(project, journey, step.id, "enroll", "properties", key)
         declared = manual.properties.get(key)
+        if declared is not None and declared.kind is given.type.kind:
+            continue
+        span = value_span(project, journey, step.id, "enroll", "properties", key)
         if declared is None:
             there = listed(sorted(manual.properties), "and")
             hint = did_you_mean(key, manual.properties) or (f"It declares {there}." if there else None)
             message = f"The manual trigger of `{verb.journey}` declares no property `{key}`."
             yield Problem(code="enroll/property", message=message, span=span, hint=hint)
-        elif declared.kind is not given.type.kind:
+        else:
             message = f"`{key}` is {a_kind(declared)} in `{verb.journey}`, not {a_kind(given.type)}."
             yield Problem(code="enroll/property", message=message, span=span)

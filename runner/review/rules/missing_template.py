@@ -37,7 +37,7 @@ from runner.journey.model import Send, Step
 from runner.journey.project import FOLDER, Project
 from runner.journey.template import Template
 from runner.journey.words import did_you_mean
-from runner.problem import Problem
+from runner.problem import Problem, Span
 from runner.review.places import value_span
 
 
@@ -51,7 +51,6 @@ def check(project: Project) -> Iterator[Problem]:
 
 
 def _check_send(project: Project, journey: str, step: Step, send: Send) -> Iterator[Problem]:
-    span = value_span(project, journey, step.id, "send", "template")
     own = [template for template in project.templates[journey] if template.name == send.template]
     mail = is_mail(project, send.channel)
     usable = [template for template in own if mail or template.extension == "txt"]
@@ -63,12 +62,20 @@ def _check_send(project: Project, journey: str, step: Step, send: Send) -> Itera
         files = f"{send.template}.html or {send.template}.txt" if mail else f"{send.template}.txt"
         hint = f"{near} Otherwise write" if near else "Write"
         hint = f"{hint} {files} in {folder}/."
-        yield Problem(code="template/missing", message=message, span=span, hint=hint)
+        yield Problem(
+            code="template/missing", message=message, span=_place(project, journey, step), hint=hint
+        )
     elif not any(is_fallback(template, project.catalog.locale) for template in usable):
         there = ", ".join(sorted(template.locale or "" for template in usable))
         message = f"The template `{send.template}` exists only in {there}; other readers would get nothing."
         hint = f"Write one without locale: {send.template}.{usable[0].extension}."
-        yield Problem(code="template/no-fallback", message=message, span=span, hint=hint)
+        yield Problem(
+            code="template/no-fallback", message=message, span=_place(project, journey, step), hint=hint
+        )
+
+
+def _place(project: Project, journey: str, step: Step) -> Span:
+    return value_span(project, journey, step.id, "send", "template")
 
 
 def _check_cells(project: Project, journey: str, step: Step, send: Send) -> Iterator[Problem]:
