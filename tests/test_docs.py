@@ -345,13 +345,16 @@ def test_the_reference_is_up_to_date() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == reference(), "make docs"
 
 
+BEGINS = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.WITHHELD)
+
+
 def arrows(page: str, state: str) -> set[str]:
     text = block_of(ROOT / "docs" / page, "mermaid", f"--> {state}\n").text
     return {line.strip() for line in text.splitlines() if "-->" in line}
 
 
 def test_the_states_of_a_message_are_those_of_the_store() -> None:
-    first = {f"[*] --> {status}" for status in (MessageStatus.READY, MessageStatus.BLOCKED)}
+    first = {f"[*] --> {status}" for status in BEGINS}
     moves = {f"{one} --> {then}" for one, others in MESSAGE_TRANSITIONS.items() for then in others}
     assert arrows("operate.md", "sending") == first | moves
     told = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
