@@ -7,7 +7,7 @@ scenario and the working tree are loaded alike.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -171,12 +171,13 @@ def load_project(files: Mapping[str, str]) -> Project:
     journeys: dict[str, Journey] = {}
     templates: dict[str, tuple[Template, ...]] = {}
     fragments = load_fragments(files, catalog or Catalog())
+    template_files = _template_files(files)
     fragments_used: dict[str, frozenset[str]] = {}
     for fragment in fragments.values():
         problems.extend(fragment.problems)
     for folder in _folders(files, problems):
         path = journey_path(folder)
-        templates[folder] = _load_templates(files, folder, problems)
+        templates[folder] = _load_templates(files, template_files.get(folder, ()), problems)
         tree, found = load_yaml(path, files[path])
         if tree is not None:
             found += validate(masked_series(tree), "journey")
@@ -243,12 +244,22 @@ def _folders(files: Mapping[str, str], problems: list[Problem]) -> list[str]:
     return journeys
 
 
-def _load_templates(files: Mapping[str, str], folder: str, problems: list[Problem]) -> tuple[Template, ...]:
-    templates = []
+def _template_files(files: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """The paths of the templates, in their order, by the folder of the journey that they belong to."""
+    found: dict[str, list[str]] = {}
     for path in sorted(files):
-        if path.startswith(f"{FOLDER}/{folder}/") and path.count("/") <= DEEPEST and is_template_file(path):
-            template, found = read_template(path, files[path])
-            problems.extend(found)
-            if template:
-                templates.append(template)
+        if path.startswith(f"{FOLDER}/") and 1 < path.count("/") <= DEEPEST and is_template_file(path):
+            found.setdefault(path.split("/")[1], []).append(path)
+    return found
+
+
+def _load_templates(
+    files: Mapping[str, str], paths: Sequence[str], problems: list[Problem]
+) -> tuple[Template, ...]:
+    templates = []
+    for path in paths:
+        template, found = read_template(path, files[path])
+        problems.extend(found)
+        if template:
+            templates.append(template)
     return tuple(templates)

@@ -14,6 +14,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.journey.expression import Expression, tree
@@ -104,11 +105,17 @@ def _parts(value: Any) -> Iterator[Any]:
     if isinstance(value, tuple):
         for item in value:
             yield from _parts(item)
+    elif isinstance(value, Expression):
+        yield value
     elif is_dataclass(value):
         yield value
-        if not isinstance(value, Expression):
-            for each in fields(value):
-                yield from _parts(getattr(value, each.name))
+        for name in _names(value.__class__):
+            yield from _parts(getattr(value, name))
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
 
 
 def expressions_of(journey: Journey) -> Iterator[Expression]:

@@ -33,11 +33,10 @@ def check_folder(folder: Path) -> Checked:
     journeys/.
     """
     files, unreadable = read_folder(folder)
-    checked = check_files(files)
+    project = load_project(files)
+    checked = _check(project)
     known = CATALOG in files and not any(problem.span.file == CATALOG for problem in checked.problems)
-    settings, settings_source = check_settings(
-        folder, load_project(files).catalog.channels if known else None
-    )
+    settings, settings_source = check_settings(folder, project.catalog.channels if known else None)
     return Checked(
         problems=_sorted((*checked.problems, *unreadable, *settings)),
         sources={**checked.sources, SETTINGS_FILE: settings_source},
@@ -47,11 +46,16 @@ def check_folder(folder: Path) -> Checked:
 
 def check_files(files: Mapping[str, str]) -> Checked:
     """All problems of the project that ``files`` make."""
-    project = load_project(files)
+    return _check(load_project(files))
+
+
+def _check(project: Project) -> Checked:
     return Checked(
         problems=_sorted((*project.problems, *rule_problems(project), *find_scenarios(project)[1])),
-        sources=files,
-        journeys=sum(path.startswith(f"{FOLDER}/") and path.endswith("/journey.yaml") for path in files),
+        sources=project.files,
+        journeys=sum(
+            path.startswith(f"{FOLDER}/") and path.endswith("/journey.yaml") for path in project.files
+        ),
     )
 
 
