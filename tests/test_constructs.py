@@ -39,7 +39,7 @@ def schema_of(path: str) -> str | None:
 def registry() -> Registry[Any]:
     """The schemas of the language, by the addresses at which they refer to one another."""
     documents = [read_schema(name) for name in LANGUAGE]
-    return Registry().with_contents((document["$id"], document) for document in documents)  # type: ignore[return-value]
+    return Registry().with_contents((document["$id"], document) for document in documents)
 
 
 def resolved(schema: str, node: Any, name: str) -> tuple[str, Any, str]:

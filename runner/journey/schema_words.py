@@ -75,9 +75,7 @@ def explain(finding: Finding) -> Iterator[Problem]:
         missing = [key for key in finding.argument if key not in finding.instance]
         strange = [key for key in finding.instance if key not in finding.schema.get("properties", {})]
         missing = [key for key in missing if not any(did_you_mean(each, [key]) for each in strange)]
-        # What is not supported yet may stand where the required key would: `{schedule: …}` instead of an event.
-        later = finding.schema.get("x-later", ())
-        if not missing or (len(strange) == len(finding.instance) and any(key in later for key in strange)):
+        if not missing:
             return
         yield _problem(
             finding, "schema/missing-key", f"{_capital(finding.what)} needs {listed(missing, 'and')}."
@@ -165,23 +163,36 @@ def _no_choice(finding: Finding) -> Iterator[Problem]:
 
 
 def _wrong_type(finding: Finding) -> Problem:
-    if finding.key in finding.schema.get("x-later", ()) and isinstance(finding.instance, bool):
-        return _unknown_key(str(finding.key), (), [str(finding.key)], "", finding.span)
     kinds = {each.get("x-kind") for each in _alternatives(finding)}
     if "duration" in kinds and isinstance(finding.instance, int | Decimal):
         return _wrong_duration(finding)
-    if "duration" in kinds and isinstance(finding.instance, dict) and "until" in finding.instance:
-        message = f"A date for `{finding.key}` is part of the language, but not supported by this version."
-        return _problem(finding, "schema/not-supported", message, "Write a duration.")
     expected = _expected(finding)
     if finding.instance is None:
         message = f"{finding.subject} is empty; it must be {expected}."
     else:
         message = f"{finding.subject} must be {expected}, not {_got(finding.instance)}."
-    hint = None
     if isinstance(finding.instance, bool | int | Decimal) and "a text" in expected:
-        hint = "Quote it."
-    return _problem(finding, "schema/type", message, hint)
+        return _problem(finding, "schema/type", message, "Quote it.")
+    return _problem(finding, "schema/type", message, _shape(finding, message))
+
+
+def _shape(finding: Finding, message: str) -> str | None:
+    """How what was wanted is written, where its name alone does not tell."""
+    schema = finding.schema
+    items = schema.get("items")
+    if isinstance(items, Mapping):
+        if not _holds_mappings(items):
+            return f"Write [{finding.instance}]." if isinstance(finding.instance, str) else None
+        return "Each item begins with `- `."
+    keys = listed(schema.get("properties", ()))
+    if keys:
+        return None if keys in message else f"It takes {keys}."
+    return "Write each as `NAME: …`." if isinstance(schema.get("additionalProperties"), Mapping) else None
+
+
+def _holds_mappings(schema: Mapping[str, Any]) -> bool:
+    alternatives = schema.get("anyOf", schema.get("oneOf", ()))
+    return "properties" in schema or any(_holds_mappings(each) for each in alternatives)
 
 
 def _alternatives(finding: Finding) -> list[Mapping[str, Any]]:
@@ -224,7 +235,8 @@ def _not_allowed(finding: Finding) -> Problem:
     if finding.key == "language":
         return _problem(finding, "schema/language", "This version of journeys speaks language 1.")
     wrong = str(finding.instance)
-    message = f"{finding.subject} must be {listed(allowed)}, not {_quoted(wrong)}."
+    got = _quoted(wrong) if isinstance(finding.instance, str) else _got(finding.instance)
+    message = f"{finding.subject} must be {listed(allowed)}, not {got}."
     return _problem(finding, "schema/value", message, did_you_mean(wrong, allowed))
 
 
