@@ -9,8 +9,8 @@ from runner.journey.builder.kinds import a_kind, parse_time
 from runner.journey.builder.notes import text_of
 from runner.journey.cron import CronError, parse_cron
 from runner.journey.duration import Duration
-from runner.journey.expression import Expression, Scope, parse_expression
-from runner.journey.expression.tree import Logic, Name
+from runner.journey.expression import Expression
+from runner.journey.expression.tree import Comparison, Conditional, IsNone, Literal, Logic, Name, Node
 from runner.journey.model.timed import CatchUp, DateTrigger, IfPast, ScheduleTrigger
 from runner.journey.values import BOOLEAN, STRING, Kind
 from runner.journey.yaml import Fields
@@ -72,16 +72,17 @@ def _of_cause(
 ) -> Expression:
     """True of the events of one cause, for those for whom it holds. Somebody who has moved to another zone before the
     event took its turn is no longer where the clock showed that time."""
+    # Made, not parsed: in a project with mistakes, a cause may hold anything.
     source = f'event.cause == "{cause}"'
+    tree: Node = Comparison("==", Name("event", ("cause",), STRING), Literal(cause, STRING))
     if own_zone:
-        zone = builder.notes.catalog.timezone
-        source += f' and event.zone == (contact.timezone if contact.timezone is not None else "{zone}")'
-    scope = Scope(catalog=builder.notes.catalog, event={"cause": STRING, "zone": STRING})
-    cause_only = parse_expression(source, scope, expect=BOOLEAN)
+        own, otherwise = Name("contact", ("timezone",), STRING), builder.notes.catalog.timezone
+        zone = Conditional(IsNone(own, negated=True), own, Literal(otherwise, STRING), STRING)
+        source += f' and event.zone == (contact.timezone if contact.timezone is not None else "{otherwise}")'
+        tree = Logic("and", (tree, Comparison("==", Name("event", ("zone",), STRING), zone)))
     if audience is None:
-        return cause_only
-    tree = Logic("and", (cause_only.tree, audience.tree))
-    return Expression(f"{source} and ({audience.source})", tree, BOOLEAN)
+        return Expression(source, tree, BOOLEAN)
+    return Expression(f"{source} and ({audience.source})", Logic("and", (tree, audience.tree)), BOOLEAN)
 
 
 def date(builder: TriggerBuilder, fields: Fields) -> DateTrigger | None:
