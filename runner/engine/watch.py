@@ -57,7 +57,8 @@ def watched_by(journeys: Iterable[tuple[Journey, str]]) -> Watched:
     ends: set[str] = set()
     stale: set[tuple[str, str, int]] = set()
     segments: dict[str, Kept] = {}
-    existing: list[Existing] = []
+    # Two triggers of a journey may find the same people: from whatever value an attribute came.
+    existing: dict[str, Existing] = {}
     for journey, timezone in journeys:
         for trigger in journey.triggers:
             match trigger:
@@ -75,13 +76,13 @@ def watched_by(journeys: Iterable[tuple[Journey, str]]) -> Watched:
                     if known is None or kept.refresh < known.refresh:
                         segments[kept.key] = kept
             if journey.existing is ExistingPeople.ENTER and (found := _existing(journey, trigger, timezone)):
-                existing.append(found)
+                existing.setdefault(found.key, found)
     return Watched(
         attributes=tuple(sorted(attributes)),
         consents=tuple(sorted(consents)),
         journeys=tuple(sorted(ends)),
         segments=tuple(segments[key] for key in sorted(segments)),
-        existing=tuple(existing),
+        existing=tuple(existing.values()),
         stale=tuple(
             Stale(topic=topic, channel=channel, after=after) for topic, channel, after in sorted(stale)
         ),
