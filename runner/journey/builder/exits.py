@@ -6,9 +6,10 @@ from runner.journey.builder.notes import fields_of, items_of, sentence, text_of
 from runner.journey.builder.steps import StepBuilder
 from runner.journey.catalog import CONSENT_WITHDRAWN, EVERY_CHANNEL, MESSAGE_REPLIED
 from runner.journey.expression import Expression, Scope, parse_expression, turn_problem
+from runner.journey.expression.tree import Comparison, IsNone, Literal, Logic, Members, Membership, Name, Node
 from runner.journey.graph import walk
 from runner.journey.model import ExitRule, Send, Step
-from runner.journey.values import BOOLEAN
+from runner.journey.values import BOOLEAN, STRING, Kind, ValueType
 from runner.journey.yaml import Fields, Value
 
 
@@ -61,12 +62,18 @@ def _on_withdrawal(
             message = "No send of this journey needs a consent that could be withdrawn."
             builder.notes.note("exit/consent", message, value.span)
         return None
-    each = [
-        f'(event.topic == "{topic}" and (event.channel is None or event.channel in ["{EVERY_CHANNEL}", "{channel}"]))'
-        for topic, channel in needed
-    ]
-    where = _about_event(builder, CONSENT_WITHDRAWN, " or ".join(each))
+    # Made, not parsed: there may be more of them than an expression of an author may be long.
+    each = [_withdrawn(topic, channel) for topic, channel in needed]
+    where = Expression("consent withdrawn", each[0] if len(each) == 1 else Logic("or", tuple(each)), BOOLEAN)
     return ExitRule(reason=reason, event=CONSENT_WITHDRAWN, where=where)
+
+
+def _withdrawn(topic: str, channel: str) -> Node:
+    """Whether the event withdraws a consent to the topic, for that channel or for all."""
+    named = Name("event", ("channel",), STRING)
+    of_channel = Members((EVERY_CHANNEL, channel), ValueType(Kind.LIST, items=STRING))
+    heard = Logic("or", (IsNone(named, negated=False), Membership(named, of_channel, negated=False)))
+    return Logic("and", (Comparison("==", Name("event", ("topic",), STRING), Literal(topic, STRING)), heard))
 
 
 def _about_event(builder: StepBuilder, event: str, source: str) -> Expression:
