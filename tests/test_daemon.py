@@ -425,9 +425,10 @@ def test_who_is_told_to_stop_while_it_starts_ends_in_order(project: Path) -> Non
         program = ("-c", "from runner.cli import main; main()", "run", "--project", str(project))
         with subprocess.Popen([sys.executable, *program]) as starting:
             silent.settimeout(30)
-            silent.accept()  # it waits for its database
-            starting.send_signal(signal.SIGTERM)
-            assert starting.wait(30) == 0
+            waited_for, _ = silent.accept()
+            with waited_for:  # it waits for an answer of its database
+                starting.send_signal(signal.SIGTERM)
+                assert starting.wait(30) == 0
 
 
 def test_channels_are_opened_once_a_worker_and_closed(file_database: Database) -> None:
