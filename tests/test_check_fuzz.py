@@ -1,13 +1,21 @@
-"""No file makes ``check`` raise, or take long, whatever stands in it."""
+"""No file makes ``check`` raise, or take long, whatever stands in it.
+
+``JOURNEYS_FUZZ_MINUTES=10 pytest tests/test_check_fuzz.py`` goes on for so long with what is made at random.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
+from corpus import projects
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from mutations import rearranged, torn
 from standard_project import CASES, HEADER, JOURNEY, standard_files
 
 from runner.problem import Span
@@ -15,74 +23,13 @@ from runner.review.check import Checked, check_files, check_folder
 from runner.review.reporters import json_report, text_report
 
 GOOD = standard_files({JOURNEY: (CASES / "ok" / "everything.yaml").read_text(encoding="utf-8")})
-TOKENS = (
-    *(
-        "{",
-        "}",
-        "[",
-        "]",
-        ": ",
-        "- ",
-        "\n",
-        "  ",
-        "\t",
-        "'",
-        '"',
-        "|",
-        ">",
-        "#",
-        "&a ",
-        "*a ",
-        "!x ",
-        "? ",
-        "= ",
-    ),
-    *(
-        "{{",
-        "}}",
-        "{%",
-        "%}",
-        "{#",
-        "---\n",
-        "contact.",
-        "trigger.",
-        "did(",
-        "within=",
-        "not ",
-        "in ",
-        " and ",
-    ),
-    *(
-        "wait",
-        "send",
-        "steps",
-        "else",
-        "when",
-        "event",
-        "goto",
-        "exit",
-        "null",
-        "true",
-        "1e9",
-        "0x",
-        "30d",
-        "P1Y",
-    ),
-    *(
-        "\u2028",
-        "\x00",
-        "\ufeff",
-        "é",
-        "𝄞",
-        "((((((((",
-        "[[[[[[[[",
-        "-" * 40,
-        "9" * 40,
-        "lambda: 0",
-        "__class__",
-    ),
+MINUTES = float(os.environ.get("JOURNEYS_FUZZ_MINUTES", "0"))
+QUICK = 2.0
+"""Seconds of the processor that no project of less than SMALL characters takes."""
+SMALL = 100_000
+RANDOM = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
-QUICK = timedelta(seconds=3)
 
 
 def shown(checked: Checked) -> None:
@@ -97,55 +44,139 @@ def shown(checked: Checked) -> None:
         assert problem.span.length >= 1
 
 
+def soon(check: Callable[[], Checked], size: int) -> None:
+    """``check`` answers, and of a small project soon."""
+    begun = time.process_time()
+    shown(check())
+    took = time.process_time() - begun
+    assert took < QUICK or size >= SMALL, f"it took {took:.1f} s of the processor"
+
+
+def go_on(test: Callable[[], None]) -> None:
+    """Run ``test`` once, or for as long as is asked for."""
+    until = time.monotonic() + MINUTES * 60 / 3
+    test()
+    while time.monotonic() < until:
+        test()
+
+
 @st.composite
 def mutations(draw: st.DrawFn) -> dict[str, str]:
-    files = dict(GOOD)
-    path = draw(st.sampled_from(sorted(files)))
-    text = files[path]
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(text)))
-        end = min(len(text), start + draw(st.integers(0, 40)))
-        change = draw(st.sampled_from(["insert", "remove", "repeat", "replace"]))
-        token = draw(st.sampled_from(TOKENS))
-        middle = {
-            "insert": token + text[start:end],
-            "remove": "",
-            "repeat": text[start:end] * 2,
-            "replace": token,
-        }
-        text = text[:start] + middle[change] + text[end:]
-    files[path] = text
+    """A valid project of which one or two files were changed a little."""
+    files = dict(projects()[draw(st.sampled_from(sorted(projects())))])
+    random = draw(st.randoms(use_true_random=True))
+    for path in draw(st.lists(st.sampled_from(sorted(files)), min_size=1, max_size=2, unique=True)):
+        files[path] = changed(random, path, files[path])
     return files
 
 
-@settings(max_examples=150, deadline=QUICK, suppress_health_check=[HealthCheck.too_slow])
-@given(mutations())
-def test_a_mutated_project_is_reported_not_crashed_on(files: dict[str, str]) -> None:
-    shown(check_files(files))
+def changed(random: Random, path: str, text: str) -> str:
+    if path.endswith(".yaml") and random.random() < 0.7:
+        return rearranged(random, text, random.randint(1, 5), tame=random.random() < 0.5)
+    return torn(random, text, random.randint(1, 4))
 
 
-@settings(max_examples=60, deadline=QUICK, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    data=st.binary(max_size=400)
-    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
-    path=st.sampled_from([*sorted(GOOD), "journeys.yaml", "journeys/demo/tests.yaml"]),
+def test_a_mutated_project_is_reported_not_crashed_on() -> None:
+    @settings(RANDOM, max_examples=350)
+    @given(mutations())
+    def test(files: dict[str, str]) -> None:
+        soon(lambda: check_files(files), sum(map(len, files.values())))
+
+    go_on(test)
+
+
+def test_the_valid_projects_are_valid() -> None:
+    """What mutations begin with."""
+    assert len(projects()) > 50
+    for name, files in projects().items():
+        checked = check_files(files)
+        assert not checked.errors, f"{name}: {text_report(checked.problems, checked.sources)}"
+
+
+PATHS = (
+    *sorted(GOOD),
+    *(
+        "journeys.yaml",
+        "journeys/demo/tests.yaml",
+        "journeys/fragments/part.yaml",
+        "journeys/demo/cells/a/b.txt",
+    ),
+    *("journeys/demo/hello.ka.html", "journeys/layouts/brand.mjml", "journeys/demo/vouchers.csv"),
 )
-@example(data=b"\xff\xfe", path=JOURNEY)
-@example(data=b"a" * 3_000_000, path="journeys.yaml")
-@example(data=b"a" * 2_000_000, path=JOURNEY)
-@example(data=b"x\n" * 100 + b"\x80", path="journeys/catalog.yaml")
-@example(data=b"{{" * 100_000, path="journeys/demo/hello.txt")
-@example(data=b"{{ " + b"(" * 50_000, path="journeys/demo/hello.txt")
-@example(data=b"{% if x %}" * 5_000, path="journeys/demo/hello.txt")
-@example(data=b"---\n" * 50_000, path="journeys/demo/hello.txt")
-def test_any_bytes_are_reported_not_crashed_on(tmp_path: Path, data: bytes, path: str) -> None:
-    for name, text in GOOD.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    (tmp_path / "journeys.yaml").unlink(missing_ok=True)
-    (tmp_path / "journeys/demo/tests.yaml").unlink(missing_ok=True)
-    (tmp_path / path).write_bytes(data)
-    shown(check_folder(tmp_path))
+
+
+def test_any_bytes_are_reported_not_crashed_on(tmp_path: Path) -> None:
+    @settings(RANDOM, max_examples=80)
+    @given(
+        data=st.binary(max_size=400)
+        | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
+        path=st.sampled_from(PATHS),
+    )
+    @example(data=b"\xff\xfe", path=JOURNEY)
+    @example(data=b"a" * 3_000_000, path="journeys.yaml")
+    @example(data=b"a" * 2_000_000, path=JOURNEY)
+    @example(data=b"x\n" * 100 + b"\x80", path="journeys/catalog.yaml")
+    @example(data=b"{{" * 100_000, path="journeys/demo/hello.txt")
+    @example(data=b"{{ " + b"(" * 50_000, path="journeys/demo/hello.txt")
+    @example(data=b"{% if x %}" * 5_000, path="journeys/demo/hello.txt")
+    @example(data=b"---\n" * 50_000, path="journeys/demo/hello.txt")
+    def test(data: bytes, path: str) -> None:
+        soon(
+            lambda: check_folder(written(tmp_path, GOOD, path, data)),
+            len(data) + sum(map(len, GOOD.values())),
+        )
+
+    go_on(test)
+
+
+def test_files_of_any_bytes_between_valid_ones_are_reported(tmp_path: Path) -> None:
+    """Bytes of a valid file of which some were changed, as a damaged disk or another encoding leaves them."""
+
+    @settings(RANDOM, max_examples=60)
+    @given(st.sampled_from(sorted(projects())), st.randoms(use_true_random=True))
+    def test(name: str, random: Random) -> None:
+        files = projects()[name]
+        path = random.choice(sorted(files))
+        data = bytearray(files[path], random.choice(["utf-8", "utf-8", "utf-16", "latin-1"]), "replace")
+        for _ in range(random.randint(0, 5)):
+            data[random.randrange(len(data))] = random.randrange(256)
+        folder = tmp_path / str(random.getrandbits(64))
+        soon(lambda: check_folder(written(folder, files, path, bytes(data))), sum(map(len, files.values())))
+
+    go_on(test)
+
+
+def written(folder: Path, files: dict[str, str], path: str, data: bytes) -> Path:
+    """``files`` in ``folder``, and ``data`` at ``path``, without what was there of other ``PATHS``."""
+    for each in PATHS:
+        (folder / each).unlink(missing_ok=True)
+    for each, content in {**{each: text.encode() for each, text in files.items()}, path: data}.items():
+        (folder / each).parent.mkdir(parents=True, exist_ok=True)
+        (folder / each).write_bytes(content)
+    return folder
+
+
+MISTAKES = {
+    "a false name": "steps:\n  - {id: a, enroll: false}",
+    "a list for an event": "steps:\n  - {id: a, emit: [1]}",
+    "a long time of day": HEADER.replace(
+        "{event: Signed Up}", f"{{date: contact.renewal_date, at: {'x' * 5_000}}}"
+    )
+    + "steps:\n  - {id: hello, send: email}",
+    "a time of day with a quote": HEADER.replace(
+        "{event: Signed Up}", """{date: contact.renewal_date, at: 'a"b'}"""
+    )
+    + "steps:\n  - {id: hello, send: email}",
+}
+
+
+@pytest.mark.parametrize("name", sorted(MISTAKES))
+def test_a_mistake_that_once_ended_the_check_is_told(name: str) -> None:
+    checked = check_files(
+        {**GOOD, JOURNEY: (HEADER if MISTAKES[name].startswith("steps") else "") + MISTAKES[name]}
+    )
+    shown(checked)
+    assert checked.errors
 
 
 HOSTILE = {
