@@ -34,6 +34,7 @@ from runner.journey.values import BOOLEAN, NUMBER, STRING, Kind, ValueType
 from runner.problem import JourneysError
 from runner.store import tables
 from runner.store.database import Database
+from runner.store.partition import partition_of
 from runner.store.people.events import Arrival
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -145,9 +146,10 @@ def test_accounts_are_kept_beside_their_contacts(tmp_path: Path, database: Datab
         with database.read() as connection:
             found = connection.execute(select(tables.account.c.key, tables.account.c.attributes)).all()
             whose = dict(connection.execute(select(tables.contact.c.key, tables.contact.c.account)).all())
-        assert len(found) == database.deployment.partitions
-        assert all(row == ("acme", {"seats": 6_000_000}) for row in map(tuple, found))
+            lie = {*connection.execute(select(tables.contact.c.partition)).scalars()}
+        assert [tuple(row) for row in found] == [("acme", {"seats": 6_000_000})]
         assert whose == {"ana": "acme", "ben": "acme"}
+        assert lie == {partition_of("acme", database.deployment.partitions)}
 
 
 def test_a_line_without_message_id_is_known_by_its_text(tmp_path: Path) -> None:

@@ -112,6 +112,9 @@ WRITTEN = {
     "0005": "59cc0bdff20a3beb",
     "0006": "ebc58016be540fab",
     "0007": "9d41e85c6fdb4940",
+    "0008": "3aa24e2e65fd605b",
+    "0009": "12bac1f52a818f43",
+    "0010": "6697dba13c15eef2",
 }
 """What each revision does, as SHA-256 of its code without docstring, comments and layout."""
 

@@ -92,7 +92,7 @@ def _resends(version: Version, send: Send) -> bool:
 
 def message_key(deployment: Deployment, one: Listed) -> str:
     """The idempotency key of the message, which its Message-ID begins with."""
-    return idempotency_key(deployment.as_of(one.let_go_at), one.held.key)
+    return idempotency_key(deployment.as_of(one.let_go_at), one.held.key, one.made_in)
 
 
 def find_unknown(database: Database, keys: Iterable[str]) -> tuple[Listed, ...]:

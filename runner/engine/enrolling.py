@@ -15,7 +15,7 @@ from runner.journey.values import ValueType
 from runner.journey.words import did_you_mean, listed
 from runner.problem import JourneysError
 from runner.store.database import Database, Deployment
-from runner.store.people.contacts import partition_of
+from runner.store.partition import partition_of
 from runner.store.people.events import Arrival, store_events
 from runner.store.people.identities import known_contacts
 from runner.store.statement import Connection

@@ -60,7 +60,7 @@ def prepare(
             refused.append(Change(held=one.held, to=MessageStatus.BLOCKED, reason=reason))
         else:
             try:
-                key = idempotency_key(deployment.as_of(one.let_go_at), one.held.key)
+                key = idempotency_key(deployment.as_of(one.let_go_at), one.held.key, one.made_in)
                 message = _message(one, version, key)
             except RenderError as error:
                 logger.error(
@@ -147,7 +147,9 @@ def made_beforehand(channel: Preparing, ahead: Sequence[Message]) -> Sequence[Me
         return ahead
 
 
-def idempotency_key(deployment: Deployment, key: MessageKey) -> str:
-    """The same for every attempt at one message, and for no other message of any deployment: 64 hexadecimal digits."""
-    parts = (deployment.key, key.partition, key.contact, key.run, key.step, key.visit)
+def idempotency_key(deployment: Deployment, key: MessageKey, made_in: int | None = None) -> str:
+    """The same for every attempt at one message, and for no other message of any deployment: 64 hexadecimal digits.
+    ``made_in``: the partition in which the contact was made, wherever it lies by now."""
+    partition = key.partition if made_in is None else made_in
+    parts = (deployment.key, partition, key.contact, key.run, key.step, key.visit)
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()

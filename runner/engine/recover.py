@@ -43,7 +43,9 @@ def recover(
         if channel is None:
             continue  # another process may know the channel
         identity = Message(
-            idempotency_key=idempotency_key(database.deployment.as_of(one.let_go_at), one.held.key),
+            idempotency_key=idempotency_key(
+                database.deployment.as_of(one.let_go_at), one.held.key, one.made_in
+            ),
             recipient="",
             let_go_at=one.let_go_at,
             journey=one.journey,

@@ -148,7 +148,7 @@ def _settled(
     deployment: Deployment, channel: Channel | None, one: Listed, restored_at: datetime, now: datetime
 ) -> Change:
     identity = Message(
-        idempotency_key=idempotency_key(deployment.as_of(one.let_go_at), one.held.key),
+        idempotency_key=idempotency_key(deployment.as_of(one.let_go_at), one.held.key, one.made_in),
         recipient="",
         let_go_at=one.let_go_at,
         journey=one.journey,

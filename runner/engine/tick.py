@@ -9,12 +9,14 @@ from runner.engine.advance import Passes, advance
 from runner.engine.receive import receive
 from runner.engine.timed import prepare
 from runner.engine.versions import Versions
+from runner.journey.catalog import IDENTIFIED
 from runner.store.causes.announce import MOST_AT_ONCE, break_circles
 from runner.store.causes.begun import begin_watching, partitions_to_begin
 from runner.store.causes.broadcasts import hear_broadcasts
 from runner.store.database import Database
 from runner.store.journeys.in_force import in_force
 from runner.store.local_time.zones import ensure_zones
+from runner.store.passes.misplaced import leave_misplaced
 from runner.store.passes.timeline import (
     begin_batch,
     fire_timers,
@@ -23,8 +25,9 @@ from runner.store.passes.timeline import (
 )
 from runner.store.passes.timers import fire_due
 from runner.store.passes.working import empty_working_tables, prepare_session, steady_plans
+from runner.store.people.moves import move_misplaced
 from runner.store.statement import Connection
-from runner.store.work.partitions import hold_partitions, partitions_with_work
+from runner.store.work.partitions import hold_partitions, look_for_work
 from runner.store.work.wake import tell_ready
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
@@ -85,9 +88,13 @@ def tick(
         raise ValueError("`now` must carry its time zone")
     with database.read() as connection:
         steady_plans(connection)
-        found = partitions_with_work(connection, now, after=after)
+        work = look_for_work(connection, now, after=after)
         begins = _to_begin(connection, versions)
-    found = (*found, *(partition for partition in begins if partition not in found))
+    apart = database.deployment.partitions > 1
+    # Before their next event, so that it sees those with whom they share an account from now on.
+    if work.misplaced and pace.partitions != 1 and move_misplaced(database, work.misplaced, now):
+        return Ticked(contacts=0, passes=0, more=True, last=after)
+    found = (*work.partitions, *(partition for partition in begins if partition not in work.partitions))
     if not found:
         return Ticked(contacts=0, passes=0, more=False, last=after)
     try:
@@ -107,13 +114,15 @@ def tick(
             if not prepare(passes, partitions, pace.contacts):
                 return Ticked(contacts=0, passes=0, more=True, last=partitions[-1] if pace.exact else after)
             contacts = begin_batch(connection, partitions, now, pace.contacts)
-            n = 1
+            n, stay = 1, False
             while contacts and n <= pace.passes and take(connection, n, now, late_before):
-                handle(passes, n)
+                names = handle(passes, n)
+                if apart and (IDENTIFIED in names or versions.write_accounts):
+                    stay = bool(leave_misplaced(connection, n)) or stay
                 n += 1
             # Those without events, once at least: when a batch was full, the next tick goes on behind it.
             fired = 0
-            while fired < pace.contacts and (n <= pace.passes or not fired):
+            while not stay and fired < pace.contacts and (n <= pace.passes or not fired):
                 n += 1
                 moved = fire_due(connection, n, partitions, now, late_before, pace.contacts)
                 if not moved:
@@ -127,7 +136,9 @@ def tick(
                 tell_ready(connection, database.deployment, now)
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
-    return Ticked(contacts=contacts + fired, passes=n - 1, more=bool(contacts or fired or begins), last=partitions[-1])
+    return Ticked(
+        contacts=contacts + fired, passes=n - 1, more=bool(contacts or fired or begins), last=partitions[-1]
+    )
 
 
 def _to_begin(connection: Connection, versions: Versions) -> tuple[int, ...]:
@@ -167,15 +178,19 @@ def _agree(passes: Passes) -> None:
         raise OutdatedError
 
 
-def handle(passes: Passes, n: int) -> None:
-    """Handle the instants of pass ``n``. Raises OutdatedError where the versions are no longer those in force."""
+def handle(passes: Passes, n: int) -> frozenset[str]:
+    """Handle the instants of pass ``n``; answers the names of its events.
+
+    Raises OutdatedError where the versions are no longer those in force.
+    """
     _agree(passes)
     names = names_in_pass(passes.connection, n)
     if None in names:
         fire_timers(passes.connection, n)
     if max(names.values(), default=0) > MOST_AT_ONCE:
         break_circles(passes.connection, n)
-    events = {name for name in names if name is not None}
+    events = frozenset(name for name in names if name is not None)
     if events:
         receive(passes, n, events)
     advance(passes, n)
+    return events

@@ -13,7 +13,7 @@ from runner.journey.broadcasts import ear_of
 from runner.journey.catalog import Catalog, Topic
 from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
-from runner.journey.model import Journey
+from runner.journey.model import Journey, Update
 from runner.journey.project import load_project
 from runner.journey.send_rules import send_rules
 from runner.journey.template import Template
@@ -119,6 +119,12 @@ class Versions:
             }.values()
         )
         """The topics to which consent is confirmed, each with a version whose catalog has it."""
+        self.write_accounts = any(
+            isinstance(node.verb, Update) and any(name == "account" for name, _ in node.verb.attributes)
+            for version in self._ordered
+            for node in version.program.nodes
+        )
+        """Whether a step may say to which account a contact belongs."""
         self.ways: Mapping[int, Ways] = {version.id: version.sql.ways for version in self._ordered}
         self.zones = frozenset(
             zone

@@ -15,6 +15,7 @@ their stored form (see ``runner.journey.values``); days and microseconds count f
 ``journeys_earliest(a, …)``           SQLite only: the least that is not NULL
 ``journeys_bucket(text)``             ``runner.journey.bucket``
 ``journeys_key(text)``                ``text``, or its SHA-256 where it is too long for an index
+``journeys_partition(key, count)``    SQLite only: the partition of a key
 ``journeys_lower(text)``              by the table of ``runner.journey.expression.lower``
 ``journeys_endswith(text, affix)``    and ``journeys_startswith``
 ``journeys_matches(text, pattern)``   SQLite only: whether the portable pattern is found
@@ -38,6 +39,7 @@ from runner.journey.expression.canonical import number_text
 from runner.journey.expression.literals import datetime_text
 from runner.journey.expression.lower import lower, lower_table
 from runner.journey.values import LARGEST, MILLIONTHS
+from runner.store.partition import partition_of
 from runner.store.predicates.history import HALF
 from runner.store.predicates.search import found
 
@@ -181,6 +183,7 @@ def _pluck(text: str | None, *path: str) -> str | None:
 _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "bucket": (1, bucket),
     "key": (1, _key),
+    "partition": (2, partition_of),
     "add": (2, _add),
     "subtract": (2, _subtract),
     "multiply": (2, _multiply),

@@ -14,6 +14,7 @@ from runner.store.database import write_json
 TYPES: dict[str, TypeEngine[Any]] = {
     "partition": SmallInteger(),
     "contact": BigInteger(),
+    "placed_in": SmallInteger(),
     "key": Text(),
     "dedup_key": Text(),
 }

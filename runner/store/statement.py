@@ -69,3 +69,19 @@ class Statement:
             raise DBAPIError.instance(sql, None, error, connection.dialect.loaded_dbapi.Error) from error
         finally:
             driver.close()
+
+
+def exchange(
+    connection: Connection, *statements: tuple[str, Mapping[str, Any]]
+) -> list[Sequence[tuple[Any, ...]]]:
+    """Execute statements, each with its parameters, one after the other, and wait for the server once (PostgreSQL).
+    Answers the rows of each."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.pipeline():
+            cursors = [driver.execute(sql, values) for sql, values in statements]
+        return [cursor.fetchall() for cursor in cursors]
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(
+            statements[-1][0], None, error, connection.dialect.loaded_dbapi.Error
+        ) from error

@@ -29,6 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED, OWN_FIELDS
 from runner.store.local_time.zones import ensure_zones, known_zone
 from runner.store.passes.working import in_pass, moving, wave
+from runner.store.people.places import belongs_in
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, consent, consent_log, contact, event, zone_offset
 from runner.store.types import Json, constant, json_has, json_member, json_merged, json_text, json_without
@@ -57,6 +58,13 @@ _IDENTIFY = Statement(
     .values(
         {contact.c[name]: _trait(contact.c[name]) for name in OWN_FIELDS}
         | {
+            contact.c.belongs_in: case(
+                (
+                    json_has(event.c.properties, constant("account")),
+                    belongs_in(json_text(event.c.properties, constant("account"))),
+                ),
+                else_=contact.c.belongs_in,
+            ),
             contact.c.attributes: json_merged(
                 contact.c.attributes, json_without(event.c.properties, *map(constant, (*OWN_FIELDS, "tags")))
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, literal
 
 from runner.store.database import Deployment
 from runner.store.insert import upsert
+from runner.store.partition import partition_of
 from runner.store.tables import account
 from runner.store.types import Instant, Json, json_merged
 
@@ -24,7 +25,8 @@ def apply_account_traits(
     """Write fitted traits to the accounts of these keys, in order; None clears. An account that is new is made at
     ``at``. Answers how many accounts there were.
 
-    Each partition has a copy, so that whoever reads ``account.…`` of a contact never leaves the contact's partition.
+    An account lies where its contacts do. Where older software still keeps contacts from being moved, each partition
+    has a copy, so that whoever reads ``account.…`` of a contact never leaves the contact's partition.
     """
     merged: dict[str, dict[str, Any]] = defaultdict(dict)
     for key, properties in traits:
@@ -38,8 +40,8 @@ def apply_account_traits(
             "known": {name: value for name, value in properties.items() if value is not None},
             "changes": properties,
         }
-        for partition in range(deployment.partitions)
         for key, properties in sorted(merged.items())
+        for partition in _partitions(deployment, key)
     ]
     written = upsert(connection, account).values(
         partition=bindparam("its_partition"),
@@ -53,3 +55,9 @@ def apply_account_traits(
         rows,
     )
     return len(merged)
+
+
+def _partitions(deployment: Deployment, key: str) -> Iterable[int]:
+    if deployment.moves_contacts:
+        return (partition_of(key, deployment.partitions),)
+    return range(deployment.partitions)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 
 from runner.journey.catalog import EVERY_CHANNEL, OWN_FIELDS
 from runner.store.database import Deployment
 from runner.store.insert import upsert
 from runner.store.listed import listed, rows_text
+from runner.store.partition import partition_of
+from runner.store.people.places import belongs_in, hold_still, lies_in
 from runner.store.tables import ConsentState, consent, consent_log, contact
 from runner.store.types import EPOCH
 
@@ -63,16 +76,9 @@ class Consent:
     since: datetime
 
 
-def partition_of(key: str, partitions: int) -> int:
-    """The partition in which the contact ``key`` lives: eight bytes of its SHA-256, modulo their number."""
-    if partitions == 1:
-        return 0
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % partitions
-
-
 def find_contact(connection: Connection, deployment: Deployment, key: str) -> Contact | None:
     """The contact whose key is ``key`` (``uq_contact_partition_key``)."""
-    place = partition_of(key, deployment.partitions)
+    place = lies_in(literal(partition_of(key, deployment.partitions)), literal(key))
     row = connection.execute(
         select(contact).where(contact.c.partition == place, contact.c.key == key)
     ).first()
@@ -112,10 +118,11 @@ def apply_traits(connection: Connection, traits: Sequence[tuple[Identity, Mappin
     merged: dict[Identity, dict[str, Any]] = defaultdict(dict)
     for identity, properties in traits:
         merged[identity].update(properties)
+    written: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*OWN_FIELDS, "attributes", "tags")}
     statement = (
         update(contact)
         .where(contact.c.partition == bindparam("its_partition"), contact.c.id == bindparam("its_id"))
-        .values({name: bindparam(f"new_{name}") for name in (*OWN_FIELDS, "attributes", "tags")})
+        .values(**written, belongs_in=belongs_in(written["account"]))
     )
     rows = connection.execute(*_of_listed(connection, contact, "id", sorted(merged))).all()
     if rows:
@@ -160,7 +167,10 @@ def grant_consent(
 ) -> int:
     """Record one consent for the contacts with these keys, or for all; answers for how many. Unknown keys
     are left out."""
-    found = _identities(connection, deployment, contacts)
+    keys = None if contacts is None else set(contacts)
+    homes = {partition_of(key, deployment.partitions) for key in keys or ()}
+    hold_still(connection, deployment, range(deployment.partitions) if keys is None else homes)
+    found = _identities(connection, deployment, keys)
     for start in range(0, len(found), _CHUNK):
         changes = [
             ConsentChange(
@@ -185,7 +195,8 @@ def _identities(
     if contacts is None:
         return [tuple(row) for row in connection.execute(columns)]
     given = listed(connection.dialect.name, "partition", "key")
-    named = and_(contact.c.partition == given.c.partition, contact.c.key == given.c.key)
+    place = lies_in(given.c.partition, given.c.key)
+    named = and_(contact.c.partition == place, contact.c.key == given.c.key)
     wanted = sorted((partition_of(key, deployment.partitions), key) for key in set(contacts))
     text = rows_text(("partition", "key"), wanted)
     query = columns.select_from(given.join(contact, named))

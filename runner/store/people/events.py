@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -22,11 +22,13 @@ from runner.store.causes.history import history_came
 from runner.store.database import Deployment, write_json
 from runner.store.listed import listed, rows_text
 from runner.store.local_time.zones import ensure_zones
+from runner.store.partition import partition_of
 from runner.store.passes.working import steady_plans
 from runner.store.people.accounts import apply_account_traits
-from runner.store.people.contacts import ConsentChange, Identity, apply_consents, apply_traits, partition_of
+from runner.store.people.contacts import ConsentChange, Identity, apply_consents, apply_traits
 from runner.store.people.identities import identities
-from runner.store.statement import Statement
+from runner.store.people.places import STILL, hold_still, still
+from runner.store.statement import Statement, exchange
 from runner.store.tables import ConsentState, RunStatus, event, run, shard
 from runner.store.types import constant, to_microseconds
 from runner.store.work.wake import Work, channel_of
@@ -115,34 +117,38 @@ def store_events(
         return Stored()
     zones = {arrival.properties.get("timezone") for arrival in batch if arrival.name == IDENTIFIED}
     ensure_zones(connection, (zone for zone in zones if zone))
-    places = {key: partition_of(key, deployment.partitions) for key in {arrival.contact for arrival in batch}}
+    homes = {key: partition_of(key, deployment.partitions) for key in {arrival.contact for arrival in batch}}
     if not pending or connection.dialect.name != "postgresql":
-        return _store(connection, deployment, batch, places, pending, received_at)
+        hold_still(connection, deployment, homes.values())
+        return _store(connection, deployment, batch, homes, pending, received_at)
     # Nearly everybody is known, and an exchange with the server costs more than what it does there.
-    new, strangers = _insert_of_known(connection, deployment, _rows(batch, places, received_at))
+    new, strangers = _insert_of_known(
+        connection, deployment, _rows(batch, homes, received_at), homes.values()
+    )
     rest = [arrival for arrival in batch if arrival.contact in strangers]
     of_known = Stored(new=new, duplicate=len(batch) - len(rest) - new)
-    return of_known + _store(connection, deployment, rest, places, pending, received_at) if rest else of_known
+    return of_known + _store(connection, deployment, rest, homes, pending, received_at) if rest else of_known
 
 
 def _store(
     connection: Connection,
     deployment: Deployment,
     batch: Sequence[Arrival],
-    places: Mapping[str, int],
+    homes: Mapping[str, int],
     pending: bool,
     received_at: datetime | None,
 ) -> Stored:
-    """Store ``batch``, and make contacts of those who are new; ``places`` are their partitions."""
+    """Store ``batch``, and make contacts of those who are new; ``homes`` are the partitions of their keys, held
+    still."""
     steady_plans(connection)
     at_once = () if pending else tuple(arrival for arrival in batch if _changes_contact(arrival))
-    if at_once:
-        _lock_shards(connection, {places[arrival.contact] for arrival in at_once})
     first_received: dict[str, datetime] = {}
     for arrival in batch:
         first_received.setdefault(arrival.contact, received_at or arrival.at)
-    keys = [(places[key], key) for key in first_received]
-    known, contacts_new = identities(connection, keys, first_received)
+    keys = [(homes[key], key) for key in first_received]
+    known, contacts_new = identities(connection, keys, first_received, _beside(deployment, batch))
+    if at_once:
+        _lock_shards(connection, {known[arrival.contact][0] for arrival in at_once})
     in_motion: set[Identity] = set()
     fresh: list[tuple[Identity, Arrival]] = []
     if at_once:
@@ -153,7 +159,7 @@ def _store(
         fresh = _not_there_yet(connection, of)
     rows = [
         (*row[:-1], pending or (arrival.name == IDENTIFIED and known[arrival.contact] in in_motion))
-        for arrival, row in zip(batch, _rows(batch, places, received_at), strict=True)
+        for arrival, row in zip(batch, _rows(batch, homes, received_at), strict=True)
     ]
     if connection.dialect.name == "postgresql":
         new, _ = _insert_of_known(connection, deployment, rows)
@@ -170,8 +176,20 @@ def _store(
     return Stored(new=new, duplicate=len(batch) - new, contacts_new=contacts_new)
 
 
+def _beside(deployment: Deployment, batch: Sequence[Arrival]) -> Mapping[str, int]:
+    """In which partitions those of the batch lie who are new, and of whom it says to which account they belong."""
+    if deployment.partitions == 1 or not deployment.moves_contacts:
+        return {}
+    accounts = {
+        arrival.contact: arrival.properties["account"]
+        for arrival in batch
+        if arrival.name == IDENTIFIED and arrival.properties.get("account") is not None
+    }
+    return {key: partition_of(account, deployment.partitions) for key, account in accounts.items()}
+
+
 def _rows(
-    batch: Sequence[Arrival], places: Mapping[str, int], received_at: datetime | None
+    batch: Sequence[Arrival], homes: Mapping[str, int], received_at: datetime | None
 ) -> list[tuple[Any, ...]]:
     """Rows of ``_COLUMNS`` for ``batch``, all of them pending; instants are microseconds."""
     now = None if received_at is None else to_microseconds(received_at)
@@ -181,7 +199,7 @@ def _rows(
         received = at if now is None else now
         rows.append(
             (
-                places[arrival.contact],
+                homes[arrival.contact],
                 arrival.contact,
                 arrival.name,
                 min(at, received),
@@ -212,7 +230,7 @@ def _lock_shards(connection: Connection, partitions: set[int]) -> None:
 # Events ---------------------------------------------------------------------------------------------
 
 _COLUMNS = (
-    "partition",
+    "home",
     "key",
     "name",
     "at",
@@ -232,14 +250,19 @@ ON CONFLICT DO NOTHING"""
 # wait for each other in turn. Contacts are found and ticks are woken in the same statement: exchanges with the server
 # less. Who is looked up as a value, row by row, is found by the index, whatever the planner takes the table to be.
 _STORE_OF_KNOWN = """
-WITH arriving AS (
-SELECT arriving.*, (
-    SELECT contact.id FROM contact WHERE contact.partition = arriving.partition AND contact.key = arriving.key
-) AS contact
-FROM json_to_recordset(%(rows)s::json) AS arriving (
-    partition smallint, key text, name text, at bigint, received_at bigint, properties jsonb, undeclared jsonb,
+WITH given AS MATERIALIZED (
+SELECT given.*, coalesce((
+    SELECT placed_in FROM placement WHERE placement.partition = given.home AND placement.key = given.key
+), given.home) AS partition
+FROM json_to_recordset(%(rows)s::json) AS given (
+    home smallint, key text, name text, at bigint, received_at bigint, properties jsonb, undeclared jsonb,
     dedup_key text, pending boolean
 )
+), arriving AS (
+SELECT given.*, (
+    SELECT contact.id FROM contact WHERE contact.partition = given.partition AND contact.key = given.key
+) AS contact
+FROM given
 ), stored AS (
 INSERT INTO event (partition, contact, id, name, at, received_at, properties, undeclared, dedup_key, pending)
 SELECT partition, contact, id, name, timestamptz 'epoch' + at * interval '1 microsecond',
@@ -255,16 +278,24 @@ FROM stored"""
 
 
 def _insert_of_known(
-    connection: Connection, deployment: Deployment, rows: Sequence[tuple[Any, ...]]
+    connection: Connection,
+    deployment: Deployment,
+    rows: Sequence[tuple[Any, ...]],
+    homes: Collection[int] = (),
 ) -> tuple[int, frozenset[str]]:
-    """Insert those rows of ``_COLUMNS`` whose contacts there are, and that are not there yet (PostgreSQL).
+    """Insert those rows of ``_COLUMNS`` whose contacts there are, and that are not there yet (PostgreSQL). Before that
+    the partitions ``homes`` are held still, in the same exchange with the server.
 
     Answers how many those were, and the keys of the others' contacts. Where one is pending, ticks are woken once this
     transaction has committed.
     """
     told = {"channel": channel_of(deployment), "work": Work.DUE.value}
-    stored = connection.exec_driver_sql(_STORE_OF_KNOWN, {"rows": rows_text(_COLUMNS, rows), **told})
-    new, _, strangers = stored.one()
+    values = {"rows": rows_text(_COLUMNS, rows), **told}
+    if not homes or deployment.partitions == 1:
+        new, _, strangers = connection.exec_driver_sql(_STORE_OF_KNOWN, values).one()
+    else:
+        first = (STILL, still(deployment, homes))
+        new, _, strangers = exchange(connection, first, (_STORE_OF_KNOWN, values))[1][0]
     return int(new), frozenset(strangers or ())
 
 

@@ -153,6 +153,7 @@ def details(dialect: str) -> Decoded:
             message.c.let_go_at,
             message.c.expires_at,
             contact.c.key.label("contact_key"),
+            contact.c.made_in,
             contact.c.email,
             contact.c.phone,
             contact.c.timezone,
@@ -267,6 +268,7 @@ def cut_short(lapsed_by: datetime, limit: int) -> Select[Any]:
             message.c.channel,
             message.c.let_go_at,
             contact.c.key.label("contact_key"),
+            contact.c.made_in,
         )
         .select_from(lapsed.join(message, _same(message, lapsed)).join(contact, _OF_CONTACT))
         .order_by(message.c.let_go_at, *KEY)

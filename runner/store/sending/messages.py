@@ -47,7 +47,8 @@ class Claimed:
     ``attributes``, ``trigger`` and ``data`` hold values in their stored form. ``consent`` is the state for the
     message's topic and channel, None where nothing was ever said, since ``consent_since``. ``suppressed`` is why
     nothing may be sent to the contact's address, None where something may. ``template`` is the cell that was chosen.
-    ``kind`` and ``payload`` tell what is handed over that is no message to the contact.
+    ``kind`` and ``payload`` tell what is handed over that is no message to the contact. ``made_in`` is the partition
+    in which the contact was made, None where it lies there.
     """
 
     held: Held
@@ -58,6 +59,7 @@ class Claimed:
     let_go_at: datetime
     expires_at: datetime
     contact_key: str
+    made_in: int | None
     email: str | None
     phone: str | None
     timezone: str | None
@@ -84,6 +86,7 @@ class CutShort:
     journey: str
     channel: str
     contact_key: str
+    made_in: int | None
     let_go_at: datetime
 
 
@@ -164,6 +167,7 @@ def cut_short(connection: Connection, *, lapsed_by: datetime, limit: int) -> lis
             journey=row.journey,
             channel=row.channel,
             contact_key=row.contact_key,
+            made_in=row.made_in,
             let_go_at=row.let_go_at,
         )
         for row in connection.execute(statements.cut_short(lapsed_by, limit))

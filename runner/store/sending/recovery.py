@@ -25,6 +25,7 @@ class Listed:
 
     held: Held
     contact_key: str
+    made_in: int | None
     journey: str
     version: int
     channel: str
@@ -77,7 +78,7 @@ def resendable(
 
 def _listed(connection: Connection, where: Sequence[ColumnElement[bool]], limit: int) -> tuple[Listed, ...]:
     rows = connection.execute(
-        select(message, contact.c.key, run.c.entered_at)
+        select(message, contact.c.key, contact.c.made_in, run.c.entered_at)
         .select_from(message.join(contact, _OF_CONTACT).join(run, _OF_RUN))
         .where(*where)
         .order_by(message.c.let_go_at, *_KEY)
@@ -87,6 +88,7 @@ def _listed(connection: Connection, where: Sequence[ColumnElement[bool]], limit:
         Listed(
             held=Held(MessageKey(row.partition, row.contact, row.run, row.step, row.visit), row.attempts),
             contact_key=row.key,
+            made_in=row.made_in,
             journey=row.journey,
             version=row.version,
             channel=row.channel,

@@ -26,6 +26,7 @@ from runner.store.causes.attributes import attribute_json, changed
 from runner.store.passes.advance import at_node, leave
 from runner.store.passes.program import MOVING_RUN, ProgramSql, of_run
 from runner.store.passes.working import moving
+from runner.store.people.places import belongs_in
 from runner.store.predicates import json_value, value
 from runner.store.statement import Statement
 from runner.store.steps.acts import tell
@@ -85,6 +86,8 @@ def update_values(
                 literal(list(verb.add_tags), Json()),
                 literal(list(verb.remove_tags), Json()),
             ).label("tags")
+        if "account" in written:
+            written["belongs_in"] = belongs_in(written["account"].element).label("belongs_in")
         if verb.values:
             written["data"] = json_merged(run.c.data, as_object(list(verb.values))).label("data")
         found = (

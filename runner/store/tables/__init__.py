@@ -24,6 +24,7 @@ from runner.store.tables.people import (
     contact_id_sequence,
     event,
     event_id_sequence,
+    placement,
     suppression,
 )
 from runner.store.tables.runs import assignment, deferral, run, step_log
@@ -83,6 +84,7 @@ __all__ = [
     "membership",
     "message",
     "metadata",
+    "placement",
     "pool_value",
     "rate_use",
     "run",

@@ -42,6 +42,16 @@ contact = Table(
     Column("tags", Json, nullable=False, comment="a sorted array of strings, each once"),
     Column("created_at", Instant, nullable=False),
     Column("account", ByCodePoint, comment="the key of its account"),
+    Column(
+        "belongs_in",
+        SmallInteger,
+        comment="the partition of its account, to which it is to be moved; NULL where it lies there",
+    ),
+    Column(
+        "made_in",
+        SmallInteger,
+        comment="the partition in which it was made, which its messages are known by; NULL where it lies there",
+    ),
     UniqueConstraint("partition", "key"),
 )
 Index(
@@ -52,7 +62,22 @@ Index(
     sqlite_where=text("account IS NOT NULL"),
 )
 Index("ix_contact_timezone", contact.c.partition, contact.c.timezone, contact.c.id)
+Index(
+    "ix_contact_misplaced",
+    contact.c.partition,
+    postgresql_where=text("belongs_in IS NOT NULL"),
+    sqlite_where=text("belongs_in IS NOT NULL"),
+)
 contact_id_sequence = Sequence("contact_id_seq", metadata=metadata)
+
+placement = Table(
+    "placement",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False, comment="that of the key"),
+    Column("key", ByCodePoint, primary_key=True),
+    Column("placed_in", SmallInteger, nullable=False, comment="the partition in which the contact lies"),
+    comment="Contacts that do not lie in the partition of their own key, but in that of their account.",
+)
 
 consent = Table(
     "consent",

@@ -12,6 +12,7 @@ SQLite has one writer at a time, and so nobody to share with.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -38,6 +40,7 @@ from runner.store.tables import (
     appointment,
     broadcast,
     broadcast_heard,
+    contact,
     event,
     firing,
     run,
@@ -71,38 +74,78 @@ _broadcasts = and_(
     broadcast.c.open,
     broadcast.c.at <= _now,
     ~exists(
-        select(literal_column("1")).where(
+        select(literal_column("1"))
+        .where(
             broadcast_heard.c.partition == shard.c.partition, broadcast_heard.c.broadcast == broadcast.c.id
         )
+        .correlate_except(broadcast_heard)
     ),
 )
 # In turn, behind the one that was the last before.
 _in_turn = (shard.c.partition <= _after, shard.c.partition)
 
+_misplaced = (
+    select(contact.c.id)
+    .where(contact.c.partition == shard.c.partition, contact.c.belongs_in.is_not(None))
+    .limit(literal_column("1"))
+    .scalar_subquery()
+    .is_not(None)
+)
+_due = or_(
+    # One row each: PostgreSQL would rather read all that is due at once than stop at the first of a partition.
+    select(event.c.contact).where(_events).limit(1).scalar_subquery().is_not(None),
+    select(run.c.contact).where(_timers).limit(1).scalar_subquery().is_not(None),
+    select(appointment.c.contact).where(_appointments).limit(1).scalar_subquery().is_not(None),
+    select(firing.c.partition).where(_firings).limit(1).scalar_subquery().is_not(None),
+    select(appointing.c.partition).where(_to_appoint).limit(1).scalar_subquery().is_not(None),
+    select(broadcast.c.id).where(_broadcasts).limit(1).scalar_subquery().is_not(None),
+)
+_DUE, _DUE_AND_MISPLACED, _MISPLACED_ALONE = range(3)
 _WITH_WORK = Statement(
-    select(shard.c.partition)
-    .where(
-        or_(
-            # One row each: PostgreSQL would rather read all that is due at once than stop at the first of a partition.
-            select(event.c.contact).where(_events).limit(1).scalar_subquery().is_not(None),
-            select(run.c.contact).where(_timers).limit(1).scalar_subquery().is_not(None),
-            select(appointment.c.contact).where(_appointments).limit(1).scalar_subquery().is_not(None),
-            select(firing.c.partition).where(_firings).limit(1).scalar_subquery().is_not(None),
-            select(appointing.c.partition).where(_to_appoint).limit(1).scalar_subquery().is_not(None),
-            select(broadcast.c.id).where(_broadcasts).limit(1).scalar_subquery().is_not(None),
-        )
+    select(
+        shard.c.partition,
+        case(
+            (~_misplaced, constant(_DUE)),
+            (_due, constant(_DUE_AND_MISPLACED)),
+            else_=constant(_MISPLACED_ALONE),
+        ),
     )
+    .where(or_(_misplaced, _due))
     .order_by(*_in_turn)
 )
 
 
-def partitions_with_work(connection: Connection, now: datetime, *, after: int = -1) -> tuple[int, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """The partitions in which something is due, and those of them in which a contact lies that is to be moved."""
+
+    partitions: tuple[int, ...]
+    misplaced: tuple[int, ...]
+
+
+def look_for_work(connection: Connection, now: datetime, *, after: int = -1) -> Work:
     """The partitions in which something is due at ``now``, whoever holds them, in turn behind partition ``after``.
 
     One statement, and a handful of look-ups a partition, however many contacts wait for later (ix_event_pending,
-    ix_run_due, ix_appointment_due, ix_firing_next).
+    ix_run_due, ix_appointment_due, ix_firing_next, ix_contact_misplaced).
     """
-    return tuple(_WITH_WORK.run(connection, now=now, after=after).scalars())
+    found = _WITH_WORK.run(connection, now=now, after=after).all()
+    return Work(
+        partitions=tuple(partition for partition, what in found if what != _MISPLACED_ALONE),
+        misplaced=tuple(partition for partition, what in found if what != _DUE),
+    )
+
+
+def partitions_with_work(connection: Connection, now: datetime, *, after: int = -1) -> tuple[int, ...]:
+    """The partitions of ``look_for_work``."""
+    return look_for_work(connection, now, after=after).partitions
+
+
+def at_rest(connection: Connection, partitions: Sequence[int], now: datetime) -> frozenset[int]:
+    """Those of ``partitions`` in which nothing is due at ``now`` that concerns all their contacts."""
+    due = or_(*(exists(literal_column("1")).where(each) for each in (_firings, _to_appoint, _broadcasts)))
+    query = select(shard.c.partition).where(shard.c.partition.in_(partitions), ~due)
+    return frozenset(connection.execute(query, {"now": now}).scalars())
 
 
 def _counted(due: ColumnElement[bool]) -> ColumnElement[int]:
