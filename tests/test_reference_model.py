@@ -7,6 +7,7 @@ what contacts hold in the end. The engine is cut into batches and ticks of any s
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,18 +28,18 @@ from runner.problem import Severity
 from runner.store import tables
 from runner.store.database import Database
 from runner.store.people.events import Arrival, store_events
-from tests.reference.author import CATALOG
 from tests.reference.generate import Case, Recorded, cases
 from tests.reference.lives import Conversion, Happening, Lived, Message, RunRecord
 from tests.reference.model import Contact
+from tests.reference.vocabulary import CATALOG
 
 PACES = st.builds(
     lambda contacts, passes: replace(EXACT, contacts=contacts, passes=passes),
     st.sampled_from((1, 2, 20_000)),
     st.sampled_from((1, 3, 400)),
 )
-RECEIVED_AT = datetime(2028, 1, 1, tzinfo=UTC)
-"""After all that is recorded: an event counts no later than it was received."""
+THOROUGHNESS = float(os.environ.get("JOURNEYS_EXAMPLES", "1"))
+"""How many times as many examples as usual."""
 SETTINGS = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None
 )
@@ -72,25 +73,30 @@ def arrivals(case: Case, project: Project) -> list[Arrival]:
     return found
 
 
+def beginning_of(case: Case, arrived: Sequence[Arrival]) -> datetime:
+    """When the journeys are applied: before anything has happened."""
+    return min((arrival.at for arrival in arrived), default=case.until) - timedelta(days=1)
+
+
 def told_by_the_model(case: Case, project: Project, arrived: Sequence[Arrival]) -> dict[str, Lived]:
     told = {}
+    began = beginning_of(case, arrived)
     for key in sorted({arrival.contact for arrival in arrived}):
         happenings = [
             Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
             for order, arrival in enumerate(arrived)
             if arrival.contact == key
         ]
-        told[key] = Contact(key, happenings, project.journeys, project.catalog).live_until(case.until)
+        told[key] = Contact(key, happenings, project.journeys, project.catalog, began).live_until(case.until)
     return told
 
 
 def lived_by_the_engine(
     database: Database, case: Case, project: Project, arrived: Sequence[Arrival], pace: Pace
 ) -> dict[str, Lived]:
-    beginning = min((arrival.at for arrival in arrived), default=case.until) - timedelta(days=1)
-    apply_project(database, project, now=beginning, author=None, git_commit=None)
+    apply_project(database, project, now=beginning_of(case, arrived), author=None, git_commit=None)
     with database.begin() as connection:
-        store_events(connection, database.deployment, arrived, received_at=RECEIVED_AT, pending=True)
+        store_events(connection, database.deployment, arrived, pending=True)
     versions = load_versions(database)
     for instant in (*case.cuts, case.until):
         while tick(database, versions, instant, pace).more:
@@ -122,6 +128,7 @@ def read_lives(database: Database) -> dict[str, Lived]:
                 ended_at=row.ended_at,
                 step=row.step or "",
                 data=RunRecord.said(row.data),
+                held_out=row.held_out,
             )
             for row in rows(run)
         ]
@@ -180,13 +187,13 @@ def compare(case: Case, pace: Pace, url: str | None) -> None:
         assert_same(told, lived_by_the_engine(database, case, project, arrived, pace))
 
 
-@settings(SETTINGS, max_examples=160)
+@settings(SETTINGS, max_examples=int(200 * THOROUGHNESS))
 @given(case=cases(), pace=PACES)
 def test_the_engine_agrees_with_the_model_on_sqlite(case: Case, pace: Pace) -> None:
     compare(case, pace, None)
 
 
-@settings(SETTINGS, max_examples=50)
+@settings(SETTINGS, max_examples=int(60 * THOROUGHNESS))
 @given(case=cases(), pace=PACES)
 def test_the_engine_agrees_with_the_model_on_postgresql(postgres_url: str, case: Case, pace: Pace) -> None:
     compare(case, pace, postgres_url)

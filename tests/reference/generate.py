@@ -14,8 +14,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, IDENTIFIED
-from tests.reference.author import CATALOG, EVENTS, Author, Draw
+from runner.journey.catalog import (
+    CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
+    IDENTIFIED,
+    MESSAGE_BOUNCED,
+    MESSAGE_COMPLAINED,
+    MESSAGE_REPLIED,
+    MESSAGE_UNSUBSCRIBED,
+)
+from tests.reference.author import Author
+from tests.reference.step_author import Draw
+from tests.reference.vocabulary import CATALOG, EVENTS, QUIET
 
 CHANGES_OF_CLOCKS = {
     "America/New_York": (date(2026, 3, 6), date(2026, 10, 30)),
@@ -52,14 +62,55 @@ class Case:
 
 def project_files(draw: Draw, zone: str) -> dict[str, str]:
     """The files of a project of one to three journeys."""
-    files = {"journeys/catalog.yaml": json.dumps({"timezone": zone, **CATALOG}, indent=1)}
-    for number in range(draw(st.sampled_from((1, 1, 2, 3)))):
-        author = Author(draw, f"j{number + 1}", steps_left=draw(st.integers(2, 9)))
+    policies = draw_policies(draw) if draw(st.booleans()) else {}
+    catalog = {"timezone": zone, **CATALOG} | ({"policies": policies} if policies else {})
+    files = {"journeys/catalog.yaml": json.dumps(catalog, indent=1)}
+    names = [f"j{number + 1}" for number in range(draw(st.sampled_from((1, 1, 2, 2, 3))))]
+    manual = draw(st.sampled_from(([], [], names[-1:]))) if len(names) > 1 else []
+    for name in names:
+        others = [other for other in names if other != name]
+        author = Author(
+            draw,
+            name,
+            steps_left=draw(st.integers(2, 9)),
+            others=others,
+            manual=manual,
+            priorities=policies.get("priority", ()),
+        )
         journey = author.journey()
         files[f"journeys/{author.name}/journey.yaml"] = json.dumps(journey, indent=1)
         for template in author.templates:
             files[f"journeys/{author.name}/{template}.txt"] = f"---\nsubject: {template}\n---\n{template}\n"
     return files
+
+
+def draw_policies(draw: Draw) -> dict[str, Any]:
+    """Some of what a catalog may say about all messages."""
+    policies: dict[str, Any] = {}
+    if draw(st.booleans()):
+        begins, ends = draw(st.sampled_from(QUIET))
+        channels = draw(st.sampled_from(({}, {"channels": ["email"]})))
+        policies["quiet_hours"] = {"from": begins, "to": ends, **channels}
+    cap = st.fixed_dictionaries(
+        {"max": st.sampled_from((1, 1, 2)), "per": st.sampled_from(("6h", "1d", "2d"))},
+        optional={
+            "channel": st.sampled_from(("email", "sms")),
+            "topic": st.sampled_from(("offers", "news")),
+            "over": st.sampled_from(("drop", "defer")),
+        },
+    )
+    if draw(st.booleans()):
+        policies["frequency_cap"] = draw(st.lists(cap, min_size=1, max_size=2))
+        policies["priority"] = draw(
+            st.sampled_from((["news", "offers"], ["transactional"], ["tips", "news"]))
+        )
+    if draw(st.booleans()):
+        when = st.sampled_from(("contact.points >= 2", 'did("C", within="12h")', 'contact.plan == "x"'))
+        topics = draw(st.sampled_from(({}, {"topics": ["offers"]}, {"topics": ["receipts", "news"]})))
+        policies["hold"] = [{"when": draw(when), **topics}]
+    if not draw(st.integers(0, 3)):
+        policies["holdout"] = {"percent": 40}
+    return policies
 
 
 @st.composite
@@ -94,29 +145,47 @@ def cases(draw: Draw) -> Case:
             "due": st.one_of(dates, st.none()),
             "meet": instants.map(datetime.isoformat),
             "timezone": st.sampled_from((*ZONES, None)),
-            "email": st.sampled_from(("someone@example.com", "other@example.com", None)),
+            "email": st.sampled_from(("someone@example.com", "other@example.com", "c0@example.com", None)),
+            "phone": st.sampled_from(("+4912", "+49", "+4913", None)),
         },
     )
     consents = st.fixed_dictionaries(
-        {"topic": st.sampled_from(("offers", "receipts"))},
+        {"topic": st.sampled_from(("offers", "offers", "news", "receipts"))},
         optional={"channel": st.sampled_from(("email", "sms"))},
     )
+    twice = st.fixed_dictionaries({"topic": st.just("tips")}, optional={"confirmed": st.just(True)})
+    feedback = st.fixed_dictionaries(
+        {},
+        optional={
+            "run": st.sampled_from((1, 2)),
+            "step": st.sampled_from(("s1", "s2", "s3")),
+            "soft": st.booleans(),
+            "channel": st.sampled_from(("email", "sms")),
+            "address": st.just("other@example.com"),
+        },
+    )
+    told = (MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED, MESSAGE_REPLIED)
     event = st.one_of(
         st.tuples(st.sampled_from(EVENTS), properties),
         st.tuples(st.sampled_from(EVENTS), properties),
         st.tuples(st.sampled_from(EVENTS), properties),
         st.tuples(st.just(IDENTIFIED), traits),
-        st.tuples(st.sampled_from((CONSENT_GRANTED, CONSENT_GRANTED, CONSENT_WITHDRAWN)), consents),
+        st.tuples(
+            st.sampled_from((CONSENT_GRANTED, CONSENT_GRANTED, CONSENT_WITHDRAWN)),
+            st.one_of(consents, consents, twice),
+        ),
+        st.tuples(st.sampled_from(told), feedback),
     )
     recorded: list[Recorded] = []
     for number in range(draw(st.integers(1, 3))):
         contact = f"c{number}"
-        if draw(st.integers(0, 3)):
-            recorded.append(
-                Recorded(contact, IDENTIFIED, start, {"email": f"{contact}@example.com", "points": 1})
-            )
-            recorded.append(Recorded(contact, CONSENT_GRANTED, start, {"topic": "offers"}))
-        for (name, said), at in draw(st.lists(st.tuples(event, instants), min_size=2, max_size=9)):
+        if draw(st.sampled_from((True,) * 7 + (False,))):
+            known = {"email": f"{contact}@example.com", "phone": "+49", "points": 1}
+            recorded.append(Recorded(contact, IDENTIFIED, start, known))
+            for topic in ("offers", "news", "tips"):
+                said = {"topic": topic, "confirmed": True}
+                recorded.append(Recorded(contact, CONSENT_GRANTED, start, said))
+        for (name, said), at in draw(st.lists(st.tuples(event, instants), min_size=3, max_size=12)):
             recorded.append(Recorded(contact, name, at, said))
     until = start + timedelta(days=draw(st.integers(4, 16)))
     cuts = tuple(sorted(cut for cut in draw(st.lists(instants, max_size=2)) if cut < until))

@@ -13,8 +13,10 @@ from runner.journey.model import (
     Branch,
     Condition,
     Journey,
+    Send,
     Split,
     Step,
+    Trigger,
     WaitAny,
     WaitCollect,
     WaitEvent,
@@ -30,6 +32,12 @@ class Happening:
     order: int
     name: str
     properties: Mapping[str, Any]
+    by: Run | None = None
+    """The run that caused it, if any did."""
+    nth: int = 0
+    """Its place among those that runs of the contact cause at its instant."""
+    of: Trigger | None = None
+    """The only trigger that hears it, of those that time pulls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +70,14 @@ class RunRecord:
     ended_at: datetime | None
     step: str
     data: str
+    held_out: bool
 
     @staticmethod
     def said(data: Mapping[str, Any]) -> str:
-        """``run.NAME`` as text; a value that is missing is not in it, nor within one of its values."""
-        return json.dumps(_without_missing(data), sort_keys=True)
+        """``run.NAME`` as text; a value that is missing is not in it, nor within one of its values. Why a message was
+        blocked is kept only where somebody reads it."""
+        kept = {name: value for name, value in data.items() if name != "blocked"}
+        return json.dumps(_without_missing(kept), sort_keys=True)
 
 
 def _without_missing(value: Any) -> Any:
@@ -116,6 +127,9 @@ class Run:
     trigger: Mapping[str, Any]
     cause: int
     """The place of the event that started it in the order of arrival."""
+    entry_key: str = ""
+    """What time itself started it for; it starts a run only once."""
+    held_out: bool = False
     data: dict[str, Any] = field(default_factory=dict)
     status: str = "active"
     reason: str = ""
@@ -124,7 +138,8 @@ class Run:
     arrived_at: datetime | None = None
     due: datetime | None = None
     let_go: list[tuple[str, datetime]] = field(default_factory=list)
-    logged: list[tuple[str, str]] = field(default_factory=list)
+    asked: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Channel and topic of its messages, by step."""
 
     @property
     def active(self) -> bool:
@@ -170,6 +185,8 @@ def _held(step: Step) -> Iterator[Sequence[Step]]:
             yield if_empty
         case Condition(otherwise=otherwise) if otherwise is not None:
             yield otherwise
+        case Send(if_blocked=if_blocked):
+            yield if_blocked
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,22 @@ which something may happen: a due wait, an instant at which time alone may turn 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from hashlib import sha256
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from runner.journey.catalog import CONTACT_UPDATED, Catalog
-from runner.journey.duration import Duration
+from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, Catalog
 from runner.journey.expression import Expression
 from runner.journey.model import (
-    Again,
     Branch,
+    ChangeConsent,
     Condition,
+    Emit,
+    Enroll,
     Exit,
+    ExitRule,
     Goto,
     Journey,
-    Reentry,
     Send,
     Split,
     Step,
@@ -34,20 +35,30 @@ from runner.journey.model import (
     WaitUntil,
     WaitWhen,
 )
+from runner.journey.reserved import ENROLLED
+from tests.reference.causes import MILLION, MOST_AT_ONCE, Causes
+from tests.reference.entering import Entering, part
 from tests.reference.lives import Conversion, Happening, Lived, Message, Run, RunRecord, To, Walk
-from tests.reference.person import Person, number
+from tests.reference.person import EVERYWHERE, Person, number
+from tests.reference.sending import Sending, stands_at_send
+from tests.reference.timed import Timed
 from tests.reference.turns import spans_read, turns
 from tests.reference.waiting import Waiting, moves_with_contact, waits_for_conditions
 from tests.reference.wall_clock import elapsed
 
-ADDRESS_OF = {"email": "email", "sms": "phone"}
+UNHEARD = "Circle Broken"
 
 
-class Contact(Waiting):
-    """One contact's life. ``happenings`` are its events in order of arrival."""
+class Contact(Waiting, Sending, Entering, Causes, Timed):
+    """One contact's life. ``happenings`` are its events in order of arrival; the journeys are there since ``began``."""
 
     def __init__(
-        self, key: str, happenings: Iterable[Happening], journeys: Mapping[str, Journey], catalog: Catalog
+        self,
+        key: str,
+        happenings: Iterable[Happening],
+        journeys: Mapping[str, Journey],
+        catalog: Catalog,
+        began: datetime,
     ) -> None:
         self.key = key
         self.catalog = catalog
@@ -55,18 +66,27 @@ class Contact(Waiting):
         self.walks = {journey.name: Walk(journey) for journey in self.journeys}
         self.pending = sorted(happenings, key=lambda happening: (happening.at, happening.order))
         self.orders = max((happening.order for happening in self.pending), default=0)
-        self.person = Person(key, catalog)
         self.runs: list[Run] = []
+        self.person = Person(key, catalog, self.runs)
         self.messages: list[Message] = []
         self.conversions: list[Conversion] = []
-        self.now = datetime.min.replace(tzinfo=UTC)
+        self.candidates: list[Run] = []
+        self.counted: list[tuple[datetime, str, str]] = []
+        self.now = self.began = began
         self.spans = spans_read(self.journeys)
+        self._watch()
+        self._set_clocks()
 
     def live_until(self, until: datetime) -> Lived:
         while True:
             timer = self._next_timer()
             event = self.pending[0] if self.pending else None
-            if timer is not None and timer <= until and (event is None or timer <= event.at):
+            first = min([until, *([timer] if timer else []), *([event.at] if event else [])])
+            timed = self._next_timed(first)
+            if timed is not None:
+                self.now = timed
+                self._tell_time()
+            elif timer is not None and timer <= until and (event is None or timer <= event.at):
                 self.now = timer
                 self._timers()
             elif event is not None and event.at <= until:
@@ -98,7 +118,11 @@ class Contact(Waiting):
         self._advance(goes_on, turned, met)
 
     def _event(self, event: Happening) -> None:
-        changed = self.person.receive(event)
+        if event.nth > MOST_AT_ONCE:
+            if event.by is not None and event.by.active:
+                event.by.end("set_aside", "circle", self.now)
+            event = replace(event, name=UNHEARD)
+        changed = self._receive(event)
         self._count_goals(event)
         self._exit_by_event(event)
         self._exit_where_true([run for run in self.runs if run.active])
@@ -107,18 +131,30 @@ class Contact(Waiting):
             outcome = self._woken(run, event) if run.active else None
             if outcome is not None:
                 goes_on[run] = self._leave_wait(run, outcome, event)
-        again = [run for run in self.runs if changed and run.active and moves_with_contact(run)]
+        again = [run for run in self.runs if run.active and self._looks_again(run, changed)]
         for journey in self.journeys:
             self._trigger(journey, event, goes_on, again)
         for run in again:
             if run.active and run not in goes_on and run.step is not None:
                 goes_on[run] = To(run.step)
+        self._keep_dates(event, changed)
         self._advance(goes_on)
 
-    def _advance(
-        self, goes_on: dict[Run, To], turned: Sequence[Run] = (), met: Sequence[Run] = ()
-    ) -> None:
-        """Let each run go as far as it can: journeys by name, steps in file order, runs at a step by number.
+    def _looks_again(self, run: Run, changed: bool) -> bool:
+        """Whether what the run stands at may have changed."""
+        if stands_at_send(run):
+            return changed or bool(self.catalog.policies.holds)
+        return changed and moves_with_contact(run)
+
+    def _advance(self, goes_on: dict[Run, To], turned: Sequence[Run] = (), met: Sequence[Run] = ()) -> None:
+        """Let each run go as far as it can. Of messages that hang on each other it is decided when all have come as
+        far as that; then those go on about whose messages it is decided."""
+        self._go_on(goes_on, turned, met)
+        while self.candidates:
+            self._go_on(dict(self._decide()))
+
+    def _go_on(self, goes_on: dict[Run, To], turned: Sequence[Run] = (), met: Sequence[Run] = ()) -> None:
+        """Journeys go on by name, steps in file order, runs at a step by number.
 
         ``turned`` are runs for which time has turned an exit condition, ``met`` those for which it has made true what
         they wait for; they end, and go on, when their journey's turn comes, unless a journey before it has undone that.
@@ -149,9 +185,9 @@ class Contact(Waiting):
     def _end_those_through(self, places: dict[Run, To]) -> None:
         for run, to in list(places.items()):
             if run.active and to.reason is not None:
-                run.end("exited", to.reason, self.now)
+                self._end(run, "exited", to.reason)
             elif run.active and to.step is None:
-                run.end("completed", "", self.now)
+                self._end(run, "completed", "")
             if not run.active:
                 del places[run]
 
@@ -169,7 +205,7 @@ class Contact(Waiting):
                 chosen = next(case for case in cases if case.when is None or self._holds(case.when, run))
                 return To(walk.into(chosen.steps, step))
             case Split(arms=arms):
-                number = _hash(f"{run.journey.name}/{step.id}/{self.key}")
+                number = part(f"{run.journey.name}/{step.id}/{self.key}")
                 shares = 0
                 for arm in arms:
                     shares += arm.share
@@ -177,10 +213,12 @@ class Contact(Waiting):
                         return To(walk.into(arm.steps, step))
                 raise AssertionError("the arms of a split make a whole")
             case Send() as send:
-                self._send(run, step, send)
-                return following
+                return self._send(run, step, send)
             case Update() as update:
                 self._update(run, update)
+                return following
+            case Emit() | Enroll() | ChangeConsent():
+                self._act(run, step)
                 return following
             case Goto(target=target):
                 return To(walk.by_id[target])
@@ -209,7 +247,7 @@ class Contact(Waiting):
                 )
             )
             if goal.exits and run.active:
-                run.end("exited", "goal", event.at)
+                self._end(run, "exited", "goal")
 
     def _exit_by_event(self, event: Happening) -> None:
         ending: list[tuple[Run, str]] = []
@@ -217,17 +255,18 @@ class Contact(Waiting):
             reasons = (
                 rule.reason
                 for rule in run.journey.exits
-                if run.active and rule.event == event.name and self._holds(rule.where, run, event)
+                if run.active and rule.event == event.name and _is_about(rule, run, event)
+                if self._holds(rule.where, run, event)
             )
             ending += [(run, reason) for reason in [next(reasons, None)] if reason is not None]
         for run, reason in ending:
-            run.end("exited", reason, self.now)
+            self._end(run, "exited", reason)
 
     def _exit_where_true(self, runs: Iterable[Run]) -> None:
         for run in runs:
             reason = self._exit_reason(run) if run.active else None
             if reason is not None:
-                run.end("exited", reason, self.now)
+                self._end(run, "exited", reason)
 
     def _exit_reason(self, run: Run) -> str | None:
         """The reason of the first exit condition that holds for the run now."""
@@ -240,70 +279,33 @@ class Contact(Waiting):
             None,
         )
 
-    def _trigger(self, journey: Journey, event: Happening, goes_on: dict[Run, To], again: list[Run]) -> None:
-        fires = any(
-            trigger.event == event.name and self._holds(trigger.where, None, event)
-            for trigger in journey.triggers
-        )
-        if not fires:
-            return
-        entry = journey.entry
-        per = self.person.per(entry.per, event)
-        same = [run for run in self.runs if run.journey is journey and run.per == per]
-        on = next((run for run in same if run.active), None)
-        if on is not None and entry.again is Again.IGNORE:
-            return
-        if on is not None and entry.again is Again.REFRESH:
-            on.trigger = event.properties
-            again.append(on)
-            return
-        if on is not None:
-            on.end("exited", "restarted", self.now)
-            goes_on.pop(on, None)
-        else:
-            match entry.reentry:
-                case Reentry.NEVER if same:
-                    return
-                case Duration() as apart if same:
-                    if max(run.entered_at for run in same) + elapsed(apart) > event.at:
-                        return
-        run = Run(len(self.runs) + 1, journey, per, self.now, event.properties, event.order)
-        self.runs.append(run)
-        goes_on[run] = To(self.walks[journey.name].steps[0])
-
     # What a step does ----------------------------------------------------------------------------------------
-
-    def _send(self, run: Run, step: Step, send: Send) -> None:
-        address = ADDRESS_OF.get(send.channel)
-        topic = self.catalog.topics[send.topic]
-        if address is not None and not self.person.fields[address]:
-            status, reason = "blocked", "no_address"
-        elif not topic.transactional and not self.person.consented(send.topic, send.channel):
-            status, reason = "blocked", "no_consent"
-        else:
-            status, reason = "ready", ""
-            run.let_go.append((step.id, self.now))
-        self.messages.append(
-            Message(
-                contact=self.key, journey=run.journey.name, step=step.id, channel=send.channel,
-                at=self.now, status=status, reason=reason,
-            )
-        )  # fmt: skip
 
     def _update(self, run: Run, update: Update) -> None:
         # All values are read before any is written.
         values = [(name, self._value(expression, run)) for name, expression in update.values]
         attributes = [(name, self._value(expression, run)) for name, expression in update.attributes]
         run.data |= dict(values)
+        self._tell_of_attributes(attributes, run)
         for name, value in attributes:
             self.person.set(name, value)
         self.person.tags = (self.person.tags | set(update.add_tags)) - set(update.remove_tags)
         if update.attributes or update.add_tags or update.remove_tags:
-            self.orders += 1
-            self.pending.append(
-                Happening(at=self.now, order=self.orders, name=CONTACT_UPDATED, properties={})
-            )
-            self.pending.sort(key=lambda happening: (happening.at, happening.order))
+            self._cause(CONTACT_UPDATED, {}, by=run)
+
+    def _act(self, run: Run, step: Step) -> None:
+        """What the run does beyond itself; who is held out starts nothing elsewhere."""
+        match step.verb:
+            case ChangeConsent(topic=topic, given=given, channel=channel):
+                self._say(topic, channel or EVERYWHERE, "given" if given else "withdrawn", run)
+                said = {"topic": topic, "channel": channel, "source": f"{run.journey.name}/{step.id}"}
+                self._cause(CONSENT_GRANTED if given else CONSENT_WITHDRAWN, said, by=run)
+            case Emit(event=event, properties=properties) if not run.held_out:
+                said = {name: self._value(expression, run) for name, expression in properties}
+                self._cause(event, said, by=run)
+            case Enroll(journey=journey, properties=properties) if not run.held_out:
+                said = {name: self._value(expression, run) for name, expression in properties}
+                self._cause(ENROLLED, {**said, "journey": journey}, by=run)
 
     # Reading -------------------------------------------------------------------------------------------------
 
@@ -320,6 +322,7 @@ class Contact(Waiting):
                     ended_at=run.ended_at,
                     step=run.step.id if run.step else "",
                     data=RunRecord.said(run.data),
+                    held_out=run.held_out,
                 )
                 for run in self.runs
             ],
@@ -336,5 +339,5 @@ class Contact(Waiting):
         return test is None or self._value(test, run, event) is True
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") % 10_000
+def _is_about(rule: ExitRule, run: Run, event: Happening) -> bool:
+    return not rule.of_run or event.properties.get("run") == run.number * MILLION

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, IDENTIFIED, Catalog
+from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, Catalog, OptIn, Topic
 from runner.journey.expression import Expression
 from tests.reference.expressions import EPOCH, MICROSECOND, Situation, evaluate
 from tests.reference.lives import Happening, Run
 
-OWN_FIELDS = ("email", "phone", "timezone", "locale", "account")
+OWN_FIELDS = ("email", "phone", "timezone", "locale")
+
+
+EVERYWHERE = "*"
+"""The channel of a consent that names none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """What was said last about a consent: given, withdrawn or pending."""
+
+    state: str
+    since: datetime
 
 
 class Person:
     """``past`` are the events that have been handled, in the order in which they were."""
 
-    def __init__(self, key: str, catalog: Catalog) -> None:
+    def __init__(self, key: str, catalog: Catalog, runs: Sequence[Run]) -> None:
         self.key = key
+        self.runs = runs
         self.catalog = catalog
         self.past: list[Happening] = []
         self.fields: dict[str, str | None] = dict.fromkeys(OWN_FIELDS)
         self.attributes: dict[str, Any] = {}
         self.tags: set[str] = set()
-        self.consents: dict[tuple[str, str], bool] = {}
+        self.words: dict[tuple[str, str], Word] = {}
+        self.suppressed: dict[tuple[str, str], bool] = {}
+        """By channel and address: whether receipts are kept from it too."""
 
     def receive(self, event: Happening) -> bool:
-        """The event becomes past; traits and consents are taken over. Answers whether waits may have moved."""
+        """The event becomes past, and traits are taken over. Answers whether waits may have moved."""
         self.past.append(event)
         if event.name == IDENTIFIED:
             for name, value in event.properties.items():
                 self.set(name, value)
-        elif event.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN) and event.properties.get("topic"):
-            topic, channel = event.properties["topic"], event.properties.get("channel") or "*"
-            given = event.name == CONSENT_GRANTED
-            if channel == "*":
-                self.consents |= {known: given for known in self.consents if known[0] == topic}
-            self.consents[topic, channel] = given
         return event.name in (IDENTIFIED, CONTACT_UPDATED)
 
     def set(self, name: str, value: Any) -> None:
@@ -48,9 +58,26 @@ class Person:
         else:
             self.attributes[name] = value
 
-    def consented(self, topic: str, channel: str) -> bool:
-        own = self.consents.get((topic, channel))
-        return self.consents.get((topic, "*"), False) if own is None else own
+    def get(self, name: str) -> Any:
+        return self.fields[name] if name in OWN_FIELDS else self.attributes.get(name)
+
+    def word(self, topic: str, channel: str) -> Word | None:
+        """What was said last about the topic on that channel: of it, or else of all channels."""
+        own = self.words.get((topic, channel))
+        return self.words.get((topic, EVERYWHERE)) if own is None else own
+
+    def say(self, topic: str, channel: str, word: Word) -> None:
+        """A word for every channel overrides all earlier ones."""
+        if channel == EVERYWHERE:
+            self.words |= {known: word for known in self.words if known[0] == topic}
+        self.words[topic, channel] = word
+
+    def opt_in(self, topic: Topic, now: datetime) -> OptIn:
+        """How the contact consents to the topic."""
+        for case in topic.cases:
+            if case.when is None or self.value(case.when, now) is True:
+                return case.opt_in
+        return topic.opt_in
 
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.fields["timezone"] or self.catalog.timezone)
@@ -85,7 +112,10 @@ class Person:
                     for happening in sorted(self.past, key=lambda happening: happening.order)
                 ],
                 sent=frozenset(step for step, _ in run.let_go) if run else frozenset(),
-                consents=self.consents,
+                runs=[(other.journey.name, other.status) for other in self.runs],
+                consents={about: word.state == "given" for about, word in self.words.items()},
+                consents_since={about: microseconds(word.since) for about, word in self.words.items()},
+                suppressed=frozenset(self.suppressed),
             ),
         )
 

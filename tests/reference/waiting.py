@@ -15,6 +15,7 @@ from runner.journey.model import (
     LocalTimes,
     Option,
     SavedAs,
+    Send,
     Step,
     UpToDate,
     WaitAny,
@@ -59,7 +60,7 @@ class Waiting:
 
     def _time_is_up(self, run: Run) -> To:
         assert run.step is not None
-        if isinstance(run.step.verb, WaitCollect):
+        if isinstance(run.step.verb, WaitCollect | Send):
             return To(run.step)
         return self._leave_wait(run, _timed_out(run.step))
 

@@ -1,0 +1,180 @@
+"""What happens because something else has happened: events of one contact that nobody sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from runner.journey.catalog import (
+    ADDRESS_OF,
+    CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
+    IDENTIFIED,
+    MESSAGE_BOUNCED,
+    MESSAGE_COMPLAINED,
+    MESSAGE_UNSUBSCRIBED,
+    Catalog,
+    OptIn,
+)
+from runner.journey.expression import Expression
+from runner.journey.model import (
+    AttributeTrigger,
+    ConsentTrigger,
+    Journey,
+    JourneyTrigger,
+    SegmentTrigger,
+    Trigger,
+)
+from runner.journey.reserved import (
+    ATTRIBUTE_CHANGED,
+    CONSENT_CHANGED,
+    JOURNEY_ENDED,
+    SEGMENT_ENTERED,
+    SEGMENT_LEFT,
+)
+from tests.reference.lives import Happening, Run
+from tests.reference.person import EVERYWHERE, Person, Word
+
+MOST_AT_ONCE = 50
+MILLION = 1_000_000
+
+
+class Causes:
+    """How one thing causes another on the timeline of a contact."""
+
+    key: str
+    catalog: Catalog
+    journeys: list[Journey]
+    person: Person
+    now: datetime
+    runs: list[Run]
+    pending: list[Happening]
+    orders: int
+    members: dict[str, bool]
+    _holds: Callable[..., bool]
+
+    def _watch(self) -> None:
+        """See what journeys are triggered by; nothing else is told of."""
+        triggers = [trigger for journey in self.journeys for trigger in journey.triggers]
+        self.watched_attributes = sorted(
+            {trigger.attribute for trigger in triggers if isinstance(trigger, AttributeTrigger)}
+        )
+        self.watched_consents = sorted(
+            {
+                (each.topic, each.channel or EVERYWHERE)
+                for each in triggers
+                if isinstance(each, ConsentTrigger)
+            }
+        )
+        self.watched_ends = {each.journey for each in triggers if isinstance(each, JourneyTrigger)}
+        self.segments: dict[str, Expression] = {
+            each.segment: each.when for each in triggers if isinstance(each, SegmentTrigger)
+        }
+        # Who is a member to begin with has not come in.
+        self.members = {name: self._holds(when, None) for name, when in self.segments.items()}
+
+    def _cause(
+        self,
+        name: str,
+        properties: Mapping[str, Any],
+        *,
+        by: Run | None = None,
+        of: Trigger | None = None,
+    ) -> Happening:
+        """An event takes its turn behind all that is there at this instant."""
+        earlier = [event.nth for event in (*self.person.past, *self.pending) if event.at == self.now]
+        self.orders += 1
+        event = Happening(
+            at=self.now, order=self.orders, name=name, properties=properties, by=by, of=of,
+            nth=max(earlier, default=0) + 1 if by else 0,
+        )  # fmt: skip
+        self.pending.append(event)
+        self.pending.sort(key=lambda happening: (happening.at, happening.order))
+        return event
+
+    def _end(self, run: Run, status: str, reason: str) -> None:
+        run.end(status, reason, self.now)
+        if run.journey.name in self.watched_ends:
+            outcome = {"journey": run.journey.name, "outcome": reason or "completed"}
+            self._cause(JOURNEY_ENDED, {**outcome, "run": run.number * MILLION}, by=run)
+
+    # The contact itself --------------------------------------------------------------------------------------
+
+    def _receive(self, event: Happening) -> bool:
+        """The event changes the contact. Answers whether waits may have moved."""
+        if event.name == IDENTIFIED:
+            self._tell_of_attributes(event.properties.items(), None)
+        changed = self.person.receive(event)
+        if event.name in (MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED):
+            self._heed(event)
+        # What a step has said counts already.
+        if event.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN) and event.by is None:
+            self._hear_of_consent(event)
+        self._look_at_segments(event.by)
+        return changed
+
+    def _tell_of_attributes(self, values: Iterable[tuple[str, Any]], by: Run | None) -> None:
+        for name, new in sorted(values, key=lambda each: each[0]):
+            old = self.person.get(name)
+            if name in self.watched_attributes and old != new:
+                self._cause(ATTRIBUTE_CHANGED, {"attribute": name, "old": old, "new": new}, by=by)
+
+    def _hear_of_consent(self, event: Happening) -> None:
+        topic, channel = event.properties["topic"], event.properties.get("channel") or EVERYWHERE
+        state = "given" if event.name == CONSENT_GRANTED else "withdrawn"
+        asks_twice = self.person.opt_in(self.catalog.topics[topic], self.now) is OptIn.DOUBLE
+        if state == "given" and asks_twice and not event.properties.get("confirmed"):
+            known = self.person.word(topic, channel)
+            state = "given" if known is not None and known.state == "given" else "pending"
+        self._say(topic, channel, state, None)
+
+    def _say(self, topic: str, channel: str, state: str, by: Run | None) -> None:
+        for of in [of for about, of in self.watched_consents if about == topic]:
+            if self._is_news(topic, channel, state, of):
+                said = {"topic": topic, "channel": channel, "of": of, "change": state}
+                self._cause(CONSENT_CHANGED, said, by=by)
+        self.person.say(topic, channel, Word(state=state, since=self.now))
+
+    def _is_news(self, topic: str, channel: str, state: str, of: str) -> bool:
+        """Whether the word changes what holds for the channel ``of``, or for any where that is every channel."""
+        if of != EVERYWHERE and channel not in (of, EVERYWHERE):
+            return False
+        concerned = [of]
+        if of == EVERYWHERE:
+            of_topic = [known for about, known in self.person.words if about == topic]
+            concerned = [channel, *of_topic] if channel == EVERYWHERE else [channel]
+        known = [self.person.word(topic, each) for each in concerned]
+        return any(word is None or word.state != state for word in known)
+
+    def _heed(self, event: Happening) -> None:
+        """A bounce, a complaint or an unsubscribe."""
+        said = event.properties
+        run = next((run for run in self.runs if run.number * MILLION == said.get("run")), None)
+        message = self._message_of(run, said.get("step"))
+        channel = said.get("channel") or (message[0] if message else None)
+        address = said.get("address") or self.person.fields.get(ADDRESS_OF.get(channel or "", ""))
+        bounced, unsubscribed = event.name == MESSAGE_BOUNCED, event.name == MESSAGE_UNSUBSCRIBED
+        suppresses = not said.get("soft") if bounced else not unsubscribed or message is None
+        if suppresses and channel and address:
+            receipts_too = self.person.suppressed.get((channel, address), False) or not unsubscribed
+            self.person.suppressed[channel, address] = receipts_too
+        if not bounced and message is not None:
+            self._cause(CONSENT_WITHDRAWN, {"topic": message[1], "channel": message[0]})
+
+    def _message_of(self, run: Run | None, step: str | None) -> tuple[str, str] | None:
+        """The channel and the topic of a message of the run."""
+        if run is None or step is None:
+            return None
+        return run.asked.get(step)
+
+    # Segments ------------------------------------------------------------------------------------------------
+
+    def _look_at_segments(self, by: Run | None) -> None:
+        for name in sorted(self.segments):
+            if self._turns(name):
+                self.members[name] = not self.members[name]
+                self._cause(SEGMENT_ENTERED if self.members[name] else SEGMENT_LEFT, {"segment": name}, by=by)
+
+    def _turns(self, name: str) -> bool:
+        return self._holds(self.segments[name], None) is not self.members[name]

@@ -1,0 +1,302 @@
+"""Steps of small journeys at random, valid ones, out of everything that the language has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.reference.vocabulary import (
+    ABOUT_BOTH,
+    ABOUT_CONTACTS,
+    ABOUT_HISTORY,
+    ABOUT_RUN_VALUES,
+    ABOUT_THE_EVENT,
+    ABOUT_THE_TRIGGER,
+    ABOUT_TIME,
+    DATES,
+    EVENTS,
+    LENGTHS,
+    TIMES,
+    TOPICS,
+    WEEKDAYS,
+    WINDOWS,
+)
+
+Draw = Any
+"""Hypothesis's ``draw``: takes a strategy, answers a value."""
+
+
+@dataclass
+class StepAuthor:
+    """Draws the steps of one journey, and counts them, so that their ids rise in file order."""
+
+    draw: Draw
+    name: str
+    steps_left: int
+    others: Sequence[str] = ()
+    """The other journeys of the project."""
+    manual: Sequence[str] = ()
+    """Those of all journeys that others may enroll into."""
+    priorities: Sequence[str] = ()
+    """The places of messages that the catalog orders."""
+    knows_event: bool = True
+    """Whether ``trigger.*`` has the properties of an event."""
+    top: list[str] = field(default_factory=list)
+    count: int = 0
+    needs_consent: bool = False
+    sends: list[str] = field(default_factory=list)
+    run_values: set[str] = field(default_factory=set)
+    jumps: list[tuple[dict[str, Any], int]] = field(default_factory=list)
+    templates: set[str] = field(default_factory=set)
+
+    def one_of(self, *choices: Any) -> Any:
+        """One of the choices; of those that read the trigger only where it can be read."""
+        able = [each for each in choices if self.knows_event or "trigger." not in str(each)]
+        return self.draw(st.sampled_from(able))
+
+    def maybe(self) -> bool:
+        return bool(self.draw(st.booleans()))
+
+    def seldom(self) -> bool:
+        return not self.draw(st.integers(0, 3))
+
+    # Expressions -----------------------------------------------------------------------------------------
+
+    def test(self, *more: Sequence[str]) -> str:
+        """A condition that may read the contact, history, the trigger and what the run has done so far."""
+        pools = [ABOUT_CONTACTS, ABOUT_HISTORY, ABOUT_TIME, *more]
+        if self.knows_event:
+            pools.append(ABOUT_THE_TRIGGER)
+        if self.run_values:
+            pools.append(tuple(f"run.{name} is not None" for name in sorted(self.run_values)))
+            pools += [ABOUT_RUN_VALUES[name] for name in sorted(self.run_values & ABOUT_RUN_VALUES.keys())]
+        if self.sends:
+            pools.append(tuple(f'sent("{step}")' for step in self.sends))
+        first = self.one_of(*self.one_of(*pools))
+        if self.seldom():
+            second = self.one_of(*self.one_of(*pools))
+            return str(self.one_of(f"({first}) and ({second})", f"({first}) or ({second})", f"not ({first})"))
+        return str(first)
+
+    def of_trigger(self) -> str:
+        return str(self.one_of(*ABOUT_THE_EVENT, *ABOUT_CONTACTS, *ABOUT_HISTORY))
+
+    # Steps -----------------------------------------------------------------------------------------------
+
+    def list_of_steps(self, depth: int, *, at_least: int = 0) -> list[dict[str, Any]]:
+        wanted = self.draw(st.integers(at_least, 3 if depth else 5))
+        steps: list[dict[str, Any]] = []
+        while len(steps) < wanted and (self.steps_left > 0 or len(steps) < at_least):
+            steps.append(self.step(depth))
+        if depth and self.steps_left > 0 and self.seldom():
+            steps.append(self.last_step())
+        return steps
+
+    def new_step(self) -> dict[str, Any]:
+        self.count += 1
+        self.steps_left -= 1
+        return {"id": f"s{self.count}"}
+
+    def last_step(self) -> dict[str, Any]:
+        """Nothing comes behind these, so they stand last in a list of their own."""
+        step = self.new_step()
+        if self.maybe():
+            step["exit"] = self.one_of("done", "enough")
+        else:
+            step["goto"] = ""
+            self.jumps.append((step, self.count))
+        return step
+
+    def step(self, depth: int) -> dict[str, Any]:
+        step = self.new_step()
+        if not depth:
+            self.top.append(step["id"])
+        kinds = ["send"] * 4 + ["wait", "event", "when", "any", "collect", "until", "update", "update"]
+        kinds += ["emit", "consent"]
+        kinds += ["enroll"] if self.manual else []
+        kinds += ["condition", "branch", "split"] if depth < 2 else []
+        match self.one_of(*kinds):
+            case "wait":
+                step["wait"] = self.wait_for()
+            case "until":
+                step["wait"] = self.wait_until()
+            case "event":
+                wait = self.event() | {"up_to": self.up_to()}
+                step["wait"] = wait | self.nested(depth, "then", "timeout")
+            case "when":
+                wait = {"when": self.test(), "up_to": self.up_to()}
+                step["wait"] = wait | self.nested(depth, "then", "timeout")
+            case "any":
+                options = [self.option(depth, f"o{number}") for number in range(self.one_of(1, 2, 2, 3))]
+                wait = {"any": options, "up_to": self.up_to()}
+                step["wait"] = wait | self.nested(depth, "timeout")
+            case "collect":
+                step["wait"] = self.digest() | self.nested(depth, "if_empty")
+            case "send":
+                template = step["id"]
+                self.templates.add(template)
+                step["send"] = self.send(depth)
+                self.sends.append(step["id"])
+            case "emit":
+                step["emit"] = self.emit()
+            case "enroll":
+                step["enroll"] = {"journey": self.one_of(*self.manual), "properties": self.properties()}
+            case "consent":
+                step["consent"] = {self.one_of("give", "give", "withdraw"): self.one_of(*TOPICS[:-1])}
+                if self.maybe():
+                    step["consent"]["channel"] = self.one_of("email", "sms")
+            case "update":
+                step["update"] = self.update()
+            case "condition":
+                test = self.test()
+                if not self.seldom():
+                    step["condition"] = {"if": test, "else": self.list_of_steps(depth + 1, at_least=1)}
+                else:
+                    step["condition"] = test
+            case "branch":
+                cases: list[dict[str, Any]] = []
+                for number in range(self.draw(st.integers(1, 2))):
+                    test = self.test()
+                    cases.append(
+                        {
+                            "when": test,
+                            "name": f"c{number}",
+                            "steps": self.list_of_steps(depth + 1, at_least=1),
+                        }
+                    )
+                step["branch"] = [*cases, {"name": "rest", "else": self.list_of_steps(depth + 1, at_least=1)}]
+            case "split":
+                shares = self.one_of((50, 50), (10, 90), (33.33, 66.67))
+                step["split"] = {
+                    "arms": [
+                        {"name": name, "percent": share, "steps": self.list_of_steps(depth + 1, at_least=1)}
+                        for name, share in zip("ab", shares, strict=True)
+                    ]
+                }
+        return step
+
+    def send(self, depth: int) -> dict[str, Any]:
+        topic = self.one_of(*TOPICS)
+        self.needs_consent |= topic != "receipts"
+        send: dict[str, Any] = {"channel": self.one_of("email", "email", "sms"), "topic": topic}
+        if self.seldom():
+            begins, ends = self.one_of(*WINDOWS)
+            send["window"] = {"from": begins, "to": ends}
+            if self.maybe():
+                send["window"]["days"] = self.weekdays()
+        if self.seldom():
+            send["valid_for"] = self.one_of("30m", "6h", "3d")
+        if self.seldom():
+            send["only_if"] = self.test()
+        if self.priorities and self.seldom():
+            send["priority"] = self.one_of(*self.priorities)
+        if topic == "receipts" and self.maybe():
+            send["ignore_quiet_hours"] = True
+        return send | (self.nested(depth, "if_blocked") if self.seldom() else {})
+
+    def properties(self) -> dict[str, Any]:
+        return {
+            "n": self.one_of(1, "= trigger.n", "= contact.points + 1"),
+            "k": self.one_of("x", "= contact.plan"),
+        }
+
+    def emit(self) -> Any:
+        event = self.one_of(*EVENTS)
+        return event if self.maybe() else {"event": event, "properties": self.properties()}
+
+    def nested(self, depth: int, *keys: str) -> dict[str, Any]:
+        """Steps under some of ``keys``."""
+        wanted = [key for key in keys if depth < 2 and self.maybe()]
+        return {key: self.list_of_steps(depth + 1, at_least=1) for key in wanted}
+
+    def up_to(self) -> Any:
+        if self.maybe() or self.maybe():
+            return self.one_of(*LENGTHS)
+        offset = {"offset": self.one_of("-1d", "2d", "6h")} if self.maybe() else {}
+        return {"until": self.one_of(*DATES), **offset}
+
+    def event(self, key: str = "event") -> dict[str, Any]:
+        """An event that is waited for."""
+        wait: dict[str, Any] = {key: self.one_of(*EVENTS)}
+        if self.maybe():
+            wait["where"] = self.one_of(*ABOUT_THE_EVENT, *ABOUT_BOTH)
+        if self.maybe():
+            wait["since"] = self.one_of("here", "entry", "entry")
+        if key == "event" and self.maybe():
+            wait["save_as"] = "kept"
+            self.run_values |= {"kept"}
+        return wait
+
+    def option(self, depth: int, name: str) -> dict[str, Any]:
+        option = self.event() if self.maybe() else {"when": self.test()}
+        return option | {"name": name} | self.nested(depth, "then")
+
+    def digest(self) -> dict[str, Any]:
+        wait = self.event("collect") | {"for": self.one_of("0m", *LENGTHS), "save_as": "gathered"}
+        if self.maybe():
+            wait["max"] = self.one_of(1, 2)
+        if self.maybe() or wait["for"] == "0m":
+            wait["at"] = self.one_of(*TIMES)
+        self.run_values |= {"gathered"}
+        return wait
+
+    def wait_for(self) -> Any:
+        if self.maybe():
+            return self.one_of(*LENGTHS)
+        wait: dict[str, Any] = {"for": self.one_of("0m", *LENGTHS)}
+        if self.maybe():
+            wait["at"] = self.one_of(*TIMES)
+        if self.maybe() or "at" not in wait:
+            wait["days"] = self.weekdays()
+        return wait
+
+    def weekdays(self) -> list[str]:
+        return sorted(
+            self.draw(st.sets(st.sampled_from(WEEKDAYS), min_size=1, max_size=4)), key=WEEKDAYS.index
+        )
+
+    def wait_until(self) -> dict[str, Any]:
+        wait: dict[str, Any] = {
+            "until": self.one_of(*DATES),
+            "if_past": self.one_of("continue", "exit"),
+            "if_missing": self.one_of("continue", "exit", "wait"),
+        }
+        if self.maybe():
+            wait["offset"] = self.one_of("-1d", "2d", "-6h", "1d6h")
+        if self.maybe():
+            wait["at"] = self.one_of(*TIMES)
+        return wait
+
+    def update(self) -> dict[str, Any]:
+        update: dict[str, Any] = {}
+        if self.maybe():
+            update["set"] = self.one_of(
+                {"plan": "pro"},
+                {"plan": "= trigger.k", "points": "= contact.points + 1"},
+                {"points": 2},
+                {"vip": True},
+                {"due": '= today + days("2d")'},
+                {"due": "= trigger.d", "points": '= count("A")'},
+                {"timezone": "Europe/Berlin"},
+            )
+        if self.maybe():
+            update["add_tags"] = ["hot"]
+        elif self.maybe():
+            update["remove_tags"] = ["hot"]
+        if self.maybe() or not update:
+            update["run"] = self.one_of({"score": "= trigger.n + 1"}, {"score": 3}, {"word": "= trigger.k"})
+            self.run_values |= set(update["run"])
+        return update
+
+    def land_jumps(self) -> None:
+        """Each ``goto`` leads to a later step of the outermost list; where there is none, it becomes an exit."""
+        for step, place in self.jumps:
+            later = [target for target in self.top if int(target[1:]) > place]
+            if later:
+                step["goto"] = self.one_of(*later)
+            else:
+                del step["goto"]
+                step["exit"] = "done"
