@@ -35,9 +35,9 @@ from runner.store.passes.timeline import ways_taken
 from runner.store.passes.working import moving
 from runner.store.statement import Connection
 from runner.store.steps import acts
+from runner.store.steps.asks import ask
 from runner.store.steps.collect import collect
 from runner.store.steps.decide import Candidates, decide
-from runner.store.steps.asks import ask
 from runner.store.steps.draws import draw
 from runner.store.steps.route import route
 from runner.store.steps.splits import split

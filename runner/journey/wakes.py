@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from runner.journey.catalog import CALL_ANSWERED, TASK_ACCEPTED, TASK_REJECTED
 from runner.journey.expression import Expression
 from runner.journey.expression.tree import Name
-from runner.journey.values import BOOLEAN
 from runner.journey.model import Call, HandOff, Option, SavedAs, Verb, WaitAny, WaitEvent, WaitWhen
+from runner.journey.values import BOOLEAN
 
 
 @dataclass(frozen=True, kw_only=True)

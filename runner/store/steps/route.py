@@ -29,10 +29,7 @@ def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[
     def build() -> Statement:
         asked = [test for node in nodes.values() for test, _ in _tests(node)]
         asked += [
-            test
-            for node in sends
-            if isinstance(node.verb, Send)
-            for test in opt_in_reads(sql, node.verb)
+            test for node in sends if isinstance(node.verb, Send) for test in opt_in_reads(sql, node.verb)
         ]
         rows = arrivals(sql, *asked)
         for node in sends[:1]:
