@@ -201,7 +201,9 @@ class Shop:
         )
         order = (contact.c.key, message.c.let_go_at, message.c.journey, message.c.run, message.c.step)
         with self.database.read() as connection:
-            return [(f"{row.contact_key}/{row.step}", row) for row in connection.execute(rows.order_by(*order))]
+            return [
+                (f"{row.contact_key}/{row.step}", row) for row in connection.execute(rows.order_by(*order))
+            ]
 
     def statuses(self) -> dict[str, str]:
         return {name: row.status for name, row in self.ledger().items()}

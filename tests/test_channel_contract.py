@@ -15,7 +15,15 @@ from channels.call import CallChannel, CallSettings
 from channels.file import FileChannel
 from channels.smtp import SmtpChannel
 from channels.webhook import open_webhook
-from tests.servers import SECRET, Answer, HttpServer, an_http_server, an_smtp_server, smtp_settings, webhook_settings
+from tests.servers import (
+    SECRET,
+    Answer,
+    HttpServer,
+    an_http_server,
+    an_smtp_server,
+    smtp_settings,
+    webhook_settings,
+)
 from tests.test_channel_mime import AT, a_message
 
 

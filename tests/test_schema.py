@@ -48,8 +48,8 @@ def test_a_dash_under_steps_offers_the_verbs_and_nothing_of_their_options() -> N
     alternatives = read_schema("journey")["definitions"]["step"]["anyOf"]
     offered = {key for each in alternatives for key in each["properties"]}
     assert offered == {
-        "id", "note", "wait", "condition", "branch", "split", "send", "update", "consent", "enroll", "emit", "series", "use",
-        "draw", "call", "hand_off", "ad_audience", "goto", "exit",
+        "id", "note", "wait", "condition", "branch", "split", "send", "update", "consent", "enroll", "emit", "series",
+        "use", "draw", "call", "hand_off", "ad_audience", "goto", "exit",
     }  # fmt: skip
     assert all(len(each["required"]) == 2 and each["additionalProperties"] is False for each in alternatives)
 

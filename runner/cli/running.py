@@ -288,9 +288,7 @@ def _once(database: Database, settings: Settings) -> int:
     from runner.daemon.once import run_once
 
     _want_something_applied(database)
-    done = run_once(
-        database, opener(settings), utc_now(), _pace(settings), recipients=settings.recipients
-    )
+    done = run_once(database, opener(settings), utc_now(), _pace(settings), recipients=settings.recipients)
     _tell(done)
     return 0
 

@@ -99,6 +99,8 @@ def _live_until(
         raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; run again")
     total, more = Delivered(), True
     while more:
-        part = deliver(database, versions, channels, now, exact=pace.exact, limit=BATCH, recipients=recipients)
+        part = deliver(
+            database, versions, channels, now, exact=pace.exact, limit=BATCH, recipients=recipients
+        )
         total, more = total + part, part.claimed == BATCH
     return Lived(passes=passes, delivered=total)

@@ -142,8 +142,8 @@ def import_file(
     nothing.
 
     ``pending``: journeys react; else it is history. ``enrolling``: each line enters a journey by hand.
-    ``only_contacts`` takes no events. Rejected lines go to the folder ``rejects``. Raises JourneysError where the file cannot be read, or is cut off; the
-    batches before are stored then.
+    ``only_contacts`` takes no events. Rejected lines go to the folder ``rejects``. Raises JourneysError where the file
+    cannot be read, or is cut off; the batches before are stored then.
     """
     catalog = enrolling.within(catalog) if enrolling else catalog
     kept = _Rejects.of(path, rejects)

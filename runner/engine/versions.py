@@ -129,7 +129,10 @@ class Versions:
         self.zones = frozenset(
             zone
             for version in self._ordered
-            for zone in (version.catalog.timezone, *(each.timezone for each in version.catalog.hours.values()))
+            for zone in (
+                version.catalog.timezone,
+                *(each.timezone for each in version.catalog.hours.values()),
+            )
         )
 
     def __iter__(self) -> Iterator[Version]:

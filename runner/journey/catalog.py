@@ -30,7 +30,7 @@ CONTACT_FIELDS: Mapping[str, ValueType] = {
 arrive as traits of an ``identify``."""
 
 DERIVED_FIELDS = ("persona", "score", "stage")
-"""What is read of a contact and computed, never stored: the catalog's ``segments``, ``scores`` and ``stages`` say how."""
+"""What is read of a contact and computed, never stored: segments, scores and stages of the catalog say how."""
 
 OWN_FIELDS = tuple(name for name in CONTACT_FIELDS if name not in ("id", "tags"))
 """Those of them that hold a single text and have a column of their own in the store."""
@@ -73,8 +73,8 @@ MESSAGE_PROPERTIES: Mapping[str, ValueType] = {
     "address": STRING,
 }
 """Their properties: which message it was (``run`` is the run's number within its contact), the name of the link that
-was clicked, whether a machine did it, whether a bounce is ``soft`` (the mailbox may take the next message), and to which
-``address`` of which ``channel`` it went, where that is not the contact's present one."""
+was clicked, whether a machine did it, whether a bounce is ``soft`` (the mailbox may take the next message), and to
+which ``address`` of which ``channel`` it went, where that is not the contact's present one."""
 TASK_ACCEPTED = "Task Accepted"
 TASK_REJECTED = "Task Rejected"
 TASK_EVENTS = (TASK_ACCEPTED, TASK_REJECTED)

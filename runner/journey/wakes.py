@@ -73,7 +73,12 @@ def wakes_of(verb: Verb) -> tuple[Wake, ...]:
             good = Expression("event.ok", Name("event", ("ok",), BOOLEAN), BOOLEAN)
             return (
                 Hears(
-                    outcome="answered", event=CALL_ANSWERED, where=good, own=True, save_as=saved, member="json"
+                    outcome="answered",
+                    event=CALL_ANSWERED,
+                    where=good,
+                    own=True,
+                    save_as=saved,
+                    member="json",
                 ),
                 Hears(outcome="failed", event=CALL_ANSWERED, own=True),
             )

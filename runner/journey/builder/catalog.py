@@ -188,7 +188,8 @@ class _CatalogBuilder:
         told = members.get("broadcast")
         broadcast = isinstance(told, Scalar) and told.value is True
         properties = Fields(
-            tuple(each for each in members.fields if not (broadcast and each.key == "broadcast")), members.span
+            tuple(each for each in members.fields if not (broadcast and each.key == "broadcast")),
+            members.span,
         )
         return EventType(name=field.key, properties=self.members(properties), broadcast=broadcast)
 
