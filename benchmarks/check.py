@@ -1,6 +1,7 @@
-"""How long ``journeys check`` takes over a project of 100 journeys, and ``journeys --help``.
+"""How long ``journeys check`` takes over a project of 100 journeys, over one of 500 steps, and ``journeys --help``.
 
-The floor of the check is a bare parse of the same files by PyYAML's C loader: every check must read them at least.
+The floor of the check is a bare parse of the same files by PyYAML's C loader: every check must read them at least. The
+limits for projects are of the processor's time: what a check waits for is the disk alone.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from collections.abc import Iterator
 import yaml
 
 from benchmarks.harness import Figure, Limit, Scale, side_by_side
+from benchmarks.whole_language import files_of, long_journey
 from runner.journey.project import load_project
 from runner.review.check import check_files
 
 JOURNEYS = 100
+STEPS = 500
 CATALOG = """
 attributes:
   lifetime_value: {type: number}
@@ -56,33 +59,13 @@ TEMPLATE = f"---\nsubject: {_GREETING}---\n{_GREETING}"
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
-    files = project_files(JOURNEYS)
-    assert not load_project(files).problems, load_project(files).problems
-    took = []
-
-    def check(_round: int) -> int:
-        begun = time.perf_counter()
-        checked = check_files(files)
-        took.append(time.perf_counter() - begun)
-        assert not checked.errors, checked.problems
-        return checked.journeys
-
-    def parse(_round: int) -> int:
-        documents = [text for path, text in files.items() if path.endswith(".yaml")]
-        for document in documents:
-            yaml.load(document, Loader=yaml.CSafeLoader)
-        return JOURNEYS
-
-    sides = side_by_side(check, parse, rounds=scale.of(3, 7))
-    yield sides.row("check", "-", JOURNEYS)
-    yield Limit(
-        name="check",
-        database="-",
-        size=JOURNEYS,
-        measured=statistics.median(took[1:]) * 1e3,
-        unit="ms",
-        limit=1_000,
-    )
+    projects = {
+        "check": (project_files(JOURNEYS), JOURNEYS),
+        "check, the whole language": (whole_project(JOURNEYS), JOURNEYS),
+        "check, one journey of steps": (long_journey(STEPS), STEPS),
+    }
+    for name, (files, size) in projects.items():
+        yield from _check(name, files, size, rounds=scale.of(3, 7))
     yield Limit(
         name="journeys --help",
         database="-",
@@ -91,6 +74,44 @@ def measure(scale: Scale) -> Iterator[Figure]:
         unit="ms",
         limit=150,
     )
+
+
+def _check(name: str, files: dict[str, str], size: int, *, rounds: int) -> Iterator[Figure]:
+    """The check of one project beside its floor, and the limit of it."""
+    assert not load_project(files).problems, load_project(files).problems
+    took = []
+
+    def check(_round: int) -> int:
+        begun = time.process_time()
+        checked = check_files(files)
+        took.append(time.process_time() - begun)
+        assert not checked.errors, checked.problems
+        return size
+
+    def parse(_round: int) -> int:
+        for document in (text for path, text in files.items() if path.endswith(".yaml")):
+            yaml.load(document, Loader=yaml.CSafeLoader)
+        return size
+
+    yield side_by_side(check, parse, rounds=rounds).row(name, "-", size)
+    yield Limit(
+        name=name, database="-", size=size, measured=statistics.median(took[1:]) * 1e3, unit="ms", limit=1_000
+    )
+
+
+def whole_project(journeys: int) -> dict[str, str]:
+    """A project of so many journeys: every fifth uses all that the language has, the others are short."""
+    whole = files_of(journeys // 5)
+    short = {
+        path: text
+        for path, text in project_files(journeys - journeys // 5).items()
+        if path != "journeys/catalog.yaml"
+    }
+    renamed = {
+        f"journeys/short-{path.removeprefix('journeys/')}": text.replace("journey: ", "journey: short-", 1)
+        for path, text in short.items()
+    }
+    return {**whole, **renamed}
 
 
 def project_files(journeys: int) -> dict[str, str]:
