@@ -90,6 +90,7 @@ COMMANDS = (
     ("runs list", 0),
     ("messages list --status sent", 0),
     ("messages list --status blocked", 0),
+    ("messages list --status withheld", 0),
     ("pools show", 0),
     ("doctor --patience 0", None),
     ("backtest recorded --grant news --until 2026-04-01", 0),

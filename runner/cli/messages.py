@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runner.store.database import Deployment
     from runner.store.sending.recovery import Listed
 
-STATES = ("ready", "claimed", "sending", "sent", "unknown", "failed", "blocked", "cancelled")
+STATES = ("ready", "claimed", "sending", "sent", "withheld", "unknown", "failed", "blocked", "cancelled")
 SHOWN_DIGITS = 12
 
 
