@@ -24,7 +24,7 @@ MEASURES = {
     "segments": "segments:measure",
     "wakeup": "wakeup:measure",
     "waits": "waits:measure",
-    "timed": "timed:measure",
+    "triggers": "triggers:measure",
     "import": "importing:measure",
     "backtest": "backtest:measure",
     "check": "check:measure",
