@@ -10,7 +10,7 @@ import click
 
 from runner.problem import JourneysError
 
-SCHEMAS = ("journey", "catalog", "tests", "template", "journeys")
+SCHEMAS = ("journey", "catalog", "fragment", "tests", "template", "journeys")
 """Copied beside the journeys: the first line of each file tells editors to look there."""
 
 _RENAMED = {"gitignore": ".gitignore"}
