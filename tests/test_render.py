@@ -14,7 +14,8 @@ from runner.engine.render import Content, Recipient, RenderError, locales, rende
 from runner.engine.sandbox import FILTERS, LARGEST_OUTPUT
 from runner.journey.catalog import Catalog
 from runner.journey.project import load_project
-from tests.shop import FILES
+from runner.review.check import check_files
+from tests.shop import CATALOG, FILES
 
 ANA = Recipient(
     key="ana",
@@ -317,3 +318,30 @@ def test_any_template_renders_or_says_where_it_fails(body: str, first_name: str 
     except RenderError as error:
         said = str(error)
     assert not said or said.startswith("journeys/greet/hello.html:")
+
+
+def test_a_template_reads_the_account() -> None:
+    """By what the catalog declares of accounts; whoever has none reads nothing."""
+    of_acme = replace(ANA, account="acme", account_attributes={"seats": 5_000_000, "secret": "x"})
+    catalog = CATALOG + "accounts:\n  seats: {type: number}\n  industry: {type: string}\n"
+    files = {**FILES, "journeys/catalog.yaml": catalog}
+    files["journeys/greet/hello.html"] = (
+        '---\nsubject: Hi\n---\n{{ account.seats }} {{ account.industry or "any" }}'
+    )
+    del files["journeys/greet/hello.txt"]
+    project = load_project(files)
+    assert not [each for each in check_files(files).problems if each.code.startswith("template/")]
+    files["journeys/greet/hello.html"] += "{{ account.seat }}"
+    assert "template/unknown" in {each.code for each in check_files(files).problems}
+    for recipient, expected in ((of_acme, "5 any"), (ANA, "any")):
+        rendered = render(
+            project.journeys["greet"],
+            project.catalog,
+            project.templates["greet"],
+            "hello",
+            recipient=recipient,
+            trigger=TRIGGER,
+            data={},
+            entered_at=ENTERED,
+        )
+        assert (rendered.html or "").strip() == expected

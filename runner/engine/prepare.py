@@ -112,6 +112,7 @@ def _message(one: Claimed, version: Version, key: str) -> Message:
             timezone=one.timezone,
             locale=one.locale,
             account=one.account,
+            account_attributes=one.account_attributes,
             attributes=one.attributes,
             tags=one.tags,
         ),

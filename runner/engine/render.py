@@ -41,6 +41,7 @@ class Recipient:
     attributes: Mapping[str, Any]
     tags: Sequence[str]
     account: str | None = None
+    account_attributes: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,9 @@ def render(
         )
     values = {
         "contact": contact_values(catalog, recipient),
+        "account": _declared(
+            {name: each.type for name, each in catalog.accounts.items()}, recipient.account_attributes or {}
+        ),
         "trigger": _declared(trigger_types(journey, catalog), trigger),
         "run": {**_declared(run_values(journey), data), "entered_at": entered_at},
         "links": {link.name: (links or {}).get(link.name, "") for link in journey.links},

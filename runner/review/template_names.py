@@ -55,10 +55,14 @@ def template_values(
     run: Mapping[str, ValueType],
     links: Iterable[str] = (),
 ) -> dict[str, ValueType]:
-    """The values of a template by name: ``contact``, ``trigger``, ``run`` and ``links``, each with its members."""
+    """The values of a template by name: ``contact``, ``account``, ``trigger``, ``run`` and ``links``, each with its
+    members."""
     attributes = {name: each.type for name, each in catalog.attributes.items()}
     return {
         "contact": ValueType(Kind.OBJECT, fields={**attributes, **CONTACT_FIELDS}),
+        "account": ValueType(
+            Kind.OBJECT, fields={name: each.type for name, each in catalog.accounts.items()}
+        ),
         "trigger": ValueType(Kind.OBJECT, fields=dict(trigger)),
         "run": ValueType(Kind.OBJECT, fields={**run, "entered_at": DATETIME}),
         "links": ValueType(Kind.OBJECT, fields=dict.fromkeys(links, STRING)),
@@ -234,7 +238,7 @@ class _Reader:
             hint = f"Write {owner}|{name}." if name in FILTERS else None
             self.report(node, name, "template/unknown", message, hint)
             return None
-        if owner == "contact" and name in self.unreadable:
+        if owner in ("contact", "account") and name in self.unreadable:
             return None
         if name not in base.fields:
             message, hint = self.no_member(owner, name, base)
@@ -246,6 +250,11 @@ class _Reader:
         hint = did_you_mean(name, base.fields)
         if owner == "contact":
             return f"The catalog has no attribute `{name}`.", hint or "Declare it in catalog.yaml."
+        if owner == "account":
+            return (
+                f"The catalog has no attribute `{name}` of accounts.",
+                hint or "Declare it under `accounts`.",
+            )
         if owner == "trigger":
             return f"The trigger has no property `{name}`.", hint or _these(base)
         if owner == "run":

@@ -39,7 +39,7 @@ from sqlalchemy.types import TypeEngine
 
 from runner.journey.catalog import ADDRESS_OF, EVERY_CHANNEL
 from runner.store.statement import Statement
-from runner.store.tables import MessageStatus, consent, contact, message, run, suppression
+from runner.store.tables import MessageStatus, account, consent, contact, message, run, suppression
 from runner.store.types import ByCodePoint, Instant, constant, instant_of
 
 KEY = (message.c.partition, message.c.contact, message.c.run, message.c.step, message.c.visit)
@@ -159,6 +159,7 @@ def details(dialect: str) -> Decoded:
             contact.c.timezone,
             contact.c.locale,
             contact.c.account,
+            account.c.attributes.label("account_attributes"),
             contact.c.attributes,
             contact.c.tags,
             func.coalesce(own.c.state, every.c.state).label("consent"),
@@ -175,6 +176,9 @@ def details(dialect: str) -> Decoded:
             batch.join(message, _same(message, batch))
             .join(contact, _OF_CONTACT)
             .join(run, _OF_RUN)
+            .outerjoin(
+                account, and_(account.c.partition == contact.c.partition, account.c.key == contact.c.account)
+            )
             .outerjoin(own, of(own, message.c.channel))
             .outerjoin(every, of(every, literal(EVERY_CHANNEL, String())))
             .outerjoin(

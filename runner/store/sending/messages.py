@@ -65,6 +65,7 @@ class Claimed:
     timezone: str | None
     locale: str | None
     account: str | None
+    account_attributes: Mapping[str, Any] | None
     attributes: Mapping[str, Any]
     tags: Sequence[str]
     consent: ConsentState | None
