@@ -187,13 +187,13 @@ def compare(case: Case, pace: Pace, url: str | None) -> None:
         assert_same(told, lived_by_the_engine(database, case, project, arrived, pace))
 
 
-@settings(SETTINGS, max_examples=int(200 * THOROUGHNESS))
+@settings(SETTINGS, max_examples=int(130 * THOROUGHNESS))
 @given(case=cases(), pace=PACES)
 def test_the_engine_agrees_with_the_model_on_sqlite(case: Case, pace: Pace) -> None:
     compare(case, pace, None)
 
 
-@settings(SETTINGS, max_examples=int(60 * THOROUGHNESS))
+@settings(SETTINGS, max_examples=int(40 * THOROUGHNESS))
 @given(case=cases(), pace=PACES)
 def test_the_engine_agrees_with_the_model_on_postgresql(postgres_url: str, case: Case, pace: Pace) -> None:
     compare(case, pace, postgres_url)

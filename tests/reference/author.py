@@ -33,16 +33,14 @@ class Author(StepAuthor):
         }  # fmt: skip
         triggers = self.triggers()
         journey["trigger"] = triggers[0] if len(triggers) == 1 else triggers
-        if self.seldom():
-            journey["holdout"] = "40%"
-        elif self.seldom():
-            journey["delivery"] = "shadow"
+        journey |= self.one_of(*[{}] * 8, {"holdout": "40%"}, {"delivery": "shadow"})
         entry: dict[str, Any] = {"again": self.one_of("ignore", "restart", "refresh")}
-        entry["reentry"] = self.one_of("never", "always", "always", "1d", "36h")
+        rules = ["always"] if self.chatty else ["never", "always", "always", "1d", "36h"]
+        entry["reentry"] = self.one_of(*rules)
         if self.maybe():
             entry["per"] = self.one_of("trigger.k", "trigger.n", "contact.plan")
         journey["entry"] = entry
-        steps = self.list_of_steps(0, at_least=1)
+        steps = self.list_of_steps(0, at_least=3 if self.chatty else 1)
         self.land_jumps()
         if rules := [self.exit_rule(number) for number in range(self.one_of(0, 0, 1, 2))]:
             journey["exit"] = rules
@@ -82,6 +80,8 @@ class Author(StepAuthor):
                 return {"attribute": name, **said}
             case "consent":
                 said = {"channel": self.one_of("email", "sms")} if self.maybe() else {}
+                if said and self.seldom():
+                    return {"consent": "news", "change": "stale", **said}
                 change = self.one_of("given", "given", "withdrawn", "pending")
                 return {"consent": self.one_of(*TOPICS[:-1]), "change": change, **said}
             case "segment":
@@ -115,7 +115,7 @@ class Author(StepAuthor):
 
     def event_trigger(self) -> dict[str, Any]:
         trigger: dict[str, Any] = {"event": self.one_of(*EVENTS)}
-        if self.seldom():
+        if not self.chatty and self.seldom():
             trigger["where"] = self.of_trigger()
         return trigger
 

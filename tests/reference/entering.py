@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.journey.catalog import Catalog
 from runner.journey.duration import Duration
-from runner.journey.model import Again, Journey, Reentry, Trigger
+from runner.journey.model import Again, ConsentTrigger, Journey, Reentry, Trigger
 from runner.journey.model.timed import DateTrigger, ScheduleTrigger
 from tests.reference.lives import Happening, Run, To, Walk
 from tests.reference.person import Person
@@ -26,6 +26,7 @@ class Entering:
     _end: Callable[[Run, str, str], None]
     _holds: Callable[..., bool]
     _means: Callable[[Any, Happening], bool]
+    _is_too_old: Callable[[ConsentTrigger, Happening], bool]
 
     def _trigger(self, journey: Journey, event: Happening, goes_on: dict[Run, To], again: list[Run]) -> None:
         if not any(self._fires(trigger, event) for trigger in journey.triggers):
@@ -61,6 +62,8 @@ class Entering:
     def _fires(self, trigger: Trigger, event: Happening) -> bool:
         if isinstance(trigger, DateTrigger | ScheduleTrigger):
             return self._means(trigger, event)
+        if isinstance(trigger, ConsentTrigger) and not self._is_too_old(trigger, event):
+            return False
         return trigger.event == event.name and self._holds(trigger.where, None, event)
 
     def _is_held_out(self, journey: Journey) -> bool:

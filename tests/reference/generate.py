@@ -62,7 +62,8 @@ class Case:
 
 def project_files(draw: Draw, zone: str) -> dict[str, str]:
     """The files of a project of one to three journeys."""
-    policies = draw_policies(draw) if draw(st.booleans()) else {}
+    chatty = draw(st.booleans())
+    policies = draw_policies(draw) if chatty or draw(st.booleans()) else {}
     catalog = {"timezone": zone, **CATALOG} | ({"policies": policies} if policies else {})
     files = {"journeys/catalog.yaml": json.dumps(catalog, indent=1)}
     names = [f"j{number + 1}" for number in range(draw(st.sampled_from((1, 1, 2, 2, 3))))]
@@ -72,10 +73,11 @@ def project_files(draw: Draw, zone: str) -> dict[str, str]:
         author = Author(
             draw,
             name,
-            steps_left=draw(st.integers(2, 9)),
+            steps_left=draw(st.integers(4 if chatty else 2, 9)),
             others=others,
             manual=manual,
             priorities=policies.get("priority", ()),
+            chatty=chatty,
         )
         journey = author.journey()
         files[f"journeys/{author.name}/journey.yaml"] = json.dumps(journey, indent=1)
@@ -99,7 +101,7 @@ def draw_policies(draw: Draw) -> dict[str, Any]:
             "over": st.sampled_from(("drop", "defer")),
         },
     )
-    if draw(st.booleans()):
+    if draw(st.sampled_from((True, True, True, False))):
         policies["frequency_cap"] = draw(st.lists(cap, min_size=1, max_size=2))
         policies["priority"] = draw(
             st.sampled_from((["news", "offers"], ["transactional"], ["tips", "news"]))
@@ -108,7 +110,7 @@ def draw_policies(draw: Draw) -> dict[str, Any]:
         when = st.sampled_from(("contact.points >= 2", 'did("C", within="12h")', 'contact.plan == "x"'))
         topics = draw(st.sampled_from(({}, {"topics": ["offers"]}, {"topics": ["receipts", "news"]})))
         policies["hold"] = [{"when": draw(when), **topics}]
-    if not draw(st.integers(0, 3)):
+    if draw(st.sampled_from((False,) * 7 + (True,))):
         policies["holdout"] = {"percent": 40}
     return policies
 
@@ -164,7 +166,7 @@ def cases(draw: Draw) -> Case:
             "address": st.just("other@example.com"),
         },
     )
-    told = (MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED, MESSAGE_REPLIED)
+    told = (MESSAGE_REPLIED, MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED)
     event = st.one_of(
         st.tuples(st.sampled_from(EVENTS), properties),
         st.tuples(st.sampled_from(EVENTS), properties),

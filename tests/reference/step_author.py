@@ -42,6 +42,8 @@ class StepAuthor:
     """Those of all journeys that others may enroll into."""
     priorities: Sequence[str] = ()
     """The places of messages that the catalog orders."""
+    chatty: bool = False
+    """Whether the journey starts easily and sends much, so that policies have something to decide about."""
     knows_event: bool = True
     """Whether ``trigger.*`` has the properties of an event."""
     top: list[str] = field(default_factory=list)
@@ -87,7 +89,7 @@ class StepAuthor:
     # Steps -----------------------------------------------------------------------------------------------
 
     def list_of_steps(self, depth: int, *, at_least: int = 0) -> list[dict[str, Any]]:
-        wanted = self.draw(st.integers(at_least, 3 if depth else 5))
+        wanted = self.draw(st.integers(at_least, (3 if depth else 5) + self.chatty))
         steps: list[dict[str, Any]] = []
         while len(steps) < wanted and (self.steps_left > 0 or len(steps) < at_least):
             steps.append(self.step(depth))
@@ -114,8 +116,8 @@ class StepAuthor:
         step = self.new_step()
         if not depth:
             self.top.append(step["id"])
-        kinds = ["send"] * 4 + ["wait", "event", "when", "any", "collect", "until", "update", "update"]
-        kinds += ["emit", "consent"]
+        kinds = ["send"] * (16 if self.chatty else 3)
+        kinds += ["wait", "event", "when", "any", "collect", "until", "update", "update", "emit", "consent"]
         kinds += ["enroll"] if self.manual else []
         kinds += ["condition", "branch", "split"] if depth < 2 else []
         match self.one_of(*kinds):
@@ -189,7 +191,7 @@ class StepAuthor:
                 send["window"]["days"] = self.weekdays()
         if self.seldom():
             send["valid_for"] = self.one_of("30m", "6h", "3d")
-        if self.seldom():
+        if self.seldom() and self.seldom():
             send["only_if"] = self.test()
         if self.priorities and self.seldom():
             send["priority"] = self.one_of(*self.priorities)

@@ -8,13 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from runner.journey.catalog import Catalog
-from runner.journey.model import Journey
+from runner.journey.model import ConsentTrigger, Journey
 from runner.journey.model.timed import DateTrigger, IfPast, ScheduleTrigger
+from runner.journey.model.triggers import ConsentChange
 from runner.journey.model.waits import LocalTimes
-from runner.journey.reserved import DATE_REACHED, SCHEDULE_FIRED
+from runner.journey.reserved import CONSENT_CHANGED, DATE_REACHED, SCHEDULE_FIRED
 from tests.reference.lives import Happening
 from tests.reference.person import Person, as_date_or_instant
-from tests.reference.wall_clock import due_after, due_on, instant_of
+from tests.reference.wall_clock import due_after, due_on, elapsed, instant_of
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -42,6 +43,12 @@ class Timed:
         triggers = [(journey, trigger) for journey in self.journeys for trigger in journey.triggers]
         self.schedules = [(of, each) for of, each in triggers if isinstance(each, ScheduleTrigger)]
         self.dates = [DateClock(of, each) for of, each in triggers if isinstance(each, DateTrigger)]
+        self.ageing = [
+            each
+            for _, each in triggers
+            if isinstance(each, ConsentTrigger) and each.change is ConsentChange.STALE
+        ]
+        self.aged: set[tuple[str, str | None, datetime]] = set()
         self.fired: set[tuple[str, datetime]] = set()
 
     def _next_timed(self, until: datetime) -> datetime | None:
@@ -50,6 +57,7 @@ class Timed:
         for _, trigger in self.schedules:
             found += [at for at, _ in self._firings(trigger, until)][:1]
         found += [clock.due[0] for clock in self.dates if clock.due is not None]
+        found += [at for each in self.ageing if (at := self._stale_at(each)) is not None and at >= self.now]
         if self.segments:
             found += [self._next_refresh(until)]
         return min((at for at in found if at <= until), default=None)
@@ -64,6 +72,11 @@ class Timed:
         for clock in self.dates:
             if clock.due is not None and clock.due[0] == self.now:
                 self._reach(clock)
+        for each in self.ageing:
+            if self._stale_at(each) == self.now:
+                self.aged.add((each.topic, each.channel, self.now))
+                said = {"topic": each.topic, "channel": each.channel, "of": each.channel, "change": "stale"}
+                self._cause(CONSENT_CHANGED, said)
         if any(self._turns(name) for name in self.segments) and self._is_refresh(self.now):
             self._cause(TIME_PASSED, {})
 
@@ -97,6 +110,20 @@ class Timed:
             return True
         wall = datetime.fromisoformat(event.properties["at"])
         return instant_of(wall, self._zone_of(trigger)) == event.at and self._holds(trigger.audience, None)
+
+    # Consents ------------------------------------------------------------------------------------------------
+
+    def _is_too_old(self, trigger: ConsentTrigger, event: Happening) -> bool:
+        """Whether a consent that grew stale has not been given anew before its event took its turn."""
+        return trigger not in self.ageing or self._stale_at(trigger, again=True) == event.at
+
+    def _stale_at(self, trigger: ConsentTrigger, *, again: bool = False) -> datetime | None:
+        """When the consent is too old, where it is given; None where that was told, unless it is asked ``again``."""
+        word = self.person.word(trigger.topic, trigger.channel or "")
+        if word is None or word.state != "given" or trigger.stale_after is None:
+            return None
+        at = word.since + elapsed(trigger.stale_after)
+        return at if again or (trigger.topic, trigger.channel, at) not in self.aged else None
 
     # Dates ---------------------------------------------------------------------------------------------------
 
