@@ -14,7 +14,7 @@ from runner.store.database import Database
 from tests.recorded_year import part_of_the_year
 
 CONTACT_OWNED = "contact|event|run|message|step_log|consent|assignment|conversion"
-BY_PARTITION_ALONE = {"ix_event_pending", "ix_run_due"}
+BY_PARTITION_ALONE = {"ix_event_pending", "ix_run_due", "ix_contact_misplaced"}
 """The indexes of the reads that find who has something due."""
 
 

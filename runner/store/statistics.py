@@ -39,6 +39,7 @@ _PARTIAL = {
     "ix_message_held": 1_000,
     "ix_message_unknown": 100,
     "ix_run_set_aside": 100,
+    "ix_contact_misplaced": 100,
 }
 _CONTACTS = _MILLION
 _ZONES = 200
