@@ -38,7 +38,10 @@ def opener(settings: Settings, *, durable: bool = True) -> Open:
 
     def opened(versions: Versions) -> Mapping[str, Channel]:
         try:
-            declared = declared_channels(versions)
+            declared = dict(declared_channels(versions))
+            # Calls that nobody has said how to make wait; everything else goes on.
+            if ASKED_BY_CALL not in settings.channels:
+                declared.pop(ASKED_BY_CALL, None)
             # How calls are made may be said before a step makes one.
             said = {
                 name: each
