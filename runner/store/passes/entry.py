@@ -42,6 +42,8 @@ from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import PASS, entering, in_pass, moving, once_each, wave
 from runner.store.predicates import Row, predicate, text_value
 from runner.store.statement import Statement
+from runner.store.steps.waits.due import elapsed_length
+from runner.store.steps.waits.rest import rests_at_once
 from runner.store.tables import RunStatus, contact, event, run, shard
 from runner.store.types import ByCodePoint, Instant, Json, constant, json_text, shifted
 
@@ -324,15 +326,24 @@ def refresh(sql: ProgramSql, connection: Connection, n: int) -> int:
     return refreshed
 
 
+def rests_from_entry(sql: ProgramSql) -> bool:
+    """Whether everybody who enters stands at the first node from then on, and nothing is asked before."""
+    return rests_at_once(sql, sql.program.nodes[0]) and not sql.may_exit
+
+
 def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
     """Begin the runs of those in ``entering``, at the first node. Returns how many.
 
+    Where that is a wait at which everybody rests, they stand there at once; else they arrive there in the pass.
     The entry key (one entry a cause) makes the same event enter a contact once, however often it is handled.
     """
 
     def build() -> Statement:
         journey = sql.program.journey
-        first = sql.program.nodes[0]
+        standing: dict[str, ColumnElement[Any]] = {"node": null()}
+        if rests_from_entry(sql):
+            until = shifted(entering.c.at, constant(elapsed_length(first.verb) or 0))
+            standing = {"node": constant(first.index), "due_at": until, "next_at": until}
         # A run that is on has been ended by now where the trigger restarts it, and goes on where it refreshes it.
         new = [] if journey.entry.again is Again.RESTART else [entering.c.active.is_(None)]
         last = (
@@ -353,7 +364,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
                     "cause",
                     "status",
                     "step",
-                    "node",
+                    *standing,
                     "arrived_at",
                     "entered_at",
                     "trigger",
@@ -371,7 +382,7 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
                     entering.c.event,
                     constant(RunStatus.ACTIVE.value),
                     literal(first.step.id),
-                    null(),
+                    *standing.values(),
                     entering.c.at,
                     entering.c.at,
                     event.c.properties,
@@ -421,8 +432,9 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
             )
         )
 
+    first = sql.program.nodes[0]
     draw_holdouts(sql, connection, n)
     entered = sql.once("enter", build).run(connection, n=n).rowcount
-    if entered:
+    if entered and not rests_from_entry(sql):
         sql.once("enter arrival", build_arrival).run(connection, n=n)
     return entered

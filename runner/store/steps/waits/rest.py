@@ -24,7 +24,7 @@ from runner.store.types import Instant, constant, earliest, shifted
 
 def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
     """Those for whom there is nothing to wait for go on; the others stand at ``node`` from now on."""
-    if _rests_at_once(sql, node):
+    if rests_at_once(sql, node):
         sql.once(("rest at once", node.index), lambda: _resting_at_once(sql, node)).run(connection, n=n)
         return
     load_zones(sql, node, connection, n)
@@ -45,7 +45,7 @@ def _always_rests(node: Node) -> bool:
     return elapsed is not None and elapsed > 0 and not is_met_at_once(node) and not comes_again
 
 
-def _rests_at_once(sql: ProgramSql, node: Node) -> bool:
+def rests_at_once(sql: ProgramSql, node: Node) -> bool:
     """Whether one statement does: nobody passes, and all hangs on nothing but the instant of arrival."""
     refreshed = sql.program.journey.entry.again is Again.REFRESH
     return _always_rests(node) and not sql.reads_time and not refreshed
