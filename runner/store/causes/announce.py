@@ -57,11 +57,14 @@ def cause_key(
     )
 
 
-def announcement(dialect: str, found: Select[Any]) -> Statement:
+def announcement(dialect: str, found: Select[Any], *, one_each: bool = False) -> Statement:
     """The statement that stores an internal event for each row of ``found``, which has the columns ``CAUSED``.
 
-    Those of one contact come in the order of the runs that cause them.
+    Those of one contact come in the order of the runs that cause them. ``one_each``: no contact has several, so that
+    nothing has to be sorted.
     """
+    if one_each:
+        return _one_each(dialect, found)
     rows = found.subquery("caused")
     last = event.alias("last")
     of_contact = and_(last.c.partition == rows.c.partition, last.c.contact == rows.c.contact)
@@ -106,6 +109,37 @@ def announcement(dialect: str, found: Select[Any]) -> Statement:
     identity: Any = (
         event_id_sequence.next_value() if dialect == "postgresql" else numbered.c.before + numbered.c.place
     )
+    return _stored(dialect, numbered, identity, numbered.c.nth)
+
+
+def _one_each(dialect: str, found: Select[Any]) -> Statement:
+    rows = found.subquery("caused")
+    last = event.alias("last")
+    newest = (
+        select(func.coalesce(func.max(last.c.id), 0))
+        .where(last.c.partition == rows.c.partition, last.c.contact == rows.c.contact)
+        .correlate(rows)
+        .scalar_subquery()
+    )
+    identity: Any = (
+        event_id_sequence.next_value() if dialect == "postgresql" else newest + literal_column("1")
+    )
+    before = (
+        select(case((last.c.at == rows.c.at, func.coalesce(last.c.nth, 0)), else_=literal_column("0")))
+        .where(last.c.partition == rows.c.partition, last.c.contact == rows.c.contact)
+        .order_by(last.c.id.desc())
+        .limit(1)
+        .correlate(rows)
+        .scalar_subquery()
+    )
+    # What no run causes is in no circle.
+    nth = case(
+        (rows.c.run.is_not(None), func.coalesce(before, 0) + literal_column("1")), else_=literal_column("0")
+    )
+    return _stored(dialect, rows, identity, cast(nth, SmallInteger()))
+
+
+def _stored(dialect: str, rows: Any, identity: Any, nth: ColumnElement[Any]) -> Statement:
     into = (postgresql if dialect == "postgresql" else sqlite).insert(event)
     return Statement(
         into.from_select(
@@ -123,17 +157,17 @@ def announcement(dialect: str, found: Select[Any]) -> Statement:
                 "nth",
             ],
             select(
-                numbered.c.partition,
-                numbered.c.contact,
+                rows.c.partition,
+                rows.c.contact,
                 identity,
-                numbered.c.name,
-                numbered.c.at,
-                numbered.c.at,
-                numbered.c.properties,
-                numbered.c.key,
+                rows.c.name,
+                rows.c.at,
+                rows.c.at,
+                rows.c.properties,
+                rows.c.key,
                 literal_column("true" if dialect == "postgresql" else "1"),
-                numbered.c.run,
-                numbered.c.nth,
+                rows.c.run,
+                nth,
             ).where(true()),  # SQLite takes ON CONFLICT for a part of a join in a SELECT without WHERE
         ).on_conflict_do_nothing()
     )

@@ -123,7 +123,9 @@ def _identified(dialect: str, names: tuple[str, ...]) -> Statement:
                 or_(event.c.silent.is_(None), ~event.c.silent),
             )
         )
-    return announcement(dialect, each[0] if len(each) == 1 else select(*union_all(*each).subquery().c))
+    if len(each) == 1:
+        return announcement(dialect, each[0], one_each=True)
+    return announcement(dialect, select(*union_all(*each).subquery().c))
 
 
 def _has(column: Sql, name: str, dialect: str) -> Sql:

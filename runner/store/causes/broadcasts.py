@@ -144,6 +144,7 @@ def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
         )
         .select_from(found.join(broadcast, broadcast.c.id == _its_id))
         .where(_untold(found.c.partition)),
+        one_each=True,
     )
 
 

@@ -45,11 +45,15 @@ CHANGING = ("partition", "contact", "run", "at", "topic", "channel", "state", "k
 """The columns of rows that say which consent is about to become what; ``run`` is what causes it, or NULL."""
 
 
-def consent_changes(dialect: str, rows: Any, watched: Sequence[Watch]) -> Statement:
+def consent_changes(
+    dialect: str, rows: Any, watched: Sequence[Watch], *, one_each: bool = False
+) -> Statement:
     """The statement that tells of those of ``rows`` (a subquery with the columns ``CHANGING``) that change
-    something."""
+    something. ``one_each``: no contact is in several of them."""
     each = [_change(dialect, rows, topic, channel) for topic, channel in watched]
-    return announcement(dialect, each[0] if len(each) == 1 else select(*union_all(*each).subquery().c))
+    if len(each) == 1:
+        return announcement(dialect, each[0], one_each=one_each)
+    return announcement(dialect, select(*union_all(*each).subquery().c))
 
 
 def _change(dialect: str, rows: Any, topic: str, channel: str) -> Select[Any]:
@@ -112,7 +116,7 @@ def _received(dialect: str, watched: tuple[Watch, ...]) -> Statement:
         found.c.state,
         cast(found.c.event, Text()).label("key"),
     ).subquery("changing")
-    return consent_changes(dialect, rows, watched)
+    return consent_changes(dialect, rows, watched, one_each=True)
 
 
 def tell_of_consents(connection: Connection, n: int, watched: Sequence[Watch]) -> None:

@@ -301,7 +301,7 @@ def fire(
     has on their timeline. Returns how many are told."""
 
     def build() -> Statement:
-        return announcement(sql.dialect, _fired(sql, _WHERE[whom], audience))
+        return announcement(sql.dialect, _fired(sql, _WHERE[whom], audience), one_each=True)
 
     return (
         sql.once(("fire", cause, whom), build)
@@ -443,7 +443,7 @@ def fire_in_pass(
                 sql.zone == _zone,
             )
         )
-        return announcement(sql.dialect, found)
+        return announcement(sql.dialect, found, one_each=True)
 
     return (
         sql.once(("fire in pass", cause), build)

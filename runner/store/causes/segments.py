@@ -182,6 +182,7 @@ def _told(dialect: str, kept: Kept) -> Statement:
         )
         .select_from(turned.join(event, _cause_of_turn))
         .where(_of_turned(kept), or_(event.c.silent.is_(None), ~event.c.silent)),
+        one_each=True,
     )
 
 
