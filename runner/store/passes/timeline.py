@@ -94,11 +94,32 @@ def _begin_more(one: bool) -> Statement:
     )
 
 
+def _crowded(partition: Any) -> Select[Any]:
+    """A row where a partition has more events to be handled than a batch looks at."""
+    return (
+        select(event.c.at)
+        .where(event.c.partition == partition, event.c.pending, event.c.at <= _now)
+        .order_by(event.c.at)
+        .offset(_limit)
+        .limit(1)
+    )
+
+
+_CROWDED_ONE = Statement(
+    select(literal_column("1")).select_from(_crowded(bindparam("partition", type_=Integer())).subquery())
+)
+_crowd = _crowded(shard.c.partition).lateral()
+_CROWDED_ALL = Statement(
+    select(literal_column("1"))
+    .select_from(shard.join(_crowd, true()))
+    .where(held(shard.c.partition))
+    .limit(literal_column("1"))
+)
 _MORE_OF_ONE = _begin_more(one=True)
 _MORE_OF_ALL = _begin_more(one=False)
 FEW = 20
-"""A batch with less than one in so many of the contacts that it has room for is looked at again: a storm on one contact
-may stand before the rest."""
+"""A batch with less than one in so many of the contacts that it has room for is looked at again where there are more
+events than it looked at: a storm on one contact may stand before the rest."""
 
 
 def begin_batch(connection: Connection, partitions: tuple[int, ...], now: datetime, size: int) -> int:
@@ -109,17 +130,18 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
     share = max(1, -(-size // len(partitions)))
     if connection.dialect.name == "postgresql":
         found = _BEGIN_ALL.run(connection, now=now, limit=share).rowcount
-        if found * FEW < size:
+        if 0 < found * FEW < size and _CROWDED_ALL.run(connection, now=now, limit=share).first():
             found += _MORE_OF_ALL.run(connection, limit=size).rowcount
         return found
     found = sum(
         _BEGIN_ONE.run(connection, partition=partition, now=now, limit=share).rowcount
         for partition in partitions
     )
-    if found * FEW < size:
+    if 0 < found * FEW < size:
         found += sum(
             _MORE_OF_ONE.run(connection, partition=partition, limit=share).rowcount
             for partition in partitions
+            if _CROWDED_ONE.run(connection, partition=partition, now=now, limit=share).first()
         )
     return found
 
