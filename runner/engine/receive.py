@@ -10,11 +10,10 @@ from datetime import datetime
 
 from runner.engine.advance import Passes
 from runner.engine.timed import keep_time, meant
-from runner.engine.versions import Version
+from runner.engine.versions import CONTACT_CHANGES, Version
 from runner.journey.catalog import (
     CONSENT_GRANTED,
     CONSENT_WITHDRAWN,
-    CONTACT_UPDATED,
     IDENTIFIED,
     LINK_PRESSED,
 )
@@ -43,8 +42,6 @@ from runner.store.steps.verdicts import look_again
 from runner.store.steps.waits.again import take_up_again
 from runner.store.steps.waits.wake import wake
 from runner.store.types import EPOCH
-
-CONTACT_CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
 
 
 def receive(passes: Passes, n: int, events: Set[str]) -> None:
@@ -129,21 +126,10 @@ def _whereabouts(passes: Passes, n: int, events: Set[str]) -> Mapping[int, Set[i
     Only versions that somebody here is in are asked about exits and waits, so that a pass costs what the journeys of
     its contacts cost, and not what all journeys in force cost.
     """
-    if any(_heeds(version, events) for version in passes.versions):
+    versions = passes.versions
+    if versions.heeds_all or not events.isdisjoint(versions.heeded):
         return nodes_stood_on(passes.connection, n)
     return {}
-
-
-def _heeds(version: Version, events: Set[str]) -> bool:
-    """Whether one of the events may do something to those who are in the version."""
-    return (
-        version.sql.may_exit
-        or any(rule.event in events for rule in version.journey.exits)
-        or bool(version.conditional)
-        or not events.isdisjoint(version.heard)
-        or (bool(version.contact_waits) and not events.isdisjoint(CONTACT_CHANGES))
-        or _may_let_go(version, events)
-    )
 
 
 def _may_let_go(version: Version, events: Set[str]) -> bool:
@@ -171,8 +157,10 @@ def _end_runs(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[i
 
 
 def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]) -> None:
-    for version in passes.versions:
-        stood_on = here.get(version.id, frozenset())
+    for version in passes.versions if here else ():
+        stood_on = here.get(version.id)
+        if stood_on is None:
+            continue
         hear = version.conditional.union(*(version.heard.get(name, ()) for name in events))
         woken = 0
         for index in sorted(hear & stood_on):

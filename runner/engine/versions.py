@@ -10,7 +10,7 @@ from functools import cached_property
 from runner.engine.timetable import Timetable, timetable_of
 from runner.engine.watch import watched_by
 from runner.journey.broadcasts import ear_of
-from runner.journey.catalog import Catalog, Topic
+from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, Catalog, Topic
 from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey, Update
@@ -75,9 +75,25 @@ class Version:
         )
 
     @cached_property
+    def heeds_all(self) -> bool:
+        """Whether any event may end, wake or let go those who are in it."""
+        held = bool(self.standing_sends) and bool(self.sql.rules.policies.holds)
+        return self.sql.may_exit or bool(self.conditional) or held
+
+    @cached_property
+    def heeded(self) -> frozenset[str]:
+        """The events that may do something to those who are in it, beside those that any may."""
+        changes = CONTACT_CHANGES if self.contact_waits or self.standing_sends else frozenset[str]()
+        return changes.union(self.heard, (rule.event for rule in self.journey.exits if rule.event))
+
+    @cached_property
     def contact_waits(self) -> tuple[Node, ...]:
         """The waits that may move when the contact changes."""
         return tuple(node for node in self.program.nodes if moves_with_contact(node))
+
+
+CONTACT_CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
+"""The events that change the contact itself."""
 
 
 class Versions:
@@ -98,6 +114,10 @@ class Versions:
             (trigger.event, version) for version in live for trigger in version.journey.triggers
         )
         """The versions that an event may let its contact enter, by the event's name."""
+        self.heeds_all = any(version.heeds_all for version in self._ordered)
+        """Whether any event may do something to those who are in a journey."""
+        self.heeded = frozenset[str]().union(*(version.heeded for version in self._ordered))
+        """The events that may, beside those."""
         self.watched: Watched = watched_by((version.journey, version.catalog.timezone) for version in live)
         dialect = self._ordered[0].sql.dialect if self._ordered else "sqlite"
         self.copies = Copies(dialect, listeners_of(self._ordered))
