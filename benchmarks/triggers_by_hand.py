@@ -40,8 +40,9 @@ class Hand:
     def entered(self, trigger: str) -> str:
         """Begins a run for everybody in ``found`` who has none on."""
         return (
-            "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, arrived_at, "
-            "due_at, next_at, entered_at, trigger, data) SELECT partition, contact, (SELECT coalesce(max(id), 0) + 1 "
+            "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, "
+            "arrived_at, due_at, next_at, entered_at, trigger, data) SELECT partition, contact, "
+            "(SELECT coalesce(max(id), 0) + 1 "
             "FROM run r WHERE r.partition = f.partition AND r.contact = f.contact), 'bench', 1, '', 'cause', 'active', "
             f"'pause', 0, {self.due}, {self.later}, {self.later}, {self.due}, {self.words.json(trigger)}, "
             f"{self.words.json('{}')} FROM found f WHERE NOT EXISTS (SELECT 1 FROM run o WHERE "
