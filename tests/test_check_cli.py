@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -161,6 +162,9 @@ def test_init_writes_a_project_without_problems(tmp_path: Path, capsys: pytest.C
     assert checked.journeys == 1
     assert list(load_project(read_files(folder)).journeys) == ["welcome"]
     assert (folder / ".gitignore").exists()
+    assert {path.name for path in (folder / "schema").iterdir()} == {
+        path.name for path in files("schema").iterdir() if path.name.endswith(".json")
+    }
     for path in folder.rglob("*.yaml"):
         modeline = path.read_text(encoding="utf-8").splitlines()[0]
         assert (path.parent / modeline.partition("$schema=")[2]).resolve().is_file(), path

@@ -13,12 +13,14 @@ import pytest
 
 from channels.base import Sent, Unknown
 from runner.cli import run as journeys
+from runner.cli.messages import STATES
 from runner.daemon.once import run_once
 from runner.engine.deliver import Delivered, deliver
 from runner.engine.doubt import MOST_ATTEMPTS, resend_unknown
 from runner.settings import default_database
 from runner.store.audit import records
 from runner.store.database import Database
+from runner.store.tables import MessageStatus
 from tests.shop import CATALOG, FILES, START, Shop, Sink
 
 LATER = START + timedelta(minutes=5)
@@ -268,3 +270,7 @@ def test_what_may_have_arrived_is_not_sent_again_once_its_run_has_ended(
     assert resend_unknown(database, shop.versions, LATER) == 0
     hand_over(shop, sink, LATER)
     assert len(sink.messages) == 1
+
+
+def test_messages_in_every_state_can_be_listed() -> None:
+    assert set(STATES) == set(MessageStatus)
