@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.engine.render import Content, Recipient, RenderError, locales, render
-from runner.engine.sandbox import FILTERS, LARGEST_OUTPUT
+from runner.engine.sandbox import FILTERS, LARGEST_OUTPUT, compiled
 from runner.journey.catalog import Catalog
 from runner.journey.project import load_project
+from runner.problem import Problem
 from runner.review.check import check_files
 from tests.shop import CATALOG, FILES
 
@@ -345,3 +347,28 @@ def test_a_template_reads_the_account() -> None:
             entered_at=ENTERED,
         )
         assert (rendered.html or "").strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("printed", "mended"),
+    [
+        ("contact.first_name", "contact.first_name|default('friend')"),
+        (
+            'contact.born|date("%d.%m.%Y")',
+            "{% if contact.born %}…{% else %}friend{% endif %}",
+        ),
+    ],
+)
+def test_what_is_proposed_for_a_subject_stands_there_for_who_has_no_value(printed: str, mended: str) -> None:
+    """A default before ``date`` is no date, and one behind it never comes: ``date`` makes an empty text of nothing."""
+
+    def warned(files: dict[str, str]) -> list[Problem]:
+        return [each for each in check_files(files).problems if each.code == "template/subject-default"]
+
+    path = "journeys/greet/hello.html"
+    old = FILES[path].partition("subject: ")[2].partition("\n")[0]
+    (problem,) = warned({**FILES, path: FILES[path].replace(old, f"'{{{{ {printed} }}}}'")})
+    assert problem.hint and mended in problem.hint
+    written = mended.replace("…", f"{{{{ {printed} }}}}") if "…" in mended else f"{{{{ {mended} }}}}"
+    assert not warned({**FILES, path: FILES[path].replace(old, json.dumps(written))})
+    assert compiled(written, html=False).render(contact={"first_name": None, "born": None}) == "friend"

@@ -47,6 +47,7 @@ def _check_subject(project: Project, template: Template) -> Iterator[Problem]:
     except (TemplateSyntaxError, RecursionError):
         return
     line = template.places["subject"].line
+    filtered = {name for each in body for node in each.find_all(nodes.Filter) if (name := _printed(node))}
     for name in dict.fromkeys(_bare(body, frozenset(CONTACT_FIELDS))):
         if name not in project.catalog.attributes:
             continue
@@ -56,9 +57,20 @@ def _check_subject(project: Project, template: Template) -> Iterator[Problem]:
             code="template/subject-default",
             message=f"The subject prints nothing for contacts without `{name}`.",
             span=text_in_lines(template.path, text, line, pattern, template.body_line - 1),
-            hint=f"Write contact.{name}|default('friend'), or whatever shall stand there.",
+            hint=_hint(name, filtered=name in filtered),
             severity=Severity.WARNING,
         )
+
+
+def _hint(name: str, *, filtered: bool) -> str:
+    """What to write. Filters are for the value's own type, and make an empty text of what is missing: a text that stands
+    in for it can come neither before them nor after."""
+    if filtered:
+        return (
+            f"Put {{% if contact.{name} %}}…{{% else %}}friend{{% endif %}} around it, "
+            "or whatever shall stand there."
+        )
+    return f"Write contact.{name}|default('friend'), or whatever shall stand there."
 
 
 def _bare(body: Iterable[nodes.Node], asked: frozenset[str]) -> Iterator[str]:
