@@ -285,7 +285,9 @@ class _Test:
             elif "consent" in fields:
                 yield self.consent(at, fields)
             elif "press" in fields:
-                yield from pressed(at, fields, self.journey, self.file.journeys, self.file.unknown)
+                yield from pressed(
+                    at, fields, self.journey, self.file.journeys, self.file.unknown, self.file.note
+                )
             elif (became := next((key for key in BECAME if key in fields), None)) is not None:
                 yield from self.became(at, became, fields)
             else:

@@ -11,11 +11,14 @@ from runner.journey.graph import walk
 from runner.journey.model import Call, Journey, Send, Snooze, Verb
 from runner.journey.scenario import Answered, Received
 from runner.journey.schema import plain
+from runner.journey.words import listed
 from runner.journey.yaml import Fields, Items, Scalar, Value
 from runner.problem import Span
 
 Unknown = Callable[[str, str, Iterable[str], Span], None]
 """Notes that there is no such thing of this name: what, name, what there is, where."""
+Note = Callable[[str, str, Span], None]
+"""Notes a problem: code, message, where."""
 
 
 def given_pools(
@@ -49,7 +52,12 @@ def given_calls(
 
 
 def pressed(
-    at: datetime, fields: Fields, journey: Journey, journeys: Mapping[str, Journey], unknown: Unknown
+    at: datetime,
+    fields: Fields,
+    journey: Journey,
+    journeys: Mapping[str, Journey],
+    unknown: Unknown,
+    note: Note,
 ) -> Iterator[Received]:
     """A press of a link, of another journey as ``JOURNEY/LINK``: of which run's message, is known when it happens."""
     link, step, option = fields.get("press"), fields.get("of"), fields.get("option")
@@ -69,9 +77,11 @@ def pressed(
         return
     action = links[name]
     options = [name for name, _ in action.options] if isinstance(action, Snooze) else []
-    if options and (not isinstance(option, Scalar) or option.text not in options):
-        named = option if isinstance(option, Scalar) else link
-        unknown("option", named.text, options, named.span)
+    if options and not isinstance(option, Scalar):
+        note("tests/press", f"`{link.text}` needs an `option`: one of {listed(options)}.", link.span)
+        return
+    if options and isinstance(option, Scalar) and option.text not in options:
+        unknown("option", option.text, options, option.span)
         return
     given = fields.get("values")
     properties: dict[str, object] = {
