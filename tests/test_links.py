@@ -5,6 +5,9 @@ from __future__ import annotations
 from plays import holds
 from test_acts import project, rows
 
+from runner.journey.project import load_project
+from runner.journey.scenario_file import find_scenarios
+from runner.problem import Severity
 from runner.review.check import check_files
 from runner.store.database import Database
 from runner.store.tables import consent_log, run
@@ -156,15 +159,38 @@ def test_a_link_gives_consent_with_itself_as_the_proof(database: Database) -> No
 def test_a_template_writes_the_address_of_a_link(database: Database) -> None:
     files = project(demo=LINKS)
     files["journeys/demo/hello.txt"] = "---\nsubject: Hello\n---\nLater? {{ links.later }}\n"
+    (problem,) = check_files(files).problems
+    assert (problem.code, problem.severity) == ("links/no-domain", Severity.WARNING)
+    assert (problem.span.line, problem.span.column) == (4, 11)
+    files["journeys/catalog.yaml"] += "links: {domain: links.shop.example}\n"
     tests = """
   - name: One that cannot be made up
     contact: {consents: [offers]}
     start: 2026-03-01T10:00:00Z
     until: 2026-03-01T13:00:00Z
     events: [{at: 0m, event: Signed Up}]
-    expect: [{at: 1h, send: hello, text_contains: "https://links.invalid/press/"}]
+    expect: [{at: 1h, send: hello, text_contains: "https://links.shop.example/press/"}]
 """
     holds(database, files, "demo", tests)
     files["journeys/demo/hello.txt"] = "---\nsubject: Hello\n---\nLater? {{ links.latr }}\n"
     (problem,) = check_files(files).problems
     assert (problem.code, problem.hint) == ("template/unknown", "Did you mean `later`?")
+
+
+def test_a_press_that_wants_an_option_says_which() -> None:
+    tests = """journey: demo
+tests:
+  - name: Without
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 2h, press: later}]
+    expect: [{completed: true}]
+  - name: With another
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 2h, press: later, option: 2w}]
+    expect: [{completed: true}]
+"""
+    _, (without, another) = find_scenarios(
+        load_project({**project(demo=LINKS), "journeys/demo/tests.yaml": tests})
+    )
+    assert without.message == "`later` needs an `option`: one of `3d` or `1w`."
+    assert another.message == "There is no option `2w`."
