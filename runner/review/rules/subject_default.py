@@ -63,7 +63,7 @@ def _check_subject(project: Project, template: Template) -> Iterator[Problem]:
 
 
 def _hint(name: str, *, filtered: bool) -> str:
-    """What to write. Filters are for the value's own type, and make an empty text of what is missing: a text that stands
+    """What to write. Filters are for the type of the value, and make an empty text of nothing: a text that stands
     in for it can come neither before them nor after."""
     if filtered:
         return (
