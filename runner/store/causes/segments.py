@@ -216,8 +216,9 @@ def read_segments(connection: Connection, n: int, segments: Sequence[Kept], even
 
 
 @cache
-def _appointed(dialect: str, kept: Kept) -> Statement:
-    """Makes the appointments at which the segment is next to be read for the contacts of a pass."""
+def _appointed(dialect: str, kept: Kept, *, all_contacts: bool = False) -> Statement:
+    """Makes the appointments at which the segment is next to be read for the contacts of a pass: those who have an
+    event in it. Whoever is here for a timer has yet to take the event by which the segment is read."""
     return appoint(
         dialect,
         Kind.SEGMENT,
@@ -229,7 +230,7 @@ def _appointed(dialect: str, kept: Kept) -> Statement:
             _properties(kept, dialect).label("properties"),
         )
         .select_from(wave.join(contact, WAVE_CONTACT))
-        .where(in_pass(wave)),
+        .where(in_pass(wave), *([] if all_contacts else [wave.c.event.is_not(None)])),
     )
 
 
@@ -278,4 +279,4 @@ def begin_segment(connection: Connection, n: int, kept: Kept) -> None:
     dialect = connection.dialect.name
     _begun(dialect, kept).run(connection, n=n)
     if kept.turns:
-        _appointed(dialect, kept).run(connection, n=n)
+        _appointed(dialect, kept, all_contacts=True).run(connection, n=n)

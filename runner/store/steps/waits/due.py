@@ -130,7 +130,9 @@ def _zone(sql: ProgramSql, node: Node, row: Row) -> ColumnElement[str]:
         return sql.zone
     name = value(named, row, sql.dialect)
     # A name that is no zone would leave the wait without an end: the contact's own zone stands in.
-    known = exists(select(literal_column("1")).where(zone_offset.c.zone == name))
+    known = exists(
+        select(literal_column("1")).where(zone_offset.c.zone == name).correlate_except(zone_offset)
+    )
     return case((known, name), else_=sql.zone)
 
 
