@@ -368,7 +368,7 @@ def test_what_is_proposed_for_a_subject_stands_there_for_who_has_no_value(printe
     path = "journeys/greet/hello.html"
     old = FILES[path].partition("subject: ")[2].partition("\n")[0]
     (problem,) = warned({**FILES, path: FILES[path].replace(old, f"'{{{{ {printed} }}}}'")})
-    assert problem.hint and mended in problem.hint
+    assert mended in (problem.hint or "")
     written = mended.replace("…", f"{{{{ {printed} }}}}") if "…" in mended else f"{{{{ {mended} }}}}"
     assert not warned({**FILES, path: FILES[path].replace(old, json.dumps(written))})
     assert compiled(written, html=False).render(contact={"first_name": None, "born": None}) == "friend"

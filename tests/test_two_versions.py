@@ -339,7 +339,8 @@ def test_a_database_of_the_first_version_is_brought_up_with_the_people_in_it(
     assert database.deployment.key == "its own"
     with database.read() as connection:
         assert migrations.revision_of(connection) == OLDER
-        assert connection.execute(text("SELECT oldest_software FROM deployment")).scalar_one() == migrations.oldest_software()
+        oldest = connection.execute(text("SELECT oldest_software FROM deployment")).scalar_one()
+        assert oldest == migrations.oldest_software()
         assert connection.execute(text("SELECT count(*) FROM run")).scalar_one() == 1
         made = {str(index["name"]) for index in inspect(connection).get_indexes("run")}
         assert made >= {"ix_run_set_aside", "ix_run_version"}
