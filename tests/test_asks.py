@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from plays import holds
+from shop import START, Shop, Sink
 from test_acts import CATALOG, project, rows
 
+from runner.engine.deliver import deliver
 from runner.store.database import Database
 from runner.store.tables import event, message, pool_value, run, step_log
 
@@ -108,6 +112,30 @@ steps:
       escalate: [{id: louder, hand_off: {to: managers, sla: 2h, escalate: [{id: nobody, exit: nobody}]}}]
   - {id: hello, send: {channel: email, template: hello}}
 """
+
+
+def test_a_task_names_the_contact_and_the_step(database: Database) -> None:
+    """By which the answer names the run, whatever channel hands it over: the text, too, is all that a file has."""
+    shop_with_task = Shop(
+        database,
+        shop(demo=TASK.replace("steps:\n", "steps:\n  - {id: tagged, update: {add_tags: [asked]}}\n", 1)),
+    )
+    shop_with_task.sign_up("ana", plan="pro")
+    sink = Sink()
+    deliver(database, shop_with_task.versions, {"crm": sink}, START)
+    (task,) = sink.messages
+    assert task.payload == {
+        "to": "sales",
+        "reason": "They asked for pro",
+        "contact": "ana",
+        "email": "ana@x.example",
+        "phone": None,
+        "journey": "demo",
+        "step": "talk",
+        "run": 1,
+        "visit": 1,
+    }
+    assert json.loads(task.text) == task.payload
 
 
 def test_a_run_stands_at_a_task_until_somebody_answers_or_time_is_up(database: Database) -> None:

@@ -60,7 +60,15 @@ def asked_message(one: Claimed, version: Version, verb: Verb, key: str) -> Messa
 def _whom(one: Claimed) -> Mapping[str, Any]:
     """By what the other side knows the contact, and by what its answer names the run."""
     key = one.held.key
-    return {"email": one.email, "phone": one.phone, "run": key.run, "visit": key.visit}
+    return {
+        "contact": one.contact_key,
+        "email": one.email,
+        "phone": one.phone,
+        "journey": one.journey,
+        "step": key.step,
+        "run": key.run,
+        "visit": key.visit,
+    }
 
 
 def _call(verb: Call, payload: Mapping[str, Any]) -> Mapping[str, Any]:
