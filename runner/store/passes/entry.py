@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from runner.journey.duration import Duration
-from runner.journey.model import Again, Journey, Reentry
+from runner.journey.model import Again, Journey, Reentry, WaitAny, WaitCollect, WaitEvent, WaitFor
 from runner.journey.model.triggers import AttributeTrigger, ConsentTrigger, SegmentTrigger, Trigger
 from runner.journey.reserved import EXISTING, TIMED
 from runner.journey.reserved import PROPERTIES as RESERVED
@@ -327,8 +327,10 @@ def refresh(sql: ProgramSql, connection: Connection, n: int) -> int:
 
 
 def rests_from_entry(sql: ProgramSql) -> bool:
-    """Whether everybody who enters stands at the first node from then on, and nothing is asked before."""
-    return rests_at_once(sql, sql.program.nodes[0]) and not sql.may_exit
+    """Whether everybody who enters stands at the first node from then on, and nothing is asked or written before."""
+    first = sql.program.nodes[0]
+    waits = isinstance(first.verb, WaitFor | WaitEvent | WaitAny | WaitCollect)
+    return waits and rests_at_once(sql, first) and not sql.may_exit
 
 
 def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
