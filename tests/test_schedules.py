@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -102,6 +103,15 @@ def test_a_large_firing_comes_in_parts(database: Database) -> None:
     pace = Pace(contacts=7)
     diary.tick(at("2026-03-02 05:00"), pace)
     assert [key for key, _ in diary.entries()] == sorted(people)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "contact"])
+def test_partitions_that_have_nobody_do_not_hold_up_the_others(database: Database, zone: str) -> None:
+    """One partition at a time, in virtual time: a schedule that begins where nobody is ends no round of ticks."""
+    diary = Diary(database, f'{{schedule: "0 9 * * MON", timezone: {zone}}}')
+    diary.identify("ana", timezone="UTC")
+    diary.tick(at("2026-03-02 10:00"), replace(EXACT, contacts=1))
+    assert diary.entries() == [("ana", "03-02 09:00")]
 
 
 CAUGHT_UP: dict[str, list[str]] = {

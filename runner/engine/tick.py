@@ -108,10 +108,11 @@ def tick(
                 _agree(passes)
                 begin_watching(connection, partitions, versions.watched, now, exact=pace.exact)
             _agree(passes)
-            hear_broadcasts(
+            heard = hear_broadcasts(
                 connection, versions.copies, partitions, now, of_all=database.deployment.partitions
             )
-            if not prepare(passes, partitions, pace.contacts):
+            prepared = prepare(passes, partitions, pace.contacts)
+            if not prepared.whole:
                 return Ticked(contacts=0, passes=0, more=True, last=partitions[-1] if pace.exact else after)
             contacts = begin_batch(connection, partitions, now, pace.contacts)
             n, stay = 1, False
@@ -136,9 +137,8 @@ def tick(
                 tell_ready(connection, database.deployment, now)
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
-    return Ticked(
-        contacts=contacts + fired, passes=n - 1, more=bool(contacts or fired or begins), last=partitions[-1]
-    )
+    more = bool(contacts or fired or begins or heard or prepared.some)
+    return Ticked(contacts=contacts + fired, passes=n - 1, more=more, last=partitions[-1])
 
 
 def _to_begin(connection: Connection, versions: Versions) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ transaction is gone on with in the next, and until then no instant is taken: nob
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from dataclasses import dataclass
 from datetime import datetime
 
 from runner.engine.advance import Passes
@@ -46,14 +47,23 @@ CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED, SEGMENT_DUE})
 # Before the passes of a tick -----------------------------------------------------------------------------------------
 
 
-def prepare(passes: Passes, partitions: tuple[int, ...], size: int) -> bool:
-    """Turn what is due by now into events, for up to about ``size`` contacts of these partitions. Answers whether
-    everything is: else the tick ends here, and the next one goes on."""
-    return (
-        _appoint_everybody(passes, size)
-        and _fire(passes, size)
-        and not tell_first(passes.connection, partitions, passes.now, passes.late_before, size)
-    )
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """``whole``: everything that is due by now has become events; else the tick ends here, and the next one goes on.
+    ``some``: a schedule was due, be it for nobody, so that other partitions may still have their turn to come."""
+
+    whole: bool
+    some: bool
+
+
+def prepare(passes: Passes, partitions: tuple[int, ...], size: int) -> Prepared:
+    """Turn what is due by now into events, for up to about ``size`` contacts of these partitions."""
+    if not _appoint_everybody(passes, size):
+        return Prepared(whole=False, some=True)
+    fired = _fire(passes, size)
+    if fired.whole and tell_first(passes.connection, partitions, passes.now, passes.late_before, size):
+        return Prepared(whole=False, some=True)
+    return fired
 
 
 def _appoint_everybody(passes: Passes, size: int) -> bool:
@@ -70,12 +80,13 @@ def _appoint_everybody(passes: Passes, size: int) -> bool:
     return not found
 
 
-def _fire(passes: Passes, size: int) -> bool:
+def _fire(passes: Passes, size: int) -> Prepared:
     """Let what is due fire, one firing of each schedule after another, for up to about ``size`` contacts."""
-    told = 0
+    told, some = 0, False
     while found := schedules.due_schedules(passes.connection, passes.now):
         if told >= size:
-            return False
+            return Prepared(whole=False, some=True)
+        some = True
         share = max(1, -(-size // len(found)))
         for due in found:
             scheduled = passes.versions.timetable.schedules.get(due.cause)
@@ -85,7 +96,7 @@ def _fire(passes: Passes, size: int) -> bool:
                 _begin(passes, scheduled, due)
             else:
                 told += _fire_one(passes, scheduled, due, share)
-    return True
+    return Prepared(whole=True, some=some)
 
 
 def _begin(passes: Passes, scheduled: Scheduled, due: Due) -> None:

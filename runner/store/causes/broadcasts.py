@@ -231,15 +231,18 @@ _CLOSE = Statement(
 
 def hear_broadcasts(
     connection: Connection, copies: Copies, partitions: Sequence[int], now: datetime, *, of_all: int
-) -> None:
+) -> bool:
     """Copy the broadcasts up to ``now`` to those who hear them in ``partitions``, which are held, once each.
-    ``of_all`` is how many partitions there are."""
-    found = open_broadcasts(connection, now)
+    ``of_all`` is how many partitions there are. Answers whether there was one that had not come here before, be it
+    that nobody hears it."""
+    found, new = open_broadcasts(connection, now), False
     for number, name in found:
         untold = sorted(set(_NOT_HEARD.run(connection, its_id=number).scalars()) & set(partitions))
         if not untold:
             continue
+        new = True
         copies.make(connection, number, name)
         connection.execute(_TOLD, [{"partition": partition, "broadcast": number} for partition in untold])
     if found:
         _CLOSE.run(connection, partitions=of_all)
+    return new
