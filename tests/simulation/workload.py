@@ -258,8 +258,9 @@ class _Names:
         if "contact" in row:
             who = (row["partition"], row["contact"])
             named["contact"] = self.people[who]
-            if "event" in row:
-                named["event"] = self.events[(*who, row["event"])]
+            for column in ("event", "cause"):
+                if row.get(column) is not None:
+                    named[column] = self.events[(*who, row[column])]
             if "entry_key" in row:
                 kind, _, number = row["entry_key"].partition(":")
                 named["entry_key"] = f"{kind}:{self.events[(*who, int(number))]}"
