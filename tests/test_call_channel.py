@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from channels.base import Answer as Answered
 from channels.base import Rejected, Result, RetryLater, Sent
 from channels.call import CallChannel, CallSettings, settings_from
 from channels.webhook import signature
+from runner.cli.opening import opener
 from runner.engine.deliver import deliver
+from runner.settings import load_settings
 from runner.store.database import Database
 from runner.store.tables import event, message, run
 from tests.servers import AUTHORITY, SECRET, Answer, HttpServer, an_http_server, free_port
@@ -128,3 +131,13 @@ def test_an_answer_comes_back_once(database: Database) -> None:
             greeting.tick(START)
         assert len(server.requests) == 1
     assert [name for (name,) in rows(database, event.c.name) if name == "Call Answered"] == ["Call Answered"]
+
+
+def test_calls_wait_where_the_settings_say_nothing_of_them(database: Database, tmp_path: Path) -> None:
+    """And all else goes on."""
+    greeting = Shop(database, shop(demo=CALLS))
+    greeting.sign_up("ana")
+    opened = opener(load_settings(tmp_path, {}))(greeting.versions)
+    assert "call" not in opened
+    deliver(database, greeting.versions, opened, START)
+    assert set(greeting.statuses().values()) == {"ready"}
