@@ -130,6 +130,8 @@ class Run:
     entry_key: str = ""
     """What time itself started it for; it starts a run only once."""
     held_out: bool = False
+    on_hold: bool = False
+    """Whether its message waits since a person is talking to the contact."""
     data: dict[str, Any] = field(default_factory=dict)
     status: str = "active"
     reason: str = ""

@@ -143,7 +143,7 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
     def _looks_again(self, run: Run, changed: bool) -> bool:
         """Whether what the run stands at may have changed."""
         if stands_at_send(run):
-            return changed or bool(self.catalog.policies.holds)
+            return changed or run.on_hold
         return changed and moves_with_contact(run)
 
     def _advance(self, goes_on: dict[Run, To], turned: Sequence[Run] = (), met: Sequence[Run] = ()) -> None:

@@ -34,7 +34,7 @@ class Sending:
         """The run comes to a send, or has stood there and asks again."""
         if run.step is not step:
             run.step, run.arrived_at = step, self.now
-        run.due = None
+        run.due, run.on_hold = None, False
         if self._is_decided_together(run, send):
             self.candidates.append(run)
             return None
@@ -169,7 +169,8 @@ class Sending:
 
     def _waits_until(self, run: Run, send: Send) -> datetime | None:
         """When to ask again, for a message that may not leave now."""
-        if any(self._holds(hold.when, None) for hold in self._may_be_held(send)):
+        run.on_hold = any(self._holds(hold.when, None) for hold in self._may_be_held(send))
+        if run.on_hold:
             return self.now + HOUR
         quiet = self._quiet_hours(send)
         if quiet and self._wall_clock_is_within(self.now, quiet.begins, quiet.ends):
