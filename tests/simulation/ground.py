@@ -90,9 +90,8 @@ def _messages(project: Project, begin: datetime) -> int:
             Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
             for order, arrival in enumerate(arrivals)
         ]
-        lived = Contact(key, happenings, project.journeys, project.catalog).live_until(
-            begin + timedelta(days=9)
-        )
+        contact = Contact(key, happenings, project.journeys, project.catalog, begin - timedelta(days=1))
+        lived = contact.live_until(begin + timedelta(days=9))
         count += sum(message.status == "ready" for message in lived.messages)
     return count
 

@@ -12,7 +12,7 @@ from enum import Enum
 
 from runner.engine.prepare import idempotency_key
 from runner.engine.versions import Versions
-from runner.journey.catalog import CONTACT_UPDATED
+from runner.journey.catalog import OptIn
 from runner.journey.graph import Program
 from runner.journey.model import Leave, Send, WaitUntil
 from runner.store.database import Deployment
@@ -199,6 +199,8 @@ class Law:
         topic = self._versions.by_id[message.version].catalog.topics[message.topic]
         own = now.consents.get((*key[:2], message.topic, message.channel))
         every = now.consents.get((*key[:2], message.topic, "*"))
+        if topic.opt_in is OptIn.SOFT:  # until somebody says no
+            return (own or every) != "withdrawn"
         return topic.transactional or (own or every) == "given"
 
     # Runs --------------------------------------------------------------------------------------------------
@@ -259,6 +261,9 @@ class Law:
         if run.status == "active":
             yield from self._position(key, run, program, reached)
             return
+        if run.status == "set_aside":
+            # Where it stood stays known, so that it can be resumed.
+            run = run._replace(node=None, due_at=None)
         if (run.step, run.node, run.due_at, run.review_at, run.next_at) != (None,) * 5:
             yield f"run {key} has ended, and stands somewhere: {run}"
         by_itself = reached == program.end and run.reason == reason
@@ -284,10 +289,12 @@ class Law:
         match node.verb:
             case WaitUntil(if_missing=if_missing):
                 waits = run.due_at is not None or if_missing is Leave.WAIT
+            case Send():  # put off by policy
+                waits = run.due_at is not None
             case _:
                 waits = node.timer_outcome is not None and run.due_at is not None
         if not waits:
-            yield f"run {key} stands at {run.step}, and nothing will ever move it"
+            yield f"run {key} stands at {run.step}, and nothing will ever move it: {run}, {type(node.verb).__name__}"
         if self.in_order and run.arrived_at < run.entered_at:
             yield f"run {key} came to {run.step} before it entered"
 
@@ -306,7 +313,7 @@ class Law:
         stored = {
             (now.contacts[partition, contact], dedup)
             for (partition, contact, dedup), event in now.events.items()
-            if event.name != CONTACT_UPDATED
+            if event.caused_by is None
         }
         if missing := self.acknowledged - stored:
             yield f"events were acknowledged and are not stored: {sorted(missing)}"

@@ -81,7 +81,9 @@ def _compare(world: World, stand: Stand) -> None:
             for order, arrival in enumerate(world.stored)
             if arrival.contact == key
         ]
-        told = Contact(key, happenings, project.journeys, project.catalog).live_until(world.now)
+        applied = world.ground.begin - timedelta(days=1)
+        contact = Contact(key, happenings, project.journeys, project.catalog, applied)
+        told = contact.live_until(world.now)
         found = lived.get(key)
         if found is None or _as_decided(found) != told:
             raise UnlawfulError(f"{key} lived otherwise than the model tells:\n{found}\n{told}")

@@ -59,6 +59,7 @@ class Event(NamedTuple):
     at: int
     received_at: int
     pending: bool
+    caused_by: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
