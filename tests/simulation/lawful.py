@@ -48,7 +48,7 @@ class Deed:
 
 
 _HELD = (MessageStatus.CLAIMED, MessageStatus.SENDING)
-_DECIDED = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.CANCELLED)
+_DECIDED = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.CANCELLED, MessageStatus.WITHHELD)
 _TAKEN = (MessageStatus.SENDING, MessageStatus.SENT, MessageStatus.UNKNOWN)
 _NEVER_CHANGES = ("journey", "version", "channel", "topic", "let_go_at")
 _NEVER_CHANGES_IN_RUNS = ("journey", "version", "per", "entry_key", "entered_at")
