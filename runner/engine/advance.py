@@ -87,7 +87,7 @@ def advance(passes: Passes, n: int) -> None:
     while passes.deciding:
         found = tuple(passes.deciding)
         passes.deciding.clear()
-        round = next(passes.rounds)
+        round = passes.further()
         decide(passes.connection, found, n, round)
         _go_on(passes, round)
         n = round

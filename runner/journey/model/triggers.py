@@ -60,12 +60,9 @@ class SegmentTrigger:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeTrigger:
-    """``of_account``: the attribute is one of the contact's account."""
-
     attribute: str
     type: ValueType
     where: Expression
-    of_account: bool = False
     becomes: Expression | None = None
     """True of those who have the value already that ``to`` names; None where the trigger names none."""
 
