@@ -33,8 +33,7 @@ HOLD = "hold"
 QUIET_HOURS = "quiet_hours"
 WINDOW = "window"
 RATE = "rate"
-DEFER_REASONS = (HOLD, QUIET_HOURS, WINDOW, FREQUENCY_CAP, RATE)
-"""Why policy may let a run stand at its send, in the order in which it is asked."""
+"""These, and the frequency cap where it says so, let a run stand at its send."""
 
 HELD_OUT = "held_out"
 """Why a message is withheld; the others are the words of ``Delivery``."""

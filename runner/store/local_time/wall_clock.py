@@ -14,8 +14,6 @@ from runner.journey.cron import Cron
 from runner.store.local_time.zones import periods, readings
 from runner.store.types import EPOCH, from_microseconds, to_microseconds
 
-_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Firing:
