@@ -43,9 +43,6 @@ than the clock."""
 
 SKIPPED = "skipped"
 """How a run that is held out leaves a step that would have acted on the world."""
-AGAIN = "again"
-"""The timer outcome of a step that runs come to once more when their time has come: what they do then hangs on more
-than the clock."""
 
 
 @dataclass(frozen=True)
