@@ -56,9 +56,9 @@ bench: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-# The demo works on a copy of journeys/ in a folder of its own, so that it never touches the database of the project.
+# The demo works on a copy of the grocer's journeys in a folder of its own, so that it never touches the database of the project.
 demo: $(STAMP)
-	@rm -rf $(DEMO) && mkdir $(DEMO) && cp -R journeys $(DEMO)/journeys
+	@rm -rf $(DEMO) && mkdir $(DEMO) && cp -R examples/complete-journey/journeys $(DEMO)/journeys
 	@echo "A year (2017) of 207 households of a grocery chain, simulated; see examples/complete-journey/README.md."
 	@echo
 	$(JOURNEYS) check --project $(DEMO)

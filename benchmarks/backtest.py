@@ -20,7 +20,7 @@ FOLDER = ROOT / "examples/complete-journey"
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
-    project = load_project(read_files(ROOT))
+    project = load_project(read_files(FOLDER))
     for kind in KINDS:
         pairs = []
         for _ in range(scale.of(1, 3)):

@@ -34,8 +34,9 @@ def projects() -> Mapping[str, Files]:
     """The projects by name: the good cases, the journeys of the repository, the starter of ``init``, the examples of
     the rules, and those of the pages with their scenarios."""
     found = {f"ok/{path.stem}": case_files(path) for path in sorted((CASES / "ok").iterdir())}
-    own = read_overlay(ROOT / "journeys")
-    found["journeys"] = {f"journeys/{path}": text for path, text in own.items()}
+    for name, folder in (("journeys", ROOT), ("recorded-year", ROOT / "examples/complete-journey")):
+        own = read_overlay(folder / "journeys")
+        found[name] = {f"journeys/{path}": text for path, text in own.items()}
     starter = {path: data.decode() for path, data in project_files().items()}
     found["init"] = {path: text for path, text in starter.items() if path.startswith("journeys")}
     found["settings"] = standard_files({"journeys.yaml": SETTINGS})

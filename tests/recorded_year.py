@@ -15,14 +15,15 @@ from runner.store.people.contacts import grant_consent
 from runner.store.people.events import Arrival, store_events
 
 ROOT = Path(__file__).parent.parent
-EXTRACT = ROOT / "examples/complete-journey/track.ndjson.gz"
+GROCER = ROOT / "examples/complete-journey"
+EXTRACT = GROCER / "track.ndjson.gz"
 EVENTS = 1_500
 
 
 def part_of_the_year(database: Database) -> tuple[Versions, datetime]:
-    """Apply the shipped journeys, and store the first events of the extract with everybody's consent. Answers the
+    """Apply the journeys of the recorded year, and store the first events of the extract with everybody's consent. Answers the
     versions, and until when what follows from these events has happened."""
-    project = load_project(read_files(ROOT))
+    project = load_project(read_files(GROCER))
     apply_project(database, project, now=datetime(2016, 1, 1, tzinfo=UTC), author="test", git_commit=None)
     received = datetime(2018, 2, 1, tzinfo=UTC)
     read = read_arrivals(EXTRACT, project.catalog, received_at=received)

@@ -279,9 +279,7 @@ def called(line: str, folder: Path) -> tuple[int, str]:
 def project_of(page: Path, folder: Path) -> Path:
     """The folder in which the commands of a page are typed: a new project, or the one of the recorded year."""
     if page.name == "backtest.md":
-        shutil.copytree(ROOT / "journeys", folder / "journeys")
-        (folder / "examples").symlink_to(ROOT / "examples")
-        return folder
+        return Path(shutil.copytree(ROOT / "examples/complete-journey", folder / "complete-journey"))
     for name, data in project_files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)

@@ -32,7 +32,7 @@ TO_EVERYBODY = [Grant(topic="offers")]
 @pytest.fixture(scope="module")
 def shipped() -> Project:
     """The journeys of this repository."""
-    project = load_project(read_files(ROOT))
+    project = load_project(read_files(EXTRACT))
     assert not project.problems
     return project
 
@@ -172,7 +172,7 @@ def test_the_command_says_the_same_twice(
             "--messages",
             str(file),
         ]
-        arguments += ["--project", str(ROOT)]
+        arguments += ["--project", str(EXTRACT)]
         arguments += ["--database", postgres_url] if kind == "postgresql" else []
         assert journeys(arguments) == 0
         said.append((capsys.readouterr().out, file.read_bytes()))
