@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runner.journey.builder.exits import build_exits
+from runner.journey.builder.in_flight import build_in_flight
 from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.launch import build_launch
 from runner.journey.builder.links import asked_values, build_links
@@ -67,6 +68,7 @@ class _JourneyBuilder:
         links = build_links(self.steps, self.root.get("links"))
         exits = build_exits(self.steps, self.root.get("exit"), steps)
         launch = build_launch(self.notes, self.root)
+        in_flight = build_in_flight(self.notes, self.root, steps)
         if name is None or not triggers or not steps:
             return None
         return Journey(
@@ -87,6 +89,7 @@ class _JourneyBuilder:
             delivery=launch.delivery,
             seeds=launch.seeds,
             ramp=launch.ramp,
+            in_flight=in_flight,
         )
 
     def _order(self) -> dict[str, int]:

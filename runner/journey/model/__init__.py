@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from runner.journey.duration import Duration
@@ -14,6 +14,11 @@ from runner.journey.model.acts import Draw as Draw
 from runner.journey.model.acts import Emit as Emit
 from runner.journey.model.acts import Enroll as Enroll
 from runner.journey.model.acts import HandOff as HandOff
+from runner.journey.model.in_flight import Content as Content
+from runner.journey.model.in_flight import Followers as Followers
+from runner.journey.model.in_flight import InFlight as InFlight
+from runner.journey.model.in_flight import Retired as Retired
+from runner.journey.model.in_flight import Timers as Timers
 from runner.journey.model.jumps import Exit as Exit
 from runner.journey.model.jumps import Goto as Goto
 from runner.journey.model.launch import Delivery as Delivery
@@ -215,3 +220,4 @@ class Journey:
     delivery: Delivery = Delivery.LIVE
     seeds: tuple[str, ...] = ()
     ramp: tuple[RampStep, ...] = ()
+    in_flight: InFlight = field(default_factory=InFlight)

@@ -1,0 +1,82 @@
+"""What a journey says about people in flight: ``in_flight``, ``moved``, ``timers``, ``content``, ``retired``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+from runner.journey.builder.notes import Notes, fields_of, text_of
+from runner.journey.graph import walk
+from runner.journey.model import Exit, Step
+from runner.journey.model.in_flight import Content, Followers, InFlight, Retired, Timers
+from runner.journey.words import did_you_mean
+from runner.journey.yaml import Field, Fields
+from runner.problem import Severity
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def build_in_flight(notes: Notes, root: Fields, steps: Sequence[Step]) -> InFlight:
+    """What the file says; ``steps`` are the journey's."""
+    followers = _chosen(root, "in_flight", Followers) or Followers.FINISH
+    moved = fields_of(root.get("moved"))
+    said = moved.fields if moved else ()
+    for key in ("moved", "timers"):
+        if key in root and followers is Followers.FINISH:
+            message = f"`{key}` is about people who follow into a new version, and nobody follows."
+            hint = f"Add `in_flight: follow`, or leave out `{key}`."
+            notes.note("in-flight/nobody", message, root.key_span(key), hint, Severity.WARNING)
+    return InFlight(
+        followers=followers,
+        moved=_moved(notes, said, {step.id: step for step in walk(tuple(steps))}),
+        timers=_chosen(root, "timers", Timers) or Timers.KEEP,
+        content=_chosen(root, "content", Content) or Content.LATEST,
+        retired=_chosen(root, "retired", Retired),
+    )
+
+
+def _chosen(root: Fields, key: str, kind: type[Choice]) -> Choice | None:
+    said = text_of(root.get(key))
+    return kind(said) if said in set(kind) else None
+
+
+def _moved(notes: Notes, said: Sequence[Field], steps: Mapping[str, Step]) -> dict[str, str | Exit]:
+    """Where each leads in the end: a step that is gone may lead to another that is gone, and so on."""
+    direct = {field.key: target for field in said if (target := _target(field)) is not None}
+    found: dict[str, str | Exit] = {}
+    for field in said:
+        target = direct.get(field.key)
+        passed = [field.key]
+        while isinstance(target, str) and target not in steps and target in direct and target not in passed:
+            passed.append(target)
+            target = direct[target]
+        if target is None:
+            continue
+        if isinstance(target, str) and target in passed and target not in steps:
+            notes.note("moved/circle", f"`{field.key}` leads back to itself.", field.value.span)
+        elif isinstance(target, str) and target not in steps:
+            if steps:
+                hint = (
+                    did_you_mean(target, steps) or "They go to a step of this journey, or to {exit: REASON}."
+                )
+                notes.note("moved/unknown", f'No step has the id "{target}".', field.value.span, hint)
+        elif isinstance(target, str) and _carries_itself(steps, field.key, target):
+            message = f"There is a step `{field.key}` of the same kind: whoever stands there stays there."
+            hint = f"Leave out `{field.key}`: `moved` is about steps that are gone, or of another kind now."
+            notes.note("moved/still-there", message, field.key_span, hint)
+        else:
+            found[field.key] = target
+    return found
+
+
+def _target(field: Field) -> str | Exit | None:
+    inside = fields_of(field.value)
+    if inside is None:
+        return text_of(field.value)
+    reason = text_of(inside.get("exit"))
+    return Exit(reason=reason) if reason else None
+
+
+def _carries_itself(steps: Mapping[str, Step], gone: str, target: str) -> bool:
+    return gone in steps and type(steps[gone].verb) is type(steps[target].verb)

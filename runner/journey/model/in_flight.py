@@ -1,0 +1,58 @@
+"""What becomes of people in flight when their journey changes, or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from runner.journey.model.jumps import Exit
+
+
+class Followers(StrEnum):
+    """What people do who are in an older version."""
+
+    FINISH = "finish"  # each finishes the version that they entered
+    FOLLOW = "follow"  # they go on in the newest
+
+
+class Timers(StrEnum):
+    """When the waits end of those who follow."""
+
+    KEEP = "keep"  # when they would have ended
+    RECOMPUTE = "recompute"  # as the new version counts, from when each began
+    RESTART = "restart"  # as the new version counts, from now
+
+
+class Content(StrEnum):
+    """What those read who finish an older version."""
+
+    LATEST = "latest"
+    PINNED = "pinned"
+
+
+class Retired(StrEnum):
+    """What becomes of those who are in a journey that nobody enters any more."""
+
+    FINISH = "finish"
+    EXIT = "exit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InFlight:
+    """``moved`` names steps that are gone, or of another kind now, and where those go who stand there: the id of a step
+    of the journey, or an exit. ``retired`` is None while people enter."""
+
+    followers: Followers = Followers.FINISH
+    moved: Mapping[str, str | Exit] = field(default_factory=dict)
+    timers: Timers = Timers.KEEP
+    content: Content = Content.LATEST
+    retired: Retired | None = None
+
+    @property
+    def follows(self) -> bool:
+        return self.followers is Followers.FOLLOW
+
+    def former(self, step: str) -> frozenset[str]:
+        """The ids from which people moved to ``step``: its messages may be known by them."""
+        return frozenset(name for name, target in self.moved.items() if target == step)
