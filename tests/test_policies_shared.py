@@ -222,6 +222,22 @@ def test_runners_that_tick_at_once_never_exceed_a_cap_or_a_rate(postgres_databas
     assert most_within(rated, HOUR) == 15
 
 
+def test_places_that_a_runner_was_away_for_are_given_anew(database: Database) -> None:
+    """Three hours of messages do not leave at once when nobody was there to let them go."""
+    steps = "steps: [{id: hello, send: {channel: email, rate: {max: 5, per: 1h}, valid_for: 2d}}]"
+    shop = shop_of(database, steps)
+    keys = everybody(20)
+    for key in keys:
+        shop.identify(key)
+    begin(shop, keys)
+    versions = load_versions(database)
+    for hours in (0, 5, 6, 7, 8, 9):
+        while tick(database, versions, START + hours * HOUR, LIVE).more:
+            pass
+    left = [row.let_go_at for _, row in shop.messages() if row.status == "ready"]
+    assert Counter(left) == {START + hours * HOUR: 5 for hours in (0, 5, 6, 7)}
+
+
 def test_of_two_messages_at_one_instant_the_catalog_says_which_takes_the_last_place(
     database: Database,
 ) -> None:

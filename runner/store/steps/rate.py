@@ -7,11 +7,12 @@ leaves first, of those who come at one instant the oldest run; and nobody has to
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, and_, bindparam, select
+from sqlalchemy import Integer, and_, bindparam, case, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.graph import Node
@@ -76,7 +77,8 @@ class Places:
 def give_places(sql: ProgramSql, node: Node, connection: Connection, n: int, rank: int) -> None:
     """Give the messages of one turn that are queued in pass ``n`` their places: they leave now, or wait for then.
 
-    A held-out run needs no place, and one that has waited for its own has it.
+    A held-out run needs no place, and one that has waited for its own has it. Whoever comes late to its place gives it
+    back and is given another: what was to leave over three hours does not leave at once when a runner was away.
     """
     send = node.verb
     assert isinstance(send, Send)
@@ -87,17 +89,19 @@ def give_places(sql: ProgramSql, node: Node, connection: Connection, n: int, ran
     if not queued:
         return
     journey = sql.program.journey.name
-    asking = [row for row in queued if not row.has_place and row.withheld is None]
+    asking = [row for row in queued if row.place_us != row.at_us and row.withheld is None]
     places = None
     if asking:
         _lock(connection)
+        late = Counter(row.place_us for row in asking if row.place_us is not None)
+        _use(connection, journey, node.step.id, {place: -count for place, count in late.items()})
         since = min(row.at_us for row in asking) - send.rate.per.elapsed
         places = Places(send.rate, _taken(connection, journey, node.step.id, from_microseconds(since)))
     used: dict[int, int] = {}
     rows: list[dict[str, Any]] = []
     for row in queued:
         place = row.at_us
-        if places is not None and row.withheld is None and not row.has_place:
+        if places is not None and row.withheld is None and row.place_us != row.at_us:
             place = places.next_from(row.at_us)
             if place < row.expires_us:
                 places.take(place)
@@ -129,7 +133,8 @@ def give_places(sql: ProgramSql, node: Node, connection: Connection, n: int, ran
 
 
 def _queued(sql: ProgramSql, node: Node) -> Statement:
-    """Those without a place, in the order in which they get one: they came at one instant, or do so in this order."""
+    """Those who are to leave, each with the place that it has waited for, if any, in the order in which places are
+    given: they came at one instant, or do so in this order."""
     standing = and_(
         run.c.node == constant(node.index),
         run.c.deferred == constant(RATE),
@@ -146,7 +151,7 @@ def _queued(sql: ProgramSql, node: Node) -> Statement:
             microseconds_of(verdict.c.at).label("at_us"),
             microseconds_of(verdict.c.since).label("since_us"),
             microseconds_of(verdict.c.expires).label("expires_us"),
-            standing.label("has_place"),
+            case((standing, microseconds_of(run.c.due_at))).label("place_us"),
         )
         .select_from(
             verdict.join(run, of_run(verdict)).join(
@@ -190,6 +195,7 @@ def _taken(connection: Connection, journey: str, step: str, since: datetime) -> 
 
 def _use(connection: Connection, journey: str, step: str, used: dict[int, int]) -> None:
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
+    """Take as many places more at these instants, or give them back."""
     rows = [
         {"journey": journey, "step": step, "at": from_microseconds(at), "used": count}
         for at, count in sorted(used.items())
