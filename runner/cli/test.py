@@ -14,19 +14,42 @@ NOTHING_TO_TEST = 4
 @click.command("test")
 @click.argument("names", nargs=-1, metavar="[JOURNEY]...")
 @click.option("-k", "text", metavar="TEXT", help="Only scenarios whose name contains TEXT.")
+@click.option(
+    "--coverage", "covered", is_flag=True, help="Say which steps, ways and texts no scenario reaches."
+)
+@click.option(
+    "--fail-under",
+    type=click.IntRange(0, 100),
+    metavar="PERCENT",
+    help="Exit with 1 where scenarios reach less; with --coverage.",
+)
 @project_option
 @format_option
-def command(names: tuple[str, ...], text: str | None, project: Path, output_format: str) -> int:
+def command(
+    names: tuple[str, ...],
+    text: str | None,
+    covered: bool,
+    fail_under: int | None,
+    project: Path,
+    output_format: str,
+) -> int:
     """Run the scenarios of the journeys in virtual time: all, or those of the journeys named.
 
-    Exit codes: 0 all passed, 1 some failed or the files have errors, 2 wrong usage, 4 nothing to test.
+    Exit codes: 0 all passed, 1 some failed, too little is reached or the files have errors, 2 wrong usage,
+    4 nothing to test.
     """
+    if fail_under is not None and not covered:
+        raise click.UsageError("--fail-under goes with --coverage.")
     import logging
+    from functools import reduce
+    from operator import or_
 
     from runner.journey.project import load_project, read_files
     from runner.journey.scenario_file import find_scenarios
     from runner.problem import ProblemsFound, Severity
     from runner.review.check import rule_problems
+    from runner.review.coverage import Reached, cover
+    from runner.review.coverage_report import coverage_text
     from runner.review.outcomes import failure_text, outcomes_json, summary_text
     from runner.review.scenarios import play_all
 
@@ -56,5 +79,15 @@ def command(names: tuple[str, ...], text: str | None, project: Path, output_form
         outcomes.append(outcome)
         if output_format == "text" and not outcome.passed:
             click.echo(failure_text(outcome) + "\n")
-    click.echo(outcomes_json(outcomes) if output_format == "json" else summary_text(outcomes))
-    return 0 if all(outcome.passed for outcome in outcomes) else 1
+    coverage = None
+    if covered:
+        reached = reduce(or_, (outcome.reached for outcome in outcomes), Reached())
+        coverage = cover(loaded, names or loaded.journeys, reached)
+    if output_format == "json":
+        click.echo(outcomes_json(outcomes, coverage))
+    else:
+        click.echo(summary_text(outcomes))
+        if coverage is not None:
+            click.echo("\n" + coverage_text(coverage))
+    enough = coverage is None or coverage.percent >= (fail_under or 0)
+    return 0 if enough and all(outcome.passed for outcome in outcomes) else 1

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+from runner.review.coverage import Coverage
+from runner.review.coverage_report import coverage_object
 from runner.review.reporters import counted
 from runner.review.scenarios import Outcome
 from runner.review.timeline import comparison_text, offset_text
@@ -41,18 +43,20 @@ def _counts(outcomes: Sequence[Outcome]) -> str:
     return f"{passed} passed" + (f", {failed} failed" if failed else "")
 
 
-def outcomes_json(outcomes: Sequence[Outcome]) -> str:
+def outcomes_json(outcomes: Sequence[Outcome], coverage: Coverage | None = None) -> str:
     """An object with ``passed`` and ``failed`` (counts) and ``scenarios``, a list in the order of journeys
-    and files.
+    and files; and ``coverage``, where it was asked for.
 
     ``at`` is ISO 8601 in UTC, ``after`` the time since the start; ``mark`` is ok, wrong or context.
     """
     passed = sum(outcome.passed for outcome in outcomes)
-    report = {
+    report: dict[str, object] = {
         "passed": passed,
         "failed": len(outcomes) - passed,
         "scenarios": [_json(outcome) for outcome in outcomes],
     }
+    if coverage is not None:
+        report["coverage"] = coverage_object(coverage)
     return json.dumps(report, indent=2, ensure_ascii=False)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from runner.journey.fit import fit_account, fit_event, fit_traits
 from runner.journey.model import AdAudience, Call, HandOff, Send
 from runner.journey.project import Project, load_project
 from runner.journey.scenario import Answered, Received, Scenario
+from runner.review.coverage import Reached
 from runner.review.decisions import Watcher
 from runner.review.timeline import Comparison, Happening, Kind, compare
 from runner.store.database import Database
@@ -50,6 +51,7 @@ class Outcome:
 
     scenario: Scenario
     comparison: Comparison
+    reached: Reached = field(default_factory=Reached)
 
     @property
     def passed(self) -> bool:
@@ -106,27 +108,45 @@ class Stage:
         """Play one scenario; one that fails is played a second time with an eye on what its decisions
         read.
         """
-        outcome = Outcome(scenario=scenario, comparison=compare(scenario, self._happenings(scenario, None)))
+        happened, reached = self._lived(scenario, None)
+        outcome = Outcome(scenario=scenario, comparison=compare(scenario, happened), reached=reached)
         if outcome.passed:
             return outcome
         watcher = Watcher(self.database, self.versions.current[scenario.journey], scenario)
-        self._happenings(scenario, watcher.look)
+        self._lived(scenario, watcher.look)
         return replace(outcome, comparison=replace(outcome.comparison, decisions=watcher.decisions()))
 
-    def _happenings(
+    def _lived(
         self, scenario: Scenario, look: Callable[[datetime], None] | None
-    ) -> tuple[Happening, ...]:
+    ) -> tuple[tuple[Happening, ...], Reached]:
         self._set(scenario)
         capture = Capture(scenario.calls)
         self._live(scenario, capture, look or (lambda _: None))
         with self.database.read() as connection:
             entries = story.story(connection, scenario.person.id)
         known = _known_since(scenario)
-        return tuple(
-            happening
-            for entry in entries
-            if entry.at != known
-            if (happening := self._told(entry, capture)) is not None
+        happened = (self._told(entry, capture) for entry in entries if entry.at != known)
+        return tuple(each for each in happened if each is not None), self._reached(entries, capture)
+
+    def _reached(self, entries: Sequence[story.Entry], capture: Capture) -> Reached:
+        """The steps at which runs stood, the ways by which they left them, and the texts that were rendered."""
+        at_steps = [entry for entry in entries if entry.step is not None]
+        texts = set()
+        for entry in at_steps:
+            rendered = entry.message and capture.messages.get(
+                idempotency_key(self.database.deployment, entry.message.key)
+            )
+            verb = self.versions.current[entry.name].program.node(entry.step or "").verb
+            if rendered and entry.message and isinstance(verb, Send):
+                texts.add((entry.name, entry.message.template or verb.template, rendered.locale.lower()))
+        return Reached(
+            steps=frozenset((entry.name, entry.step or "") for entry in at_steps),
+            ways=frozenset(
+                (entry.name, entry.step or "", entry.outcome or "")
+                for entry in at_steps
+                if entry.chapter is story.Chapter.LEFT
+            ),
+            texts=frozenset(texts),
         )
 
     def _set(self, scenario: Scenario) -> None:
