@@ -1,20 +1,40 @@
-"""The outbox as a folder: an ``.eml`` a message, which any mail program opens. Nothing leaves the machine."""
+"""The outbox as a folder: an ``.eml`` an email, which any mail program opens; all else is JSON, as a webhook would post
+it. Nothing leaves the machine."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from channels.base import Message, Rejected, Result, RetryLater, Sent
+from channels.document import document
 from channels.header import Unfit
 from channels.mime import build
+from channels.segments import segments
 
 _PART = re.compile(r"\.[0-9a-f]{1,64}-(\d+)\.part")
+
+
+EMAIL, JSON = ".eml", ".json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What a folder is written for. ``emails``: its messages are emails, which calls, tasks and changes of an audience
+    never are. ``texts``: they are SMS, whose segments are counted. ``cost`` of one, in the money of the catalog."""
+
+    emails: bool = True
+    texts: bool = False
+    cost: Decimal | None = None
 
 
 class FileChannel:
@@ -25,19 +45,21 @@ class FileChannel:
     a killed process still leaves whole files only. One folder may be shared by several processes of one machine.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True, carried: Carried | None = None) -> None:
         self._folder = folder
         self._durable = durable
+        self._carried = carried or Carried()
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned_parts(folder)
 
     def send(self, message: Message) -> Result:
-        """Write the message. Rejected where it cannot be an email, RetryLater where the disk does not take it."""
-        path = self._folder / file_name(message)
+        """Write the message. Rejected where it cannot be an email or text, RetryLater where the disk takes none."""
+        email = self._carried.emails and message.kind == "message"
+        path = self._folder / file_name(message, EMAIL if email else JSON)
         if path.exists():
             return Sent(path.name)
         try:
-            content = build(_addressed(message)).content
+            content = build(message).content if email else written(message, self._carried)
         except Unfit as unfit:
             return Rejected(str(unfit))
         try:
@@ -51,10 +73,11 @@ class FileChannel:
     def look_up(self, message: Message) -> Sent | RetryLater:
         """Whether the message's file is there: files appear whole or not at all, so this is always known. After a
         restored backup it may bear the instant of another life; the key alone says whose it is."""
-        path = self._folder / file_name(message)
-        if path.exists():
-            return Sent(path.name)
-        for found in self._folder.glob(f"*-{message.idempotency_key[:16]}.eml"):
+        for suffix in (EMAIL, JSON):
+            path = self._folder / file_name(message, suffix)
+            if path.exists():
+                return Sent(path.name)
+        for found in self._folder.glob(f"*-{message.idempotency_key[:16]}.*"):
             return Sent(found.name)
         return RetryLater("its file was not written")
 
@@ -86,8 +109,28 @@ class FileChannel:
             _sync_folder(self._folder)
 
 
-def file_name(message: Message) -> str:
-    """``TIME-CONTACT-JOURNEY-STEP-KEY.eml``: sorts by the instant of letting go, and fits in 255 bytes."""
+def written(message: Message, carried: Carried) -> bytes:
+    """The message as JSON in UTF-8, for people and programs to read: what a webhook would post, and with it what an SMS
+    takes and costs. Raises Unfit for a lone surrogate, which is no text."""
+    whole = document(message)
+    data: dict[str, Any] = whole["data"]
+    if carried.texts and message.kind == "message":
+        data["segments"] = _counted(data["text"])
+    if carried.cost is not None and message.kind == "message":
+        data["cost"] = float(carried.cost)
+    try:
+        return (json.dumps(whole, ensure_ascii=False, indent=2) + "\n").encode()
+    except UnicodeEncodeError:
+        raise Unfit("it holds a lone surrogate") from None
+
+
+def _counted(text: str) -> Mapping[str, object]:
+    cut = segments(text)
+    return {"count": cut.count, "alphabet": cut.alphabet.value, "places": cut.places}
+
+
+def file_name(message: Message, suffix: str = EMAIL) -> str:
+    """``TIME-CONTACT-JOURNEY-STEP-KEY.eml`` or ``.json``: sorts by the instant of letting go, and fits in 255 bytes."""
     at = message.let_go_at.astimezone(UTC)
     names = "-".join(
         (
@@ -98,7 +141,7 @@ def file_name(message: Message) -> str:
             message.idempotency_key[:16],
         )
     )
-    return f"{at:%Y-%m-%dT%H%M%SZ}-{names}.eml"
+    return f"{at:%Y-%m-%dT%H%M%SZ}-{names}{suffix}"
 
 
 def _safe(name: str, longest: int) -> str:
@@ -111,13 +154,6 @@ def _safe(name: str, longest: int) -> str:
         return kept
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{kept[: longest - 9]}~{digest}"
-
-
-def _addressed(message: Message) -> Message:
-    """A message that is no email (an SMS, a webhook's) gets an address that holds its recipient and leads nowhere."""
-    if "@" in message.recipient:
-        return message
-    return replace(message, recipient=f"{_safe(message.recipient, 64).strip('.')}@recipient.invalid")
 
 
 def _appear(part: Path, path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
@@ -22,16 +23,21 @@ class Declared(Protocol):
     def uses(self) -> str: ...
     @property
     def options(self) -> Mapping[str, object]: ...
+    @property
+    def sender_address(self) -> str | None: ...
+    @property
+    def cost(self) -> Decimal | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a transport may need beside its options: ``folder``, which relative paths start from; a clock; and whether
-    to wait for the disk."""
+    """What a transport may need beside its options: ``folder``, which relative paths start from; a clock; whether to
+    wait for the disk; and the channel that is being opened."""
 
     folder: Path
     clock: Callable[[], datetime]
     durable: bool = True
+    channel: Declared | None = None
 
 
 class ChannelError(ValueError):
@@ -45,7 +51,16 @@ def _open_file(options: Mapping[str, object], around: Surroundings) -> Channel:
     folder = options.get("folder", "outbox")
     if not isinstance(folder, str) or not folder:
         raise ValueError("folder must be a path")
-    return file.FileChannel(around.folder / folder, durable=around.durable)
+    return file.FileChannel(around.folder / folder, durable=around.durable, carried=_carried(around.channel))
+
+
+def _carried(channel: Declared | None) -> file.Carried:
+    """What a channel carries: emails are what is called so, and what an address sends."""
+    if channel is None:
+        return file.Carried()
+    texts = channel.name == "sms"
+    emails = channel.name == "email" or (channel.sender_address is not None and not texts)
+    return file.Carried(emails=emails, texts=texts, cost=channel.cost)
 
 
 def _open_smtp(options: Mapping[str, object], around: Surroundings) -> Channel:
@@ -102,7 +117,7 @@ def open_channels(
         try:
             if transport not in TRANSPORTS:
                 raise ValueError(f"there is no transport {transport!r}; there are {', '.join(TRANSPORTS)}")
-            opened[channel.name] = TRANSPORTS[transport](options, around)
+            opened[channel.name] = TRANSPORTS[transport](options, replace(around, channel=channel))
         except (ValueError, OSError) as error:
             for made in opened.values():
                 made.close()

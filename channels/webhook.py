@@ -16,12 +16,13 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from channels.base import Message, Rejected, Result, RetryLater, Sent, Unknown
+from channels.document import document
 
 LARGEST_ANSWER = 65_536
 """Bytes of an answer that are read; its status alone decides, so the rest is left."""
@@ -126,7 +127,7 @@ class WebhookChannel:
 
     def body(self, message: Message) -> bytes:
         """What is sent. The same bytes at every attempt."""
-        return _payload(message)
+        return json.dumps(document(message), ensure_ascii=False).encode("utf-8", "replace")
 
     def headers(self, message: Message, body: bytes) -> dict[str, str]:
         """Signed as Standard Webhooks says."""
@@ -266,37 +267,6 @@ def is_public(address: str) -> bool:
         if any(ip in network for network in _TRANSLATED):
             return False
     return ip.is_global and not ip.is_multicast
-
-
-_TYPES = {
-    "message": "message.send",
-    "call": "call",
-    "task": "task.create",
-    "audience": "audience.change",
-}
-
-
-def _payload(message: Message) -> bytes:
-    """``type``, ``timestamp`` and ``data``, as Standard Webhooks recommends. The same bytes at every attempt."""
-    data = {
-        "id": message.idempotency_key,
-        "journey": message.journey,
-        "step": message.step,
-        "contact": message.contact,
-        "recipient": message.recipient,
-        "locale": message.locale,
-        "subject": message.subject,
-        "text": message.text,
-        "html": message.html,
-        "sender": {"name": message.sender_name, "address": message.sender_address},
-        "reply_to": message.reply_to,
-    }
-    if message.payload is not None:
-        data = {key: data[key] for key in ("id", "journey", "step", "contact")} | dict(message.payload)
-    instant = message.let_go_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return json.dumps(
-        {"type": _TYPES[message.kind], "timestamp": instant, "data": data}, ensure_ascii=False
-    ).encode("utf-8", "replace")
 
 
 def _provider_id(answer: bytes) -> str | None:

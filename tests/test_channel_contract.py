@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 
 from channels.base import Channel, Message, Recoverable, Rejected, Result, RetryLater, Sent, Unknown
 from channels.call import CallChannel, CallSettings
-from channels.file import FileChannel
+from channels.file import Carried, FileChannel
 from channels.smtp import SmtpChannel
 from channels.webhook import open_webhook
 from tests.servers import (
@@ -39,6 +40,15 @@ def a_file_channel(stack: ExitStack, folder: Path) -> Case:
     del stack
     outbox = folder / "outbox"
     return Case(FileChannel(outbox), lambda: [_key(path.read_bytes()) for path in sorted(outbox.iterdir())])
+
+
+def a_folder_of_letters(stack: ExitStack, folder: Path) -> Case:
+    del stack
+    outbox = folder / "letters"
+    channel = FileChannel(outbox, carried=Carried(emails=False))
+    return Case(
+        channel, lambda: [json.loads(path.read_bytes())["data"]["id"] for path in sorted(outbox.iterdir())]
+    )
 
 
 def an_smtp_channel(stack: ExitStack, folder: Path) -> Case:
@@ -85,6 +95,7 @@ def a_call_channel(stack: ExitStack, folder: Path) -> Case:
 CHANNELS = {
     "call": a_call_channel,
     "file": a_file_channel,
+    "letters": a_folder_of_letters,
     "smtp": an_smtp_channel,
     "webhook": a_webhook_channel,
     "idempotent webhook": an_idempotent_webhook,
