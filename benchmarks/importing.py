@@ -21,7 +21,8 @@ from benchmarks.harness import KINDS, Figure, Scale, databases, side_by_side
 from runner.engine.imports import import_file
 from runner.journey.catalog import Catalog
 from runner.journey.project import load_project
-from runner.store.database import Database, write_json
+from runner.store.database import Database
+from runner.store.engines import write_json
 from runner.store.people.contacts import Identity
 from runner.store.tables import event
 from runner.store.types import to_microseconds

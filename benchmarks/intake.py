@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import select, text
 
 from benchmarks.harness import KINDS, Figure, Scale, analyse, databases, side_by_side
-from runner.store.database import Database, write_json
+from runner.store.database import Database
+from runner.store.engines import write_json
 from runner.store.people.contacts import Identity
 from runner.store.people.events import Arrival, store_events
 from runner.store.tables import contact, event

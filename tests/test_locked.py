@@ -16,7 +16,7 @@ from channels.file import FileChannel
 from runner.cli import run as journeys
 from runner.problem import JourneysError
 from runner.settings import default_database
-from runner.store import database as store
+from runner.store import engines
 from runner.store.database import Database
 from tests.living import living
 from tests.shop import FILES, Shop
@@ -72,11 +72,11 @@ def another_process_holds(shop: Shop) -> Iterator[Callable[[], None]]:
 
 def impatient(monkeypatch: pytest.MonkeyPatch, milliseconds: int = 100) -> None:
     """Have databases that are opened from now on wait only so long: the test need not take a minute."""
-    monkeypatch.setattr(store, "BUSY_MILLISECONDS", milliseconds)
+    monkeypatch.setattr(engines, "BUSY_MILLISECONDS", milliseconds)
 
 
 def test_it_waits_longer_than_the_minute_that_somebody_may_take() -> None:
-    assert store.BUSY_MILLISECONDS > 60_000
+    assert engines.BUSY_MILLISECONDS > 60_000
 
 
 @pytest.mark.parametrize("patience", [60_000, 100], ids=["waits", "retries"])

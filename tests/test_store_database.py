@@ -144,7 +144,7 @@ def test_an_option_that_the_driver_refuses_is_said(tmp_path: Path) -> None:
 
 
 def test_a_locked_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.store.database.BUSY_MILLISECONDS", 10)
+    monkeypatch.setattr("runner.store.engines.BUSY_MILLISECONDS", 10)
     url = f"sqlite:///{tmp_path}/journeys.db"
     first, second = Database.open(url), Database.open(url)
     with first.begin(), pytest.raises(JourneysError, match="database is locked"), second.begin():
@@ -162,6 +162,6 @@ def test_a_lost_connection_is_said_and_a_wrong_statement_is_a_bug(database: Data
 
 
 def test_a_server_that_never_speaks_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.store.database.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("runner.store.engines.CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(JourneysError, match="timeout"):
         Database.open(f"postgresql://127.0.0.1:{server.getsockname()[1]}/x?sslmode=disable")

@@ -23,7 +23,8 @@ from runner.journey.project import Project
 from runner.problem import JourneysError
 from runner.review.reporters import counted
 from runner.store.causes.schedules import next_firings
-from runner.store.database import Database, write_json
+from runner.store.database import Database
+from runner.store.engines import write_json
 from runner.store.people.contacts import grant_consent
 from runner.store.people.events import Arrival, store_events
 from runner.store.watching import reports

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, FromClause, SmallInteger, Text, bindparam, cast, func, select
 from sqlalchemy.types import TypeEngine
 
-from runner.store.database import write_json
+from runner.store.engines import write_json
 
 TYPES: dict[str, TypeEngine[Any]] = {
     "partition": SmallInteger(),

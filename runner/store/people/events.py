@@ -19,7 +19,8 @@ from runner.journey.catalog import (
 )
 from runner.store.causes.broadcasts import Sent, store_broadcasts
 from runner.store.causes.history import history_came
-from runner.store.database import Deployment, write_json
+from runner.store.database import Deployment
+from runner.store.engines import write_json
 from runner.store.listed import listed, rows_text
 from runner.store.local_time.zones import ensure_zones
 from runner.store.partition import partition_of
