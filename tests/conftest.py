@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -40,6 +41,20 @@ def postgres_url() -> Iterator[str]:
         server.stop()
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """What a command does to the log of its process ends with the test: its handler writes to a stream of that test."""
+    loggers = [logging.getLogger(name) for name in (None, "apscheduler", "alembic")]
+    levels = [each.level for each in loggers]
+    yield
+    logging.captureWarnings(False)
+    for each, level in zip(loggers, levels, strict=True):
+        each.setLevel(level)
+    # Those that pytest adds for each phase are of classes of their own.
+    for handler in [each for each in logging.root.handlers if type(each) is logging.StreamHandler]:
+        logging.root.removeHandler(handler)
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ EVENTS = 1_500
 
 
 def part_of_the_year(database: Database) -> tuple[Versions, datetime]:
-    """Apply the journeys of the recorded year, and store the first events of the extract with everybody's consent. Answers the
-    versions, and until when what follows from these events has happened."""
+    """Apply the journeys of the recorded year, and store the first events of the extract with everybody's consent.
+    Answers the versions, and until when what follows from these events has happened."""
     project = load_project(read_files(GROCER))
     apply_project(database, project, now=datetime(2016, 1, 1, tzinfo=UTC), author="test", git_commit=None)
     received = datetime(2018, 2, 1, tzinfo=UTC)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import re
 import shlex
@@ -269,10 +268,9 @@ def called(line: str, folder: Path) -> tuple[int, str]:
     words = shlex.split(line)
     if words[0] != "journeys" or set(words) & {"|", ">", "&&", ";"}:
         return typed(line, folder)
-    printed, handlers = io.StringIO(), logging.root.handlers[:]
+    printed = io.StringIO()
     with contextlib.chdir(folder), redirect_stdout(printed), redirect_stderr(printed):
         code = run(words[1:])
-    logging.root.handlers[:] = handlers
     return code, printed.getvalue()
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,17 +24,6 @@ AT = datetime(2026, 3, 1, 10, 0, 0, 250_000, tzinfo=UTC)
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (None, "apscheduler", "alembic")]
-    before = [(list(each.handlers), each.level) for each in loggers]
-    yield
-    logging.captureWarnings(False)
-    for each, (handlers, level) in zip(loggers, before, strict=True):
-        each.handlers[:] = handlers
-        each.setLevel(level)
 
 
 def line(

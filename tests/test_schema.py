@@ -54,9 +54,10 @@ def test_a_dash_under_steps_offers_the_verbs_and_nothing_of_their_options() -> N
     assert all(len(each["required"]) == 2 and each["additionalProperties"] is False for each in alternatives)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((*ROOT.glob("journeys/*/journey.yaml"), *ROOT.glob("examples/*/journeys/*/journey.yaml"))), ids=lambda p: p.parent.name
-)
+SHIPPED = sorted((*ROOT.glob("journeys/*/journey.yaml"), *ROOT.glob("examples/*/journeys/*/journey.yaml")))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.parent.name)
 def test_shipped_journeys_fit(path: Path) -> None:
     assert load_document(path.name, path.read_text(encoding="utf-8"), "journey")[1] == ()
 
