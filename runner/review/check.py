@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.journey.project import CATALOG, FOLDER, Project, load_project, read_folder
 from runner.journey.scenario_file import find_scenarios
 from runner.problem import Problem, Severity
+from runner.review.ignores import heeding
 from runner.review.rules import RULES
 from runner.settings import SETTINGS_FILE, check_settings
 
@@ -51,7 +52,7 @@ def check_files(files: Mapping[str, str]) -> Checked:
 
 def _check(project: Project) -> Checked:
     return Checked(
-        problems=_sorted((*project.problems, *rule_problems(project), *find_scenarios(project)[1])),
+        problems=_sorted((*_found(project), *find_scenarios(project)[1])),
         sources=project.files,
         journeys=sum(
             path.startswith(f"{FOLDER}/") and path.endswith("/journey.yaml") for path in project.files
@@ -60,8 +61,15 @@ def _check(project: Project) -> Checked:
 
 
 def rule_problems(project: Project) -> tuple[Problem, ...]:
-    """What the rules find in a project, beyond what loading it has found."""
-    return tuple(problem for rule in RULES for problem in rule(project))
+    """What the rules find in a project, beyond what loading it has found, and what its authors ignore in vain."""
+    loaded = set(project.problems)
+    return tuple(problem for problem in _found(project) if problem not in loaded)
+
+
+def _found(project: Project) -> tuple[Problem, ...]:
+    """What loading and the rules find, without what the authors ignore."""
+    by_rules = (problem for rule in RULES for problem in rule(project))
+    return heeding(project, (*project.problems, *by_rules))
 
 
 def _sorted(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
