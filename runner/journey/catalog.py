@@ -85,8 +85,9 @@ TASK_PROPERTIES: Mapping[str, ValueType] = {
     "step": STRING,
     "visit": NUMBER,
     "by": STRING,
+    "reason": STRING,
 }
-"""Their properties: which task it was, as the task itself says, and who answered."""
+"""Their properties: which task it was, as the task itself says, who answered, and why."""
 LINK_PRESSED = "Link Pressed"
 """The reserved internal event that the button of a link's page tells. Nobody sends it from outside."""
 ASKED_BY_CALL = "call"

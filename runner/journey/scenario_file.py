@@ -324,7 +324,7 @@ class _Test:
             return
         more = {
             key: value.value
-            for key in ("bot", "link", "soft")
+            for key in ("bot", "link", "soft", "reason")
             if isinstance(value := fields.get(key), Scalar)
         }
         assert journey is not None
