@@ -29,6 +29,7 @@ from runner.journey.model import (
 from runner.store.causes.ends import tell_of_ends, tell_of_exits
 from runner.store.passes.advance import end_runs, log_steps
 from runner.store.passes.exits import end_leaving_runs, exit_on_condition
+from runner.store.passes.holding import hold, let_go_on
 from runner.store.passes.receive import load_zones_of_pass
 from runner.store.passes.reviews import plan_reviews
 from runner.store.passes.timeline import ways_taken
@@ -44,6 +45,7 @@ from runner.store.steps.splits import split
 from runner.store.steps.updates import update_values
 from runner.store.steps.waits.rest import rest
 from runner.store.steps.waits.wake import wake_turned
+from runner.store.tables import JourneyState
 
 FIRST_ROUND = 1_000_000
 """Numbers from here on are rounds: parts of a pass in which runs go on that were decided about together."""
@@ -99,28 +101,46 @@ def _go_on(passes: Passes, n: int) -> None:
         occupied.setdefault(number, set()).add(passes.versions.by_id[number].sql.ways.target(way))
     for version in passes.versions:
         if version.id in occupied:
-            _advance_version(passes, n, version, occupied[version.id])
+            go_on = _stay if version.state is JourneyState.PAUSED else _advance_version
+            go_on(passes, n, version, occupied[version.id])
+
+
+def _stay(passes: Passes, n: int, version: Version, occupied: set[int | None]) -> None:
+    """The journey is paused: exit conditions are read as ever, and who would go on is held where they stand."""
+    _read_exits(passes, n, version)
+    _look_at(passes, n, version, occupied)
+    hold(version.sql, passes.connection, n)
+
+
+def _read_exits(passes: Passes, n: int, version: Version, behind: int | None = None) -> None:
+    if version.sql.may_exit:
+        stage = next(passes.stages)
+        found = exit_on_condition(version.sql, passes.connection, n, stage, behind=behind)
+        passes.end(stage, found)
+
+
+def _look_at(passes: Passes, n: int, version: Version, occupied: set[int | None]) -> set[int]:
+    """Look at those whose review is due. Answers the nodes to which what has turned leads."""
+    sql, reached = version.sql, set[int]()
+    if None in occupied and (sql.reads_time or sql.turning):
+        for index in sql.turning:
+            if wake_turned(sql, version.program.nodes[index], passes.connection, n):
+                reached.update(way.target for way in sql.ways.beginning(index))
+        plan_reviews(sql, passes.connection, n, after_event=False)
+    return reached
 
 
 def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int | None]) -> None:
     sql, connection = version.sql, passes.connection
-
-    def read_exits(behind: int | None = None) -> None:
-        if sql.may_exit:
-            stage = next(passes.stages)
-            passes.end(stage, exit_on_condition(sql, connection, n, stage, behind=behind))
-
-    read_exits()
+    _read_exits(passes, n, version)
     reached = {node for node in occupied if node is not None}
-    if None in occupied and (sql.reads_time or sql.turning):
-        for index in sql.turning:
-            if wake_turned(sql, version.program.nodes[index], connection, n):
-                reached.update(way.target for way in sql.ways.beginning(index))
-        plan_reviews(sql, connection, n, after_event=False)
+    if None in occupied and let_go_on(sql, connection, n):
+        reached.update(way.target for way in sql.ways if way.target is not None)
+    reached |= _look_at(passes, n, version, occupied)
     for node in version.program.nodes:
         if node.index in reached:
             for left in _visit(passes, n, version, node):
-                read_exits(behind=left.index)
+                _read_exits(passes, n, version, behind=left.index)
             reached.update(way.target for way in sql.ways.beginning(node.index))
     if version.program.end in reached:
         end_runs(sql, connection, n)

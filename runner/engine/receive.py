@@ -35,12 +35,15 @@ from runner.store.passes.exits import (
     exit_on_goal,
 )
 from runner.store.passes.goals import count_goals
+from runner.store.passes.holding import hold, stand_anew
 from runner.store.passes.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
 from runner.store.passes.reviews import plan_reviews
 from runner.store.passes.timeline import nodes_stood_on
 from runner.store.steps.verdicts import look_again
 from runner.store.steps.waits.again import take_up_again
+from runner.store.steps.waits.rest import rest
 from runner.store.steps.waits.wake import wake
+from runner.store.tables import JourneyState
 from runner.store.types import EPOCH
 
 
@@ -166,6 +169,9 @@ def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]
         for index in sorted(hear & stood_on):
             node = version.program.nodes[index]
             woken += wake(version.sql, node, passes.connection, n, event_floor=passes.event_floor)
+        if version.state is JourneyState.PAUSED:
+            _stand_anew(passes, n, version, events, stood_on)
+            continue
         if not events.isdisjoint(CONTACT_CHANGES):
             for node in version.contact_waits:
                 if node.index in stood_on:
@@ -174,6 +180,16 @@ def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]
             for node in version.standing_sends:
                 if node.index in stood_on:
                     look_again(version.sql, node, passes.connection, n)
+
+
+def _stand_anew(passes: Passes, n: int, version: Version, events: Set[str], stood_on: Set[int]) -> None:
+    """The journey is paused, and contacts have changed: what hangs on them is computed anew, but nobody goes on."""
+    for node in version.contact_waits if not events.isdisjoint(CONTACT_CHANGES) else ():
+        if node.index in stood_on:
+            round = passes.further()
+            if stand_anew(version.sql, node, passes.connection, n, round):
+                rest(version.sql, node, passes.connection, round)
+                hold(version.sql, passes.connection, round)
 
 
 def _enter(passes: Passes, n: int, version: Version) -> None:

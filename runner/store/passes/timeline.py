@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     Integer,
     Select,
     and_,
@@ -246,13 +247,20 @@ def by_timer(node: ColumnElement[int]) -> ColumnElement[int]:
     return literal_column("-1") - node
 
 
+def way_of_due(due: FromClause, at: ColumnElement[Any]) -> ColumnElement[int]:
+    """The way of a run of ``due`` (the table of runs) whose instant has come: by its timer, or only looked at. Those
+    that a pause has held go on by the outcome that they were held with, which is looked up then."""
+    times_up = and_(due.c.due_at <= at, due.c.held.is_(None))
+    return case((times_up, by_timer(due.c.node)), else_=constant(LOOKED_AT))
+
+
 _FIRE = Statement(
     insert(moving).from_select(
         ["n", "version", "way", "partition", "contact", "run", "at"],
         select(
             wave.c.n,
             run.c.version,
-            case((run.c.due_at <= wave.c.at, by_timer(run.c.node)), else_=constant(LOOKED_AT)),
+            way_of_due(run, wave.c.at),
             run.c.partition,
             run.c.contact,
             run.c.id,

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    case,
     exists,
     insert,
     literal_column,
@@ -26,8 +25,7 @@ from sqlalchemy import (
 )
 
 from runner.store.held import held
-from runner.store.passes.timeline import ACTIVE, by_timer
-from runner.store.passes.ways import LOOKED_AT
+from runner.store.passes.timeline import ACTIVE, way_of_due
 from runner.store.passes.working import PASS, moving, once_each
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
@@ -88,7 +86,7 @@ def _fire_due(
         select(
             PASS.label("n"),
             due.c.version,
-            case((due.c.due_at <= at, by_timer(due.c.node)), else_=constant(LOOKED_AT)).label("way"),
+            way_of_due(due, at).label("way"),
             due.c.partition,
             due.c.contact,
             due.c.id,

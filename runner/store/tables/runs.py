@@ -53,6 +53,11 @@ run = Table(
         "visit", SmallInteger, nullable=False, server_default=text("1"), comment="beyond 1 after a snooze"
     ),
     Column("cause", BigInteger, comment="the event that started it; NULL in older runs"),
+    Column(
+        "held",
+        ByCodePoint,
+        comment="the outcome by which it leaves its step once its journey, which was paused, lets it",
+    ),
     UniqueConstraint("partition", "contact", "journey", "entry_key"),
     one_of("status", RunStatus),
     CheckConstraint("(status = 'active') = (ended_at IS NULL)", name="ended_when_not_active"),

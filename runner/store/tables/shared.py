@@ -70,6 +70,11 @@ journey = Table(
         comment="its first apply; what is received from then on enters it",
     ),
     Column("state", ByCodePoint, nullable=False),
+    Column(
+        "resumed_at",
+        Instant,
+        comment="the end of its last pause; what was received before enters it no more",
+    ),
     one_of("state", JourneyState),
     comment="The version of each journey that contacts enter.",
 )

@@ -75,7 +75,8 @@ class SuppressionReason(StrEnum):
 
 class JourneyState(StrEnum):
     LIVE = "live"
-    PAUSED = "paused"
+    PAUSED = "paused"  # nobody enters, nobody goes on, no message leaves; until it is resumed
+    STOPPED = "stopped"  # all runs were ended, and nobody enters; until it is resumed
 
 
 LET_GO = (

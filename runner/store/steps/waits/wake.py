@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, literal, or_, select, update
 
 from runner.journey.graph import Node
 from runner.journey.values import MILLIONTHS, NUMBER, STRING
@@ -80,11 +80,17 @@ def _waking(sql: ProgramSql, node: Node) -> Statement:
         at.label("at"),
         (case(*cases) if others else way).label("way"),
     )
-    found = found.select_from(rows).where(in_pass(wave), wave.c.event.is_not(None))
+    found = found.select_from(rows).where(in_pass(wave), wave.c.event.is_not(None), _undecided(node))
     if not others:
         return pass_on(sql, found.where(holds))
     asked = found.cte().prefix_with("MATERIALIZED")  # or each condition would be read twice
     return pass_on(sql, select(*asked.c).where(asked.c.way.is_not(None)))
+
+
+def _undecided(node: Node) -> ColumnElement[bool]:
+    """Whether it is open by which outcome a run leaves the step: a pause holds those that something has woken, who have
+    heard it, and those whose time is up, who may still hear something."""
+    return or_(run.c.held.is_(None), run.c.held == literal(node.timer_outcome, Text()))
 
 
 def _hears(sql: ProgramSql, node: Node, heard: Hears, row: Row) -> ColumnElement[bool]:
@@ -146,7 +152,7 @@ def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int) -> 
         found = (
             select(moving.c.partition, moving.c.contact, moving.c.run, moving.c.at, case(*cases).label("way"))
             .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
-            .where(came(sql, [LOOKED_AT]), run.c.node == constant(node.index))
+            .where(came(sql, [LOOKED_AT]), run.c.node == constant(node.index), _undecided(node))
             .cte()
             .prefix_with("MATERIALIZED")
         )
