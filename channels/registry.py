@@ -24,8 +24,6 @@ class Declared(Protocol):
     @property
     def options(self) -> Mapping[str, object]: ...
     @property
-    def sender_address(self) -> str | None: ...
-    @property
     def cost(self) -> Decimal | None: ...
 
 
@@ -55,12 +53,11 @@ def _open_file(options: Mapping[str, object], around: Surroundings) -> Channel:
 
 
 def _carried(channel: Declared | None) -> file.Carried:
-    """What a channel carries: emails are what is called so, and what an address sends."""
+    """What a channel carries: emails are what is called so, and what the catalog has go by SMTP."""
     if channel is None:
         return file.Carried()
-    texts = channel.name == "sms"
-    emails = channel.name == "email" or (channel.sender_address is not None and not texts)
-    return file.Carried(emails=emails, texts=texts, cost=channel.cost)
+    emails = channel.name == "email" or channel.uses == "smtp"
+    return file.Carried(emails=emails, texts=channel.name == "sms", cost=channel.cost)
 
 
 def _open_smtp(options: Mapping[str, object], around: Surroundings) -> Channel:

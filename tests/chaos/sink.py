@@ -126,11 +126,12 @@ def read_arrivals(arrivals: Path, outbox: Path) -> list[Arrival]:
         for line in arrivals.read_text(encoding="utf-8").splitlines():
             key, contact, channel, subject = json.loads(line)
             found.append(Arrival(key=key, what=Wanted(contact, channel, subject)))
-    for path in sorted(outbox.glob("*.eml")):
-        key, what = read_mail(path.read_bytes(), "paper")
+    for path in sorted(outbox.glob("*.json")):
         if not path.read_bytes().endswith(b"\n"):
             raise AssertionError(f"{path.name} is not whole")
-        found.append(Arrival(key=key, what=Wanted(path.name.split("Z-")[1][:8], "paper", what.subject)))
+        data = json.loads(path.read_bytes())["data"]
+        what = Wanted(data["contact"], "paper", data["subject"])
+        found.append(Arrival(key=data["id"], what=what))
     return found
 
 
