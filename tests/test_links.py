@@ -194,3 +194,95 @@ tests:
     )
     assert without.message == "`later` needs an `option`: one of `3d` or `1w`."
     assert another.message == "There is no option `2w`."
+
+
+PUT_OFF = """
+topic: offers
+trigger: {event: Trial Started}
+entry: {per: trigger.seats, reentry: always}
+links:
+  another_day: {ask: {run.due: {type: date, min: = today}}, snooze: run.due}
+steps:
+  - {id: first, update: {run: {due: = trigger.ends}}}
+  - {id: day, wait: {until: run.due, at: "09:00", if_missing: exit}}
+  - {id: hello, send: email}
+  - {id: next, update: {run: {due: '= run.due + days("14d")'}}}
+  - {id: next-day, wait: {until: run.due, at: "09:00", if_missing: exit}}
+  - {id: again, send: {channel: email, template: hello}}
+"""
+
+
+def test_a_reader_puts_a_message_off_to_a_day_of_their_own(database: Database) -> None:
+    """The message comes once more when that day begins where they live, and what counts from it moves; more than once,
+    and in one run without the other."""
+    tests = """
+  - name: This message and the next move, twice
+    contact: {consents: [offers], timezone: Asia/Tbilisi}
+    start: 2026-03-01T10:00:00+04:00
+    events:
+      - {at: 0m, event: Trial Started, ends: 2026-03-05, seats: 1}
+      - {at: 2026-03-05T12:00, press: another_day, values: {due: 2026-03-08}}
+      - {at: 2026-03-08T12:00, press: another_day, values: {due: 2026-03-10}}
+    expect:
+      - {at: 2026-03-05T09:00, send: hello}
+      - {at: 2026-03-08T00:00, send: hello}
+      - {at: 2026-03-10T00:00, send: hello}
+      - {at: 2026-03-24T09:00, send: again}
+      - {at: 2026-03-24T09:00, completed: true}
+  - name: A day that is past is not taken, nor is a second press
+    contact: {consents: [offers], timezone: Asia/Tbilisi}
+    start: 2026-03-01T10:00:00+04:00
+    events:
+      - {at: 0m, event: Trial Started, ends: 2026-03-05, seats: 1}
+      - {at: 2026-03-05T12:00, press: another_day, values: {due: 2026-03-04}}
+      - {at: 2026-03-05T13:00, press: another_day, values: {due: 2026-03-08}}
+    expect:
+      - {at: 2026-03-05T09:00, send: hello}
+      - {at: 2026-03-19T09:00, send: again}
+      - {at: 2026-03-19T09:00, completed: true}
+  - name: Today is at once
+    contact: {consents: [offers], timezone: Asia/Tbilisi}
+    start: 2026-03-01T10:00:00+04:00
+    events:
+      - {at: 0m, event: Trial Started, ends: 2026-03-05, seats: 1}
+      - {at: 2026-03-06T12:00, press: another_day, values: {due: 2026-03-06}}
+    expect:
+      - {at: 2026-03-05T09:00, send: hello}
+      - {at: 2026-03-06T12:00, send: hello}
+      - {at: 2026-03-20T09:00, send: again}
+      - {at: 2026-03-20T09:00, completed: true}
+  - name: The other run stays as it is
+    contact: {consents: [offers], timezone: Asia/Tbilisi}
+    start: 2026-03-01T10:00:00+04:00
+    events:
+      - {at: 0m, event: Trial Started, ends: 2026-03-05, seats: 1}
+      - {at: 0m, event: Trial Started, ends: 2026-03-12, seats: 2}
+      - {at: 2026-03-12T10:00, press: another_day, of: hello, values: {due: 2026-03-14}}
+    expect:
+      - {at: 2026-03-05T09:00, send: hello}
+      - {at: 2026-03-12T09:00, send: hello}
+      - {at: 2026-03-14T00:00, send: hello}
+      - {at: 2026-03-19T09:00, send: again}
+      - {at: 2026-03-19T09:00, completed: true}
+      - {at: 2026-03-28T09:00, send: again}
+      - {at: 2026-03-28T09:00, completed: true}
+"""
+    holds(database, project(demo=PUT_OFF), "demo", tests)
+
+
+def test_a_link_snoozes_until_a_date_that_it_asks_for() -> None:
+    def said(link: str) -> list[tuple[str, str]]:
+        text = PUT_OFF.replace("{ask: {run.due: {type: date, min: = today}}, snooze: run.due}", link)
+        return [
+            (each.code, each.message)
+            for each in check_files(project(demo=text)).problems
+            if "snooze" in each.code
+        ]
+
+    assert said("{ask: {run.due: {type: date, min: = today}}, snooze: run.due}") == []
+    assert said("{ask: {run.due: date}, snooze: run.day}") == [
+        ("links/snooze", "`run.day` is no date that this link asks for.")
+    ]
+    assert said("{ask: {run.due: date, run.many: number}, snooze: run.many}") == [
+        ("links/snooze", "`run.many` is no date that this link asks for.")
+    ]

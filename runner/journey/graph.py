@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from runner.journey.model import (
     AdAudience,
+    Ask,
     Branch,
     Call,
     ChangeConsent,
@@ -97,7 +98,8 @@ class Program:
     @property
     def snoozes(self) -> bool:
         """Whether a reader may put a run back before a step that it has left."""
-        return any(isinstance(link.action, Snooze) for link in self.journey.links)
+        actions = [link.action for link in self.journey.links]
+        return any(isinstance(each, Snooze) or (isinstance(each, Ask) and each.until) for each in actions)
 
     @property
     def end(self) -> int:

@@ -11,6 +11,7 @@ from runner.journey.builder.verbs import acts, flow
 from runner.journey.duration import parse_duration
 from runner.journey.model.links import Ask, Asked, Link, LinkAction, Snooze
 from runner.journey.values import Kind, ValueType
+from runner.journey.words import listed
 from runner.journey.yaml import Field, Fields, Value
 
 
@@ -54,11 +55,32 @@ def _action(build: StepBuilder, options: Fields) -> LinkAction | None:
         value = options.get(key)
         if value is not None:
             return make(build, value, None)
-    if "snooze" in options:
-        return _snooze(build, options.get("snooze"))
     asked = fields_of(options.get("ask"))
-    values = tuple(made for each in (asked.fields if asked else ()) if (made := _asked(build, each)))
-    return Ask(values=values) if values else None
+    if asked is None:
+        return _snooze(build, options.get("snooze"))
+    values = tuple(made for each in asked.fields if (made := _asked(build, each)))
+    if "snooze" not in options:
+        return Ask(values=values) if values else None
+    until = _until(build, options.get("snooze"), values)
+    return Ask(values=values, until=until) if until else None
+
+
+def _until(build: StepBuilder, value: Value | None, values: tuple[Asked, ...]) -> Asked | None:
+    """The value that is asked for, of that name, if it is a date."""
+    name = (text_of(value) or "").removeprefix("run.")
+    for asked in values:
+        if asked.name == name and asked.type.kind is Kind.DATE:
+            return asked
+    if value is not None:
+        dates = [f"run.{asked.name}" for asked in values if asked.type.kind is Kind.DATE]
+        message = f"`{text_of(value)}` is no date that this link asks for."
+        hint = (
+            f"Write {listed(dates, 'or')}."
+            if dates
+            else "Ask for one: ask: {run.day: {type: date, min: = today}}."
+        )
+        build.notes.note("links/snooze", message, value.span, hint)
+    return None
 
 
 def _snooze(build: StepBuilder, value: Value | None) -> Snooze | None:

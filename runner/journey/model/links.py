@@ -23,7 +23,10 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
+    """``until``: a date that is asked for, on which the message that carried the link comes once more."""
+
     values: tuple[Asked, ...]
+    until: Asked | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

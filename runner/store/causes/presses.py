@@ -15,8 +15,10 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     literal,
     literal_column,
+    null,
     select,
     update,
 )
@@ -27,14 +29,15 @@ from runner.journey.model import ChangeConsent, Emit, Exit, Link, Send, Snooze
 from runner.journey.model.links import Ask, Asked
 from runner.journey.values import MILLIONTHS, NUMBER, STRING
 from runner.store.causes.announce import announcement
+from runner.store.local_time.localtime import due_on
 from runner.store.passes.exits import into_leaving
 from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, WAVE_RUN, ProgramSql
 from runner.store.passes.working import in_pass, wave
-from runner.store.predicates import json_value, value
+from runner.store.predicates import beginning_of, json_value, value
 from runner.store.predicates.read import read_json
 from runner.store.statement import Statement
 from runner.store.tables import LET_GO, RunStatus, contact, event, message, run
-from runner.store.types import ByCodePoint, constant, json_object, json_with, shifted
+from runner.store.types import ByCodePoint, constant, instant_of, json_object, json_with, shifted
 
 _STAGE = bindparam("stage", type_=Integer())
 
@@ -46,10 +49,14 @@ def heed_presses(sql: ProgramSql, link: Link, connection: Connection, n: int, st
         case Exit(reason=reason):
             statement = sql.once(("press", link.name), partial(_exit, sql, link, reason))
             return statement.run(connection, n=n, stage=stage).rowcount
-        case Ask(values=values):
+        case Ask(values=values, until=until):
             for asked in values:
                 key = ("press", link.name, asked.name)
                 sql.once(key, partial(_answer, sql, link, asked)).run(connection, n=n)
+            for node in sql.program.nodes:
+                if until is not None and isinstance(node.verb, Send):
+                    back = partial(_put_back_until, sql, link, node, until)
+                    sql.once(("press", link.name, node.index, "back"), back).run(connection, n=n)
         case Snooze(options=options):
             for node in sql.program.nodes:
                 for option, duration in options if isinstance(node.verb, Send) else ():
@@ -116,19 +123,25 @@ def _exit(sql: ProgramSql, link: Link, reason: str) -> Statement:
     return into_leaving(sql.dialect, select(_STAGE, *columns).select_from(rows).where(*conditions))
 
 
-def _answer(sql: ProgramSql, link: Link, asked: Asked) -> Statement:
-    rows, conditions = _pressed(sql, link)
+def _taken(sql: ProgramSql, asked: Asked) -> list[ColumnElement[bool]]:
+    """Whether what the reader has given is within its bounds."""
     row = sql.row(wave)
     given = _property(sql, f"value_{asked.name}", asked.type)
 
     def bound(expression: Expression) -> ColumnElement[Any]:
         return value(expression, row, sql.dialect)
 
-    conditions.append(given.is_not(None))
+    conditions: list[ColumnElement[bool]] = [given.is_not(None)]
     if asked.least is not None:
         conditions.append(given >= bound(asked.least))
     if asked.most is not None:
         conditions.append(given <= bound(asked.most))
+    return conditions
+
+
+def _answer(sql: ProgramSql, link: Link, asked: Asked) -> Statement:
+    rows, conditions = _pressed(sql, link)
+    conditions += _taken(sql, asked)
     member = f"value_{asked.name}"
     kept: ColumnElement[Any] = literal_column(
         f"json(event.properties -> '$.{member}')"
@@ -156,19 +169,36 @@ def _same(found: Any) -> ColumnElement[bool]:
 
 
 def _put_back(sql: ProgramSql, link: Link, node: Any, option: str, duration: Any) -> Statement:
-    """The run stands before the send again until the time is up; its message will be another one."""
+    """The run stands before the send again until the time is up."""
+    due = shifted(wave.c.at, constant(duration.elapsed))
+    chosen = _property(sql, "option", STRING) == literal(option, Text())
+    return _stands_before(sql, link, node, due, [chosen])
+
+
+def _put_back_until(sql: ProgramSql, link: Link, node: Any, until: Asked) -> Statement:
+    """The run stands before the send again until the day that the reader has given begins where they live; a day that
+    is past, or today, puts off nothing."""
+    day = _property(sql, f"value_{until.name}", until.type)
+    begins = instant_of(due_on(beginning_of(day), sql.zone))
+    due = case((begins > wave.c.at, begins), else_=wave.c.at)
+    return _stands_before(sql, link, node, due, _taken(sql, until))
+
+
+def _stands_before(
+    sql: ProgramSql,
+    link: Link,
+    node: Any,
+    due: ColumnElement[Any],
+    further: list[ColumnElement[bool]],
+) -> Statement:
+    """The runs of the presses stand before ``node`` until ``due``; their message will be another one."""
     rows, conditions = _pressed(sql, link)
     found = (
-        select(run.c.partition, run.c.contact, run.c.id, wave.c.at)
+        select(run.c.partition, run.c.contact, run.c.id, due.label("due"))
         .select_from(rows)
-        .where(
-            *conditions,
-            message.c.step == literal(node.step.id, ByCodePoint()),
-            _property(sql, "option", STRING) == literal(option, Text()),
-        )
+        .where(*conditions, *further, message.c.step == literal(node.step.id, ByCodePoint()))
         .subquery("found")
     )
-    due = shifted(found.c.at, constant(duration.elapsed))
     return Statement(
         update(run)
         .values(
@@ -176,11 +206,12 @@ def _put_back(sql: ProgramSql, link: Link, node: Any, option: str, duration: Any
             node=constant(node.index),
             visit=run.c.visit + literal_column("1"),
             # It comes to the step when the time is up: from then on its message may be late.
-            arrived_at=due,
-            due_at=due,
+            arrived_at=found.c.due,
+            due_at=found.c.due,
             review_at=None,
-            next_at=due,
+            next_at=found.c.due,
             deferred=None,
+            held=null(),
         )
         .where(_same(found))
     )

@@ -83,7 +83,12 @@ def millionths(expression: Expression, row: Row, dialect: str) -> ColumnElement[
 
 def day_microseconds(expression: Expression, row: Row, dialect: str) -> ColumnElement[int]:
     """The beginning of the date on the wall clock, in microseconds since 1970 there; NULL where it is missing."""
-    day: ColumnElement[int] = func.journeys_day_number(value(expression, row, dialect), type_=BigInteger())
+    return beginning_of(value(expression, row, dialect))
+
+
+def beginning_of(date: ColumnElement[Any]) -> ColumnElement[int]:
+    """The beginning of a date in its stored form, on the wall clock, in microseconds since 1970 there."""
+    day: ColumnElement[int] = func.journeys_day_number(date, type_=BigInteger())
     return day * constant(_DAY)
 
 
