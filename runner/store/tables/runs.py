@@ -58,6 +58,13 @@ run = Table(
         ByCodePoint,
         comment="the outcome by which it leaves its step once its journey, which was paused, lets it",
     ),
+    Column(
+        "carried",
+        SmallInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="how often it was carried over into another version",
+    ),
     UniqueConstraint("partition", "contact", "journey", "entry_key"),
     one_of("status", RunStatus),
     CheckConstraint("(status = 'active') = (ended_at IS NULL)", name="ended_when_not_active"),

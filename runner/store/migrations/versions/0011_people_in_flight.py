@@ -26,6 +26,16 @@ def upgrade() -> None:
             comment="the outcome by which it leaves its step once its journey, which was paused, lets it",
         ),
     )
+    op.add_column(
+        "run",
+        sa.Column(
+            "carried",
+            sa.SmallInteger(),
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="how often it was carried over into another version",
+        ),
+    )
     if op.get_context().dialect.name == "postgresql":
         _change_journeys()
     else:
