@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from runner.problem import Problem
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -53,6 +55,11 @@ def _blocks(page: Path) -> Iterator[Block]:
             language=match["language"],
             text=match["text"],
         )
+
+
+def beside_what_it_leaves_out(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems of an example, but for entries of the catalog that it does not use: it uses a part of them."""
+    return [problem for problem in problems if problem.code != "catalog/unused"]
 
 
 @dataclass(frozen=True, kw_only=True)

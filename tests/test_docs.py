@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from documents import PAGES, REFERENCE, ROOT, Block, block_of, blocks, commands
+from documents import PAGES, REFERENCE, ROOT, Block, beside_what_it_leaves_out, block_of, blocks, commands
 from reference.expressions import Situation, holds
 
 from runner.cli import COMMANDS, run
@@ -120,7 +120,8 @@ def with_templates(files: Mapping[str, str]) -> dict[str, str]:
 
 def no_problems(files: Mapping[str, str]) -> Project:
     checked = check_files(files)
-    assert not checked.problems, text_report(checked.problems, checked.sources)
+    found = beside_what_it_leaves_out(checked.problems)
+    assert not found, text_report(found, checked.sources)
     assert checked.journeys
     return load_project(files)
 

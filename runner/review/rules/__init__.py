@@ -25,6 +25,8 @@ from runner.review.rules import (
     template_syntax,
     trigger_journey,
     unreachable,
+    unused_entry,
+    unused_fragment,
     unused_template,
 )
 
@@ -45,4 +47,6 @@ RULES: tuple[Rule, ...] = (
     circle.check,
     goal_journey.check,
     trigger_journey.check,
+    unused_entry.check,
+    unused_fragment.check,
 )

@@ -8,7 +8,6 @@ Passes:
     events: {Signed Up: {}}
     topics:
       news: {title: News, opt_in: explicit}
-    attributes: {first_name: {type: string}}
     channels:
       email: {sender: {name: Shop, address: hello@shop.example}}
     links: {domain: links.shop.example}
