@@ -197,7 +197,8 @@ def _enter(passes: Passes, n: int, version: Version) -> None:
     since: datetime = EPOCH if passes.exact else version.since
     if version.journey.entry.by_account:
         hold_accounts(sql, connection, n)
-    if not trigger(sql, connection, n, since=since, event_floor=passes.event_floor):
+    resumed = EPOCH if passes.exact else version.entered_from
+    if not trigger(sql, connection, n, since=since, received_since=resumed, event_floor=passes.event_floor):
         return
     match version.journey.entry.again:
         case Again.RESTART:

@@ -10,13 +10,23 @@ from runner.engine.versions import Version, Versions
 from runner.journey.catalog import OptIn, Topic
 from runner.journey.model import Send
 from runner.journey.send_rules import CONSENT_STALE, EXPIRED, NO_ADDRESS, NO_CONSENT, ONLY_IF, SUPPRESSED
+from runner.store.journeys.states import NEVER, paused_journeys
 from runner.store.sending.asked_again import Asked, asked_again
-from runner.store.sending.messages import Claimed, Held
+from runner.store.sending.messages import Change, Claimed, Held, change
 from runner.store.statement import Connection
-from runner.store.tables import ConsentState, MessageKind, SuppressionReason
+from runner.store.tables import ConsentState, MessageKind, MessageStatus, SuppressionReason
 
 NOT_A_RECIPIENT = "not_a_recipient"
 """Why a message is blocked where the deployment is no production and its reader not among those who are named."""
+
+
+def without_paused(connection: Connection, claimed: Sequence[Claimed]) -> list[Claimed]:
+    """The messages of journeys that are not paused. The others are put off until their journey is resumed."""
+    paused = paused_journeys(connection) if claimed else frozenset[str]()
+    held = [one.held for one in claimed if one.journey in paused]
+    back = [Change(held=one, to=MessageStatus.READY, available_at=NEVER) for one in held]
+    change(connection, MessageStatus.CLAIMED, back)
+    return [one for one in claimed if one.journey not in paused]
 
 
 def second_look(

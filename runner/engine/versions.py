@@ -42,6 +42,8 @@ class Version:
     templates: tuple[Template, ...]
     files: Mapping[str, str]
     since: datetime
+    entered_from: datetime
+    """What was received before does not enter it any more: it is from before its first apply, or of a pause."""
     state: JourneyState
     current: bool
     sql: ProgramSql
@@ -108,7 +110,8 @@ class Versions:
         self.current: Mapping[str, Version] = {
             version.journey.name: version for version in self._ordered if version.current
         }
-        live = [version for version in self.current.values() if version.state is JourneyState.LIVE]
+        current = self.current.values()
+        live = [version for version in current if version.state is JourneyState.LIVE]
         # Asked once, so that an event costs what the journeys that hear it cost, and not what all cost.
         self.started_by = _by_event(
             (trigger.event, version) for version in live for trigger in version.journey.triggers
@@ -118,7 +121,8 @@ class Versions:
         """Whether any event may do something to those who are in a journey."""
         self.heeded = frozenset[str]().union(*(version.heeded for version in self._ordered))
         """The events that may, beside those."""
-        self.watched: Watched = watched_by((version.journey, version.catalog.timezone) for version in live)
+        # Of those that are paused, too: what changes meanwhile starts nobody, and is no news once they are resumed.
+        self.watched: Watched = watched_by((version.journey, version.catalog.timezone) for version in current)
         dialect = self._ordered[0].sql.dialect if self._ordered else "sqlite"
         self.copies = Copies(dialect, listeners_of(self._ordered))
         """How broadcasts reach those who hear them."""
@@ -222,6 +226,7 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
                 templates=one.templates,
                 files=row.files,
                 since=row.since,
+                entered_from=max(row.since, row.resumed_at or row.since),
                 state=JourneyState(row.state),
                 current=row.current,
                 sql=sql,

@@ -211,7 +211,7 @@ def _stands_before(
             review_at=None,
             next_at=found.c.due,
             deferred=None,
-            held=null(),
+            leaves_by=null(),
         )
         .where(_same(found))
     )

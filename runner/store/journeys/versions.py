@@ -20,7 +20,7 @@ class StoredVersion:
     """A version as it was applied. ``files`` maps each path to the text that it was compiled from.
 
     ``current``: contacts enter it, by what is received at ``since`` (the first apply of the journey) or later.
-    ``state`` is that of the journey.
+    ``resumed_at`` is the end of its last pause, if there was one. ``state`` is that of the journey.
     """
 
     id: int
@@ -28,6 +28,7 @@ class StoredVersion:
     hash: str
     files: Mapping[str, str]
     since: datetime
+    resumed_at: datetime | None
     state: JourneyState
     current: bool
 
@@ -72,6 +73,7 @@ def _every_version() -> Select[Any]:
             journey_version.c.hash,
             journey_version.c.files,
             journey.c.since,
+            journey.c.resumed_at,
             journey.c.state,
             (journey.c.version == journey_version.c.id).label("current"),
         )
@@ -89,6 +91,7 @@ def _versions(connection: Connection, query: Select[Any]) -> tuple[StoredVersion
             hash=row.hash,
             files=row.files,
             since=row.since,
+            resumed_at=row.resumed_at,
             state=JourneyState(row.state),
             current=bool(row.current),
         )

@@ -49,17 +49,24 @@ from runner.store.types import ByCodePoint, Instant, Json, constant, json_text, 
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
 _SINCE = bindparam("since", type_=Instant())
+_RECEIVED_SINCE = bindparam("received_since", type_=Instant())
 _STAGE = bindparam("stage", type_=Integer())
 
 
 def trigger(
-    sql: ProgramSql, connection: Connection, n: int, *, since: datetime, event_floor: datetime
+    sql: ProgramSql,
+    connection: Connection,
+    n: int,
+    *,
+    since: datetime,
+    received_since: datetime,
+    event_floor: datetime,
 ) -> int:
     """Collect the contacts whose event of pass ``n`` lets them enter this version, or restarts or refreshes the run
     that is on.
 
-    What was received before ``since`` (when the version was applied) or happened before ``event_floor`` starts
-    nothing. Returns how many there are.
+    What was received before ``received_since`` or happened before ``event_floor`` starts nothing; a ramp begins at
+    ``since``, when the journey was applied. Returns how many there are.
     """
 
     def build() -> Statement:
@@ -106,7 +113,7 @@ def trigger(
             .where(
                 in_pass(wave),
                 wave.c.name.in_([literal(found.event) for found in journey.triggers]),
-                event.c.received_at >= _SINCE,
+                event.c.received_at >= _RECEIVED_SINCE,
                 wave.c.at >= _EVENT_FLOOR,
                 # In this order: whether the contact may enter is a look at an index, while the author's
                 # condition may read years of history.
@@ -121,7 +128,11 @@ def trigger(
             found = select(*(each.c[name] for name in columns)).where(each.c.rank == literal_column("1"))
         return Statement(insert(entering).from_select(columns, found))
 
-    return sql.once("trigger", build).run(connection, n=n, since=since, event_floor=event_floor).rowcount
+    return (
+        sql.once("trigger", build)
+        .run(connection, n=n, since=since, received_since=received_since, event_floor=event_floor)
+        .rowcount
+    )
 
 
 def _holds(found: Trigger, journey: Journey, row: Row, dialect: str) -> ColumnElement[bool]:

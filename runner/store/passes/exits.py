@@ -193,6 +193,7 @@ _END = Statement(
         due_at=None,
         review_at=None,
         next_at=None,
+        leaves_by=None,
     )
     .where(leaving.c.stage == _STAGE, held(leaving.c.partition), of_run(leaving), ACTIVE)
 )

@@ -60,17 +60,17 @@ def hold(sql: ProgramSql, connection: Connection, n: int) -> None:
             for outcome, found in outcomes.items()
         }
         outcome: ColumnElement[str | None] = case(
-            *((came_so, name) for name, came_so in ways.items()), else_=run.c.held
+            *((came_so, name) for name, came_so in ways.items()), else_=run.c.leaves_by
         )
         return Statement(
             update(run)
-            .values(held=outcome, due_at=null(), next_at=run.c.review_at)
+            .values(leaves_by=outcome, due_at=null(), next_at=run.c.review_at)
             .where(
                 in_pass(moving),
                 moving.c.version == constant(sql.version),
                 or_(
                     moving.c.way.in_([constant(number) for number in numbers]),
-                    and_(moving.c.way == constant(LOOKED_AT), run.c.held.is_not(None)),
+                    and_(moving.c.way == constant(LOOKED_AT), run.c.leaves_by.is_not(None)),
                 ),
                 of_run(moving),
                 ACTIVE,
@@ -85,14 +85,14 @@ def let_go_on(sql: ProgramSql, connection: Connection, n: int) -> int:
     there are."""
 
     def turn() -> ColumnElement[bool]:
-        return and_(came(sql, [LOOKED_AT]), run.c.held.is_not(None), run.c.due_at <= moving.c.at)
+        return and_(came(sql, [LOOKED_AT]), run.c.leaves_by.is_not(None), run.c.due_at <= moving.c.at)
 
     def build() -> Statement:
         ways = [
             (
                 and_(
                     run.c.node == constant(node.index),
-                    run.c.held == literal(way.steps[0].edge.outcome, Text()),
+                    run.c.leaves_by == literal(way.steps[0].edge.outcome, Text()),
                 ),
                 constant(way.number),
             )
@@ -110,7 +110,7 @@ def let_go_on(sql: ProgramSql, connection: Connection, n: int) -> int:
         )
 
     def build_forgetting() -> Statement:
-        return Statement(update(run).values(held=null()).where(turn(), of_run(moving), ACTIVE))
+        return Statement(update(run).values(leaves_by=null()).where(turn(), of_run(moving), ACTIVE))
 
     found = sql.once("held go on", build).run(connection, n=n).rowcount
     if found:
@@ -124,7 +124,7 @@ def stand_anew(sql: ProgramSql, node: Node, connection: Connection, n: int, roun
     now. Returns how many."""
 
     def build() -> Statement:
-        undecided = or_(run.c.held.is_(None), run.c.held == literal(node.timer_outcome, Text()))
+        undecided = or_(run.c.leaves_by.is_(None), run.c.leaves_by == literal(node.timer_outcome, Text()))
         changes = [literal(name) for name in (IDENTIFIED, CONTACT_UPDATED)]
         return Statement(
             insert(moving).from_select(
@@ -148,7 +148,7 @@ def stand_anew(sql: ProgramSql, node: Node, connection: Connection, n: int, roun
     def build_forgetting() -> Statement:
         return Statement(
             update(run)
-            .values(held=null())
+            .values(leaves_by=null())
             .where(came(sql, [sql.ways.arriving(node.index)]), of_run(moving), ACTIVE)
         )
 

@@ -250,7 +250,7 @@ def by_timer(node: ColumnElement[int]) -> ColumnElement[int]:
 def way_of_due(due: FromClause, at: ColumnElement[Any]) -> ColumnElement[int]:
     """The way of a run of ``due`` (the table of runs) whose instant has come: by its timer, or only looked at. Those
     that a pause has held go on by the outcome that they were held with, which is looked up then."""
-    times_up = and_(due.c.due_at <= at, due.c.held.is_(None))
+    times_up = and_(due.c.due_at <= at, due.c.leaves_by.is_(None))
     return case((times_up, by_timer(due.c.node)), else_=constant(LOOKED_AT))
 
 

@@ -54,7 +54,7 @@ run = Table(
     ),
     Column("cause", BigInteger, comment="the event that started it; NULL in older runs"),
     Column(
-        "held",
+        "leaves_by",
         ByCodePoint,
         comment="the outcome by which it leaves its step once its journey, which was paused, lets it",
     ),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, exists, select, update
+from sqlalchemy import Connection, and_, case, exists, func, select, update
 
 from runner.store.tables import RunStatus, contact, run, shard
 from runner.store.types import constant
@@ -56,7 +56,11 @@ def runs_set_aside(
             run.c.version,
             run.c.per,
             run.c.node,
-            run.c.due_at,
+            # Whom a pause held when this happened has no timer: it goes on as soon as it may.
+            case(
+                (run.c.leaves_by.is_not(None), func.coalesce(run.c.due_at, run.c.ended_at)),
+                else_=run.c.due_at,
+            ).label("due_at"),
             run.c.reason,
             run.c.ended_at,
         )
@@ -107,6 +111,7 @@ def resume(connection: Connection, one: Aside, *, step: str, look_at: datetime |
             reason=None,
             ended_at=None,
             step=step,
+            due_at=one.due_at,
             review_at=look_at,
             next_at=min(timers, default=None),
         )

@@ -21,7 +21,7 @@ def upgrade() -> None:
     op.add_column(
         "run",
         sa.Column(
-            "held",
+            "leaves_by",
             ByCodePoint(),
             comment="the outcome by which it leaves its step once its journey, which was paused, lets it",
         ),

@@ -90,7 +90,7 @@ def _waking(sql: ProgramSql, node: Node) -> Statement:
 def _undecided(node: Node) -> ColumnElement[bool]:
     """Whether it is open by which outcome a run leaves the step: a pause holds those that something has woken, who have
     heard it, and those whose time is up, who may still hear something."""
-    return or_(run.c.held.is_(None), run.c.held == literal(node.timer_outcome, Text()))
+    return or_(run.c.leaves_by.is_(None), run.c.leaves_by == literal(node.timer_outcome, Text()))
 
 
 def _hears(sql: ProgramSql, node: Node, heard: Hears, row: Row) -> ColumnElement[bool]:

@@ -1,0 +1,455 @@
+"""A journey is paused, resumed and stopped while it runs: nobody goes on meanwhile, and nobody is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from waiting import until
+
+from channels.base import Message, RetryLater
+from runner.engine.apply import apply_project
+from runner.engine.deliver import deliver
+from runner.engine.pausing import Said, pause_journey, resume_journey, stop_journey
+from runner.engine.versions import load_versions
+from runner.journey.catalog import IDENTIFIED
+from runner.journey.fit import fit_traits
+from runner.journey.project import load_project
+from runner.problem import JourneysError
+from runner.store.audit import records
+from runner.store.database import Database
+from runner.store.journeys.states import NEVER
+from runner.store.tables import contact, conversion, event, run, step_log
+from tests.living import living
+from tests.shop import CATALOG, START, Shop, Sink
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+COURT = """
+journey: court
+language: 1
+title: Court whoever signs up
+topic: offers
+trigger: {event: Signed Up}
+entry: {reentry: always}
+exit:
+  - {event: Left, reason: left}
+  - {when: contact.vip, reason: vip}
+goal: {event: Bought, within: 30d}
+steps:
+  - id: hello
+    send: {channel: email, template: hello, valid_for: 6h}
+  - id: bought
+    wait:
+      event: Bought
+      up_to: 1d
+      save_as: order
+      then: [{id: thanks, send: {channel: email, template: hello}}, {id: happy, exit: happy}]
+  - id: again
+    send: {channel: email, template: hello}
+"""
+DATED = """
+journey: dated
+language: 1
+title: Wait for a day
+topic: offers
+trigger: {event: Signed Up}
+steps:
+  - id: birthday
+    wait: {until: contact.born, if_past: exit, if_missing: exit}
+  - id: wish
+    send: {channel: email, template: hello}
+"""
+AFTER = """
+journey: after
+language: 1
+title: After a stop
+topic: offers
+trigger: {journey: court, outcome: stopped}
+steps:
+  - id: sorry
+    send: {channel: email, template: hello}
+"""
+OTHER = """
+journey: other
+language: 1
+title: Not paused
+topic: offers
+trigger: {event: Bought}
+entry: {reentry: always}
+steps:
+  - id: note
+    send: {channel: email, template: hello}
+"""
+
+
+def files(**journeys: str) -> dict[str, str]:
+    catalog = CATALOG.replace("  Left: {}\n", "  Left: {}\n  Bought: {total: number}\n")
+    texts = {"hello.html": "---\nsubject: Hello\n---\n<p>Hello</p>"}
+    return {"journeys/catalog.yaml": catalog} | {
+        f"journeys/{name}/{file}": text
+        for name, journey in journeys.items()
+        for file, text in {"journey.yaml": journey, **texts}.items()
+    }
+
+
+class Paused:
+    """A shop with journeys, its sink, and what people's runs look like."""
+
+    def __init__(self, database: Database, **journeys: str) -> None:
+        self.database = database
+        self.shop = Shop(database, files(**journeys))
+        self.sink = Sink()
+
+    def until(self, now: datetime) -> None:
+        """Do all that is due at ``now``, as a daemon does it."""
+        self.shop.versions = load_versions(self.database, self.shop.versions)
+        self.shop.tick(now)
+        while deliver(self.database, self.shop.versions, {"email": self.sink}, now).claimed:
+            self.shop.tick(now)
+
+    def happens(self, key: str, name: str, at: datetime, **properties: Any) -> None:
+        self.shop.arrive([self.shop.event(key, name, at, **properties)])
+        self.until(at)
+
+    def pause(self, now: datetime, name: str = "court") -> None:
+        pause_journey(self.database, name, now=now, who="tests")
+
+    def resume(self, now: datetime, name: str = "court", per_minute: int = 600) -> None:
+        resume_journey(self.database, name, now=now, who="tests", per_minute=per_minute)
+
+    def runs(self, journey: str = "court") -> dict[str, tuple[str, str | None]]:
+        """By contact: where their last run stands, or its status, and its reason."""
+        of = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+        query = select(contact.c.key, run).join(contact, of).where(run.c.journey == journey)
+        with self.database.read() as connection:
+            rows = connection.execute(query.order_by(run.c.id)).all()
+        return {row.key: (row.step or row.status, row.reason) for row in rows}
+
+    def row(self, key: str) -> Any:
+        of = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+        with self.database.read() as connection:
+            return connection.execute(
+                select(run).join(contact, of).where(contact.c.key == key, run.c.journey == "court")
+            ).one()
+
+    def outcomes(self) -> list[tuple[str, str, datetime]]:
+        columns = (step_log.c.step, step_log.c.outcome, step_log.c.at)
+        with self.database.read() as connection:
+            return [tuple(row) for row in connection.execute(select(*columns).order_by(step_log.c.at))]  # type: ignore[misc]
+
+
+@pytest.fixture
+def courting(database: Database) -> Paused:
+    """Ana and Bea signed up, were greeted, and are waited for to buy."""
+    paused = Paused(database, court=COURT, other=OTHER)
+    paused.shop.sign_up("ana", "bea")
+    paused.until(START)
+    assert paused.sink.contacts == ["ana", "bea"]
+    return paused
+
+
+def test_nobody_enters_a_paused_journey_not_even_later(courting: Paused) -> None:
+    courting.pause(START + HOUR)
+    courting.shop.sign_up("cleo", at=START + 2 * HOUR)
+    courting.until(START + 2 * HOUR)
+    # Received in the pause, though handled after it: the daemon was away.
+    courting.shop.identify("dina")
+    courting.shop.arrive([courting.shop.event("dina", "Signed Up", START + 3 * HOUR)])
+    with courting.database.begin() as connection:
+        connection.execute(update(event).values(received_at=START + 3 * HOUR).where(event.c.pending))
+    courting.resume(START + 4 * HOUR)
+    courting.until(START + 5 * HOUR)
+    assert set(courting.runs()) == {"ana", "bea"}
+    courting.happens("cleo", "Signed Up", START + 6 * HOUR)
+    assert set(courting.runs()) == {"ana", "bea", "cleo"}
+
+
+def test_a_timer_that_is_over_in_a_pause_goes_on_after_it(courting: Paused) -> None:
+    courting.pause(START + HOUR)
+    courting.until(START + 2 * DAY)
+    assert courting.runs() == {"ana": ("bought", None), "bea": ("bought", None)}
+    assert courting.sink.contacts == ["ana", "bea"]
+    courting.resume(START + 3 * DAY)
+    courting.until(START + 3 * DAY + MINUTE)
+    assert courting.sink.contacts == ["ana", "bea"] * 2
+    assert courting.runs() == {"ana": ("completed", None), "bea": ("completed", None)}
+
+
+def test_a_timer_that_is_over_after_the_pause_is_not_moved(courting: Paused) -> None:
+    courting.pause(START + HOUR)
+    courting.until(START + 2 * HOUR)
+    courting.resume(START + 3 * HOUR)
+    assert courting.row("ana").due_at == START + DAY
+
+
+def test_who_hears_what_they_wait_for_in_a_pause_goes_on_by_it_afterwards(courting: Paused) -> None:
+    courting.pause(START + HOUR)
+    courting.happens("ana", "Bought", START + 2 * HOUR, total=5)
+    courting.happens("ana", "Bought", START + 3 * HOUR, total=9)
+    assert courting.runs()["ana"] == ("bought", None)
+    # The time-out was over before she bought: all the same she bought, and is not to be asked again.
+    courting.until(START + 2 * DAY)
+    courting.happens("bea", "Bought", START + 2 * DAY + HOUR, total=7)
+    assert courting.runs()["bea"] == ("bought", None)
+    courting.resume(START + 3 * DAY)
+    courting.until(START + 3 * DAY + MINUTE)
+    assert courting.runs() == {"ana": ("exited", "happy"), "bea": ("exited", "happy")}
+    assert [courting.row(key).data["order"]["total"] for key in ("ana", "bea")] == [5_000_000, 7_000_000]
+    thanks = [step for step, _, _ in courting.outcomes()]
+    assert (thanks.count("thanks"), thanks.count("again")) == (2, 0)
+
+
+def test_goals_count_and_exits_end_in_a_pause(courting: Paused) -> None:
+    courting.pause(START + HOUR)
+    courting.happens("ana", "Bought", START + 2 * HOUR)
+    with courting.database.read() as connection:
+        assert len(connection.execute(select(conversion)).all()) == 1
+    courting.happens("ana", "Left", START + 3 * HOUR)
+    courting.shop.identify("bea", START + 4 * HOUR, vip=True)
+    courting.happens("bea", "Signed Up", START + 5 * HOUR)
+    assert courting.runs() == {"ana": ("exited", "left"), "bea": ("exited", "vip")}
+    courting.resume(START + DAY)
+    courting.until(START + 2 * DAY)
+    assert courting.runs() == {"ana": ("exited", "left"), "bea": ("exited", "vip")}
+
+
+def test_other_journeys_of_the_same_people_go_on(courting: Paused) -> None:
+    courting.pause(START + HOUR)
+    courting.happens("ana", "Bought", START + 2 * HOUR)
+    assert courting.sink.contacts == ["ana", "bea", "ana"]
+
+
+def test_a_date_that_moves_in_a_pause_moves_the_wait(database: Database) -> None:
+    paused = Paused(database, dated=DATED)
+    for key, born in (("ana", "2026-03-03"), ("bea", "2026-03-03"), ("cleo", "2026-03-03")):
+        paused.shop.identify(key, born=born)
+    paused.shop.arrive(paused.shop.event(key, "Signed Up") for key in ("ana", "bea", "cleo"))
+    paused.until(START)
+    paused.pause(START + HOUR, "dated")
+    changes = [("ana", "2026-03-20", START + 5 * DAY), ("cleo", "2026-02-01", START + 2 * HOUR)]
+    for key, born, at in sorted(changes, key=lambda one: one[2]):
+        fitted = fit_traits(paused.shop.catalog, {"born": born})
+        changed = paused.shop.event(key, "Left", at)
+        paused.shop.arrive([replace(changed, name=IDENTIFIED, properties=fitted.properties)])
+        paused.until(at)
+    paused.until(START + 6 * DAY)
+    assert {step for step, _ in paused.runs("dated").values()} == {"birthday"}
+    paused.resume(START + 7 * DAY, "dated")
+    paused.until(START + 7 * DAY + MINUTE)
+    # Bea's day was in the pause; Ana's is still to come; Cleo's moved into the past, which ends her run.
+    assert paused.runs("dated") == {
+        "ana": ("birthday", None),
+        "bea": ("completed", None),
+        "cleo": ("exited", "past"),
+    }
+    assert paused.sink.contacts == ["bea"]
+
+
+def test_what_is_ready_is_kept_back_until_the_journey_is_resumed(database: Database) -> None:
+    paused = Paused(database, court=COURT)
+    paused.shop.sign_up("ana", "bea")
+    done = pause_journey(database, "court", now=START, who="tests")
+    assert (done.runs, done.messages) == (2, 2)
+    paused.until(START + HOUR)
+    assert paused.sink.messages == []
+    paused.resume(START + HOUR)
+    paused.until(START + HOUR + MINUTE)
+    assert paused.sink.contacts == ["ana", "bea"]
+
+
+def test_what_is_ready_for_longer_than_it_is_valid_is_blocked(database: Database) -> None:
+    paused = Paused(database, court=COURT)
+    paused.shop.sign_up("ana")
+    paused.pause(START)
+    paused.resume(START + 7 * HOUR)
+    paused.until(START + 7 * HOUR + MINUTE)
+    assert paused.sink.messages == []
+    assert paused.shop.ledger()["ana/hello"].reason == "expired"
+
+
+def test_what_is_claimed_when_the_pause_comes_is_not_begun(database: Database) -> None:
+    paused = Paused(database, court=COURT)
+    paused.shop.sign_up("ana", "bea", "cleo")
+
+    def pause(message: Message) -> None:
+        if len(paused.sink.messages) == 1:
+            paused.pause(START)
+
+    paused.sink.on_send = pause
+    paused.until(START)
+    # What was being handed over has left; the rest had been claimed.
+    assert paused.sink.contacts == ["ana"]
+    assert paused.shop.statuses() == {"ana/hello": "sent", "bea/hello": "ready", "cleo/hello": "ready"}
+    paused.until(START + HOUR)
+    assert paused.sink.contacts == ["ana"]
+    paused.resume(START + HOUR)
+    paused.until(START + HOUR + MINUTE)
+    assert paused.sink.contacts == ["ana", "bea", "cleo"]
+
+
+def test_what_comes_back_in_a_pause_waits_too(database: Database) -> None:
+    paused = Paused(database, court=COURT)
+    paused.sink.answers["ana"] = RetryLater("busy", MINUTE)
+    paused.sink.on_send = lambda message: paused.pause(START)
+    paused.shop.sign_up("ana")
+    paused.until(START)
+    paused.sink.answers.clear()
+    paused.until(START + HOUR)
+    assert paused.sink.contacts == ["ana"]
+    assert paused.shop.ledger()["ana/hello"].available_at == NEVER
+    paused.resume(START + HOUR)
+    paused.until(START + HOUR + MINUTE)
+    assert paused.sink.contacts == ["ana", "ana"]
+
+
+def test_what_became_overdue_is_released_at_a_limited_rate(database: Database) -> None:
+    paused = Paused(database, court=COURT)
+    keys = [f"p{number:02}" for number in range(20)]
+    paused.shop.sign_up(*keys)
+    paused.until(START)
+    paused.pause(START + HOUR)
+    paused.until(START + 2 * DAY)
+    done = resume_journey(database, "court", now=START + 3 * DAY, who="tests", per_minute=10)
+    assert (done.runs, done.until) == (20, START + 3 * DAY + timedelta(seconds=19 * 6))
+    left = []
+    for minute in (0, 1, 2):
+        paused.until(START + 3 * DAY + minute * MINUTE)
+        left.append(len(paused.sink.messages) - 20)
+    assert left == [1, 11, 20]
+    assert sorted(paused.sink.contacts) == sorted(keys * 2)
+
+
+def test_a_second_pause_holds_those_who_were_not_released_yet(database: Database) -> None:
+    paused = Paused(database, court=COURT)
+    paused.shop.sign_up("ana", "bea", "cleo")
+    paused.until(START)
+    paused.pause(START + HOUR)
+    paused.happens("ana", "Bought", START + 2 * HOUR)
+    paused.happens("bea", "Bought", START + 2 * HOUR)
+    paused.resume(START + 3 * HOUR, per_minute=1)
+    paused.until(START + 3 * HOUR)
+    paused.pause(START + 3 * HOUR + timedelta(seconds=1))
+    paused.until(START + 4 * HOUR)
+    steps = [step for step, _ in paused.runs().values()]
+    assert (steps.count("exited"), steps.count("bought")) == (1, 2)
+    paused.resume(START + 5 * HOUR)
+    paused.until(START + 5 * HOUR + MINUTE)
+    assert paused.runs() == {"ana": ("exited", "happy"), "bea": ("exited", "happy"), "cleo": ("bought", None)}
+
+
+def test_a_pause_while_the_daemon_is_away_loses_nobody(courting: Paused) -> None:
+    courting.pause(START + HOUR)
+    courting.resume(START + 3 * DAY)
+    courting.until(START + 3 * DAY + MINUTE)
+    assert courting.runs() == {"ana": ("completed", None), "bea": ("completed", None)}
+
+
+def test_a_stop_ends_all_runs_and_delivers_what_was_let_go(database: Database) -> None:
+    paused = Paused(database, court=COURT, after=AFTER)
+    paused.shop.sign_up("ana", "bea")
+    done = stop_journey(database, "court", now=START, who="tests")
+    assert done.runs == 2
+    assert paused.runs() == {"ana": ("exited", "stopped"), "bea": ("exited", "stopped")}
+    paused.shop.sign_up("cleo", at=START + MINUTE)
+    paused.until(START + MINUTE)
+    # Their greetings leave, a journey that begins with such an end begins, and nobody enters any more.
+    assert sorted(paused.sink.contacts) == ["ana", "ana", "bea", "bea"]
+    assert set(paused.runs()) == {"ana", "bea"}
+    paused.resume(START + HOUR)
+    paused.happens("cleo", "Signed Up", START + 2 * HOUR)
+    assert paused.runs()["cleo"] == ("bought", None)
+
+
+@pytest.mark.parametrize("pausing", [False, True])
+def test_a_stop_that_sends_nothing_cancels_what_is_ready(database: Database, pausing: bool) -> None:
+    paused = Paused(database, court=COURT)
+    paused.shop.sign_up("ana", "bea")
+    if pausing:
+        paused.pause(START)
+    done = stop_journey(database, "court", now=START, who="tests", send_nothing=True)
+    assert (done.runs, done.messages) == (2, 2)
+    paused.until(START + HOUR)
+    assert paused.sink.messages == []
+    assert set(paused.shop.statuses().values()) == {"cancelled"}
+
+
+def test_a_stop_of_a_paused_journey_delivers_what_was_kept_back(database: Database) -> None:
+    paused = Paused(database, court=COURT)
+    paused.shop.sign_up("ana")
+    paused.pause(START)
+    stop_journey(database, "court", now=START + HOUR, who="tests")
+    paused.until(START + HOUR)
+    assert paused.sink.contacts == ["ana"]
+    assert paused.runs() == {"ana": ("exited", "stopped")}
+
+
+def test_what_is_so_already_is_said_and_all_else_written_down(database: Database) -> None:
+    Paused(database, court=COURT)
+    now, by = START, {"now": START, "who": "Ana"}
+    assert resume_journey(database, "court", **by).said is Said.ALREADY
+    assert pause_journey(database, "court", **by).said is Said.DONE
+    assert pause_journey(database, "court", **by).said is Said.ALREADY
+    assert resume_journey(database, "court", **by).said is Said.DONE
+    assert stop_journey(database, "court", **by).said is Said.DONE
+    assert stop_journey(database, "court", **by).said is Said.ALREADY
+    with pytest.raises(JourneysError, match="is stopped"):
+        pause_journey(database, "court", **by)
+    with pytest.raises(JourneysError, match="no journey 'cort'"):
+        pause_journey(database, "cort", **by)
+    with database.read() as connection:
+        found = [(one.at, one.who, one.what) for one in records(connection)][1:]
+    assert found == [(now, "Ana", f"{verb} court") for verb in ("pause", "resume", "stop")]
+
+
+def test_a_new_version_of_a_paused_journey_is_paused(courting: Paused) -> None:
+    courting.pause(START + HOUR)
+    changed = load_project(files(court=COURT.replace("up_to: 1d", "up_to: 2d"), other=OTHER))
+    apply_project(courting.database, changed, now=START + 2 * HOUR, author=None, git_commit=None)
+    courting.until(START + 2 * DAY)
+    assert courting.runs() == {"ana": ("bought", None), "bea": ("bought", None)}
+    courting.resume(START + 3 * DAY)
+    courting.until(START + 3 * DAY + MINUTE)
+    assert courting.runs() == {"ana": ("completed", None), "bea": ("completed", None)}
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database that several threads use at once."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres_database")
+        return
+    database = Database.open(f"sqlite:///{tmp_path}/journeys.db")
+    yield database
+    database.close()
+
+
+def test_it_works_within_a_tick_of_a_daemon_at_work(shared: Database) -> None:
+    database, clock = shared, Clock()
+    paused = Paused(database, court=COURT)
+    paused.shop.sign_up("ana")
+    with living(database, paused.sink, clock=clock):
+        until(lambda: paused.sink.contacts == ["ana"])
+        paused.pause(START)
+        clock.now = START + 2 * DAY
+        until(lambda: paused.row("ana").leaves_by == "timeout")
+        assert paused.sink.contacts == ["ana"]
+        paused.resume(clock.now)
+        until(lambda: paused.sink.contacts == ["ana", "ana"])
+        stop_journey(database, "court", now=clock.now, who="tests")
+    assert paused.runs()["ana"] == ("completed", None)
