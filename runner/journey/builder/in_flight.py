@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -15,6 +15,19 @@ from runner.journey.yaml import Field, Fields
 from runner.problem import Severity
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def former_ids(root: Fields, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    """By step of the journey (``ids`` are theirs), the steps from which people move to it, before anything is known of
+    kinds."""
+    moved = fields_of(root.get("moved"))
+    direct = {field.key: target for field in (moved.fields if moved else ()) if (target := _target(field))}
+    found: dict[str, tuple[str, ...]] = {}
+    for gone in direct:
+        target, _ = _followed(gone, direct, ids)
+        if isinstance(target, str) and target in ids:
+            found[target] = (*found.get(target, ()), gone)
+    return found
 
 
 def build_in_flight(notes: Notes, root: Fields, steps: Sequence[Step]) -> InFlight:
@@ -46,13 +59,9 @@ def _moved(notes: Notes, said: Sequence[Field], steps: Mapping[str, Step]) -> di
     direct = {field.key: target for field in said if (target := _target(field)) is not None}
     found: dict[str, str | Exit] = {}
     for field in said:
-        target = direct.get(field.key)
-        passed = [field.key]
-        while isinstance(target, str) and target not in steps and target in direct and target not in passed:
-            passed.append(target)
-            target = direct[target]
-        if target is None:
+        if field.key not in direct:
             continue
+        target, passed = _followed(field.key, direct, steps)
         if isinstance(target, str) and target in passed and target not in steps:
             notes.note("moved/circle", f"`{field.key}` leads back to itself.", field.value.span)
         elif isinstance(target, str) and target not in steps:
@@ -68,6 +77,17 @@ def _moved(notes: Notes, said: Sequence[Field], steps: Mapping[str, Step]) -> di
         else:
             found[field.key] = target
     return found
+
+
+def _followed(
+    gone: str, direct: Mapping[str, str | Exit], ids: Collection[str]
+) -> tuple[str | Exit, Collection[str]]:
+    """Where ``gone`` leads in the end, and what was passed on the way."""
+    target, passed = direct[gone], [gone]
+    while isinstance(target, str) and target not in ids and target in direct and target not in passed:
+        passed.append(target)
+        target = direct[target]
+    return target, passed
 
 
 def _target(field: Field) -> str | Exit | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runner.journey.builder.exits import build_exits
-from runner.journey.builder.in_flight import build_in_flight
+from runner.journey.builder.in_flight import build_in_flight, former_ids
 from runner.journey.builder.kinds import WRITABLE, a_kind
 from runner.journey.builder.launch import build_launch
 from runner.journey.builder.links import asked_values, build_links
@@ -44,7 +44,12 @@ class _JourneyBuilder:
         self.notes = notes
         self.folder = folder
         self.order = self._order()
-        scope = Scope(catalog=notes.catalog, trigger=self._trigger_properties(), sends=self._sends())
+        scope = Scope(
+            catalog=notes.catalog,
+            trigger=self._trigger_properties(),
+            sends=self._sends(),
+            former=former_ids(root, self.order),
+        )
         self.scope = replace(scope, run_values=self._run_values(scope))
         said = {
             key: any(did_you_mean(field.key, [key]) for field in root.fields) for key in ("topic", "goal")

@@ -96,10 +96,12 @@ class HoursLeft(_History):
 
 @dataclass(frozen=True)
 class Sent(Condition):
-    """Whether a message at ``step`` was let go: one of this run, or any of the contact's in ``journey``."""
+    """Whether a message at ``step`` was let go: one of this run, or any of the contact's in ``journey``. ``former`` are
+    the ids that the step had in earlier versions, by which the messages of runs that followed are known."""
 
     step: str
     journey: str | None = None
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from runner.journey.values import ValueType
 class Scope:
     """``trigger``, ``event``, ``run_values``: name to type; None where the name may not be used.
 
-    ``sends`` holds the ids of the steps that send, for ``sent()``. ``of_colleague``: ``contact`` is somebody else than
+    ``sends`` holds the ids of the steps that send, for ``sent()``, and ``former`` those by which their messages may be
+    known from earlier versions. ``of_colleague``: ``contact`` is somebody else than
     the one in the run.
     """
 
@@ -28,6 +29,7 @@ class Scope:
     event: Mapping[str, ValueType] | None = None
     run_values: Mapping[str, ValueType] = field(default_factory=dict)
     sends: frozenset[str] = frozenset()
+    former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     of_colleague: bool = False
 
     def contact_type(self, name: str) -> ValueType | None:

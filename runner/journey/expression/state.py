@@ -83,7 +83,14 @@ def build_sent(builder: Builder, node: ast.Call) -> Node | None:
     if check_arguments(builder, node, 1, example=EXAMPLES["sent"]) is None:
         return None
     found = _message_step(builder, node, "sent")
-    return None if found is None else tree.Sent(step=found[1], journey=found[0])
+    if found is None:
+        return None
+    journey, step = found
+    return tree.Sent(step=step, journey=journey, former=_former(builder, journey, step))
+
+
+def _former(builder: Builder, journey: str | None, step: str) -> tuple[str, ...]:
+    return builder.scope.former.get(step, ()) if journey is None else ()
 
 
 def build_opened(builder: Builder, node: ast.Call) -> Node | None:
@@ -111,13 +118,15 @@ def _reaction(
     journey, step = found
     of_run = (_property("run"), tree.RunNumber())
     of_journey = (_property("journey"), tree.Literal(journey, STRING))
-    wanted: list[tuple[Node, Node]] = [
-        of_run if journey is None else of_journey,
-        (_property("step"), tree.Literal(step, STRING)),
-    ]
+    wanted: list[tuple[Node, Node]] = [of_run if journey is None else of_journey]
     if link is not None:
         wanted.append((_property("link"), tree.Literal(link, STRING)))
-    which = [tree.Comparison("==", one, other) for one, other in wanted]
+    steps = [
+        tree.Comparison("==", _property("step"), tree.Literal(each, STRING))
+        for each in (step, *_former(builder, journey, step))
+    ]
+    of_step: Node = steps[0] if len(steps) == 1 else tree.Logic("or", tuple(steps))
+    which = [*(tree.Comparison("==", one, other) for one, other in wanted), of_step]
     where = tree.Logic("and", (*which, tree.Not(_property("bot"))))
     return tree.Reaction(function, step, journey, link, tree.Did(event=event, where=where))
 
