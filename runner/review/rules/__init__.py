@@ -13,6 +13,7 @@ from runner.journey.project import Project
 from runner.problem import Problem
 from runner.review.rules import (
     asked_elsewhere,
+    asked_too_soon,
     circle,
     enroll_target,
     goal_journey,
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     link_domain.check,
     unreachable.check,
     sent_too_early.check,
+    asked_too_soon.check,
     run_value_too_early.check,
     enroll_target.check,
     asked_elsewhere.check,
