@@ -14,8 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from drawn import DRAWN_ANEW
+from hypothesis import settings
 
 from runner.store.database import Database
+
+settings.register_profile("journeys", derandomize=not DRAWN_ANEW)
+settings.load_profile("journeys")
 
 
 @pytest.fixture(scope="session")
