@@ -208,7 +208,11 @@ def mend_split_expressions(fields: list[Field], problems: list[Problem]) -> list
     while rest:
         field = rest.popleft()
         value = field.value
-        if field.key not in EXPRESSION_KEYS or not isinstance(value, Scalar) or value.style is not None:
+        if (
+            not isinstance(value, Scalar)
+            or value.style is not None
+            or not _is_expression(field.key, value.raw)
+        ):
             mended.append(field)
             continue
         joined = value.raw
@@ -238,6 +242,11 @@ def mend_split_expressions(fields: list[Field], problems: list[Problem]) -> list
         )
         mended.append(replace(field, value=Scalar(joined, joined, span, joined)))
     return mended
+
+
+def _is_expression(key: str, raw: str) -> bool:
+    """Whether a value is meant as an expression: by its key, or by the ``=`` before it."""
+    return key in EXPRESSION_KEYS or raw.startswith("=")
 
 
 def _open_brackets(expression: str) -> int:
