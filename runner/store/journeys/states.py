@@ -135,7 +135,8 @@ def end_runs(connection: Connection, name: str, now: datetime, *, cancel: bool, 
     """End all runs of the journey. ``cancel``: their messages that have not been handed over are cancelled. ``told``:
     another journey begins with such ends. Answers how many. The caller holds all partitions, and the connection has its
     working tables, empty."""
-    ended = connection.execute(
+    ended = active_runs(connection, name)
+    connection.execute(
         insert(leaving).from_select(
             ["stage", "partition", "contact", "run", "at", "reason"],
             select(
@@ -147,7 +148,7 @@ def end_runs(connection: Connection, name: str, now: datetime, *, cancel: bool, 
                 bindparam("reason", STOPPED, type_=ByCodePoint()),
             ).where(run.c.journey == name, _ACTIVE),
         )
-    ).rowcount
+    )
     end_leaving_runs(connection, 0, cancel_messages=cancel)
     if told:
         tell_of_exits(connection, 0, [name])
