@@ -16,19 +16,26 @@ NOTHING_TO_CHECK = 4
 @project_option
 @format_option
 @click.option("--strict", is_flag=True, help="Warnings count as findings too.")
-def command(project: Path, output_format: str, strict: bool) -> int:
+@click.option(
+    "--prove",
+    is_flag=True,
+    help="Ask Z3 about every condition: finds more, takes longer. Needs the extra `prove`.",
+)
+def command(project: Path, output_format: str, strict: bool, prove: bool) -> int:
     """Find every mistake in the files of a project.
 
     Exit codes: 0 clean, 1 findings, 2 wrong usage, 3 a bug of ours, 4 nothing to check.
     """
     from runner.journey.project import FOLDER
     from runner.review.check import check_folder
+    from runner.review.proof.question import Prover
+    from runner.review.proof.solver import solver
     from runner.review.reporters import counted, json_report, summary, text_report
 
     if not (project / FOLDER).is_dir():
         click.echo(f"Nothing to check: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
         return NOTHING_TO_CHECK
-    checked = check_folder(project)
+    checked = check_folder(project, Prover(solver()) if prove else None)
     if output_format == "json":
         click.echo(json_report(checked.problems, checked.journeys))
     elif checked.problems:

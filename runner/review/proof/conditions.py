@@ -1,0 +1,166 @@
+"""The conditions that the authors of a project have written, and where each stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from runner.journey.builder.notes import fields_of
+from runner.journey.builder.outline import find_step
+from runner.journey.catalog import Catalog
+from runner.journey.expression import Expression, tree
+from runner.journey.expression.tree import Node
+from runner.journey.graph import walk
+from runner.journey.model import (
+    Branch,
+    Case,
+    Condition,
+    EventTrigger,
+    Journey,
+    Send,
+    Step,
+    WaitAny,
+    WaitCollect,
+    WaitEvent,
+    WaitWhen,
+)
+from runner.journey.project import CATALOG, Project, journey_path
+from runner.journey.yaml import Fields, Items, Scalar, Value
+from runner.problem import Span
+
+_HELD = frozenset(
+    {
+        "steps",
+        "else",
+        "then",
+        "timeout",
+        "if_blocked",
+        "if_empty",
+        "on_error",
+        "accepted",
+        "rejected",
+        "escalate",
+    }
+)
+"""Keys of steps that are nested in a step."""
+_GENERATED = (tree.Reaction, tree.InSegment, tree.Derived, tree.Reachable)
+"""What holds conditions that stand elsewhere, or nowhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """A condition, or the ``where`` of a question to the past within one; ``part`` says which, as a message begins.
+    ``source`` is the whole expression. ``path`` and ``step`` say in which file, and in which of its steps, it stands;
+    ``place`` how many like it stand before."""
+
+    condition: Node
+    source: str
+    part: str = "This condition"
+    path: str
+    step: str | None = None
+    place: int = 0
+
+    def span(self, project: Project) -> Span | None:
+        """Where it stands; None where no author has written it."""
+        root = project.trees.get(self.path)
+        if self.step is not None:
+            fields = fields_of(root)
+            root = find_step(fields.get("steps"), self.step) if fields else None
+        found = [each for each in _scalars(root, of_step=self.step is not None) if _says(each, self.source)]
+        if not found:
+            return None
+        scalar = found[min(self.place, len(found) - 1)]
+        start = len(scalar.text) - len(scalar.text.lstrip("= \t\n"))
+        return scalar.place(start, len(scalar.text.rstrip()) - start)
+
+
+def _says(scalar: Scalar, source: str) -> bool:
+    return " ".join(scalar.text.lstrip("= \t\n").split()) == " ".join(source.split())
+
+
+def _scalars(value: Value | None, *, of_step: bool) -> Iterator[Scalar]:
+    """The values of a file outside of its steps, or those of a step without the ones that it holds."""
+    if isinstance(value, Scalar):
+        yield value
+    elif isinstance(value, Fields):
+        for field in value.fields:
+            if field.key not in (_HELD if of_step else ("steps",)):
+                yield from _scalars(field.value, of_step=of_step)
+    elif isinstance(value, Items):
+        for item in value.items:
+            yield from _scalars(item, of_step=of_step)
+
+
+def stated(project: Project) -> Iterator[Stated]:
+    """All conditions of the catalog and of the journeys."""
+    yield from _placed(_of_catalog(project.catalog), CATALOG, None)
+    for name, journey in project.journeys.items():
+        yield from _placed(_of_journey(journey), journey_path(name), None)
+        for step in walk(journey.steps):
+            yield from _placed(_of_step(step), journey_path(name), step.id)
+
+
+def _placed(expressions: Iterable[Expression | None], path: str, step: str | None) -> Iterator[Stated]:
+    before: dict[str, int] = {}
+    for expression in expressions:
+        if expression is None:
+            continue
+        place = before[expression.source] = before.get(expression.source, -1) + 1
+        whole = Stated(condition=expression.tree, source=expression.source, path=path, step=step, place=place)
+        yield whole
+        for part, node in _parts(expression.tree):
+            yield replace(whole, condition=node, part=part)
+
+
+def _parts(node: Node) -> Iterator[tuple[str, Node]]:
+    """The conditions that ``node`` puts to events and to colleagues, and how a message calls each."""
+    if isinstance(node, _GENERATED):
+        return
+    if isinstance(node, tree.History) and node.where is not None:
+        yield f'The `where` about "{node.event}"', node.where
+    if isinstance(node, tree.People):
+        yield "The condition of `people`", node.condition
+    for child in tree.children(node):
+        yield from _parts(child)
+
+
+def branch_case(cases: Sequence[Case], place: int, path: str, step: str) -> Stated:
+    """The condition of one case of the branch ``step``."""
+    condition = cases[place].when
+    assert condition is not None
+    alike = sum(case.when is not None and case.when.source == condition.source for case in cases[:place])
+    return Stated(condition=condition.tree, source=condition.source, path=path, step=step, place=alike)
+
+
+def _of_catalog(catalog: Catalog) -> Iterator[Expression | None]:
+    yield from (segment.when for segment in catalog.segments.values())
+    yield from (stage.when for stage in catalog.stages)
+    yield from (step.when for step in catalog.funnel)
+    yield from (rule.where for score in catalog.scores.values() for rule in score.rules)
+    yield from (case.when for topic in catalog.topics.values() for case in topic.cases)
+    yield from (hold.when for hold in catalog.policies.holds)
+
+
+def _of_journey(journey: Journey) -> Iterator[Expression | None]:
+    yield from (trigger.where for trigger in journey.triggers if isinstance(trigger, EventTrigger))
+    for rule in journey.exits:
+        yield from (rule.where, rule.when)
+    if journey.goal is not None:
+        yield journey.goal.where
+
+
+def _of_step(step: Step) -> Iterator[Expression | None]:
+    match step.verb:
+        case Condition(test=test):
+            yield test
+        case Branch(cases=cases):
+            yield from (case.when for case in cases)
+        case WaitEvent(where=where) | WaitCollect(where=where):
+            yield where
+        case WaitWhen(when=when):
+            yield when
+        case WaitAny(options=options):
+            for option in options:
+                yield from (option.where, option.when)
+        case Send(only_if=only_if):
+            yield only_if

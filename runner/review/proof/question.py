@@ -1,0 +1,52 @@
+"""The questions that are asked about conditions, and who answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from runner.journey.expression.tree import Node
+from runner.review.proof import intervals
+from runner.review.proof.encode import Encoder
+from runner.review.proof.facts import lemmas, read
+from runner.review.proof.formula import Formula, both
+
+Reasoner = Callable[[Formula], bool]
+"""Answers False where a formula surely holds for nobody, else True."""
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Answers questions by ``possible``, each once."""
+
+    possible: Reasoner = intervals.possible
+    _encoder: Encoder = field(default_factory=Encoder, repr=False, compare=False)
+    _answers: dict[object, bool] = field(default_factory=dict, repr=False, compare=False)
+
+    def can_be_true(self, condition: Node, given_untrue: Sequence[Node] = ()) -> bool:
+        """False where ``condition`` is true for nobody of whom all of ``given_untrue`` are not true."""
+        return self._asked((condition,), tuple(given_untrue))
+
+    def can_be_untrue(self, condition: Node) -> bool:
+        """False where ``condition`` is true for everybody: neither false nor missing."""
+        return self._asked((), (condition,))
+
+    def can_all_be_untrue(self, conditions: Sequence[Node]) -> bool:
+        """False where everybody fulfils one of ``conditions``."""
+        return self._asked((), tuple(conditions))
+
+    def _asked(self, true: tuple[Node, ...], untrue: tuple[Node, ...]) -> bool:
+        found = self._answers.get((true, untrue))
+        if found is None:
+            found = self._answers[true, untrue] = self.possible(self.formula(true, untrue))
+        return found
+
+    def formula(self, true: Sequence[Node], untrue: Sequence[Node]) -> Formula:
+        """That all of ``true`` are true and none of ``untrue``, with what is known of what they read."""
+        asked = both(
+            (
+                *(self._encoder.untrue(node) for node in untrue),
+                *(self._encoder.true(node) for node in true),
+            )
+        )
+        return both((asked, *lemmas(read(asked))))

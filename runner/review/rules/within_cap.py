@@ -1,0 +1,90 @@
+"""A way through the journey on which a message comes so soon after others that a frequency cap surely drops it.
+
+What counts is the longest that each wait may take, a wait for an event up to its time-out; other journeys may fill a
+cap sooner.
+
+Passes:
+
+    # journeys/catalog.yaml
+    events: {Signed Up: {}}
+    attributes: {first_name: {type: string}}
+    topics: {news: {title: News, opt_in: explicit}}
+    channels: {email: {sender: {name: Shop, address: hello@shop.example}}}
+    policies: {frequency_cap: [{max: 1, per: 1d}]}
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: hello, send: email}
+      - {id: pause, wait: 2d}
+      - {id: again, send: {channel: email, template: hello}}
+
+Fails:
+
+    # journeys/catalog.yaml
+    events: {Signed Up: {}}
+    attributes: {first_name: {type: string}}
+    topics: {news: {title: News, opt_in: explicit}}
+    channels: {email: {sender: {name: Shop, address: hello@shop.example}}}
+    policies: {frequency_cap: [{max: 1, per: 1d}]}
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: hello, send: email}
+      - {id: pause, wait: 6h}
+      - {id: again, send: {channel: email, template: hello}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.journey.duration import DAY, MICROSECONDS
+from runner.journey.graph import compile_program
+from runner.journey.policies import Cap, Over
+from runner.journey.project import Project
+from runner.journey.send_rules import SendRules
+from runner.journey.words import listed
+from runner.problem import Problem, Severity
+from runner.review.places import value_span
+from runner.review.proof.longest import Crowded, crowded
+
+
+def check(project: Project) -> Iterator[Problem]:
+    policies = project.catalog.policies
+    if all(cap.over is Over.DEFER for cap in policies.caps):
+        return
+    rules = SendRules(topics=project.catalog.topics, policies=policies)
+    for name, journey in project.journeys.items():
+        for found in crowded(compile_program(journey), rules):
+            yield Problem(
+                code="send/within-cap",
+                message=_message(found),
+                span=value_span(project, name, found.last.step.id, "send"),
+                hint="Let more time pass between them, raise `max`, or let the cap make it wait: `over: defer`.",
+                severity=Severity.WARNING,
+            )
+
+
+def _message(found: Crowded) -> str:
+    before = listed([f"`{step}`" for step in found.steps], "and")
+    left = (
+        f"has left {_ago(found.apart)}" if len(found.steps) == 1 else f"have left since {_ago(found.apart)}"
+    )
+    return f"The cap of {_told(found.cap)} drops `{found.last.step.id}` where {before} {left}."
+
+
+def _told(cap: Cap) -> str:
+    of = f" by {cap.channel}" if cap.channel else ""
+    about = f" about {cap.topic}" if cap.topic else ""
+    return f"{cap.most} in {_length(cap.per.elapsed)}{of}{about}"
+
+
+def _ago(microseconds: int) -> str:
+    return f"{_length(microseconds)} before at most" if microseconds else "at the same instant"
+
+
+def _length(microseconds: int) -> str:
+    """A length of time as authors write it: 1d6h."""
+    parts = []
+    for unit, size in (("d", DAY), *sorted(MICROSECONDS.items(), key=lambda item: -item[1])):
+        count, microseconds = divmod(microseconds, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
