@@ -18,7 +18,12 @@ from runner.journey.words import did_you_mean, listed, nearest
 from runner.journey.yaml import Value, load_yaml, split_lines
 from runner.problem import Problem, Severity, Span
 
-IGNORABLE = frozenset({"step/unreachable", "sent/too-early", "opened/no-wait", "run/too-early"})
+IGNORABLE = frozenset(
+    {
+        *("step/unreachable", "sent/too-early", "opened/no-wait", "run/too-early"),
+        *("condition/always-false", "branch/covered", "send/window-in-quiet-hours"),
+    }
+)
 """Errors that can be ignored: the journey does something all the same, and its author may want just that."""
 
 EXAMPLE = "`# journeys: ignore[step/unreachable] comes back in spring`"
