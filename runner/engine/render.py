@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
@@ -17,9 +17,11 @@ from channels.plain_text import plain_text
 from runner.engine.sandbox import BUDGET, LARGEST_OUTPUT, ZONE, Budget, compiled
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.fit import present
+from runner.journey.locales import locales, same
 from runner.journey.model import Journey
 from runner.journey.run_values import run_values
-from runner.journey.template import Template
+from runner.journey.template import MARKUP, Template
+from runner.journey.template_pieces import TemplateTrouble
 from runner.journey.trigger_types import trigger_types as types_of_one
 from runner.journey.values import ValueType
 
@@ -93,7 +95,7 @@ def render(
         "links": {link.name: (links or {}).get(link.name, "") for link in journey.links},
         ZONE: _zone(recipient.timezone or catalog.timezone),
     }
-    html, text = chosen.get("html"), chosen.get("txt")
+    html, text = chosen.get("mjml") or chosen.get("html"), chosen.get("txt")
     front = {**(text.front if text else {}), **(html.front if html else {})}
     source = html or text
     assert source is not None
@@ -115,25 +117,12 @@ def render(
     )
 
 
-def locales(wanted: str | None, catalog: Catalog) -> Iterator[str | None]:
-    """The locales to look for, best first: ``pt-BR``, ``pt``, the catalog's, none."""
-    for locale in (wanted, catalog.locale):
-        parts = re.split(r"[-_]", locale) if locale else []
-        for length in range(len(parts), 0, -1):
-            yield "-".join(parts[:length])
-    yield None
-
-
 def _chosen(
     variants: Sequence[Template], wanted: str | None, catalog: Catalog
 ) -> tuple[dict[str, Template], str]:
     """The templates of the best locale by extension: one message is in one language throughout."""
-    for locale in locales(wanted, catalog):
-        found = {
-            template.extension: template
-            for template in variants
-            if (template.locale or "").replace("_", "-").lower() == (locale or "").lower()
-        }
+    for locale in locales(wanted, catalog.locale):
+        found = {template.extension: template for template in variants if same(template.locale, locale)}
         if found:
             return found, locale or catalog.locale
     return {}, catalog.locale
@@ -186,9 +175,14 @@ def _zone(name: str) -> ZoneInfo:
 
 def _body(template: Template, values: Mapping[str, Any]) -> str:
     try:
-        return _rendered(template.body, values, html=template.extension == "html")
+        source = template.compiled
+    except TemplateTrouble as trouble:
+        raise RenderError(f"{trouble.file}:{trouble.line}: {trouble}") from None
+    try:
+        return _rendered(source.text, values, html=template.extension in MARKUP)
     except _Trouble as trouble:
-        raise RenderError(f"{template.path}:{trouble.line + template.body_line - 1}: {trouble}") from None
+        file, line = source.place(trouble.line)
+        raise RenderError(f"{file}:{line}: {trouble}") from None
 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")

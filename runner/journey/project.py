@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from runner.journey.builder import build_catalog, build_journey
@@ -16,9 +17,17 @@ from runner.journey.catalog import Catalog
 from runner.journey.expansion import expand, masked_series
 from runner.journey.fragments import load_fragments
 from runner.journey.graph import walk
+from runner.journey.inclusion import Shelf, shelf_of, with_parts
 from runner.journey.model import Journey, Send
 from runner.journey.schema import load_document, validate
-from runner.journey.template import Template, is_template_file, read_template, templates_sent
+from runner.journey.template import (
+    ATTACHED,
+    EXTENSIONS,
+    Template,
+    is_template_file,
+    read_template,
+    templates_sent,
+)
 from runner.journey.yaml import Broken, Value, load_yaml
 from runner.problem import NothingThere, Problem, ProblemsFound, Severity, Span
 
@@ -35,7 +44,7 @@ LARGEST_PROJECT = 256 << 20
 DEEPEST = 5
 """Slashes in the path of a template: cells lie in folders."""
 
-_SUFFIXES = frozenset({".yaml", ".yml", ".html", ".txt", ".mjml"})
+_SUFFIXES = frozenset({".yaml", ".yml", *(f".{extension}" for extension in (*EXTENSIONS, *ATTACHED))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +64,19 @@ class Project:
     fragments: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The paths of the fragments that each journey is made from."""
 
+    @cached_property
+    def included(self) -> frozenset[str]:
+        """The paths of the files that are put into templates, or go along with them."""
+        templates = (template for each in self.templates.values() for template in each)
+        return frozenset(path for template in templates for path in template.paths[1:])
+
     def bundle(self, journey: str) -> Mapping[str, str]:
         """The files that one version is made from: the catalog, its file, fragments, the templates that it sends."""
         steps = walk(self.journeys[journey].steps)
         sends = (step.verb for step in steps if isinstance(step.verb, Send))
         templates = templates_sent(self.templates[journey], sends)
         own = (CATALOG, journey_path(journey), *sorted(self.fragments.get(journey, ())))
-        paths = (*own, *(template.path for template in templates))
+        paths = (*own, *(path for template in templates for path in template.paths))
         return {path: self.files[path] for path in paths}
 
 
@@ -97,7 +112,9 @@ def read_folder(folder: Path) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
             message = f"The project is too large: over {MOST_FILES:,} files or {LARGEST_PROJECT >> 20} MiB."
             problems.append(Problem(code="file/too-many", message=message, span=Span(relative, 1, 1)))
             break
-        text = _read(path, relative, problems)
+        attached = path.suffix[1:] in ATTACHED
+        # Such a file may be something else altogether; one that a message takes along is missed if it is not read.
+        text = _read(path, relative, [] if attached else problems)
         if text is not None:
             files[relative] = text
             size += len(text)
@@ -172,12 +189,13 @@ def load_project(files: Mapping[str, str]) -> Project:
     templates: dict[str, tuple[Template, ...]] = {}
     fragments = load_fragments(files, catalog or Catalog())
     template_files = _template_files(files)
+    shelf = shelf_of(files, (catalog or Catalog()).locale)
     fragments_used: dict[str, frozenset[str]] = {}
     for fragment in fragments.values():
         problems.extend(fragment.problems)
     for folder in _folders(files, problems):
         path = journey_path(folder)
-        templates[folder] = _load_templates(files, template_files.get(folder, ()), problems)
+        templates[folder] = _load_templates(shelf, template_files.get(folder, ()), problems)
         tree, found = load_yaml(path, files[path])
         if tree is not None:
             found += validate(masked_series(tree), "journey")
@@ -253,13 +271,13 @@ def _template_files(files: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _load_templates(
-    files: Mapping[str, str], paths: Sequence[str], problems: list[Problem]
-) -> tuple[Template, ...]:
+def _load_templates(shelf: Shelf, paths: Sequence[str], problems: list[Problem]) -> tuple[Template, ...]:
     templates = []
     for path in paths:
-        template, found = read_template(path, files[path])
+        template, found = read_template(path, shelf.files[path], shelf.locale)
         problems.extend(found)
         if template:
-            templates.append(template)
+            whole, found = with_parts(template, shelf)
+            problems.extend(found)
+            templates.append(whole)
     return tuple(templates)

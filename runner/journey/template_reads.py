@@ -8,6 +8,7 @@ from functools import cache
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from runner.journey.template import Template
+from runner.journey.template_pieces import TemplateTrouble
 
 Names = frozenset[str] | None
 """Members of a value by name; None where any of them may be read."""
@@ -26,12 +27,24 @@ def members_read(templates: Iterable[Template], owner: str) -> Names:
     """
     found: set[str] = set()
     for template in templates:
-        for source in (*template.front.values(), template.body):
+        for source in _texts(template):
             names = _read_by(source, owner)
             if names is None:
                 return None
             found |= names
     return frozenset(found)
+
+
+def _texts(template: Template) -> Iterable[str]:
+    """Each text of the template that is Jinja: front matter, body with all that it is put together from, attachments.
+    One that cannot be put together counts as one that cannot be parsed."""
+    yield from template.front.values()
+    try:
+        yield template.source.text
+    except TemplateTrouble:
+        yield "{%"
+    for attachment in template.attachments:
+        yield from _texts(attachment)
 
 
 def _read_by(source: str, owner: str) -> Names:

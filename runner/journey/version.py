@@ -32,7 +32,7 @@ Entry = TypeVar("Entry")
 FORMAT = 3
 """Raised where the meaning of the hashed form changes."""
 
-_REMARKS = frozenset({"note", "span", "places", "path", "body_line"})
+_REMARKS = frozenset({"note", "span", "places", "path", "body_line", "written_in"})
 """Fields that say where something stands or remark on it."""
 
 

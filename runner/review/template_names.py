@@ -115,7 +115,9 @@ class _Reader:
             self.body(node.body, inner)
         elif isinstance(node, nodes.Macro | nodes.CallBlock):
             self.macro(node, scope)
-        elif isinstance(node, nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends | nodes.Block):
+        elif isinstance(node, nodes.Include):
+            pass  # judged where what it names is looked for
+        elif isinstance(node, nodes.Import | nodes.FromImport | nodes.Extends | nodes.Block):
             self.not_supported(node)
         else:
             self.known_words(node)

@@ -11,15 +11,10 @@ from collections.abc import Callable, Iterable
 
 from runner.journey.project import Project
 from runner.problem import Problem
-from runner.review.proof.question import Prover
 from runner.review.rules import (
-    always_false,
-    always_true,
     asked_elsewhere,
     asked_too_soon,
-    branch_covered,
     circle,
-    else_unreachable,
     enroll_target,
     goal_journey,
     link_domain,
@@ -28,15 +23,13 @@ from runner.review.rules import (
     sent_too_early,
     subject,
     subject_default,
+    template_markup,
     template_syntax,
     trigger_journey,
     unreachable,
     unused_entry,
     unused_fragment,
     unused_template,
-    wait_in_quiet_hours,
-    window_in_quiet_hours,
-    within_cap,
 )
 
 Rule = Callable[[Project], Iterable[Problem]]
@@ -47,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     subject.check,
     subject_default.check,
     template_syntax.check,
+    template_markup.check,
     link_domain.check,
     unreachable.check,
     sent_too_early.check,
@@ -59,19 +53,4 @@ RULES: tuple[Rule, ...] = (
     trigger_journey.check,
     unused_entry.check,
     unused_fragment.check,
-    always_true.check,
-    always_false.check,
-    branch_covered.check,
-    else_unreachable.check,
-    within_cap.check,
-    window_in_quiet_hours.check,
-    wait_in_quiet_hours.check,
 )
-
-PROVEN: tuple[Callable[[Project, Prover], Iterable[Problem]], ...] = (
-    always_true.proven,
-    always_false.proven,
-    branch_covered.proven,
-    else_unreachable.proven,
-)
-"""Those of the rules that find more where more is proven."""

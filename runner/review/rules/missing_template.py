@@ -1,7 +1,8 @@
 """A message needs its template: a file of that name beside the journey.
 
-Mail needs ``.html`` or ``.txt``, best both; every other channel sends text and needs ``.txt``. A template
-in one language only is not enough for everybody: there must be one without locale, or in the catalog's.
+Mail needs ``.mjml``, ``.html`` or ``.txt``; every other channel sends text and needs ``.txt``. A template
+in one language only is not enough for everybody: there must be one without locale, or in the catalog's. Its HTML is
+written once, as ``.mjml`` or as ``.html``.
 
 Passes:
 
@@ -25,17 +26,25 @@ Fails:
     subject: გამარჯობა
     ---
     გამარჯობა
+
+Fails:
+
+    # journeys/demo/hello.html
+    <p>Hello</p>
+    # journeys/demo/hello.mjml
+    <mjml><mj-body></mj-body></mjml>
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from runner.journey.graph import walk
+from runner.journey.locales import plain
 from runner.journey.model import Send, Step
 from runner.journey.project import FOLDER, Project
-from runner.journey.template import Template
+from runner.journey.template import MARKUP, Template
 from runner.journey.words import did_you_mean
 from runner.problem import Problem, Span
 from runner.review.places import value_span
@@ -48,6 +57,22 @@ def check(project: Project) -> Iterator[Problem]:
                 yield from _check_send(project, name, step, step.verb)
             elif isinstance(step.verb, Send):
                 yield from _check_cells(project, name, step, step.verb)
+        yield from _written_twice(project.templates[name])
+
+
+def _written_twice(templates: Iterable[Template]) -> Iterator[Problem]:
+    """Templates that are there as .html and as .mjml, in one language."""
+    first: dict[tuple[str, str], Template] = {}
+    for template in templates:
+        if template.extension in MARKUP:
+            other = first.setdefault((template.name, plain(template.locale)), template)
+            if other is not template:
+                yield Problem(
+                    code="template/twice",
+                    message=f"This is written twice: {other.path.rsplit('/', 1)[-1]} is its HTML too.",
+                    span=Span(template.path, 1, 1),
+                    hint="Keep one of them.",
+                )
 
 
 def _check_send(project: Project, journey: str, step: Step, send: Send) -> Iterator[Problem]:

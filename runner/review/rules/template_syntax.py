@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
@@ -41,22 +42,83 @@ from runner.journey.builder.notes import sentence
 from runner.journey.project import Project
 from runner.journey.run_values import run_values
 from runner.journey.template import Template
+from runner.journey.template_pieces import Source, TemplateTrouble, as_written
 from runner.journey.values import ValueType
 from runner.problem import Problem, Span
 from runner.review.places import text_in_lines
 from runner.review.template_names import misreadings, template_values, trigger_properties
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+_BRACKET = r"\{[{%#].*?(?:[}%#]\}|$)"
 MOST_FRONT_LINES = 200
 """Lines below its key among which a name of a front matter value is looked for."""
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Jinja, and where each of its lines stands: the file, the line, and the last line that a search may reach."""
+
+    source: str
+    place: Callable[[int], tuple[str, int, int | None]]
+    put_together: bool = False
 
 
 def check(project: Project) -> Iterator[Problem]:
     for journey, templates in project.templates.items():
         values = _values(project, journey)
         for template in templates:
-            for source, line, last in _sources(template):
-                yield from _check_source(project, template, source, line, last, values)
+            # What is put into others is read there, where its names mean something.
+            if template.path not in project.included:
+                yield from _check_template(project, template, values)
+
+
+def _check_template(
+    project: Project, template: Template, values: Mapping[str, ValueType] | None
+) -> Iterator[Problem]:
+    unfit = list(_unfit_characters(project, template))
+    yield from unfit
+    texts = [*_front_texts(template)]
+    try:
+        texts.append(_text(template.source, put_together=bool(template.parts)))
+    except TemplateTrouble as trouble:
+        if trouble.code == "template/syntax" and not unfit:
+            written = project.files[trouble.file].removeprefix("\ufeff")
+            span = text_in_lines(trouble.file, written, trouble.line, _BRACKET)
+            yield Problem(code=trouble.code, message=sentence(str(trouble)), span=span)
+        elif not unfit:
+            # What is missing is told where the project is read; the rest can be read all the same.
+            texts.append(_text(as_written(template.body, template.path, template.body_line)))
+    if not unfit:
+        for text in texts:
+            yield from _check_source(project, text, values)
+    for attachment in template.attachments:
+        yield from _check_template(project, attachment, values)
+
+
+def _front_texts(template: Template) -> Iterator[_Text]:
+    for key, source in template.front.items():
+        first = template.places[key].line
+        last = min(first + MOST_FRONT_LINES, template.body_line - 1)
+
+        def place(line: int, first: int = first, last: int = last) -> tuple[str, int, int | None]:
+            return template.path, first + line - 1, last
+
+        yield _Text(source, place)
+
+
+def _text(source: Source, *, put_together: bool = False) -> _Text:
+    return _Text(source.text, lambda line: (*source.place(line), None), put_together=put_together)
+
+
+def _unfit_characters(project: Project, template: Template) -> Iterator[Problem]:
+    """Characters that may stand in no template, in its file and in those that are put into it."""
+    for path in dict.fromkeys((template.path, *(part.path for part in template.parts))):
+        text = project.files[path].removeprefix("\ufeff")
+        control = _CONTROL.search(text)
+        if control:
+            message = f"The character U+{ord(control[0]):04X} may not stand in a template."
+            span = text_in_lines(path, text, text.count("\n", 0, control.start()) + 1, re.escape(control[0]))
+            yield Problem(code="template/character", message=message, span=span, hint="Remove it.")
 
 
 def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
@@ -70,41 +132,20 @@ def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
     )
 
 
-def _sources(template: Template) -> Iterator[tuple[str, int, int | None]]:
-    """Each text of a template that is Jinja, the line of the file on which it begins, and where a search
-    ends."""
-    for key, source in template.front.items():
-        line = template.places[key].line
-        yield source, line, min(line + MOST_FRONT_LINES, template.body_line - 1)
-    yield template.body, template.body_line, None
-
-
 @cache
 def _environment() -> Environment:
     return Environment(autoescape=True, undefined=StrictUndefined)
 
 
-def _check_source(
-    project: Project,
-    template: Template,
-    source: str,
-    line: int,
-    last: int | None,
-    values: Mapping[str, ValueType] | None,
-) -> Iterator[Problem]:
+def _check_source(project: Project, text: _Text, values: Mapping[str, ValueType] | None) -> Iterator[Problem]:
     def place(inner: int, pattern: str) -> Span:
-        text = project.files[template.path].removeprefix("\ufeff")
-        return text_in_lines(template.path, text, line + inner - 1, pattern, last)
+        file, line, last = text.place(inner)
+        return text_in_lines(file, project.files[file].removeprefix("\ufeff"), line, pattern, last)
 
-    control = _CONTROL.search(source)
-    if control:
-        message = f"The character U+{ord(control[0]):04X} may not stand in a template."
-        span = place(source.count("\n", 0, control.start()) + 1, re.escape(control[0]))
-        yield Problem(code="template/character", message=message, span=span, hint="Remove it.")
-        return
+    source = text.source
     tree = _parsed(source)
     if isinstance(tree, TemplateSyntaxError):
-        yield _syntax_problem(tree, source, place)
+        yield _syntax_problem(tree, source, place, 1 if text.put_together else 0)
         return
     if tree is None:
         message = "This template is nested too deeply."
@@ -132,16 +173,19 @@ def _pattern(word: str) -> str:
     return rf"\{{[{{%](?:(?![%}}]\}}).)*?{escaped}.*?[%}}]\}}"
 
 
-def _syntax_problem(error: TemplateSyntaxError, source: str, place: Callable[[int, str], Span]) -> Problem:
-    """Jinja says where it gave up; what was never closed stands before that."""
+def _syntax_problem(
+    error: TemplateSyntaxError, source: str, place: Callable[[int, str], Span], below: int
+) -> Problem:
+    """Jinja says where it gave up; what was never closed stands before that. ``below``: how many lines after its
+    bracket a tag's first word stands."""
     said = str(error.message or "this is no template")
     read = "\n".join(source.split("\n")[: error.lineno])
     opened = max(read.rfind("{{"), read.rfind("{%") if "end of statement" in said else -1)
     if said.startswith("expected token 'end of") and opened >= 0 and "}" not in read[opened:].split("{%")[0]:
         bracket = read[opened : opened + 2]
-        span = place(read.count("\n", 0, opened) + 1, re.escape(bracket) + ".*")
+        span = place(read.count("\n", 0, opened) + 1 + below, re.escape(bracket) + ".*")
         return Problem(code="template/syntax", message=f"This `{bracket}` is never closed.", span=span)
-    span = place(error.lineno, r"\{[{%#].*?(?:[}%#]\}|$)")
+    span = place(error.lineno, _BRACKET)
     return Problem(code="template/syntax", message=sentence(said), span=span)
 
 
