@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterable
 
 from runner.journey.project import Project
 from runner.problem import Problem
+from runner.review.proof.question import Prover
 from runner.review.rules import (
+    always_false,
+    always_true,
     asked_elsewhere,
     asked_too_soon,
+    branch_covered,
     circle,
+    else_unreachable,
     enroll_target,
     goal_journey,
     link_domain,
@@ -25,11 +30,17 @@ from runner.review.rules import (
     subject_default,
     template_markup,
     template_syntax,
+    trigger_everybody,
+    trigger_farewell,
     trigger_journey,
+    trigger_unbounded,
     unreachable,
     unused_entry,
     unused_fragment,
     unused_template,
+    wait_in_quiet_hours,
+    window_in_quiet_hours,
+    within_cap,
 )
 
 Rule = Callable[[Project], Iterable[Problem]]
@@ -51,6 +62,24 @@ RULES: tuple[Rule, ...] = (
     circle.check,
     goal_journey.check,
     trigger_journey.check,
+    trigger_unbounded.check,
+    trigger_everybody.check,
+    trigger_farewell.check,
     unused_entry.check,
     unused_fragment.check,
+    always_true.check,
+    always_false.check,
+    branch_covered.check,
+    else_unreachable.check,
+    within_cap.check,
+    window_in_quiet_hours.check,
+    wait_in_quiet_hours.check,
 )
+
+PROVEN: tuple[Callable[[Project, Prover], Iterable[Problem]], ...] = (
+    always_true.proven,
+    always_false.proven,
+    branch_covered.proven,
+    else_unreachable.proven,
+)
+"""Those of the rules that find more where more is proven."""
