@@ -38,12 +38,14 @@ PRODUCTION = "production"
 class Limits:
     """``tick_every``: how often the daemon looks for work; ``connections``: how many of a process deliver at a time;
     ``grace``: how long it finishes what is being sent when it is told to stop; ``partitions_per_batch``: how many
-    partitions a tick takes at most, None as many as fill a batch."""
+    partitions a tick takes at most, None as many as fill a batch; ``released_per_minute``: how many of those who are
+    overdue all at once, after a pause or a change of their journey, go on a minute."""
 
     tick_every: timedelta = timedelta(seconds=5)
     connections: int = 8
     grace: timedelta = timedelta(seconds=30)
     partitions_per_batch: int | None = None
+    released_per_minute: int = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +211,7 @@ def _settings(folder: Path, data: dict[str, Any]) -> Settings:
             connections=limits.get("connections", Limits.connections),
             grace=_span_of_time(limits.get("grace"), Limits.grace),
             partitions_per_batch=limits.get("partitions_per_batch"),
+            released_per_minute=limits.get("released_per_minute", Limits.released_per_minute),
         ),
         recipients=_recipients(data),
     )

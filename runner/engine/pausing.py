@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from runner.engine.versions import load_versions
 from runner.problem import JourneysError
+from runner.settings import Limits
 from runner.store.audit import record
 from runner.store.database import Database
 from runner.store.held import hold
@@ -23,9 +24,6 @@ from runner.store.statement import Connection
 from runner.store.tables import JourneyState
 from runner.store.work.aside import hold_still
 from runner.store.work.wake import tell_ready
-
-PER_MINUTE = 600
-"""How many of those who are overdue go on a minute, unless the deployment says otherwise."""
 
 
 class Said(StrEnum):
@@ -87,7 +85,7 @@ def pause_journey(database: Database, name: str, *, now: datetime, who: str) -> 
 
 
 def resume_journey(
-    database: Database, name: str, *, now: datetime, who: str, per_minute: int = PER_MINUTE
+    database: Database, name: str, *, now: datetime, who: str, per_minute: int = Limits.released_per_minute
 ) -> Resumed:
     """Let ``name`` go on, be it paused or stopped. What is overdue, people and messages, is let go one after the other,
     ``per_minute`` a minute of each, who has stood longest first.
@@ -117,7 +115,7 @@ def stop_journey(
     now: datetime,
     who: str,
     send_nothing: bool = False,
-    per_minute: int = PER_MINUTE,
+    per_minute: int = Limits.released_per_minute,
 ) -> Stopped:
     """End all runs of ``name`` with the reason ``stopped`` and let nobody enter until it is resumed. What was let go
     before is still delivered, unless ``send_nothing`` cancels it.

@@ -9,7 +9,7 @@ from runner.insight.examined import Examined, Measured, lagging_partitions
 from runner.insight.finding import Finding, Level
 from runner.insight.present import count_text
 from runner.journey.graph import Program
-from runner.journey.model import Leave, WaitUntil
+from runner.journey.model import Leave, Send, WaitUntil
 from runner.store.watching.examination import Holder, StandingRuns
 from runner.store.watching.vital_signs import MOST, Some
 
@@ -100,7 +100,7 @@ def _no_way_on(standing: StandingRuns, program: Program | None) -> str | None:
     node = next((one for one in program.nodes if one.index == standing.node), None)
     if node is None or node.step.id != standing.step:
         return "their step is not in their version"
-    if node.timer_outcome is None:
+    if node.timer_outcome is None and not isinstance(node.verb, Send):
         return "nobody waits at their step"
     without_date = isinstance(node.verb, WaitUntil) and node.verb.if_missing is Leave.WAIT
     if standing.untimed and not without_date:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, select, text
+from sqlalchemy import Connection, and_, case, func, select, text
 
 from runner.store.database import Database
 from runner.store.tables import RunStatus, contact, event, run, shard
@@ -21,7 +21,8 @@ _OF_EVENT = (contact.c.partition == event.c.partition) & (contact.c.id == event.
 
 @dataclass(frozen=True, kw_only=True)
 class StandingRuns:
-    """Active runs that stand on one step of one version; ``untimed`` of them are not due at any time. ``node`` is None
+    """Active runs that stand on one step of one version; ``untimed`` of them are not due at any time, and
+    no pause holds them. ``node`` is None
     where they stand nowhere in the program. ``since``: when the first of them came there."""
 
     journey: str
@@ -120,7 +121,9 @@ def standing_runs(connection: Connection) -> tuple[StandingRuns, ...]:
         select(
             *place,
             func.count().label("runs"),
-            func.sum(case((run.c.next_at.is_(None), 1), else_=0)).label("untimed"),
+            func.sum(case((and_(run.c.next_at.is_(None), run.c.leaves_by.is_(None)), 1), else_=0)).label(
+                "untimed"
+            ),
             func.min(run.c.arrived_at, type_=run.c.arrived_at.type).label("since"),
         )
         .where(run.c.status == constant(RunStatus.ACTIVE.value))
