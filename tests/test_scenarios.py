@@ -15,7 +15,7 @@ from runner.journey.scenario import Scenario
 from runner.journey.scenario_file import find_scenarios
 from runner.review.outcomes import failure_text
 from runner.review.scenarios import Outcome, play_all
-from runner.review.timeline import offset_text
+from runner.review.timeline import Mark, offset_text
 
 SHOP = CASES / "scenario" / "shop"
 TESTS = "journeys/cart/tests.yaml"
@@ -68,6 +68,46 @@ def test_a_scenario_leaves_nothing_behind_for_the_next() -> None:
 def test_failures_read_like_this() -> None:
     text = "\n\n".join(failure_text(outcome) for outcome in play(FAILING))
     golden("scenario/failing.out", text + "\n")
+
+
+COLLEAGUES = """
+journey: cart
+tests:
+  - name: everybody for themselves
+    contact: {id: ana, consents: [offers]}
+    given: {arm: {offer-test: none}}
+    start: 2026-03-02T10:00:00+01:00
+    until: 2h
+    events:
+      - {at: 0m, event: Cart Updated, cart_id: c1, total: 80}
+    expect:
+      - {at: 1h, send: remind}
+    others:
+      - contact: {id: ben, consents: [offers]}
+        events:
+          - {at: 30m, event: Cart Updated, cart_id: c1, total: 80}
+        expect:
+          - {at: 90m, send: remind}
+      - contact: {id: cem}
+        events:
+          - {at: 1h, event: Cart Updated, cart_id: c1, total: 80}
+        expect: []
+"""
+
+
+def test_of_several_people_each_is_held_against_what_is_expected_of_them() -> None:
+    (outcome,) = play(COLLEAGUES)
+    wrong = [row for row in outcome.comparison.rows if row.mark is Mark.WRONG]
+    assert [row.happened for row in wrong] == ["cem: send remind by email, blocked: no_consent"]
+    assert [row.expected for row in outcome.comparison.rows if row.mark is Mark.FINE] == [
+        "send remind",
+        "ben: send remind",
+    ]
+
+
+def test_people_of_a_scenario_have_names_of_their_own() -> None:
+    _, problems = find_scenarios(shop(**{TESTS: COLLEAGUES.replace("id: cem", "id: ben")}))
+    assert [problem.message for problem in problems] == ["Somebody else of this scenario is called `ben`."]
 
 
 def test_a_template_that_cannot_be_rendered_fails_the_scenario() -> None:

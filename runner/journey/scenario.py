@@ -1,5 +1,5 @@
-"""A scenario of a journey: one contact, what arrives when, and what has to come of it. Frozen values with
-positions.
+"""A scenario of a journey: a contact, what arrives when, and what has to come of it; perhaps other people
+beside. Frozen values with positions.
 
 Instants are resolved: every ``at`` is an aware UTC datetime. What arrives is as raw as an importer would get
 it; it is made to fit its catalog types when it is stored.
@@ -125,6 +125,13 @@ class Scenario:
     """What is known of accounts, by key: raw values by attribute."""
     calls: Mapping[str, Answered] = field(default_factory=dict)
     """The answers to calls by step; those of other steps are never answered."""
+    others: tuple[Scenario, ...] = ()
+    """Further people, each a scenario with the same start, and none beside; what is given is given with the first."""
+
+    @property
+    def everybody(self) -> tuple[Scenario, ...]:
+        """The scenario, and those of the other people in it."""
+        return (self, *self.others)
 
     @property
     def expects_nothing(self) -> bool:

@@ -57,6 +57,8 @@ BECAME = {name.split()[-1].lower(): name for name in MESSAGE_EVENTS} | {
 }
 """What may become of a message, or of a task, by the word of scenarios: the reserved event."""
 TAKEN = frozenset({"at", "event", "properties"})
+OWN = ("contact", "events", "expect")
+"""What each person of a scenario has of their own."""
 
 
 def scenario_path(journey: str) -> str:
@@ -182,7 +184,22 @@ class _Test:
             pools=dict(given_pools(self.fields.get("given"), self.catalog, self.file.unknown)),
             calls=dict(given_calls(self.fields.get("given"), self.steps, self.file.unknown)),
             held_out=self.held_out(),
+            others=tuple(self.other_people()),
         )
+
+    def other_people(self) -> Iterator[Scenario]:
+        """A scenario for each further person: all but what is their own is that of the first."""
+        shared = [item for item in self.fields.fields if item.key not in (*OWN, "others")]
+        taken = {self.person_id()}
+        for item in _items(self.fields.get("others")):
+            fields = _fields(item)
+            other = _Test(self.file, self.journey, Fields((*fields.fields, *shared), fields.span))
+            if other.person_id() in taken:
+                message = f"Somebody else of this scenario is called `{other.person_id()}`."
+                self.file.note("tests/duplicate", message, fields.key_span("contact"), "Give each an `id`.")
+                continue
+            taken.add(other.person_id())
+            yield other.scenario()
 
     # When ----------------------------------------------------------------------------------------
 
@@ -208,9 +225,12 @@ class _Test:
 
     # Who -----------------------------------------------------------------------------------------
 
-    def person(self) -> Person:
+    def person_id(self) -> str:
         key = self.contact.get("id")
-        name = key.text if isinstance(key, Scalar) else UNNAMED
+        return key.text if isinstance(key, Scalar) else UNNAMED
+
+    def person(self) -> Person:
+        name = self.person_id()
         given = Fields(
             tuple(item for item in self.contact.fields if item.key not in ("id", "consents")),
             self.contact.span,

@@ -27,7 +27,7 @@ from runner.journey.project import Project, load_project
 from runner.journey.scenario import Answered, Received, Scenario
 from runner.review.coverage import Reached
 from runner.review.decisions import Watcher
-from runner.review.timeline import Comparison, Happening, Kind, compare
+from runner.review.timeline import Comparison, Happening, Kind, compare_everybody
 from runner.store.database import Database
 from runner.store.passes.holdouts import holdouts
 from runner.store.people.accounts import apply_account_traits
@@ -109,7 +109,9 @@ class Stage:
         read.
         """
         happened, reached = self._lived(scenario, None)
-        outcome = Outcome(scenario=scenario, comparison=compare(scenario, happened), reached=reached)
+        outcome = Outcome(
+            scenario=scenario, comparison=compare_everybody(scenario, happened), reached=reached
+        )
         if outcome.passed:
             return outcome
         watcher = Watcher(self.database, self.versions.current[scenario.journey], scenario)
@@ -118,15 +120,21 @@ class Stage:
 
     def _lived(
         self, scenario: Scenario, look: Callable[[datetime], None] | None
-    ) -> tuple[tuple[Happening, ...], Reached]:
+    ) -> tuple[Mapping[str, Sequence[Happening]], Reached]:
+        """What happened to each person of the scenario, by id, and what was reached with them."""
         self._set(scenario)
         capture = Capture(scenario.calls)
         self._live(scenario, capture, look or (lambda _: None))
-        with self.database.read() as connection:
-            entries = story.story(connection, scenario.person.id)
         known = _known_since(scenario)
-        happened = (self._told(entry, capture) for entry in entries if entry.at != known)
-        return tuple(each for each in happened if each is not None), self._reached(entries, capture)
+        happened: dict[str, list[Happening]] = {}
+        reached = Reached()
+        for each in scenario.everybody:
+            with self.database.read() as connection:
+                entries = story.story(connection, each.person.id)
+            told = (self._told(entry, capture) for entry in entries if entry.at != known)
+            happened[each.person.id] = [happening for happening in told if happening is not None]
+            reached |= self._reached(entries, capture)
+        return happened, reached
 
     def _reached(self, entries: Sequence[story.Entry], capture: Capture) -> Reached:
         """The steps at which runs stood, the ways by which they left them, and the texts that were rendered."""
@@ -150,9 +158,22 @@ class Stage:
         )
 
     def _set(self, scenario: Scenario) -> None:
-        """Everything as it is before the start, and all that will arrive. What is before the start is
-        history: it changes the contact, and no journey reacts to it."""
+        """Everything as it is before the start, and all that will arrive."""
         known = _known_since(scenario)
+        deployment = self.database.deployment
+        with self.database.begin() as connection:
+            story.forget_contacts(connection)
+            begin_anew(connection, self.versions, scenario.start - BEFORE)
+            replace_values(connection, scenario.pools)
+            catalog = self.project.catalog
+            accounts = [(key, fit_account(catalog, raw).properties) for key, raw in scenario.accounts.items()]
+            apply_account_traits(connection, deployment, accounts, known)
+        for each in scenario.everybody:
+            self._set_person(each, known)
+
+    def _set_person(self, scenario: Scenario, known: datetime) -> None:
+        """One person of a scenario. What is before the start is history: it changes the contact, and no journey reacts
+        to it."""
         person = scenario.person
         arrivals = [
             self._arrival(scenario, number, received) for number, received in enumerate(scenario.received)
@@ -167,12 +188,6 @@ class Stage:
         identity = Received(at=known, name=IDENTIFIED, properties=person.traits, span=scenario.span)
         deployment = self.database.deployment
         with self.database.begin() as connection:
-            story.forget_contacts(connection)
-            begin_anew(connection, self.versions, scenario.start - BEFORE)
-            replace_values(connection, scenario.pools)
-            catalog = self.project.catalog
-            accounts = [(key, fit_account(catalog, raw).properties) for key, raw in scenario.accounts.items()]
-            apply_account_traits(connection, deployment, accounts, known)
             history = [self._arrival(scenario, -1, identity), *past]
             store_events(connection, deployment, history, pending=False)
             for consent in person.consents:
@@ -207,7 +222,7 @@ class Stage:
             at=received.at,
             properties=fitted.properties,
             undeclared=fitted.undeclared,
-            dedup_key=f"scenario {number}",
+            dedup_key=f"scenario {scenario.person.id} {number}",
         )
 
     def _live(self, scenario: Scenario, capture: Capture, look: Callable[[datetime], None]) -> None:
@@ -216,19 +231,21 @@ class Stage:
         channels: Mapping[str, Channel] = dict.fromkeys(self._channels, capture)
         became = sorted(
             (
-                (received.at, number, received)
-                for number, received in enumerate(scenario.received)
+                (received.at, number, received, each)
+                for each in scenario.everybody
+                for number, received in enumerate(each.received)
                 if received.name in ABOUT_MESSAGES and received.at >= scenario.start
             ),
-            key=lambda each: each[:2],
+            key=lambda told: told[:2],
         )
+        horizon = max(each.horizon for each in scenario.everybody)
         # At the start it is looked who is in which segment, whether anything is due then or not.
         self.versions.all_begun = False
         instant: datetime | None = scenario.start
-        while instant is not None and instant <= scenario.horizon:
+        while instant is not None and instant <= horizon:
             while became and became[0][0] == instant:
-                _, number, received = became.pop(0)
-                self._tell(scenario, number, received)
+                _, number, received, told = became.pop(0)
+                self._tell(told, number, received)
             # What a tick leaves undone is due at the same instant, and is found again.
             tick(self.database, self.versions, instant, EXACT)
             while self._something_ready(instant):
@@ -254,7 +271,7 @@ class Stage:
             store_events(connection, self.database.deployment, [arrival], pending=True)
 
     def _next_instant(
-        self, became: Sequence[tuple[datetime, int, Received]], reached: datetime
+        self, became: Sequence[tuple[datetime, int, Received, Scenario]], reached: datetime
     ) -> datetime | None:
         with self.database.read() as connection:
             instants = [
@@ -337,5 +354,6 @@ _ENDS = {
 
 
 def _known_since(scenario: Scenario) -> datetime:
-    """Since when the contact is known: before all that arrives."""
-    return min([scenario.start, *(received.at for received in scenario.received)]) - BEFORE
+    """Since when people are known: before all that arrives."""
+    arriving = (received.at for each in scenario.everybody for received in each.received)
+    return min([scenario.start, *arriving]) - BEFORE

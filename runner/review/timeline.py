@@ -5,8 +5,8 @@ Pure: happenings come from the store, expectations from the file, and nothing he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -148,6 +148,26 @@ def compare(scenario: Scenario, happened: Sequence[Happening]) -> Comparison:
     placed.sort(key=lambda entry: entry[:2])
     never = (_never_row(scenario, never, happened) for never in scenario.never)
     return Comparison(rows=(*(row for *_, row in placed), *never))
+
+
+def compare_everybody(scenario: Scenario, happened: Mapping[str, Sequence[Happening]]) -> Comparison:
+    """What happened to each person of ``scenario``, by id, beside what was expected of them; the rows of the others
+    name them."""
+    first = compare(scenario, happened[scenario.person.id])
+    if not scenario.others:
+        return first
+    rows = list(first.rows)
+    for other in scenario.others:
+        who = other.person.id
+        rows += [
+            replace(
+                row,
+                expected=f"{who}: {row.expected}" if row.expected else "",
+                happened=f"{who}: {row.happened}" if row.happened else "",
+            )
+            for row in compare(other, happened[who]).rows
+        ]
+    return Comparison(rows=tuple(sorted(rows, key=lambda row: (row.at is None, row.at or scenario.start))))
 
 
 def _row(scenario: Scenario, wanted: Expected | None, item: Happening | None) -> Row:
