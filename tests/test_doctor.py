@@ -47,7 +47,7 @@ from runner.store.tables import MessageStatus, RunStatus, message, shard, zone_o
 from runner.store.tables import run as run_table
 from runner.store.watching.examination import Holder, SetAside, StandingRuns, Waiting
 from runner.store.watching.vital_signs import MOST, PartitionSigns, Some, VitalSigns
-from tests.shop import FILES, START, Shop
+from tests.shop import FILES, GREET, START, Shop
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -158,14 +158,17 @@ def test_runs_that_will_never_go_on(database: Database) -> None:
     changes: dict[str, tuple[dict[str, Any], str]] = {
         "ana": ({"due_at": None, "next_at": None}, "1 of them wait for no instant"),
         "ben": ({"node": 0}, "their step is not in their version"),
-        "eva": ({"node": 0, "step": "hello"}, "nobody waits at their step"),
+        "eva": ({"node": 3, "step": "noted"}, "nobody waits at their step"),
         "kim": ({"version": 99}, "their version is not stored"),
     }
-    shop = Shop(database)
-    shop.sign_up(*changes)
+    noted = GREET + "  - {id: noted, update: {set: {vip: true}}}\n"
+    shop = Shop(database, FILES | {"journeys/greet/journey.yaml": noted})
+    # Who stands at a send until policy lets it go is in good hands.
+    shop.sign_up(*changes, "lea")
     rows = shop.ledger()
+    deferred = {"node": 2, "step": "again"}
     with database.begin() as connection:
-        for name, (change, _) in changes.items():
+        for name, (change, _) in {**changes, "lea": (deferred, "")}.items():
             row = rows[f"{name}/hello"]
             its = (run_table.c.contact == row.contact) & (run_table.c.partition == row.partition)
             connection.execute(update(run_table).values(change).where(its))

@@ -484,7 +484,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path, capsys: pytest.CaptureFi
     )
     assert journeys("pause", "court").startswith("court is paused already: 2 runs stay")
     resumed = journeys("resume", "court")
-    assert resumed.startswith("court goes on. 2 messages were overdue: released until ")
+    assert resumed.startswith("court goes on. 2 runs and 2 messages were overdue: released until ")
     assert resumed.endswith(" UTC, 600 a minute.\n")
     assert (
         journeys("stop", "court", "--send-nothing", "--yes")
