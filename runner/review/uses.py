@@ -10,10 +10,13 @@ from functools import cache
 from typing import Any
 
 from runner.journey.catalog import ADDRESS_OF, CONTACT_FIELDS, Catalog
+from runner.journey.duration import Duration
 from runner.journey.expression import Expression, tree
 from runner.journey.hours import BusinessHours
 from runner.journey.model import Call, Journey, Update
 from runner.journey.project import Project
+from runner.journey.values import ValueType
+from runner.problem import Span
 
 Uses = dict[str, set[str]]
 """Section of the catalog → the names in it that are used. Where all of a section may be, ``EVERY`` is among them."""
@@ -69,7 +72,7 @@ def _of_catalog(catalog: Catalog) -> Iterator[Expression]:
 
 def _of_journey(journey: Journey, found: Uses) -> Iterator[Expression]:
     """The expressions of a journey; what its other parts name goes to ``found``."""
-    for part in _parts(journey):
+    for part in parts_of(journey):
         if isinstance(part, Expression):
             yield part
             continue
@@ -111,22 +114,25 @@ def _of_template(text: str, found: Uses) -> None:
             found["scores"].add(inner or EVERY)
 
 
-def _parts(value: Any) -> Iterator[Any]:
+def parts_of(journey: Journey) -> Iterator[Any]:
     """Every dataclass within a journey, expressions as wholes."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _parts(item)
-    elif isinstance(value, Expression):
-        yield value
-    elif is_dataclass(value):
-        yield value
-        for name in _inner(value.__class__):
-            yield from _parts(getattr(value, name))
+    left: list[Any] = [journey]
+    while left:
+        part = left.pop()
+        if isinstance(part, tuple):
+            left.extend(part)
+        elif isinstance(part, Expression):
+            yield part
+        elif inner := _inner(part.__class__):
+            yield part
+            left.extend(value for name in inner if (value := getattr(part, name)) is not None)
 
 
 @cache
 def _inner(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
+    """The fields of a dataclass; none for what says where something stands, how long it takes, or its type."""
+    known = is_dataclass(kind) and kind not in (Span, Duration, ValueType)
+    return tuple(each.name for each in fields(kind)) if known else ()
 
 
 @cache

@@ -43,14 +43,17 @@ from runner.journey.expression import Expression, tree
 from runner.journey.graph import walk
 from runner.journey.model import Journey, Send
 from runner.journey.project import CATALOG, Project, journey_path
-from runner.journey.version import expressions_of
 from runner.journey.words import did_you_mean, listed
 from runner.problem import Problem, Span
 from runner.review.places import text_in_tree
+from runner.review.uses import parts_of
 
 
 def check(project: Project) -> Iterator[Problem]:
-    asked = {journey_path(name): expressions_of(journey) for name, journey in project.journeys.items()}
+    asked = {
+        journey_path(name): (part for part in parts_of(journey) if isinstance(part, Expression))
+        for name, journey in project.journeys.items()
+    }
     for path, expressions in {CATALOG: _of_catalog(project.catalog), **asked}.items():
         names = {name for expression in expressions for name in _asked(expression)}
         for journey, step in sorted(names, key=lambda name: (name[0], name[1] or "")):

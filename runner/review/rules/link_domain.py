@@ -48,7 +48,7 @@ def check(project: Project) -> Iterator[Problem]:
         return
     for name, journey in project.journeys.items():
         known = {link.name for link in journey.links}
-        for template in project.templates[name]:
+        for template in project.templates[name] if known else ():
             # Names that do not exist are told by the rule of what a template reads.
             read = sorted(known & (members_read([template], "links") or frozenset()))
             if not read:
