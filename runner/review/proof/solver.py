@@ -17,6 +17,7 @@ from runner.problem import JourneysError
 from runner.review.proof.arithmetic import DAY, place
 from runner.review.proof.facts import atoms, choices, computed_parts, literals, number_range, read
 from runner.review.proof.formula import Both, Claim, Either, Fails, Formula, Holds, Missing, Order, claims
+from runner.review.proof.intervals import possible
 
 if TYPE_CHECKING:
     from runner.review.proof.question import Reasoner
@@ -29,10 +30,11 @@ class SolverMissing(JourneysError):
 
 
 def solver(seconds: float = SECONDS_A_QUESTION) -> Reasoner:
-    """Z3 as a reasoner, with so long for each question. Raises SolverMissing where it is not installed."""
+    """Z3 as a reasoner, with so long for each question that intervals leave open. Raises SolverMissing where it is not
+    installed."""
     if importlib.util.find_spec("z3") is None:
         raise SolverMissing(SolverMissing.__doc__)
-    return lambda formula: solved(formula, seconds) is not False
+    return lambda formula: possible(formula) and solved(formula, seconds) is not False
 
 
 def solved(formula: Formula, seconds: float) -> bool | None:

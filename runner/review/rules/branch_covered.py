@@ -47,7 +47,7 @@ def proven(project: Project, prover: Prover) -> Iterator[Problem]:
             if not isinstance(step.verb, Branch):
                 continue
             for place, covered, by in _covered(step.verb.cases, prover):
-                names = listed([f"`{case.name}`" for case in by], "and")
+                names = listed([case.name for case in by], "and")
                 own = branch_case(step.verb.cases, place, journey_path(name), step.id)
                 yield Problem(
                     code="branch/covered",

@@ -52,7 +52,7 @@ def proven(project: Project, prover: Prover) -> Iterator[Problem]:
             # A case that is true for everybody by itself has a finding of its own.
             if prover.can_all_be_untrue(conditions) or not all(map(prover.can_be_untrue, conditions)):
                 continue
-            names = listed([f"`{case.name}`" for case in asked], "and")
+            names = listed([case.name for case in asked], "and")
             yield Problem(
                 code="branch/else-unreachable",
                 message=f"Nobody comes to the case `{rest.name}`: {names} leave nobody over.",

@@ -37,7 +37,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.journey.duration import DAY, MICROSECONDS
-from runner.journey.graph import compile_program
+from runner.journey.graph import compile_program, walk
+from runner.journey.model import Send
 from runner.journey.policies import Cap, Over
 from runner.journey.project import Project
 from runner.journey.send_rules import SendRules
@@ -53,6 +54,8 @@ def check(project: Project) -> Iterator[Problem]:
         return
     rules = SendRules(topics=project.catalog.topics, policies=policies)
     for name, journey in project.journeys.items():
+        if sum(isinstance(step.verb, Send) for step in walk(journey.steps)) < 2:
+            continue
         for found in crowded(compile_program(journey), rules):
             yield Problem(
                 code="send/within-cap",
@@ -64,21 +67,19 @@ def check(project: Project) -> Iterator[Problem]:
 
 
 def _message(found: Crowded) -> str:
-    before = listed([f"`{step}`" for step in found.steps], "and")
-    left = (
-        f"has left {_ago(found.apart)}" if len(found.steps) == 1 else f"have left since {_ago(found.apart)}"
-    )
-    return f"The cap of {_told(found.cap)} drops `{found.last.step.id}` where {before} {left}."
+    before, several = listed(found.steps, "and"), len(found.steps) > 1
+    if not found.apart:
+        when = "leave at the same instant" if several else "leaves at the same instant"
+    else:
+        length = _length(found.apart)
+        when = f"leave in the {length} before it" if several else f"leaves {length} before it at most"
+    return f"`{found.last.step.id}` is dropped by the cap of {_told(found.cap)}: {before} {when}."
 
 
 def _told(cap: Cap) -> str:
     of = f" by {cap.channel}" if cap.channel else ""
     about = f" about {cap.topic}" if cap.topic else ""
     return f"{cap.most} in {_length(cap.per.elapsed)}{of}{about}"
-
-
-def _ago(microseconds: int) -> str:
-    return f"{_length(microseconds)} before at most" if microseconds else "at the same instant"
 
 
 def _length(microseconds: int) -> str:
