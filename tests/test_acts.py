@@ -280,7 +280,7 @@ steps:
 
 def test_a_circle_ends_after_fifty_events_at_one_instant(database: Database) -> None:
     project_ = load_project(project(round=ROUND, back=AND_ROUND))
-    assert [problem.code for problem in rule_problems(project_)] == ["journey/circle"]
+    assert "journey/circle" in {problem.code for problem in rule_problems(project_)}
     stage = Stage(database, project_, ["round", "back"])
     text = """
 journey: round

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Boolean, ColumnElement, Dialect, Text, literal_column
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
@@ -11,6 +13,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
+
+Construct = TypeVar("Construct", bound=FunctionElement[Any])
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -75,6 +79,26 @@ class ByCodePoint(TypeDecorator[str]):
         return dialect.type_descriptor(Text())
 
 
+def _written(*, sqlite: str, postgresql: str) -> Callable[[type[Construct]], type[Construct]]:
+    """How a construct is written: ``{0}``, ``{1}`` stand for its arguments, ``{all}`` for all of them."""
+
+    def having(construct: type[Construct]) -> type[Construct]:
+        for dialect, pattern in (("sqlite", sqlite), ("postgresql", postgresql)):
+            compiles(construct, dialect)(partial(_filled, pattern))
+        return construct
+
+    return having
+
+
+def _filled(pattern: str, element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> str:
+    parts = [compiler.process(clause, **kw) for clause in element.clauses.clauses]
+    return pattern.format(*parts, all=", ".join(parts))
+
+
+@_written(
+    sqlite="{0}",
+    postgresql="(extract(epoch FROM {0}) * 1000000)::bigint",
+)
 class microseconds_of(FunctionElement[int]):
     """Microseconds since 1970 of an instant column, as a 64-bit integer."""
 
@@ -82,16 +106,10 @@ class microseconds_of(FunctionElement[int]):
     inherit_cache = True
 
 
-@compiles(microseconds_of, "sqlite")
-def _sqlite_microseconds_of(element: microseconds_of, compiler: SQLCompiler, **kw: Any) -> str:
-    return compiler.process(element.clauses.clauses[0], **kw)
-
-
-@compiles(microseconds_of, "postgresql")
-def _postgresql_microseconds_of(element: microseconds_of, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"(extract(epoch FROM {compiler.process(element.clauses.clauses[0], **kw)}) * 1000000)::bigint"
-
-
+@_written(
+    sqlite="{0}",
+    postgresql="(timestamptz 'epoch' + ({0}) * interval '1 microsecond')",
+)
 class instant_of(FunctionElement[datetime]):
     """The instant that is so many microseconds after 1970: the inverse of ``microseconds_of``.
 
@@ -102,17 +120,10 @@ class instant_of(FunctionElement[datetime]):
     inherit_cache = True
 
 
-@compiles(instant_of, "sqlite")
-def _sqlite_instant_of(element: instant_of, compiler: SQLCompiler, **kw: Any) -> str:
-    return compiler.process(element.clauses.clauses[0], **kw)
-
-
-@compiles(instant_of, "postgresql")
-def _postgresql_instant_of(element: instant_of, compiler: SQLCompiler, **kw: Any) -> str:
-    inner = compiler.process(element.clauses.clauses[0], **kw)
-    return f"(timestamptz 'epoch' + ({inner}) * interval '1 microsecond')"
-
-
+@_written(
+    sqlite="({0} + {1})",
+    postgresql="({0} + ({1}) * interval '1 microsecond')",
+)
 class shifted(FunctionElement[datetime]):
     """``shifted(instant, microseconds)``: the instant so many microseconds later (earlier where negative)."""
 
@@ -120,23 +131,10 @@ class shifted(FunctionElement[datetime]):
     inherit_cache = True
 
 
-def _shift_parts(element: shifted, compiler: SQLCompiler, **kw: Any) -> tuple[str, str]:
-    instant, microseconds = element.clauses.clauses
-    return compiler.process(instant, **kw), compiler.process(microseconds, **kw)
-
-
-@compiles(shifted, "sqlite")
-def _sqlite_shifted(element: shifted, compiler: SQLCompiler, **kw: Any) -> str:
-    instant, microseconds = _shift_parts(element, compiler, **kw)
-    return f"({instant} + {microseconds})"
-
-
-@compiles(shifted, "postgresql")
-def _postgresql_shifted(element: shifted, compiler: SQLCompiler, **kw: Any) -> str:
-    instant, microseconds = _shift_parts(element, compiler, **kw)
-    return f"({instant} + ({microseconds}) * interval '1 microsecond')"
-
-
+@_written(
+    sqlite="min(coalesce({0}, {1}), coalesce({1}, {0}))",
+    postgresql="least({all})",
+)
 class earliest(FunctionElement[datetime]):
     """The earlier of two instants, of which either may be NULL; NULL where both are."""
 
@@ -144,17 +142,10 @@ class earliest(FunctionElement[datetime]):
     inherit_cache = True
 
 
-@compiles(earliest, "postgresql")
-def _postgresql_earliest(element: earliest, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"least({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(earliest, "sqlite")
-def _sqlite_earliest(element: earliest, compiler: SQLCompiler, **kw: Any) -> str:
-    one, other = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"min(coalesce({one}, {other}), coalesce({other}, {one}))"
-
-
+@_written(
+    sqlite="json_extract({0}, '$.' || {1})",
+    postgresql="({0} ->> {1})",
+)
 class json_text(FunctionElement[str]):
     """``json_text(column, constant(key))``: the member as text; NULL where it is missing or null."""
 
@@ -162,18 +153,10 @@ class json_text(FunctionElement[str]):
     inherit_cache = True
 
 
-@compiles(json_text, "sqlite")
-def _sqlite_json_text(element: json_text, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"json_extract({column}, '$.' || {key})"
-
-
-@compiles(json_text, "postgresql")
-def _postgresql_json_text(element: json_text, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"({column} ->> {key})"
-
-
+@_written(
+    sqlite="(coalesce(json_type({0}, '$.' || {1}), '') = 'true')",
+    postgresql="(coalesce({0} ->> {1}, '') = 'true')",
+)
 class json_true(FunctionElement[bool]):
     """``json_true(column, constant(key))``: whether the member is true."""
 
@@ -181,18 +164,10 @@ class json_true(FunctionElement[bool]):
     inherit_cache = True
 
 
-@compiles(json_true, "sqlite")
-def _sqlite_json_true(element: json_true, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"(coalesce(json_type({column}, '$.' || {key}), '') = 'true')"
-
-
-@compiles(json_true, "postgresql")
-def _postgresql_json_true(element: json_true, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"(coalesce({column} ->> {key}, '') = 'true')"
-
-
+@_written(
+    sqlite="(json_type({0}, '$.' || {1}) IS NOT NULL)",
+    postgresql="({0} ? {1})",
+)
 class json_has(FunctionElement[bool]):
     """``json_has(column, constant(key))``: whether the object has the member, be it null."""
 
@@ -200,34 +175,15 @@ class json_has(FunctionElement[bool]):
     inherit_cache = True
 
 
-@compiles(json_has, "sqlite")
-def _sqlite_json_has(element: json_has, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"(json_type({column}, '$.' || {key}) IS NOT NULL)"
-
-
-@compiles(json_has, "postgresql")
-def _postgresql_json_has(element: json_has, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"({column} ? {key})"
-
-
+@_written(
+    sqlite="json_patch({all})",
+    postgresql="jsonb_strip_nulls({0} || ({1}))",
+)
 class json_merged(FunctionElement[Any]):
     """``json_merged(column, changes)``: the object with the members of ``changes`` set, those that are null removed."""
 
     type = Json()
     inherit_cache = True
-
-
-@compiles(json_merged, "sqlite")
-def _sqlite_json_merged(element: json_merged, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_patch({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(json_merged, "postgresql")
-def _postgresql_json_merged(element: json_merged, compiler: SQLCompiler, **kw: Any) -> str:
-    column, changes = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"jsonb_strip_nulls({column} || ({changes}))"
 
 
 class json_without(FunctionElement[Any]):
@@ -250,6 +206,18 @@ def _postgresql_json_without(element: json_without, compiler: SQLCompiler, **kw:
     return f"({column} - ARRAY[{', '.join(keys)}]::text[])"
 
 
+@_written(
+    sqlite=(
+        "(SELECT json_group_array(value) FROM (SELECT DISTINCT value FROM (SELECT value FROM "
+        "json_each({0}) UNION SELECT value FROM json_each({1})) WHERE value NOT IN (SELECT value "
+        "FROM json_each({2})) ORDER BY value))"
+    ),
+    postgresql=(
+        "(SELECT coalesce(jsonb_agg(to_jsonb(tag) ORDER BY tag COLLATE \"C\"), '[]'::jsonb) FROM "
+        "(SELECT jsonb_array_elements_text({0}) AS tag UNION SELECT "
+        "jsonb_array_elements_text(({1})::jsonb)) AS found WHERE NOT ({2})::jsonb ? tag)"
+    ),
+)
 class tags_changed(FunctionElement[Any]):
     """``tags_changed(tags, added, removed)``: three JSON arrays; the sorted array of the tags that result, each once.
 
@@ -260,26 +228,10 @@ class tags_changed(FunctionElement[Any]):
     inherit_cache = True
 
 
-@compiles(tags_changed, "sqlite")
-def _sqlite_tags_changed(element: tags_changed, compiler: SQLCompiler, **kw: Any) -> str:
-    tags, added, removed = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return (
-        "(SELECT json_group_array(value) FROM (SELECT DISTINCT value FROM (SELECT value FROM json_each("
-        f"{tags}) UNION SELECT value FROM json_each({added})) "
-        f"WHERE value NOT IN (SELECT value FROM json_each({removed})) ORDER BY value))"
-    )
-
-
-@compiles(tags_changed, "postgresql")
-def _postgresql_tags_changed(element: tags_changed, compiler: SQLCompiler, **kw: Any) -> str:
-    tags, added, removed = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return (
-        "(SELECT coalesce(jsonb_agg(to_jsonb(tag) ORDER BY tag COLLATE \"C\"), '[]'::jsonb) FROM (SELECT "
-        f"jsonb_array_elements_text({tags}) AS tag UNION SELECT jsonb_array_elements_text(({added})::jsonb)) AS found "
-        f"WHERE NOT ({removed})::jsonb ? tag)"
-    )
-
-
+@_written(
+    sqlite="json_extract({0}, '$.' || {1})",
+    postgresql="nullif({0} -> {1}, 'null'::jsonb)",
+)
 class json_member(FunctionElement[Any]):
     """``json_member(column, constant(key))``: the array or object there, as JSON; NULL where missing or null."""
 
@@ -287,18 +239,10 @@ class json_member(FunctionElement[Any]):
     inherit_cache = True
 
 
-@compiles(json_member, "sqlite")
-def _sqlite_json_member(element: json_member, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"json_extract({column}, '$.' || {key})"
-
-
-@compiles(json_member, "postgresql")
-def _postgresql_json_member(element: json_member, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"nullif({column} -> {key}, 'null'::jsonb)"
-
-
+@_written(
+    sqlite="json_object({all})",
+    postgresql="jsonb_build_object({all})",
+)
 class json_object(FunctionElement[Any]):
     """``json_object(key, value, …)``: a new object; each value is JSON already."""
 
@@ -306,16 +250,10 @@ class json_object(FunctionElement[Any]):
     inherit_cache = True
 
 
-@compiles(json_object, "sqlite")
-def _sqlite_json_object(element: json_object, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_object({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(json_object, "postgresql")
-def _postgresql_json_object(element: json_object, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"jsonb_build_object({compiler.process(element.clauses, **kw)})"
-
-
+@_written(
+    sqlite="json_array({all})",
+    postgresql="jsonb_build_array({all})",
+)
 class json_list(FunctionElement[Any]):
     """``json_list(value, …)``: a new array; each value is JSON already."""
 
@@ -323,16 +261,10 @@ class json_list(FunctionElement[Any]):
     inherit_cache = True
 
 
-@compiles(json_list, "sqlite")
-def _sqlite_json_list(element: json_list, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_array({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(json_list, "postgresql")
-def _postgresql_json_list(element: json_list, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"jsonb_build_array({compiler.process(element.clauses, **kw)})"
-
-
+@_written(
+    sqlite="json_set({0}, '$.\"' || {1} || '\"', json({2}))",
+    postgresql="({0} || jsonb_build_object({1}::text, {2}))",
+)
 class json_with(FunctionElement[Any]):
     """``json_with(column, key, value)``: the object with that member, whatever it held there before."""
 
@@ -340,18 +272,10 @@ class json_with(FunctionElement[Any]):
     inherit_cache = True
 
 
-@compiles(json_with, "sqlite")
-def _sqlite_json_with(element: json_with, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key, value = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"json_set({column}, '$.\"' || {key} || '\"', json({value}))"
-
-
-@compiles(json_with, "postgresql")
-def _postgresql_json_with(element: json_with, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key, value = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"({column} || jsonb_build_object({key}::text, {value}))"
-
-
+@_written(
+    sqlite="json_group_array(json({0}))",
+    postgresql="coalesce(jsonb_agg({0} ORDER BY {1}, {2}), '[]'::jsonb)",
+)
 class json_list_of(FunctionElement[Any]):
     """``json_list_of(value, at, id)``, an aggregate: the array of JSON values in the order of the other two.
 
@@ -362,35 +286,15 @@ class json_list_of(FunctionElement[Any]):
     inherit_cache = True
 
 
-@compiles(json_list_of, "sqlite")
-def _sqlite_json_list_of(element: json_list_of, compiler: SQLCompiler, **kw: Any) -> str:
-    value = compiler.process(element.clauses.clauses[0], **kw)
-    return f"json_group_array(json({value}))"
-
-
-@compiles(json_list_of, "postgresql")
-def _postgresql_json_list_of(element: json_list_of, compiler: SQLCompiler, **kw: Any) -> str:
-    value, at, identity = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"coalesce(jsonb_agg({value} ORDER BY {at}, {identity}), '[]'::jsonb)"
-
-
+@_written(
+    sqlite="(json_array_length({0}, '$.\"' || {1} || '\"') = 0)",
+    postgresql="({0} -> {1}::text = '[]'::jsonb)",
+)
 class json_is_empty(FunctionElement[bool]):
     """``json_is_empty(column, key)``: whether the array there has no members."""
 
     type = Boolean()
     inherit_cache = True
-
-
-@compiles(json_is_empty, "sqlite")
-def _sqlite_json_is_empty(element: json_is_empty, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"(json_array_length({column}, '$.\"' || {key} || '\"') = 0)"
-
-
-@compiles(json_is_empty, "postgresql")
-def _postgresql_json_is_empty(element: json_is_empty, compiler: SQLCompiler, **kw: Any) -> str:
-    column, key = (compiler.process(clause, **kw) for clause in element.clauses.clauses)
-    return f"({column} -> {key}::text = '[]'::jsonb)"
 
 
 def constant(value: str | int) -> ColumnElement[Any]:
