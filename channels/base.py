@@ -9,6 +9,17 @@ from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file of text that goes along. ``name`` is what the reader sees; ``method`` is what a calendar asks of who gets
+    it (RFC 5546: ``REQUEST``, ``CANCEL``, …)."""
+
+    name: str
+    media_type: str
+    text: str
+    method: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message:
     """A rendered message, ready to be handed over.
 
@@ -27,6 +38,8 @@ class Message:
     subject: str = ""
     text: str = ""
     html: str | None = None
+    title: str = ""
+    attachments: tuple[Attachment, ...] = ()
     sender_name: str | None = None
     sender_address: str | None = None
     reply_to: str | None = None

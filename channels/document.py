@@ -17,7 +17,7 @@ _TYPES = {
 
 def document(message: Message) -> dict[str, Any]:
     """``type``, ``timestamp`` and ``data``, as Standard Webhooks 1.0.0 recommends. The same at every attempt."""
-    data = {
+    data: dict[str, Any] = {
         "id": message.idempotency_key,
         "journey": message.journey,
         "step": message.step,
@@ -31,6 +31,12 @@ def document(message: Message) -> dict[str, Any]:
         "sender": {"name": message.sender_name, "address": message.sender_address},
         "reply_to": message.reply_to,
     }
+    if message.title:
+        data["title"] = message.title
+    if message.attachments:
+        data["attachments"] = [
+            {"name": each.name, "type": each.media_type, "text": each.text} for each in message.attachments
+        ]
     if message.payload is not None:
         data = {key: data[key] for key in ("id", "journey", "step", "contact")} | dict(message.payload)
     instant = message.let_go_at.astimezone(UTC).isoformat().replace("+00:00", "Z")

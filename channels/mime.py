@@ -21,14 +21,18 @@ from email.utils import format_datetime
 from functools import lru_cache
 from re import compile as pattern
 
-from channels.base import Message
+from channels.base import Attachment, Message
 from channels.header import Unfit, address, check_value, fields, shown, written, written_mailbox
 
 NO_SENDER = "journeys@sender.invalid"
 """The sender where the catalog names none; a transport that leaves the machine refuses it."""
 
-_BOUNDARY = b"=_alternative"
-"""Occurs in no body: ``=_`` is neither quoted-printable nor base64, and no 7bit body is written with it."""
+_ALTERNATIVE = b"=_alternative"
+_MIXED = b"=_mixed"
+"""Occur in no body: ``=_`` is neither quoted-printable nor base64, and no 7bit body is written with it."""
+_FILE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MEDIA_TYPE = pattern(r"text/[a-z]{1,20}")
+_METHOD = pattern(r"[A-Z-]{1,20}")
 _LINE = 78
 _HEADER_NAME = pattern(r"[A-Za-z][A-Za-z0-9-]{0,60}")
 _KEY = pattern(r"[A-Za-z0-9._-]{1,128}")
@@ -61,7 +65,7 @@ class Skeleton:
 
 
 def build(message: Message) -> Mail:
-    """The message as an email: its text always, the HTML beside it where there is one.
+    """The message as an email: its text always, the HTML beside it where there is one, then what goes along.
 
     ``Date`` is the instant at which policy let it go and ``Message-ID`` is made of the idempotency key, so every
     attempt builds the same bytes. Raises Unfit where an address is none, a header holds control characters or
@@ -75,9 +79,12 @@ def build(message: Message) -> Mail:
     identity = f"<{message.idempotency_key}@{skeleton.domain}>"
     date = _date(message.let_go_at)
     extra = _extra(message.headers) if message.headers else ()
-    texts = [("plain", _encoded(message.text))]
+    parts = [_part("plain", _encoded(message.text))]
     if message.html:
-        texts.append(("html", _encoded(message.html)))
+        parts.append(_part("html", _encoded(message.html)))
+    content = _bodies(parts, _ALTERNATIVE, "alternative")
+    if message.attachments:
+        content = _bodies([content, *map(_attached, message.attachments)], _MIXED, "mixed")
 
     head = b"".join(
         (
@@ -105,7 +112,7 @@ def build(message: Message) -> Mail:
     return Mail(
         sender=skeleton.sender,
         recipient=recipient,
-        content=head + _bodies(texts),
+        content=head + content,
         smtputf8=skeleton.smtputf8 or not recipient.isascii(),
     )
 
@@ -134,7 +141,9 @@ def _skeleton(name: str | None, sender: str, reply_to: str | None) -> Skeleton:
 
 def _parse(head: bytes, meant: Sequence[tuple[str, str]]) -> None:
     """Raise Unfit unless the standard library finds in ``head``, above two parts, exactly what was meant."""
-    parsed = message_from_bytes(head + _bodies([("plain", b"a\r\n"), ("html", b"b\r\n")]))
+    parsed = message_from_bytes(
+        head + _bodies([_part("plain", b"a\r\n"), _part("html", b"b\r\n")], _ALTERNATIVE, "alternative")
+    )
     # The parser keeps raw UTF-8 (RFC 6531) as surrogates.
     found = [
         (name, shown(str(value).encode("utf-8", "surrogateescape"))) for name, value in parsed.raw_items()
@@ -172,22 +181,45 @@ def _encoded(text: str) -> bytes:
         raise Unfit("the body holds a lone surrogate") from None
 
 
-def _bodies(texts: Sequence[tuple[str, bytes]]) -> bytes:
-    """What follows the message's own headers: one part, or two between boundaries."""
-    parts = [_part(subtype, data) for subtype, data in texts]
+def _bodies(parts: Sequence[bytes], boundary: bytes, subtype: str) -> bytes:
+    """What follows the message's own headers: one part, or several between boundaries."""
     if len(parts) == 1:
         return parts[0]
     # The line break before a boundary belongs to the boundary (RFC 2046, 5.1.1).
-    line = b"--" + _BOUNDARY
+    line = b"--" + boundary
     joined = b"".join(b"%b\r\n%b\r\n" % (line, part) for part in parts)
-    bodies = b'Content-Type: multipart/alternative; boundary="%b"\r\n\r\n%b%b--\r\n' % (
-        _BOUNDARY,
+    bodies = b'Content-Type: multipart/%b; boundary="%b"\r\n\r\n%b%b--\r\n' % (
+        subtype.encode(),
+        boundary,
         joined,
         line,
     )
     if bodies.count(line) != len(parts) + 1:
         raise Unfit("its body holds the boundary between parts")
     return bodies
+
+
+def _attached(attachment: Attachment) -> bytes:
+    """A file that goes along, byte for byte; of a calendar, what it asks for (RFC 6047, 2.4). Raises Unfit."""
+    method = f"; method={attachment.method}" if attachment.method else ""
+    if (
+        not _FILE_NAME.fullmatch(attachment.name)
+        or not _MEDIA_TYPE.fullmatch(attachment.media_type)
+        or (attachment.method and not _METHOD.fullmatch(attachment.method))
+    ):
+        raise Unfit("the name or the type of a file that goes along cannot be written in a mail")
+    try:
+        data = attachment.text.encode()
+    except UnicodeEncodeError:
+        raise Unfit("a file that goes along holds a lone surrogate") from None
+    body = _in_base64(data)
+    if binascii.a2b_base64(body) != data:
+        raise Unfit("a file that goes along does not read back as it was meant")
+    return (
+        f'Content-Type: {attachment.media_type}; charset=utf-8{method};\r\n name="{attachment.name}"\r\n'
+        f"Content-Transfer-Encoding: base64\r\n"
+        f'Content-Disposition: attachment; filename="{attachment.name}"\r\n\r\n'
+    ).encode() + body
 
 
 def _part(subtype: str, data: bytes) -> bytes:
@@ -218,5 +250,9 @@ def _transferable(data: bytes) -> tuple[str, bytes]:
     quoted = binascii.b2a_qp(data, istext=True)
     if len(quoted) * 3 <= len(data) * 4 + 200:
         return "quoted-printable", quoted.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    return "base64", _in_base64(data)
+
+
+def _in_base64(data: bytes) -> bytes:
     lines = [binascii.b2a_base64(data[i : i + 57], newline=False) for i in range(0, len(data), 57)]
-    return "base64", b"\r\n".join(lines) + b"\r\n"
+    return b"\r\n".join(lines) + b"\r\n"

@@ -23,7 +23,7 @@ from reference.expressions import Situation, holds
 from runner.cli import COMMANDS, run
 from runner.cli.init import project_files
 from runner.engine.intake import Rejected, read_arrivals
-from runner.engine.sandbox import FILTERS
+from runner.engine.filters import FILTERS
 from runner.journey.expression import Scope, parse_expression
 from runner.journey.graph import walk
 from runner.journey.model import Send

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.engine.render import Content, Recipient, RenderError, render
-from runner.engine.sandbox import FILTERS, LARGEST_OUTPUT, compiled
+from runner.engine.budget import LARGEST_OUTPUT
+from runner.engine.filters import FILTERS
+from runner.engine.sandbox import compiled
 from runner.journey.locales import locales
 from runner.journey.project import load_project
 from runner.problem import Problem

@@ -133,6 +133,8 @@ def _message(one: Claimed, version: Version, key: str) -> Message:
         subject=_marked(content.subject, version.journey),
         text=content.text,
         html=content.html,
+        title=content.title,
+        attachments=content.attachments,
         sender_name=content.sender_name or (sender.sender_name if sender else None),
         sender_address=content.sender_address or (sender.sender_address if sender else None),
         reply_to=content.reply_to,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
@@ -13,14 +13,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jinja2 import TemplateSyntaxError
 from markupsafe import escape
 
+from channels.base import Attachment
 from channels.plain_text import plain_text
-from runner.engine.sandbox import BUDGET, LARGEST_OUTPUT, ZONE, Budget, compiled
+from runner.engine.budget import BUDGET, LARGEST_OUTPUT, Budget
+from runner.engine.calendar import folded, method
+from runner.engine.filters import LOCALE, ZONE
+from runner.engine.sandbox import compiled
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.fit import present
 from runner.journey.locales import locales, same
 from runner.journey.model import Journey
 from runner.journey.run_values import run_values
-from runner.journey.template import MARKUP, Template
+from runner.journey.template import LINED, MARKUP, Template
 from runner.journey.template_pieces import TemplateTrouble
 from runner.journey.trigger_types import trigger_types as types_of_one
 from runner.journey.values import ValueType
@@ -58,6 +62,8 @@ class Content:
     sender_name: str | None
     sender_address: str | None
     reply_to: str | None
+    title: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 def render(
@@ -94,6 +100,7 @@ def render(
         "run": {**_declared(run_values(journey), data), "entered_at": entered_at},
         "links": {link.name: (links or {}).get(link.name, "") for link in journey.links},
         ZONE: _zone(recipient.timezone or catalog.timezone),
+        LOCALE: (locale, recipient.locale),
     }
     html, text = chosen.get("mjml") or chosen.get("html"), chosen.get("txt")
     front = {**(text.front if text else {}), **(html.front if html else {})}
@@ -114,6 +121,8 @@ def render(
         sender_name=sender_name,
         sender_address=sender_address,
         reply_to=reply_to,
+        title=header("title"),
+        attachments=tuple(_attached(each, values) for each in _attachments(html, text)),
     )
 
 
@@ -179,10 +188,35 @@ def _body(template: Template, values: Mapping[str, Any]) -> str:
     except TemplateTrouble as trouble:
         raise RenderError(f"{trouble.file}:{trouble.line}: {trouble}") from None
     try:
-        return _rendered(source.text, values, html=template.extension in MARKUP)
+        return _rendered(
+            source.text, values, html=template.extension in MARKUP, lined=template.extension in LINED
+        )
     except _Trouble as trouble:
         file, line = source.place(trouble.line)
         raise RenderError(f"{file}:{line}: {trouble}") from None
+
+
+def _attachments(*sources: Template | None) -> Iterable[Template]:
+    """What goes along with a message by its HTML and its text, each file once."""
+    found: dict[str, Template] = {}
+    for source in sources:
+        for attachment in source.attachments if source else ():
+            found.setdefault(f"{attachment.name}.{attachment.extension}", attachment)
+    return found.values()
+
+
+_MEDIA_TYPES = {"ics": "text/calendar", "vcf": "text/vcard", "csv": "text/csv"}
+
+
+def _attached(template: Template, values: Mapping[str, Any]) -> Attachment:
+    text = _body(template, values)
+    calendar = template.extension == "ics"
+    return Attachment(
+        name=f"{template.name}.{template.extension}",
+        media_type=_MEDIA_TYPES[template.extension],
+        text=folded(text) if template.extension in LINED else text,
+        method=method(text) if calendar else None,
+    )
 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -225,10 +259,10 @@ class _Trouble(Exception):
         self.line = line
 
 
-def _rendered(source: str, values: Mapping[str, Any], *, html: bool) -> str:
+def _rendered(source: str, values: Mapping[str, Any], *, html: bool, lined: bool = False) -> str:
     """The rendered text. Raises _Trouble for whatever the template does wrong."""
     try:
-        template = compiled(source, html=html)
+        template = compiled(source, html=html, lined=lined)
         pieces: list[str] = []
         length = 0
         for piece in template.generate({**values, BUDGET: Budget()}):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EXTENSIONS = ("mjml", "html", "txt")
 ATTACHED = ("ics", "vcf", "csv")
 """Extensions of the files that go along with a message."""
+LINED = frozenset({"ics", "vcf"})
+"""Those of them in which a line break ends a value."""
 
 _FENCE = "---"
 _LOCALE = r"(?:\.(?P<locale>[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*))?"

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
+from runner.engine.filters import MOST_PLACES
+from runner.engine.formats import LENGTHS, LISTS, PLURALS, currency_places
 from runner.journey.words import listed
-
-MOST_PLACES = 6
-"""Decimal places of ``number`` and ``round``."""
 
 _UNKNOWN = object()
 """An argument that is computed: only rendering tells its value."""
 _DIRECTIVE = re.compile(r"%-?[A-Za-z]")
+_QUOTED = re.compile(r"'[^']*'")
+_FIELDS = {"date": frozenset("GyuUQqMLlEecd"), "time": frozenset("abBhHKkmsSAzOvVXx")}
+"""The letters that stand for a part of a date, and of a time, in patterns of the CLDR (TR 35). `D` and `Y` are left
+out: the day of the year and the year of the week are hardly ever meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,8 @@ class Parameter:
 class Signature:
     parameters: tuple[Parameter, ...] = ()
     example: str
+    by_name: bool = False
+    """Whether arguments are given with their names alone."""
 
 
 def _is_text(value: object) -> bool:
@@ -46,8 +51,24 @@ def _is_places(value: object) -> bool:
     return _is_count(value) and isinstance(value, int) and value <= MOST_PLACES
 
 
-def _is_pattern(value: object) -> bool:
-    return isinstance(value, str) and _DIRECTIVE.search(value) is not None
+def _is_date_pattern(value: object) -> bool:
+    return _is_pattern(value, "date") or (isinstance(value, str) and _DIRECTIVE.search(value) is not None)
+
+
+def _is_pattern(value: object, of: str) -> bool:
+    """Whether it is a length, or a pattern that says something of a date or a time and nothing of the other."""
+    if not isinstance(value, str):
+        return False
+    letters = {letter for letter in _QUOTED.sub("", value) if letter.isascii() and letter.isalpha()}
+    return value in LENGTHS or ("%" not in value and bool(letters) and letters <= _FIELDS[of])
+
+
+def _is_time_pattern(value: object) -> bool:
+    return _is_pattern(value, "time")
+
+
+def _is_currency(value: object) -> bool:
+    return isinstance(value, str) and currency_places(value) is not None
 
 
 def _text(name: str, *, required: bool = False) -> Parameter:
@@ -57,7 +78,15 @@ def _text(name: str, *, required: bool = False) -> Parameter:
 _PLACES = Parameter(
     name="places", wanted=f"the number of decimal places, 0 to {MOST_PLACES}", fits=_is_places
 )
-_PATTERN = Parameter(name="pattern", wanted="a pattern such as '%d.%m.%Y'", fits=_is_pattern)
+_LENGTHS = f"{', '.join(LENGTHS)}"
+_DATE = Parameter(
+    name="pattern",
+    wanted=f"{_LENGTHS}, or a pattern such as 'd MMMM' or '%d.%m.%Y'",
+    fits=_is_date_pattern,
+)
+_TIME = Parameter(name="pattern", wanted=f"{_LENGTHS}, or a pattern such as 'HH:mm'", fits=_is_time_pattern)
+_CURRENCY = Parameter(name="currency", wanted="a currency such as 'EUR'", fits=_is_currency, required=True)
+_STYLE = Parameter(name="style", wanted="'and' or 'or'", fits=lambda value: value in LISTS)
 _LENGTH = Parameter(name="length", wanted="a number of characters", fits=_is_count)
 _REVERSE = Parameter(name="reverse", wanted="true or false", fits=lambda value: isinstance(value, bool))
 _INSTEAD = Parameter(name="instead", wanted="a value", fits=lambda _: True)
@@ -72,7 +101,16 @@ SIGNATURES: Mapping[str, Signature] = {
     "sort": Signature(parameters=(_REVERSE,), example="sort(true)"),
     "round": Signature(parameters=(_PLACES,), example="round(2)"),
     "number": Signature(parameters=(_PLACES,), example="number(2)"),
-    "date": Signature(parameters=(_PATTERN,), example="date('%d.%m.%Y')"),
+    "percent": Signature(parameters=(_PLACES,), example="percent"),
+    "money": Signature(parameters=(_CURRENCY, _PLACES), example="money('EUR')"),
+    "date": Signature(parameters=(_DATE,), example="date('long')"),
+    "time": Signature(parameters=(_TIME,), example="time"),
+    "plural": Signature(
+        parameters=tuple(_text(name, required=name == "other") for name in PLURALS),
+        example="plural(one='# day', other='# days')",
+        by_name=True,
+    ),
+    "list": Signature(parameters=(_STYLE,), example="list"),
 }
 """The filters that take arguments; all others take none."""
 
@@ -82,6 +120,8 @@ def argument_trouble(node: nodes.Filter) -> tuple[str, str] | None:
     signature = SIGNATURES.get(node.name, Signature(example=node.name))
     names = [parameter.name for parameter in signature.parameters]
     hint = f"Write …|{signature.example}."
+    if signature.by_name and node.args:
+        return f"`{node.name}` takes its arguments by name: {listed(names, 'and')}.", hint
     if len(node.args) > len(names):
         takes = f"at most {len(names)}" if names else "no"
         return f"`{node.name}` takes {takes} argument{'s' if len(names) != 1 else ''}.", hint
@@ -95,7 +135,8 @@ def argument_trouble(node: nodes.Filter) -> tuple[str, str] | None:
     for parameter in signature.parameters:
         if parameter.name not in given:
             if parameter.required and not computed:
-                return f"`{node.name}` needs {listed(names, 'and')}.", hint
+                needed = [each.name for each in signature.parameters if each.required]
+                return f"`{node.name}` needs {listed(needed, 'and')}.", hint
             continue
         value = _constant(given[parameter.name])
         if value is not _UNKNOWN and not parameter.fits(value):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from jinja2 import nodes
 
-from runner.engine.sandbox import FILTERS, LONGEST_RANGE, TESTS
+from runner.engine.filters import FILTERS, LONGEST_RANGE
+from runner.engine.sandbox import TESTS
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.model import Journey
 from runner.journey.trigger_types import common_types
