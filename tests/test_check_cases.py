@@ -1,15 +1,13 @@
 """Each case of ``tests/cases/err`` shows the exact text that its author sees; those of ``tests/cases/ok`` are clean.
 
-A case is ``NAME.yaml``, a journey, or a folder ``NAME/`` of files, laid over the project in ``tests/cases/standard``;
-``NAME.out`` beside it is what ``journeys check`` prints. ``JOURNEYS_UPDATE_CASES=1 pytest tests/test_check_cases.py``
-writes it anew: read it before it is committed.
+A case is ``NAME.yaml``, a journey, or a folder ``NAME/`` of files, laid over the project of
+``runner.review.rule_examples``; ``NAME.out`` beside it is what ``journeys check`` prints.
+``JOURNEYS_UPDATE_CASES=1 pytest tests/test_check_cases.py`` writes it anew: read it before it is committed.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +19,7 @@ from runner.journey.project import load_project
 from runner.review import rules
 from runner.review.check import check_files
 from runner.review.reporters import text_report
+from runner.review.rule_examples import examples
 
 ERR = sorted(path for path in (CASES / "err").iterdir() if path.suffix != ".out")
 OK = sorted((CASES / "ok").iterdir())
@@ -53,15 +52,6 @@ def test_a_good_project_has_no_problems(case: Path) -> None:
     checked = check_files(case_files(case))
     assert not checked.problems, text_report(checked.problems, checked.sources)
     assert checked.journeys >= 1
-
-
-def examples(module: ModuleType, kind: str) -> list[dict[str, str]]:
-    """The examples of a rule's docstring: after ``Passes:`` or ``Fails:``, files that begin with ``# path``."""
-    found = []
-    for block in re.findall(rf"^{kind}:\n\n((?:    .*\n|\n)+)", module.__doc__ or "", re.MULTILINE):
-        parts = re.split(r"^# (journeys/\S+)\n", textwrap.dedent(block).rstrip() + "\n", flags=re.MULTILINE)
-        found.append(dict(zip(parts[1::2], parts[2::2], strict=True)))
-    return found
 
 
 MODULES = [module for module in vars(rules).values() if isinstance(module, ModuleType)]

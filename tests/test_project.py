@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standard_project import CASES, JOURNEY, STANDARD, standard_files
+from standard_project import CASES, JOURNEY, standard_files
 
 from runner.journey.project import load_project, read_files, read_folder
 from runner.journey.template import read_template
@@ -223,4 +223,4 @@ def test_a_template_knows_its_name_its_locale_and_where_its_body_begins() -> Non
 
 
 def test_the_standard_project_is_the_one_of_the_cases() -> None:
-    assert load_project({CATALOG: (STANDARD / CATALOG).read_text(encoding="utf-8")}).problems == ()
+    assert load_project({CATALOG: standard_files({})[CATALOG]}).problems == ()

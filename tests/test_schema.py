@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
-from standard_project import CASES, JOURNEY, STANDARD, standard_files
+from standard_project import CASES, JOURNEY, standard_files
 
 from runner.journey.expansion import masked_series
 from runner.journey.schema import load_document, plain, validate
@@ -81,7 +81,7 @@ def good_documents() -> dict[str, Any]:
     journey = standard_files({JOURNEY: (CASES / "ok" / "everything.yaml").read_text(encoding="utf-8")})[
         JOURNEY
     ]
-    catalog = (STANDARD / "journeys/catalog.yaml").read_text(encoding="utf-8")
+    catalog = standard_files({})["journeys/catalog.yaml"]
     found = {}
     for name, text in (("journey", journey), ("catalog", catalog)):
         value, problems = load_yaml("a.yaml", text)
