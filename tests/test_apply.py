@@ -56,20 +56,36 @@ def current(database: Database) -> dict[str, StoredVersion]:
         return {version.journey: version for version in current_versions(connection)}
 
 
-def test_what_is_new_changed_unchanged_and_gone_is_told(database: Database) -> None:
+def test_what_is_new_changed_and_unchanged_is_told(database: Database) -> None:
     first = files(one=journey("one"), two=journey("two"))
     assert applied(database, first) == {"one": Outcome.NEW, "two": Outcome.NEW}
     before = current(database)
-    second = files(one=journey("one", "2d"), three=journey("three"))
+    second = files(one=journey("one", "2d"), two=journey("two"), three=journey("three"))
     assert applied(database, second, NOON + HOUR) == {
         "one": Outcome.CHANGED,
         "three": Outcome.NEW,
-        "two": Outcome.ABSENT,
+        "two": Outcome.UNCHANGED,
     }
     after = current(database)
     assert after["two"] == before["two"]
     assert (after["one"].since, after["three"].since) == (NOON, NOON + HOUR)
     assert after["one"].id != before["one"].id
+
+
+def test_a_file_that_is_gone_changes_nothing_until_its_journey_was_retired(database: Database) -> None:
+    applied(database, files(one=journey("one"), two=journey("two")))
+    before = current(database)
+    with pytest.raises(ProblemsFound) as raised:
+        applied(database, files(one=journey("one", "2d")), NOON + HOUR)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.message) == (
+        "journey/gone",
+        "`two` is in force, and journeys/two/journey.yaml is gone.",
+    )
+    assert current(database) == before
+    retired = journey("two").replace("steps:", "retired: finish\nsteps:")
+    assert applied(database, files(one=journey("one"), two=retired))["two"] is Outcome.CHANGED
+    assert applied(database, files(one=journey("one"))) == {"one": Outcome.UNCHANGED}
 
 
 def test_the_same_again_changes_nothing(database: Database) -> None:

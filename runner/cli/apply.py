@@ -24,8 +24,8 @@ def command(project: Path, output_format: str) -> int:
     """Store the journeys as the versions that the daemon runs.
 
     Refuses what `journeys check` refuses. Contacts heard of from now on enter the new versions; whoever
-    is in an older one finishes it. A journey that has not changed stays as it is, and so does one whose
-    files are gone: the command says so.
+    is in an older one finishes it, or follows into the new one where the journey says `in_flight: follow`.
+    Refuses to leave anybody behind, and to forget a journey whose file is gone and that was not retired.
 
     Exit codes: 0 applied, 1 findings, 2 wrong usage, 3 a bug of ours, 4 nothing to apply.
     """
@@ -51,32 +51,59 @@ def command(project: Path, output_format: str) -> int:
     if not loaded.journeys:
         click.echo(f"Nothing to apply: {FOLDER}/ holds no journey.", err=True)
         return NOTHING_TO_APPLY
-    database = Database.open(load_settings(project, os.environ).database_url)
+    settings = load_settings(project, os.environ)
+    database = Database.open(settings.database_url)
     try:
         applied = apply_project(
-            database, loaded, now=utc_now(), author=author(project), git_commit=_commit(project)
+            database,
+            loaded,
+            now=utc_now(),
+            author=author(project),
+            git_commit=_commit(project),
+            released_per_minute=settings.limits.released_per_minute,
         )
     finally:
         database.close()
     if output_format == "json":
-        rows = [{"journey": one.journey, "outcome": one.outcome, "hash": one.hash} for one in applied]
+        rows = [_row(one) for one in applied]
         click.echo(json.dumps({"journeys": rows}, indent=2))
     else:
         click.echo(_text(applied))
     return 0
 
 
-def _text(applied: Sequence[Applied]) -> str:
-    from runner.engine.apply import Outcome
+def _row(one: Applied) -> dict[str, object]:
+    crossed = one.crossed
+    people: dict[str, object] = {
+        "carried": crossed.carried,
+        "moved": crossed.moved,
+        "left": crossed.left,
+        "overdue": crossed.overdue,
+    }
+    if crossed.released_until is not None:
+        people["released_until"] = crossed.released_until.isoformat()
+    return {"journey": one.journey, "outcome": one.outcome, "hash": one.hash, "people": people}
 
+
+def _text(applied: Sequence[Applied]) -> str:
     width = max(len(one.journey) for one in applied)
     lines = []
     for one in applied:
         line = f"{one.journey:<{width}}  {one.outcome:<9}  {one.hash[:12]}"
-        if one.outcome is Outcome.ABSENT:
-            line += "  its files are gone; contacts still enter what was applied"
-        lines.append(line)
+        lines.append(f"{line}  {told}" if (told := _people(one)) else line)
     return "\n".join(lines)
+
+
+def _people(one: Applied) -> str:
+    """What became of those who were in older versions; nothing where there was nobody, or they finish those."""
+    crossed = one.crossed
+    counted = {"carried over": crossed.carried, "moved": crossed.moved, "left": crossed.left}
+    told = [f"{people:,} {what}" for what, people in counted.items() if people]
+    if crossed.released_until is not None:
+        told.append(
+            f"the time is up of {crossed.overdue:,}, who go on until {crossed.released_until:%Y-%m-%d %H:%M} UTC"
+        )
+    return ", ".join(told)
 
 
 def _commit(project: Path) -> str | None:

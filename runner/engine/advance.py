@@ -122,8 +122,8 @@ def _read_exits(passes: Passes, n: int, version: Version, behind: int | None = N
 def _look_at(passes: Passes, n: int, version: Version, occupied: set[int | None]) -> set[int]:
     """Look at those whose review is due. Answers the nodes to which what has turned leads."""
     sql, reached = version.sql, set[int]()
-    if None in occupied and (sql.reads_time or sql.turning):
-        for index in sql.turning:
+    if None in occupied and (sql.reads_time or sql.turning or sql.follows):
+        for index in sql.looked_at:
             if wake_turned(sql, version.program.nodes[index], passes.connection, n):
                 reached.update(way.target for way in sql.ways.beginning(index))
         plan_reviews(sql, passes.connection, n, after_event=False)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from runner.engine.in_flight import Crossed, People
 from runner.engine.timed import begin_triggers
+from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
-from runner.journey.project import Project
+from runner.journey.project import FOLDER, Project, journey_path
 from runner.journey.version import version_hash
-from runner.problem import ProblemsFound, Severity
+from runner.problem import Problem, ProblemsFound, Severity, Span
+from runner.settings import Limits
 from runner.store.audit import record
 from runner.store.causes.begun import give_up_watching
 from runner.store.database import Database
-from runner.store.journeys.versions import current_versions, store_version
+from runner.store.journeys.versions import StoredVersion, current_versions, store_version
 from runner.store.local_time.zones import ensure_zones
 
 
@@ -22,16 +26,17 @@ class Outcome(StrEnum):
     NEW = "new"  # never applied under this name
     CHANGED = "changed"  # another version than the one in force
     UNCHANGED = "unchanged"  # the version in force
-    ABSENT = "absent"  # in force, but no longer among the files; it stays as it is
 
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What applying meant for one journey. ``hash`` is that of the version in force afterwards."""
+    """What applying meant for one journey. ``hash`` is that of the version in force afterwards; ``crossed`` is what
+    became of those who were in older versions."""
 
     journey: str
     hash: str
     outcome: Outcome
+    crossed: Crossed = field(default_factory=Crossed)
 
 
 def apply_project(
@@ -41,26 +46,31 @@ def apply_project(
     now: datetime,
     author: str | None,
     git_commit: str | None,
+    released_per_minute: int = Limits.released_per_minute,
 ) -> tuple[Applied, ...]:
     """Store every journey of ``project`` that changed, in one transaction; contacts heard of from ``now``
-    on enter the new versions. Runs stay in the version that they entered.
+    on enter the new versions. Runs stay in the version that they entered, or follow into the new one, as the journey
+    says; of those whose time is up through that, ``released_per_minute`` go on.
 
-    Answers what that meant, by the journeys' names. Raises ProblemsFound where the project has errors, and
-    changes nothing then.
+    Answers what that meant, by the journeys' names. Raises ProblemsFound where the project has errors, people in flight
+    would be left behind, or the file of a journey in force is gone; changes nothing then.
     """
     errors = tuple(problem for problem in project.problems if problem.severity is Severity.ERROR)
     if errors:
         raise ProblemsFound(errors)
     with database.begin() as connection:
-        in_force = {version.journey: version.hash for version in current_versions(connection)}
+        before = current_versions(connection)
+        problems = gone(before, project)
+        in_force = {version.journey: version.hash for version in before}
+        people = People(database, connection, project, now, released_per_minute)
         applied = []
         for name in sorted(project.journeys):
             hash_ = version_hash(project, name)
             outcome = _outcome(in_force.get(name), hash_)
-            applied.append(Applied(journey=name, hash=hash_, outcome=outcome))
             if outcome is Outcome.UNCHANGED:
+                applied.append(Applied(journey=name, hash=hash_, outcome=outcome))
                 continue
-            store_version(
+            version = store_version(
                 connection,
                 journey_name=name,
                 hash_=hash_,
@@ -69,18 +79,50 @@ def apply_project(
                 author=author,
                 git_commit=git_commit,
             )
+            crossed, left_behind = people.follow(name, version, hash_)
+            problems += left_behind
+            applied.append(Applied(journey=name, hash=hash_, outcome=outcome, crossed=crossed))
             begin_triggers(connection, project.journeys[name], now)
-            detail = {"hash": hash_, "before": in_force.get(name), "git_commit": git_commit}
+            detail: dict[str, object] = {
+                "hash": hash_,
+                "before": in_force.get(name),
+                "git_commit": git_commit,
+            }
+            if crossed != Crossed():
+                detail |= {"carried": crossed.carried, "moved": crossed.moved, "left": crossed.left}
             record(connection, at=now, who=author or "unknown", what=f"apply {name}", detail=detail)
+        if problems:
+            raise ProblemsFound(problems, project.files)
         ensure_zones(connection, [project.catalog.timezone])
         zone = project.catalog.timezone
-        give_up_watching(connection, watched_by((journey, zone) for journey in project.journeys.values()))
-    absent = (
-        Applied(journey=name, hash=hash_, outcome=Outcome.ABSENT)
-        for name, hash_ in in_force.items()
-        if name not in project.journeys
+        give_up_watching(
+            connection,
+            watched_by((each, zone) for each in project.journeys.values() if not each.in_flight.retired),
+        )
+    return tuple(applied)
+
+
+def gone(before: Iterable[StoredVersion], project: Project) -> list[Problem]:
+    """One for each version in force whose file is gone, though it has not been retired before."""
+    return [_gone(each) for each in before if each.journey not in project.journeys and not _retired(each)]
+
+
+def _retired(version: StoredVersion) -> bool:
+    """Whether the journey has said that it ends, so that its file may go."""
+    known = stored_project(version.journey, version.id, version.files)
+    return known.journeys[version.journey].in_flight.retired is not None
+
+
+def _gone(version: StoredVersion) -> Problem:
+    """What is wrong where a file is gone, and what to do instead."""
+    path = journey_path(version.journey)
+    return Problem(
+        code="journey/gone",
+        message=f"`{version.journey}` is in force, and {path} is gone.",
+        span=Span(f"{FOLDER}/", 1, 1),
+        hint="Put it back with `retired: finish`, and nobody enters any more, or `retired: exit`, and everybody leaves"
+        " at once; apply that, and then remove it.",
     )
-    return tuple(sorted((*applied, *absent), key=lambda one: one.journey))
 
 
 def _outcome(before: str | None, now: str) -> Outcome:

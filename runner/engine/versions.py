@@ -14,7 +14,7 @@ from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, Catalog, Topic
 from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey, Update
-from runner.journey.project import load_project
+from runner.journey.project import Project, load_project
 from runner.journey.send_rules import send_rules
 from runner.journey.template import Template
 from runner.journey.version import expressions_of
@@ -51,6 +51,11 @@ class Version:
     @property
     def journey(self) -> Journey:
         return self.program.journey
+
+    @property
+    def retired(self) -> bool:
+        """Whether the journey has ended: nobody enters any more."""
+        return self.journey.in_flight.retired is not None
 
     @cached_property
     def heard(self) -> Mapping[str, frozenset[int]]:
@@ -110,7 +115,7 @@ class Versions:
         self.current: Mapping[str, Version] = {
             version.journey.name: version for version in self._ordered if version.current
         }
-        current = self.current.values()
+        current = [version for version in self.current.values() if not version.retired]
         live = [version for version in current if version.state is JourneyState.LIVE]
         # Asked once, so that an event costs what the journeys that hear it cost, and not what all cost.
         self.started_by = _by_event(
@@ -132,7 +137,7 @@ class Versions:
             (version.journey.goal.event, version) for version in self.current.values() if version.journey.goal
         )
         """The versions whose goal it may be."""
-        self.timetable: Timetable = timetable_of(self.current.values())
+        self.timetable: Timetable = timetable_of(current)
         """The triggers that time itself pulls."""
         self.asking_twice: Sequence[tuple[Topic, Version]] = tuple(
             {
@@ -169,7 +174,7 @@ def listeners_of(versions: Iterable[Version]) -> Mapping[str, frozenset[Listener
     for version in versions:
         catalog, journey = version.catalog, version.journey
         heard: list[tuple[str | None, Expression | None, tuple[str, ...]]] = []
-        if version.current and version.state is JourneyState.LIVE:
+        if version.current and version.state is JourneyState.LIVE and not version.retired:
             heard += [(trigger.event, trigger.where, ("contact",)) for trigger in journey.triggers]
         both = ("trigger", "contact")
         heard += [(rule.event, rule.where, both) for rule in journey.exits]
@@ -251,19 +256,24 @@ def _compiled(row: StoredVersion, previous: Versions | None) -> _Compiled:
         return _Compiled(
             program=known.program, catalog=known.catalog, templates=known.templates, sql=known.sql
         )
-    project = load_project(row.files)
-    journey = project.journeys.get(row.journey)
-    if journey is None:
-        raise JourneysError(
-            f"version {row.id} of journey `{row.journey}` was applied by a release that reads journeys "
-            "differently; run `journeys apply` again"
-        )
+    project = stored_project(row.journey, row.id, row.files)
     return _Compiled(
-        program=compile_program(journey),
+        program=compile_program(project.journeys[row.journey]),
         catalog=project.catalog,
         templates=tuple(project.templates.get(row.journey, ())),
         sql=None,
     )
+
+
+def stored_project(journey: str, number: int, files: Mapping[str, str]) -> Project:
+    """The project of the stored version ``number``. Raises JourneysError where this release cannot read it."""
+    project = load_project(files)
+    if journey not in project.journeys:
+        raise JourneysError(
+            f"version {number} of journey `{journey}` was applied by a release that reads journeys "
+            "differently; run `journeys apply` again"
+        )
+    return project
 
 
 def _reads_blocked(journey: Journey, templates: tuple[Template, ...]) -> bool:

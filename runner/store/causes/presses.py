@@ -36,6 +36,7 @@ from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import beginning_of, json_value, value
 from runner.store.predicates.read import read_json
 from runner.store.statement import Statement
+from runner.store.steps.behind import of_step
 from runner.store.tables import LET_GO, RunStatus, contact, event, message, run
 from runner.store.types import ByCodePoint, constant, instant_of, json_object, json_with, shifted
 
@@ -196,7 +197,7 @@ def _stands_before(
     found = (
         select(run.c.partition, run.c.contact, run.c.id, due.label("due"))
         .select_from(rows)
-        .where(*conditions, *further, message.c.step == literal(node.step.id, ByCodePoint()))
+        .where(*conditions, *further, of_step(message.c.step, sql, node))
         .subquery("found")
     )
     return Statement(

@@ -65,6 +65,19 @@ def versions_in_use(connection: Connection) -> tuple[StoredVersion, ...]:
     return _versions(connection, _every_version().where(current | inside | aside | ready | held | unknown))
 
 
+def hashes_of(connection: Connection, name: str) -> Mapping[int, str]:
+    """The hash of each version of the journey ``name`` that was ever applied, by its id."""
+    query = select(journey_version.c.id, journey_version.c.hash).where(journey_version.c.journey == name)
+    return {row.id: row.hash for row in connection.execute(query)}
+
+
+def version_files(connection: Connection, version: int) -> Mapping[str, str]:
+    """The texts that a version was compiled from, by their paths."""
+    query = select(journey_version.c.files).where(journey_version.c.id == version)
+    files: Mapping[str, str] = connection.execute(query).scalar_one()
+    return files
+
+
 def _every_version() -> Select[Any]:
     return (
         select(

@@ -47,12 +47,12 @@ def at_node(sql: ProgramSql, node: Node) -> ColumnElement[bool]:
     return came(sql, sql.ways.into(node.index))
 
 
-def arrivals(sql: ProgramSql, *expressions: Expression) -> FromClause:
-    """``moving``, joined with the contact, and with the run where something may look at it: an expression; or where it
+def arrivals(sql: ProgramSql, *expressions: Expression, with_run: bool = False) -> FromClause:
+    """``moving``, joined with the contact, and with the run where something looks at it: an expression; or where it
     may have ended on the way, by an exit condition, or by the very event that woke it and starts the journey anew."""
     rows: FromClause = moving
     restarts = sql.program.journey.entry.again is Again.RESTART
-    if sql.may_exit or restarts or any(expression.reads.run for expression in expressions):
+    if with_run or sql.may_exit or restarts or any(expression.reads.run for expression in expressions):
         rows = rows.join(run, MOVING_RUN)
     return rows.join(contact, MOVING_CONTACT)
 
@@ -130,7 +130,8 @@ def _log(*, visits: bool) -> Statement:
                 moving.c.contact,
                 moving.c.run,
                 way.c.node,
-                run.c.visit if visits else literal_column("1"),
+                # It comes to a node once in each: after a reader has put it back, and in each version.
+                run.c.visit + run.c.carried if visits else literal_column("1"),
                 way.c.step,
                 way.c.outcome,
                 moving.c.at,
@@ -146,4 +147,4 @@ _LOG = {visits: _log(visits=visits) for visits in (False, True)}
 
 def log_steps(sql: ProgramSql, connection: Connection, n: int) -> None:
     """Write down which steps the runs left in pass ``n``, and how."""
-    _LOG[sql.program.snoozes].run(connection, n=n, version=sql.version)
+    _LOG[sql.program.snoozes or sql.follows].run(connection, n=n, version=sql.version)

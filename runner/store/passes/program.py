@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 from sqlalchemy import ColumnElement, FromClause, and_, func, literal, literal_column, select, tuple_
 
 from runner.journey.expression import Expression
-from runner.journey.graph import Program
+from runner.journey.graph import Node, Program
 from runner.journey.send_rules import SendRules
 from runner.journey.wakes import Turns, Wake, wakes_of
 from runner.store.passes.timeline import ACTIVE
@@ -76,6 +76,16 @@ class ProgramSql:
             if (waited := tuple(one.when for one in wakes_of(node.verb) if _turns_by_time(one)))
         }
         """By node, the conditions that runs there wait for and that time alone can turn."""
+        self.follows = program.journey.in_flight.follows
+        """Whether runs come into it from other versions."""
+        self.looked_at: tuple[int, ...] = tuple(
+            node.index
+            for node in program.nodes
+            if any(isinstance(one, Turns) for one in wakes_of(node.verb))
+            and (self.follows or node.index in self.turning)
+        )
+        """The nodes at which what runs wait for may be true when they are looked at: time may have made it so, or
+        another version."""
         self._timezone = timezone
         self._statements: dict[Hashable, Statement] = {}
 
@@ -85,6 +95,10 @@ class ProgramSql:
         if statement is None:
             statement = self._statements[key] = build()
         return statement
+
+    def former(self, node: Node) -> frozenset[str]:
+        """The ids that the step may have had where runs come from."""
+        return self.program.journey.in_flight.former(node.step.id) if self.follows else frozenset()
 
     @property
     def zone(self) -> ColumnElement[str]:

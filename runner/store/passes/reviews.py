@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, case, cast, null, select, true, update
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Node
@@ -28,7 +28,7 @@ from runner.store.passes.working import in_pass, moving, wave
 from runner.store.predicates import next_turn
 from runner.store.statement import Statement
 from runner.store.tables import contact, run
-from runner.store.types import constant, earliest
+from runner.store.types import Instant, constant, earliest
 
 
 def turn(sql: ProgramSql, source: Any, node: Node | None = None) -> ColumnElement[Any] | None:
@@ -64,7 +64,7 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
         else:
             source = moving
             rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
-            wanted = and_(came(sql, [LOOKED_AT]), *([stays(sql)] if sql.turning else []))
+            wanted = and_(came(sql, [LOOKED_AT]), *([stays(sql)] if sql.looked_at else []))
         turns = []
         ending = _earliest(sql, source, _exit_conditions(sql))
         if ending is not None:
@@ -83,11 +83,13 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
                 *(turn.label(f"turn_{place}") for place, turn in enumerate(turns)),
             )
             .select_from(rows)
-            .where(wanted, true() if ending is not None else run.c.node.in_(list(at_nodes)))
+            .where(wanted, true() if ending is not None or sql.follows else run.c.node.in_(list(at_nodes)))
             .subquery()
         )
         next_turns = [found.c[f"turn_{place}"] for place in range(len(turns))]
-        review = next_turns[0] if len(next_turns) == 1 else earliest(*next_turns)
+        review: ColumnElement[Any] = cast(null(), Instant())
+        if next_turns:
+            review = next_turns[0] if len(next_turns) == 1 else earliest(*next_turns)
         return Statement(
             update(run)
             .values(review_at=review, next_at=earliest(found.c.due_at, review))

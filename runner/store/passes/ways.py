@@ -19,17 +19,25 @@ from runner.journey.send_rules import SendRules
 LOOKED_AT = 0
 """The way of a run that is only looked at, and goes nowhere: its exit conditions are due for a review."""
 READY, BLOCKED = "ready", "blocked"
+ALREADY = "already_sent"
+"""How a run leaves a send whose message it has: by the edge of those that are ready, and without another one."""
 LONGEST = 16
 """A stretch is not drawn out beyond so many ways: its statement asks for all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """A step on a way: a node that was left by an edge. ``detail`` tells apart the blocks of a send."""
+    """A step on a way: a node that was left by an edge. ``detail`` tells apart the blocks of a send, and those who have
+    its message already."""
 
     node: Node
     edge: Edge
     detail: str | None = None
+
+    @property
+    def outcome(self) -> str:
+        """How the log says that the step was left."""
+        return ALREADY if self.detail == ALREADY else self.edge.outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,7 @@ class Ways:
         )
         """The sends at which runs stand until policy has decided."""
         self._rules = rules
+        self._follows = program.journey.in_flight.follows
         found = [Way(number=node.index + 1, target=node.index) for node in program.nodes]
         found += [
             Way(number=-(node.index + 1), target=node.index)
@@ -195,7 +204,10 @@ class Ways:
         ]
 
     def _details(self, node: Node, edge: Edge) -> tuple[str | None, ...]:
-        """What tells apart the ways by one edge: where a stretch decides about a message, why it is blocked."""
+        """What tells apart the ways by one edge: where a stretch decides about a message, why it is blocked; where runs
+        come from other versions, whether they have it."""
+        if isinstance(node.verb, Send) and edge.outcome == READY and self._follows:
+            return (None, ALREADY)
         if isinstance(node.verb, Send) and edge.outcome == BLOCKED and node.index not in self.together:
             return self._rules.block_reasons(node.verb) or (None,)
         return (None,)

@@ -201,7 +201,7 @@ def prepare_session(connection: Connection, ways: Mapping[int, Ways]) -> None:
         for one in found:
             for left in one.steps:
                 node = {"version": version, "node": left.node.index, "way": one.number}
-                leaving.append({**node, "step": left.node.step.id, "outcome": left.edge.outcome})
+                leaving.append({**node, "step": left.node.step.id, "outcome": left.outcome})
     connection.execute(delete(way))
     if leaving:
         connection.execute(insert(way), leaving)

@@ -46,7 +46,7 @@ def sent(compiler: Compiler, node: tree.Sent) -> Sql:
         .where(
             *_of(row, message),
             whose,
-            message.c.step.in_([node.step, *node.former]) if node.former else message.c.step == node.step,
+            or_(*(message.c.step == name for name in (node.step, *node.former))),
             message.c.status.in_([constant(status.value) for status in tables.LET_GO]),
         )
         .correlate_except(message)

@@ -10,8 +10,10 @@ from sqlalchemy import (
     Connection,
     String,
     Text,
+    and_,
     literal,
     literal_column,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,6 +30,8 @@ from runner.store.passes.working import moving
 from runner.store.predicates import json_value
 from runner.store.statement import Statement
 from runner.store.steps.acts import ACTS, leave_unless_held_out
+from runner.store.steps.behind import has_message
+from runner.store.steps.waits.arrived import comes_for_the_first_time
 from runner.store.tables import MessageKind, MessageStatus, contact, message, run
 from runner.store.types import constant, json_list, json_object, shifted
 
@@ -38,11 +42,16 @@ LONGEST = Duration(days=7)
 def ask(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
     """Put what the step at ``node`` asks into the outbox. Those who are held out go on without; where nobody answers,
     the others go on, too."""
+    if not isinstance(node.verb, AdAudience):
+        sql.once(("skip", node.index), lambda: _skipping(sql, node)).run(connection, n=n)
     sql.once(("ask", node.index), lambda: _asking(sql, node)).run(connection, n=n)
     if isinstance(node.verb, AdAudience):
         leave_unless_held_out(sql, node, connection, n)
-    else:
-        sql.once(("skip", node.index), lambda: _skipping(sql, node)).run(connection, n=n)
+
+
+def _has_asked(sql: ProgramSql, node: Node) -> ColumnElement[bool]:
+    """Whether a run has asked before it came here, and not while it stood here: in an earlier version."""
+    return and_(comes_for_the_first_time(node), has_message(sql, node))
 
 
 def _skipping(sql: ProgramSql, node: Node) -> Statement:
@@ -51,7 +60,7 @@ def _skipping(sql: ProgramSql, node: Node) -> Statement:
         sql,
         select(*RUN_KEY_AND_INSTANT, way)
         .select_from(moving.join(run, MOVING_RUN))
-        .where(at_node(sql, node), ~ACTS),
+        .where(at_node(sql, node), or_(~ACTS, _has_asked(sql, node)) if sql.follows else ~ACTS),
     )
 
 
@@ -79,10 +88,9 @@ def _asking(sql: ProgramSql, node: Node) -> Statement:
     }
     insert = (postgresql if sql.dialect == "postgresql" else sqlite).insert(message)
     found = select(*row.values()).select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
+    found = found.where(at_node(sql, node), ACTS, *([~has_message(sql, node)] if sql.follows else []))
     # A run that is taken up again where it stands has asked already.
-    return Statement(
-        insert.from_select(list(row), found.where(at_node(sql, node), ACTS)).on_conflict_do_nothing()
-    )
+    return Statement(insert.from_select(list(row), found).on_conflict_do_nothing())
 
 
 def _kind(verb: Call | HandOff | AdAudience) -> tuple[MessageKind, str, Duration]:

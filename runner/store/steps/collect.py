@@ -44,6 +44,7 @@ from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql
 from runner.store.passes.working import PASS, moving
 from runner.store.predicates import predicate, text_value
 from runner.store.statement import Connection, Statement
+from runner.store.steps.behind import has_message, pass_over
 from runner.store.steps.best_hour import best_hour
 from runner.store.steps.sends import ADDRESS_OF, blocks, with_consent
 from runner.store.tables import contact, run
@@ -56,9 +57,11 @@ _NEVER: ColumnElement[Any] = cast(null(), Instant())
 
 
 def collect(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
-    """Put the runs that are at the send ``node`` in pass ``n`` into ``deciding``. Returns how many there are."""
+    """Put the runs that are at the send ``node`` in pass ``n`` into ``deciding``; those that have its message already
+    go on. Returns how many there are to be decided about."""
     send = node.verb
     assert isinstance(send, Send)
+    pass_over(sql, node, connection, n)
     return sql.once(("collect", node.index), lambda: _collect(sql, node, send)).run(connection, n=n).rowcount
 
 
@@ -155,7 +158,7 @@ def _here(sql: ProgramSql, node: Node, send: Send) -> Subquery:
             ).label("place"),
         )
         .select_from(with_consent(sql, send, rows))
-        .where(at_node(sql, node))
+        .where(at_node(sql, node), *([~has_message(sql, node)] if sql.follows else []))
         .suffix_with("OFFSET 0", dialect="postgresql")
         .subquery()
     )

@@ -32,6 +32,7 @@ from runner.store.passes.program import MOVING_RUN, ProgramSql, of_run
 from runner.store.passes.working import moving
 from runner.store.statement import Statement
 from runner.store.steps.acts import ACTS
+from runner.store.steps.behind import of_step
 from runner.store.tables import MessageKind, MessageStatus, message, pool_value, run, step_log
 from runner.store.types import ByCodePoint, constant, json_merged, json_object
 
@@ -83,19 +84,19 @@ _FREE = Statement(
 )
 
 
-def _own(node: Node, pool: str) -> ColumnElement[bool]:
+def _own(sql: ProgramSql, node: Node, pool: str) -> ColumnElement[bool]:
     """The value that a run of ``moving`` has drawn at the step."""
     return and_(
         pool_value.c.partition == moving.c.partition,
         pool_value.c.contact == moving.c.contact,
         pool_value.c.run == moving.c.run,
-        pool_value.c.step == literal(node.step.id, ByCodePoint()),
+        of_step(pool_value.c.step, sql, node),
         pool_value.c.pool == literal(pool, ByCodePoint()),
     )
 
 
-def _has_one(node: Node, pool: str) -> ColumnElement[bool]:
-    return exists(select(literal_column("1")).where(_own(node, pool)).correlate(moving))
+def _has_one(sql: ProgramSql, node: Node, pool: str) -> ColumnElement[bool]:
+    return exists(select(literal_column("1")).where(_own(sql, node, pool)).correlate(moving))
 
 
 def _without(sql: ProgramSql, node: Node) -> Any:
@@ -106,7 +107,7 @@ def _without(sql: ProgramSql, node: Node) -> Any:
     return (
         select(*RUN_KEY_AND_INSTANT, order.label("place"))
         .select_from(moving.join(run, MOVING_RUN))
-        .where(at_node(sql, node), ACTS, ~_has_one(node, verb.pool))
+        .where(at_node(sql, node), ACTS, ~_has_one(sql, node, verb.pool))
         .subquery("needy")
     )
 
@@ -146,7 +147,7 @@ def _keeping(sql: ProgramSql, node: Node, verb: Draw) -> Statement:
     return Statement(
         update(run)
         .values(data=json_merged(run.c.data, drawn))
-        .where(at_node(sql, node), of_run(moving), _own(node, verb.pool))
+        .where(at_node(sql, node), of_run(moving), _own(sql, node, verb.pool))
     )
 
 
@@ -156,7 +157,7 @@ def _leaving(sql: ProgramSql, node: Node, verb: Draw) -> Statement:
         sql,
         select(
             *RUN_KEY_AND_INSTANT,
-            case((~ACTS, way[SKIPPED]), (_has_one(node, verb.pool), way["drawn"]), else_=way["empty"]),
+            case((~ACTS, way[SKIPPED]), (_has_one(sql, node, verb.pool), way["drawn"]), else_=way["empty"]),
         )
         .select_from(moving.join(run, MOVING_RUN))
         .where(at_node(sql, node)),
@@ -201,11 +202,39 @@ def _status() -> ColumnElement[str]:
     )
 
 
+def _kept_in_flight() -> ColumnElement[bool]:
+    """Whether the value was drawn by a run that was carried over into another version, and a message has left since, or
+    may leave: which step carries the value cannot be told by the order of two programs."""
+    return exists(
+        select(literal_column("1"))
+        .select_from(
+            run.join(
+                message,
+                and_(
+                    message.c.partition == run.c.partition,
+                    message.c.contact == run.c.contact,
+                    message.c.run == run.c.id,
+                    message.c.kind == constant(MessageKind.MESSAGE.value),
+                ),
+            )
+        )
+        .where(
+            run.c.partition == pool_value.c.partition,
+            run.c.contact == pool_value.c.contact,
+            run.c.id == pool_value.c.run,
+            run.c.carried > literal_column("0"),
+            message.c.let_go_at >= pool_value.c.taken_at,
+            message.c.status.not_in(_NEVER_LEFT),
+        )
+        .correlate(pool_value)
+    )
+
+
 _UNSETTLED = and_(pool_value.c.pool == _POOL, pool_value.c.partition.is_not(None), ~pool_value.c.settled)
 _FREED = Statement(
     update(pool_value)
     .values(partition=null(), contact=null(), run=null(), step=null(), taken_at=null())
-    .where(_UNSETTLED, _status().in_(_NEVER_LEFT))
+    .where(_UNSETTLED, _status().in_(_NEVER_LEFT), ~_kept_in_flight())
 )
 _SETTLED = Statement(
     update(pool_value).values(settled=True).where(_UNSETTLED, _status().not_in([*_NEVER_LEFT, *_MAY_LEAVE]))

@@ -12,10 +12,11 @@ from runner.journey.graph import Node
 from runner.journey.model import Branch, Condition, Send
 from runner.store.passes.advance import RUN_KEY_AND_INSTANT, arrivals, at_node, pass_on
 from runner.store.passes.program import ProgramSql
-from runner.store.passes.ways import BLOCKED, READY, Way
+from runner.store.passes.ways import ALREADY, BLOCKED, READY, Way
 from runner.store.passes.working import moving
 from runner.store.predicates import predicate
 from runner.store.statement import Statement
+from runner.store.steps.behind import has_message
 from runner.store.steps.sends import blocks, opt_in_reads, with_consent, write_messages
 from runner.store.types import constant
 
@@ -31,7 +32,7 @@ def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[
         asked += [
             test for node in sends if isinstance(node.verb, Send) for test in opt_in_reads(sql, node.verb)
         ]
-        rows = arrivals(sql, *asked)
+        rows = arrivals(sql, *asked, with_run=sql.follows and bool(sends))
         for node in sends[:1]:
             assert isinstance(node.verb, Send)
             rows = with_consent(sql, node.verb, rows)
@@ -62,6 +63,8 @@ def _way(sql: ProgramSql, ways: Sequence[Way], depth: int) -> ColumnElement[Any]
     if isinstance(node.verb, Send):
         blocked = blocks(sql, node.verb)
         cases = [(blocked[reason], following[BLOCKED, reason]) for reason in blocked]
+        if sql.follows:
+            cases.insert(0, (has_message(sql, node), following[READY, ALREADY]))
         otherwise = (READY, None)
     return case(*cases, else_=following[otherwise]) if cases else following[otherwise]
 

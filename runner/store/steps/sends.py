@@ -27,7 +27,7 @@ from runner.journey.graph import Node
 from runner.journey.model import Send
 from runner.journey.send_rules import CONSENT_STALE, NO_ADDRESS, NO_CONSENT, SUPPRESSED
 from runner.store.passes.program import ProgramSql, came
-from runner.store.passes.ways import READY
+from runner.store.passes.ways import ALREADY, READY
 from runner.store.passes.working import moving
 from runner.store.predicates import predicate
 from runner.store.statement import Connection, Statement
@@ -140,7 +140,7 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
             way.number: step
             for way in sql.ways.beginning(start.index)
             for step in way.steps
-            if step.node is node
+            if step.node is node and step.detail != ALREADY
         }
         ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
         details = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}

@@ -27,6 +27,7 @@ from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql
 from runner.store.passes.working import moving
 from runner.store.predicates import text_value
 from runner.store.statement import Statement
+from runner.store.steps.behind import of_step
 from runner.store.tables import assignment, contact, experiment, run
 from runner.store.types import ByCodePoint, constant
 
@@ -64,6 +65,22 @@ def split(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
             found = found + literal(" / ", Text()) + part
         return found
 
+    def given_before() -> ColumnElement[Any]:
+        """The arm of the split by the id that it had before."""
+        return (
+            select(assignment.c.arm)
+            .where(
+                assignment.c.partition == moving.c.partition,
+                assignment.c.contact == moving.c.contact,
+                assignment.c.journey == literal(journey),
+                of_step(assignment.c.step, sql, node),
+            )
+            .order_by(assignment.c.step)
+            .limit(literal_column("1"))
+            .correlate_except(assignment)
+            .scalar_subquery()
+        )
+
     def build_assignment() -> Statement:
         insert = (postgresql if sql.dialect == "postgresql" else sqlite).insert
         arm = by_shares_of_file(lambda arm: literal(arm, Text()))
@@ -81,6 +98,8 @@ def split(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
                 .scalar_subquery()
             )
             arm = func.coalesce(by_shares_of_now, arm)
+        if sql.former(node):
+            arm = func.coalesce(given_before(), arm)
         return Statement(
             insert(assignment)
             .from_select(

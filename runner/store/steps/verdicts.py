@@ -223,6 +223,7 @@ def _stand(sql: ProgramSql, node: Node) -> Statement:
             review_at=found.c.turn,
             next_at=earliest(found.c.until, found.c.turn),
             deferred=found.c.reason,
+            leaves_by=None,
         )
         .where(of_run(found), ACTIVE)
     )

@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
 )
 
@@ -212,7 +213,7 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
             step_log.c.contact,
             step_log.c.at,
             step_log.c.run,
-            step_log.c.visit,
+            message.c.visit,
             step_log.c.node,
             step_log.c.step,
             step_log.c.outcome,
@@ -238,7 +239,12 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
                 message.c.contact == step_log.c.contact,
                 message.c.run == step_log.c.run,
                 message.c.step == step_log.c.step,
-                message.c.visit == step_log.c.visit,
+                # Each visit to a send has one message, let go as the step was left. A step that is come to once more
+                # in another version has none of its own then.
+                or_(
+                    and_(run.c.carried == 0, message.c.visit == step_log.c.visit),
+                    message.c.let_go_at == step_log.c.at,
+                ),
                 message.c.kind == constant(MessageKind.MESSAGE.value),
             ),
         )

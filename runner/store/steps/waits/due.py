@@ -59,19 +59,21 @@ def elapsed_length(verb: Verb) -> int | None:
     return None
 
 
-def due(sql: ProgramSql, node: Node) -> ColumnElement[Any]:
-    """When the timer is due of a run that comes to the step: an instant, NULL where its date is missing."""
+def due(sql: ProgramSql, node: Node, begun: ColumnElement[Any] | None = None) -> ColumnElement[Any]:
+    """When the timer is due of a run that comes to the step: an instant, NULL where its date is missing. ``begun`` is
+    the instant that it counts from, since when the run stands there unless it is said."""
+    begun = since(node) if begun is None else begun
     elapsed = elapsed_length(node.verb)
     if elapsed is not None:
-        return shifted(since(node), constant(elapsed))
+        return shifted(begun, constant(elapsed))
     row = sql.row(moving)
     match node.verb:
         case WaitFor(duration=duration, local=local) | WaitCollect(duration=duration, local=local):
-            return instant_of(due_after(microseconds_of(since(node)), _zone(sql, node, row), duration, local))
+            return instant_of(due_after(microseconds_of(begun), _zone(sql, node, row), duration, local))
         case HandOff(sla=length, hours=BusinessHours() as hours):
             zone = literal(hours.timezone, ByCodePoint())
-            begun = local_microseconds(microseconds_of(since(node)), zone)
-            over = within_hours(begun, length.elapsed, hours)
+            clock = local_microseconds(microseconds_of(begun), zone)
+            over = within_hours(clock, length.elapsed, hours)
             return instant_of(utc_microseconds(over, zone))
         case WaitUntil(date=date, offset=offset, local=local):
             return _on_date(sql, node, date, offset, local)

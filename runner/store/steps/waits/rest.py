@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, cast, insert, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, cast, insert, literal, null, or_, select, update
 
 from runner.journey.graph import AGAIN, Node
 from runner.journey.model import Again, Leave, WaitCollect, WaitUntil
@@ -14,7 +14,7 @@ from runner.store.passes.reviews import turn
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import PASS, moving, resting
 from runner.store.statement import Statement
-from runner.store.steps.waits.arrived import resting_at, since
+from runner.store.steps.waits.arrived import comes_for_the_first_time, resting_at, since
 from runner.store.steps.waits.collect import gather, way_out
 from runner.store.steps.waits.due import due, elapsed_length, load_zones
 from runner.store.steps.waits.met import is_met_at_once, met, save_met
@@ -61,10 +61,20 @@ def _resting_at_once(sql: ProgramSql, node: Node) -> Statement:
             arrived_at=moving.c.at,
             due_at=when,
             next_at=when,
-            **({"review_at": None} if sql.turning else {}),
+            leaves_by=None,
+            **({"review_at": None} if sql.turning or sql.follows else {}),
         )
         .where(at_node(sql, node), of_run(moving), ACTIVE)
     )
+
+
+def _due(sql: ProgramSql, node: Node) -> ColumnElement[Any]:
+    found = due(sql, node)
+    if not sql.follows or node.timer_outcome != AGAIN:
+        return found
+    # A time that is up is up, though this version would have it last longer: it was kept from another one.
+    up = and_(~comes_for_the_first_time(node), run.c.due_at <= moving.c.at)
+    return case((up, run.c.due_at), else_=found)
 
 
 def _arrival(sql: ProgramSql, node: Node) -> Statement:
@@ -75,7 +85,7 @@ def _arrival(sql: ProgramSql, node: Node) -> Statement:
         "node": constant(node.index),
         **{column.name: column for column in RUN_KEY_AND_INSTANT},
         "since": since(node),
-        "due": due(sql, node),
+        "due": _due(sql, node),
         "turn": when if when is not None else cast(null(), Instant()),
     }
     rows = moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT)
@@ -134,6 +144,7 @@ def _resting(sql: ProgramSql, node: Node) -> Statement:
             due_at=resting.c.due,
             review_at=resting.c.turn,
             next_at=earliest(resting.c.due, resting.c.turn),
+            leaves_by=None,
         )
         .where(resting_at(sql, node), stays, of_run(resting), ACTIVE)
     )

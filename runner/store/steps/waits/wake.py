@@ -32,6 +32,7 @@ from runner.store.passes.working import in_pass, moving, wave
 from runner.store.predicates import Row, predicate
 from runner.store.predicates.read import read_json
 from runner.store.statement import Statement
+from runner.store.steps.behind import of_step
 from runner.store.tables import contact, event, run
 from runner.store.types import Instant, constant, json_member, json_with
 
@@ -104,7 +105,7 @@ def _hears(sql: ProgramSql, node: Node, heard: Hears, row: Row) -> ColumnElement
         properties = event.c.properties
         conditions += [
             read_json(properties, ("run",), NUMBER, sql.dialect) == run.c.id * constant(MILLIONTHS),
-            read_json(properties, ("step",), STRING, sql.dialect) == literal(node.step.id, Text()),
+            of_step(read_json(properties, ("step",), STRING, sql.dialect), sql, node),
         ]
     if heard.where is not None:
         conditions.append(predicate(heard.where, row, sql.dialect))

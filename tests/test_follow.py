@@ -1,0 +1,270 @@
+"""A journey changes under people who follow into its new version: what each of them then gets."""
+
+from __future__ import annotations
+
+import pytest
+from followed import DAY, HOUR, Tour, sends, wait
+from shop import START
+
+from runner.problem import ProblemsFound
+from runner.store.database import Database
+
+TWO = sends("hello") + wait("pause", "2d") + sends("again")
+
+
+def test_whoever_stays_in_the_old_version_is_not_touched(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    tour.change(sends("hello") + wait("pause", "1d") + sends("other"), START + HOUR, head="")
+    tour.until(START + 5 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 48)]
+
+
+@pytest.mark.parametrize(
+    ("timers", "length", "expected"),
+    [
+        ("keep", "1d", 48),
+        ("keep", "5d", 48),
+        ("recompute", "1d", 24),
+        ("recompute", "5d", 120),
+        ("restart", "1d", 30),
+        ("restart", "5d", 126),
+    ],
+)
+def test_a_wait_is_shortened_or_lengthened_under_somebody(
+    database: Database, timers: str, length: str, expected: int
+) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    tour.change(
+        sends("hello") + wait("pause", length) + sends("again"),
+        START + 6 * HOUR,
+        head=f"in_flight: follow\ntimers: {timers}",
+    )
+    tour.until(START + 20 * DAY)
+    assert tour.got() == [("hello", 0), ("again", expected)]
+
+
+def test_whose_time_is_up_through_it_goes_on_at_a_limited_rate(database: Database) -> None:
+    tour = Tour(database, wait("pause", "10d") + sends("again"))
+    names = [f"p{place}" for place in range(4)]
+    for place, name in enumerate(names):
+        tour.enter(name, at=START + place * HOUR)
+    at = START + 5 * DAY
+    crossed = tour.change(
+        wait("pause", "1d") + sends("again"), at, head="in_flight: follow\ntimers: recompute", per_minute=2
+    )
+    assert (crossed.carried, crossed.overdue) == (4, 4)
+    tour.until(START + 30 * DAY)
+    came = [tour.got(name)[0][1] - 120 for name in names]
+    assert came == pytest.approx([0, 30 / 3600, 60 / 3600, 90 / 3600])
+
+
+def test_the_same_step_carries_people_over_wherever_it_stands_by_now(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    nested = (
+        "  - id: which\n    branch:\n      - {name: pro, when: 'trigger.plan == \"pro\"', steps: "
+        "[{id: first, send: {channel: email, template: hello}}, {id: pause, wait: 9d}, "
+        "{id: inside, send: {channel: email, template: hello}}]}\n      - {else: [{id: other, wait: 1d}]}\n"
+    )
+    tour.change(nested + sends("again"), START + HOUR)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 48), ("inside", 48)]
+
+
+def test_a_step_that_is_removed_sends_people_where_moved_says(database: Database) -> None:
+    tour = Tour(database, TWO + wait("late", "1d"))
+    tour.enter("ana")
+    moved = "in_flight: follow\nmoved: {pause: rest, again: {exit: superseded}}"
+    crossed = tour.change(sends("hello") + wait("rest", "9d") + sends("more"), START + HOUR, head=moved)
+    assert (crossed.carried, crossed.moved, crossed.left) == (0, 1, 0)
+    assert tour.where() == ("rest", None, 48)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("more", 48)]
+
+
+def test_moved_may_end_runs(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana", "ben")
+    crossed = tour.change(
+        sends("hello"), START + HOUR, head="in_flight: follow\nmoved: {pause: {exit: superseded}}"
+    )
+    assert crossed.left == 2
+    assert tour.where() == (None, "superseded", None)
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        (sends("hello", "again"), "which is gone"),
+        (wait("pause", "{event: Left, up_to: 1d}"), "which is of another kind now"),
+    ],
+    ids=["removed", "retyped"],
+)
+def test_nobody_is_left_behind(database: Database, steps: str, why: str) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana", "ben")
+    before = tour.where()
+    with pytest.raises(ProblemsFound) as raised:
+        tour.change(steps, START + HOUR)
+    (problem,) = raised.value.problems
+    assert problem.message == f"2 people stand at `pause` of `tour`, {why}."
+    assert "moved: {pause: STEP}" in (problem.hint or "")
+    assert tour.where() == before
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 48)]
+
+
+def test_a_step_without_people_may_go(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    tour.change(sends("hello") + wait("pause", "2d") + sends("other"), START + HOUR)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("other", 48)]
+
+
+def test_what_was_sent_is_passed_over_where_it_comes_again(database: Database) -> None:
+    tour = Tour(database, sends("hello") + wait("pause", "2d") + sends("again"))
+    tour.enter("ana")
+    tour.change(
+        wait("pause", "2d") + sends("hello", "again") + wait("rest", "1d") + sends("last"), START + HOUR
+    )
+    tour.enter("ben", at=START + 2 * HOUR)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 48), ("last", 72)]
+    assert tour.got("ben") == [("again", 50), ("hello", 50), ("last", 74)]
+
+
+def test_what_was_sent_under_another_name_is_passed_over_too(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    head = "in_flight: follow\nmoved: {hello: welcome}"
+    asks = "  - {id: asked, condition: 'sent(\"welcome\")'}\n"
+    tour.change(wait("pause", "2d") + sends("welcome") + asks + sends("again"), START + HOUR, head=head)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 48)]
+
+
+def test_with_policies_what_was_sent_is_passed_over_too(database: Database) -> None:
+    window = ", window: {from: 10:00, to: 20:00}"
+    quiet = sends("hello").replace("template: hello", f"template: hello{window}")
+    tour = Tour(database, quiet + wait("pause", "2d"))
+    tour.enter("ana")
+    assert tour.got() == [("hello", 0)]
+    tour.change(wait("pause", "2d") + quiet + sends("again"), START + HOUR)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 48)]
+
+
+def test_people_who_follow_twice_and_back(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    other = sends("hello") + wait("pause", "2d") + wait("rest", "1d") + sends("again")
+    tour.change(other, START + HOUR)
+    tour.change(TWO, START + 2 * HOUR)
+    assert tour.where() == ("pause", None, 48)
+    tour.change(other, START + 3 * HOUR)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 72)]
+
+
+def test_versions_before_the_last_follow_too(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    tour.change(TWO + sends("second"), START + HOUR, head="")
+    tour.enter("ben", at=START + 2 * HOUR)
+    crossed = tour.change(TWO + sends("third"), START + 3 * HOUR)
+    assert crossed.carried == 2
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 48), ("third", 48)]
+    assert tour.got("ben") == [("hello", 2), ("again", 50), ("third", 50)]
+
+
+def test_a_wait_for_an_event_goes_on_hearing(database: Database) -> None:
+    hears = "  - {id: heard, wait: {event: Left, up_to: 3d, then: [{id: bye, exit: left}]}}\n"
+    tour = Tour(database, hears + sends("still"))
+    tour.enter("ana", "ben")
+    crossed = tour.change(sends("before") + hears + sends("there"), START + HOUR)
+    assert crossed.carried == 2
+    tour.arrive([tour.event("ben", "Left", START + 2 * HOUR)])
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("there", 72)]
+    assert tour.where("ben")[1] == "left"
+
+
+def test_a_condition_that_is_true_by_the_new_version_lets_people_go_on(database: Database) -> None:
+    def waits(condition: str) -> str:
+        return wait("turned", f"{{when: '{condition}', up_to: 30d}}") + sends("then")
+
+    tour = Tour(database, waits('trigger.plan == "basic"'))
+    tour.enter("ana")
+    tour.change(waits('trigger.plan == "pro"'), START + HOUR)
+    tour.until(START + HOUR)
+    assert tour.got() == [("then", 1)]
+
+
+def test_an_exit_condition_of_the_new_version_is_read_for_all(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    head = "in_flight: follow\nexit: [{when: 'trigger.plan == \"pro\"', reason: pro}]"
+    tour.change(TWO, START + HOUR, head=head)
+    tour.until(START + HOUR)
+    assert tour.where() == (None, "pro", None)
+
+
+@pytest.mark.parametrize(("if_past", "expected"), [("continue", [("then", 2)]), ("exit", [])])
+def test_a_date_that_is_past_by_the_new_version(
+    database: Database, if_past: str, expected: list[tuple[str, float]]
+) -> None:
+    def until(offset: str) -> str:
+        text = f"{{until: contact.born, offset: {offset}, if_past: {if_past}, if_missing: continue}}"
+        return wait("day", text) + sends("then")
+
+    tour = Tour(database, until("0d"))
+    tour.identify("ana", START, born="2026-03-20")
+    tour.arrive([tour.event("ana", "Signed Up", START, plan="pro")])
+    tour.change(until("-19d"), START + 2 * HOUR, head="in_flight: follow\ntimers: recompute")
+    tour.until(START + 40 * DAY)
+    assert tour.got() == expected
+    assert tour.where()[1] == (None if expected else "past")
+
+
+def test_what_is_collected_is_kept_and_the_time_too(database: Database) -> None:
+    def collects(length: str) -> str:
+        return wait("gather", f"{{collect: Left, for: {length}, save_as: seen}}") + sends("then")
+
+    tour = Tour(database, collects("2d"))
+    tour.enter("ana")
+    tour.arrive([tour.event("ana", "Left", START + HOUR)])
+    tour.change(collects("9d"), START + 2 * HOUR)
+    tour.arrive([tour.event("ana", "Left", START + 3 * HOUR)])
+    tour.until(START + 20 * DAY)
+    assert tour.got() == [("then", 48)]
+    assert len(tour.data()["seen"]) == 2
+
+
+def test_a_send_at_which_somebody_stands_is_decided_about_as_the_new_version_says(database: Database) -> None:
+    def at(begins: str) -> str:
+        ends = f"{int(begins[:2]) + 1}:00"
+        text = f"template: hello, window: {{from: '{begins}', to: '{ends}'}}"
+        return sends("hello").replace("template: hello", text)
+
+    tour = Tour(database, at("20:00"))  # 14:00 in Tbilisi at the start
+    tour.enter("ana")
+    assert tour.where() == ("hello", None, 6)
+    tour.change(at("22:00"), START + HOUR)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 8)]
+
+
+def test_retired_and_left_or_finished(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    crossed = tour.change(TWO, START + HOUR, head="retired: finish")
+    assert crossed.left == 0
+    tour.enter("ben", at=START + 2 * HOUR)
+    assert tour.got("ben") == []
+    crossed = tour.change(TWO, START + 3 * HOUR, head="retired: exit")
+    assert crossed.left == 1
+    assert tour.where() == (None, "retired", None)
