@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
+from documents import ROOT, blocks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runner.cli.init import project_files
 from runner.journey.expression import Expression, parse_expression
 from runner.journey.values import Kind
 from runner.review.proof.intervals import possible
@@ -301,3 +306,39 @@ def test_a_case_that_earlier_ones_cover() -> None:
     assert prover.can_be_true(some, [high])
     assert prover.can_all_be_untrue([high, some, free])
     assert not prover.can_all_be_untrue([free, rest])
+
+
+# The page ---------------------------------------------------------------------------------------------------------
+
+HEADINGS = {"True for nobody": "never", "True for everybody": "always", "Neither is proven": "perhaps"}
+
+
+def _answer(prover: Prover, source: str) -> str:
+    tree = _read(source).tree
+    if not prover.can_be_true(tree):
+        return "never"
+    return "perhaps" if prover.can_be_untrue(tree) else "always"
+
+
+def test_the_page_says_what_is_proven() -> None:
+    page = ROOT / "docs" / "proofs.md"
+    shown = [block for block in blocks("python") if block.page == page]
+    assert [block.heading for block in shown] == list(HEADINGS)
+    for prover in (Prover(), Prover(solver(5.0))):
+        for block in shown:
+            for line in block.text.splitlines():
+                assert _answer(prover, line) == HEADINGS[block.heading], line
+
+
+def test_prove_says_how_to_install_what_is_missing(tmp_path: Path) -> None:
+    """As in an environment without the extra: Python finds no module called z3."""
+    for name, data in project_files().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    without = "import sys; sys.modules['z3'] = None; from runner.cli import run; sys.exit(run(['check', '--prove']))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", without], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "pip install 'journeys-as-code[prove]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -28,6 +28,8 @@ SECONDS_A_QUESTION = 2.0
 class SolverMissing(JourneysError):
     """`--prove` needs Z3, which is not installed. Install it: pip install 'journeys-as-code[prove]'"""
 
+    exit_code = 2
+
 
 def solver(seconds: float = SECONDS_A_QUESTION) -> Reasoner:
     """Z3 as a reasoner, with so long for each question that intervals leave open. Raises SolverMissing where it is not
