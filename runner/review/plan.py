@@ -1,0 +1,303 @@
+"""What ``journeys apply`` would do to the people who are in flight, found out without doing it.
+
+It asks what ``apply`` asks, so the two never disagree. Only how many a change of timers makes overdue cannot be read:
+that is tried in a transaction which is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from runner.engine.apply import gone
+from runner.engine.in_flight import Crossed, Crossing, People, Standing, crossings, people_in
+from runner.engine.watch import watched_by
+from runner.journey.graph import Program, compile_program
+from runner.journey.lasting import Unbounded, lasting, standing
+from runner.journey.model import ExistingPeople, Journey, Retired, Send, Timers
+from runner.journey.project import Project
+from runner.journey.succession import Carried, Fate, Leaves, Moved
+from runner.journey.version import version_hash
+from runner.problem import Problem, Severity
+from runner.settings import Limits
+from runner.store.database import Database
+from runner.store.journeys.standing import Stand, not_looked_for, people_for_whom, stands
+from runner.store.journeys.versions import StoredVersion, current_versions
+from runner.store.statement import Connection
+from runner.store.tables import JourneyState
+
+NOT_YET = 0
+"""Stands for the number of a version that has not been stored."""
+
+
+class Change(StrEnum):
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    RETIRED = "retired"  # nobody enters any more
+    REMOVED = "removed"  # its file is gone
+
+
+class Going(StrEnum):
+    """What becomes of the people at a step."""
+
+    FINISHES = "finishes"  # they go on in their version
+    STAYS = "stays"  # they come over, and stay at their step
+    MOVES = "moves"  # they come over, to a step of another name
+    LEAVES = "leaves"  # their runs end
+    NOWHERE = "nowhere"  # nobody knows: an error
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtStep:
+    """``to`` is the step to which they move, or the reason for which they leave."""
+
+    step: str
+    people: int
+    going: Going
+    to: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InVersion:
+    """The people in one version. Of those who finish it: the last does so by ``until``, as long as the daemon keeps up;
+    None where ``endless``, a step, may keep them for as long as it likes."""
+
+    hash: str
+    steps: tuple[AtStep, ...]
+    until: datetime | None = None
+    endless: str | None = None
+
+    @property
+    def people(self) -> int:
+        return sum(each.people for each in self.steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Existing:
+    """``people`` match the trigger already; ``enter``: they enter."""
+
+    people: int
+    enter: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class JourneyPlan:
+    """What applying would mean for one journey. ``before`` is the version in force, ``after`` the one that would be.
+    ``overdue``: of those who come over, whose time is up by the new version; the last goes on at ``released_until``.
+    """
+
+    journey: str
+    change: Change
+    before: str | None
+    after: str | None
+    state: JourneyState
+    versions: tuple[InVersion, ...] = ()
+    overdue: int = 0
+    released_until: datetime | None = None
+    existing: Existing | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """``journeys`` by name. With ``problems`` ``apply`` would refuse."""
+
+    journeys: tuple[JourneyPlan, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def changes(self) -> bool:
+        return any(each.change is not Change.UNCHANGED for each in self.journeys)
+
+
+def plan(
+    database: Database | None,
+    project: Project,
+    *,
+    now: datetime,
+    released_per_minute: int = Limits.released_per_minute,
+) -> Plan:
+    """What applying ``project`` at ``now`` would do; ``database`` is None where there is none yet. Changes nothing.
+
+    Raises JourneysError where a stored version cannot be read by this release of the software.
+    """
+    errors = tuple(problem for problem in project.problems if problem.severity is Severity.ERROR)
+    if errors:
+        return Plan(journeys=(), problems=errors)
+    if database is None:
+        new = (_new(project, name, None) for name in sorted(project.journeys))
+        return Plan(journeys=tuple(new), problems=())
+    with database.read() as connection:
+        before = {version.journey: version for version in current_versions(connection)}
+        looked = _Look(connection=connection, project=project, now=now)
+        found = [looked.at(name, before.get(name)) for name in sorted({*project.journeys, *before})]
+        problems = (*gone(before.values(), project), *looked.problems)
+    if not problems:
+        found = [_timed(database, project, each, now, released_per_minute) for each in found]
+    return Plan(journeys=tuple(found), problems=problems)
+
+
+class _Look:
+    """Looks at one journey after the other, at one state of the database."""
+
+    def __init__(self, *, connection: Connection, project: Project, now: datetime) -> None:
+        self.problems: list[Problem] = []
+        self._connection = connection
+        self._project = project
+        self._now = now
+
+    def at(self, name: str, before: StoredVersion | None) -> JourneyPlan:
+        journey = self._project.journeys.get(name)
+        if journey is None:
+            assert before is not None
+            return JourneyPlan(
+                journey=name, change=Change.REMOVED, before=before.hash, after=None, state=before.state,
+                versions=self._finishing(people_in(self._connection, name)),
+            )  # fmt: skip
+        hash_ = version_hash(self._project, name)
+        if before is not None and before.hash == hash_:
+            return JourneyPlan(
+                journey=name, change=Change.UNCHANGED, before=hash_, after=hash_, state=before.state
+            )
+        found = _new(self._project, name, before)
+        return replace(
+            found,
+            versions=self._people(journey, people_in(self._connection, name, but=hash_)),
+            existing=self._existing(journey) if found.change is not Change.RETIRED else None,
+        )
+
+    def _people(self, journey: Journey, found: Sequence[Standing]) -> tuple[InVersion, ...]:
+        if journey.in_flight.retired is Retired.EXIT:
+            return tuple(_leaving(each, "retired") for each in found)
+        if not journey.in_flight.follows:
+            return self._finishing(found)
+        program = compile_program(journey)
+        over = crossings(found, program)
+        self.problems += [problem for each in over for problem in each.problems(program)]
+        return tuple(_crossing(each) for each in over)
+
+    def _finishing(self, found: Sequence[Standing]) -> tuple[InVersion, ...]:
+        by_version: dict[int, list[Stand]] = {}
+        for stand in stands(self._connection, [each.version for each in found]):
+            by_version.setdefault(stand.version, []).append(stand)
+        return tuple(_finishing(each, by_version.get(each.version, ()), self._now) for each in found)
+
+    def _existing(self, journey: Journey) -> Existing | None:
+        """Those for whom a trigger holds already that nobody has been looked for before."""
+        enter = journey.existing is ExistingPeople.ENTER
+        asked = replace(journey, existing=ExistingPeople.ENTER)
+        matched = watched_by([(asked, self._project.catalog.timezone)]).existing
+        people = people_for_whom(
+            self._connection, not_looked_for(self._connection, matched) if enter else matched, self._now
+        )
+        return Existing(people=people, enter=enter) if people else None
+
+
+def _new(project: Project, name: str, before: StoredVersion | None) -> JourneyPlan:
+    journey = project.journeys[name]
+    change = Change.NEW if before is None else Change.CHANGED
+    return JourneyPlan(
+        journey=name,
+        change=Change.RETIRED if journey.in_flight.retired is not None else change,
+        before=before.hash if before else None,
+        after=version_hash(project, name),
+        state=before.state if before else JourneyState.LIVE,
+    )
+
+
+def _step(program: Program, node: int) -> str:
+    return program.nodes[node].step.id
+
+
+def _leaving(found: Standing, reason: str) -> InVersion:
+    steps = (
+        AtStep(step=_step(found.program, node), people=people, going=Going.LEAVES, to=reason)
+        for node, people in found.people.items()
+    )
+    return InVersion(hash=found.hash, steps=tuple(steps))
+
+
+def _crossing(crossing: Crossing) -> InVersion:
+    found = crossing.standing
+    return InVersion(
+        hash=found.hash,
+        steps=tuple(
+            _at_step(_step(found.program, node), people, crossing.fates[node])
+            for node, people in found.people.items()
+        ),
+    )
+
+
+def _at_step(step: str, people: int, fate: Fate) -> AtStep:
+    match fate:
+        case Carried():
+            return AtStep(step=step, people=people, going=Going.STAYS)
+        case Moved(node=node):
+            return AtStep(step=step, people=people, going=Going.MOVES, to=node.step.id)
+        case Leaves(reason=reason):
+            return AtStep(step=step, people=people, going=Going.LEAVES, to=reason)
+        case _:
+            return AtStep(step=step, people=people, going=Going.NOWHERE)
+
+
+def _finishing(found: Standing, where: Iterable[Stand], now: datetime) -> InVersion:
+    steps = tuple(
+        AtStep(step=_step(found.program, node), people=people, going=Going.FINISHES)
+        for node, people in found.people.items()
+    )
+    ends = [_end(found.program, stand, now) for stand in where]
+    endless = next((each for each in ends if isinstance(each, str)), None)
+    until = None if endless else max((each for each in ends if isinstance(each, datetime)), default=None)
+    return InVersion(hash=found.hash, steps=steps, until=until, endless=endless)
+
+
+def _end(program: Program, stand: Stand, now: datetime) -> datetime | str:
+    """When the last of those at a step has finished; or the step that may keep them for as long as it likes."""
+    node = program.nodes[stand.node]
+    behind = lasting(program)[stand.node]
+    if isinstance(behind, Unbounded):
+        return behind.step
+    here = standing(node)
+    # A timer that is set is known, whatever it hangs on. A message that waits may wait again.
+    if stand.untimed or stand.due is None or isinstance(node.verb, Send):
+        if isinstance(here, Unbounded):
+            return here.step
+        latest = max(now, stand.arrived + here.most)
+    else:
+        latest = max(now, stand.due)
+    return latest + behind.most
+
+
+def _timed(
+    database: Database, project: Project, found: JourneyPlan, now: datetime, per_minute: int
+) -> JourneyPlan:
+    """The plan with those who become overdue, where the timers of those who come over are counted anew."""
+    journey = project.journeys.get(found.journey)
+    if journey is None or journey.in_flight.timers is Timers.KEEP or not _cross(found):
+        return found
+    crossed = _tried(database, project, found, now, per_minute)
+    return replace(found, overdue=crossed.overdue, released_until=crossed.released_until)
+
+
+def _cross(found: JourneyPlan) -> bool:
+    over = (Going.STAYS, Going.MOVES)
+    return any(each.going in over for version in found.versions for each in version.steps)
+
+
+class _TakenBackError(Exception):
+    """Ends a transaction in which something was only tried."""
+
+
+def _tried(
+    database: Database, project: Project, found: JourneyPlan, now: datetime, per_minute: int
+) -> Crossed:
+    crossed = Crossed()
+    try:
+        with database.begin() as connection:
+            people = People(database, connection, project, now, per_minute)
+            crossed, _ = people.follow(found.journey, NOT_YET, found.after or "")
+            raise _TakenBackError
+    except _TakenBackError:
+        return crossed

@@ -1,0 +1,142 @@
+"""A plan as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from runner.review.plan import AtStep, Change, Going, InVersion, JourneyPlan, Plan
+from runner.review.reporters import problem_json, summary, text_report
+from runner.store.tables import JourneyState
+
+SHORT_HASH = 12
+"""Digits of a version's hash that are shown to people."""
+_MINUTE = timedelta(minutes=1)
+
+
+def plan_text(plan: Plan, sources: Mapping[str, str] | None = None, *, colour: bool = False) -> str:
+    """A paragraph for each journey that changes, then those that do not, then what ``apply`` would refuse."""
+    changing = [each for each in plan.journeys if each.change is not Change.UNCHANGED]
+    still = [each.journey for each in plan.journeys if each.change is Change.UNCHANGED]
+    parts = ["\n".join(_lines(each)) for each in changing]
+    if still:
+        parts.append(f"unchanged: {', '.join(still)}")
+    if plan.problems:
+        parts += [text_report(plan.problems, sources, colour=colour), summary(plan.problems)]
+    elif not plan.changes:
+        parts.append("Nothing to apply.")
+    return "\n\n".join(parts)
+
+
+def _lines(found: JourneyPlan) -> Iterator[str]:
+    hashes = [_short(each) for each in (found.before, found.after) if each is not None]
+    stays = "" if found.state is JourneyState.LIVE else f"  ({found.state.value}, and stays so)"
+    yield f"{found.journey}  {found.change.value}  {' → '.join(dict.fromkeys(hashes))}{stays}"
+    for version in found.versions:
+        yield f"  {_heading(version)}:"
+        width = max(len(each.step) for each in version.steps)
+        numbers = max(len(f"{each.people:,}") for each in version.steps)
+        for each in version.steps:
+            yield f"    {each.step:<{width}}  {each.people:>{numbers},}  {_going(each)}".rstrip()
+    if found.overdue:
+        assert found.released_until is not None
+        yield (
+            f"  {people(found.overdue)} {_are(found.overdue)} overdue by the new version:"
+            f" released one after the other until {_minute(found.released_until)}"
+        )
+    if found.existing is not None:
+        matches = "matches" if found.existing.people == 1 else "match"
+        enters = "enters" if found.existing.people == 1 else "enter"
+        enter = (
+            f"and {enters}"
+            if found.existing.enter
+            else f"and do{'es' if matches[-2:] == 'es' else ''} not enter"
+        )
+        yield f"  {people(found.existing.people)} {matches} its trigger already, {enter}"
+
+
+def _heading(version: InVersion) -> str:
+    who, name = people(version.people), f"version {_short(version.hash)}"
+    if any(each.going is not Going.FINISHES for each in version.steps):
+        return f"{who} in {name}"
+    finish = "finishes" if version.people == 1 else "finish"
+    if version.endless is not None:
+        return f"{who} {finish} {name}; nobody can tell by when, for `{version.endless}` may take any time"
+    assert version.until is not None
+    return f"{who} {finish} {name}, by {_minute(version.until)} at the latest"
+
+
+def _going(at: AtStep) -> str:
+    match at.going:
+        case Going.STAYS:
+            return "stay at their step"
+        case Going.MOVES:
+            return f"move to `{at.to}`"
+        case Going.LEAVES:
+            return f"leave: {at.to}"
+        case Going.NOWHERE:
+            return "nothing says where they go"
+        case Going.FINISHES:
+            return ""
+
+
+def people(count: int) -> str:
+    """``1 person``, ``2,000 people``."""
+    return "1 person" if count == 1 else f"{count:,} people"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _short(hash_: str) -> str:
+    return hash_[:SHORT_HASH]
+
+
+def _minute(instant: datetime) -> str:
+    """The first full minute by which it is past."""
+    rounded = instant.astimezone(UTC).replace(second=0, microsecond=0)
+    return f"{rounded if rounded == instant else rounded + _MINUTE:%Y-%m-%d %H:%M} UTC"
+
+
+def plan_json(plan: Plan) -> str:
+    """An object with ``changes`` (whether there is something to apply), ``journeys`` and ``problems``, as ``check``
+    prints them. Instants are ISO 8601 in UTC."""
+    told = {
+        "changes": plan.changes,
+        "journeys": [_journey(each) for each in plan.journeys],
+        "problems": [problem_json(each) for each in plan.problems],
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def _journey(found: JourneyPlan) -> dict[str, object]:
+    existing = found.existing
+    return {
+        "journey": found.journey,
+        "change": found.change.value,
+        "before": found.before,
+        "after": found.after,
+        "state": found.state.value,
+        "versions": [
+            {
+                "version": version.hash,
+                "people": version.people,
+                "until": _instant(version.until),
+                "endless": version.endless,
+                "steps": [
+                    {"step": each.step, "people": each.people, "going": each.going.value, "to": each.to}
+                    for each in version.steps
+                ],
+            }
+            for version in found.versions
+        ],
+        "overdue": found.overdue,
+        "released_until": _instant(found.released_until),
+        "existing": None if existing is None else {"people": existing.people, "enter": existing.enter},
+    }
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,72 @@
+"""Where people stand in versions, since when and until when: what a plan tells before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, case, func, or_, select
+
+from runner.store.causes.existing import Existing, holds_already
+from runner.store.passes.timeline import ACTIVE
+from runner.store.tables import begun, contact, run
+from runner.store.types import Instant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """The ``runs`` at one node of a version: the last of them came at ``arrived``, the last timer is due at ``due``;
+    ``untimed`` have no timer."""
+
+    version: int
+    node: int
+    runs: int
+    untimed: int
+    arrived: datetime
+    due: datetime | None
+
+
+def stands(connection: Connection, versions: Collection[int]) -> tuple[Stand, ...]:
+    """Where the people of ``versions`` stand, by version and node. Served by ix_run_version."""
+    query = (
+        select(
+            run.c.version,
+            run.c.node,
+            func.count().label("runs"),
+            func.sum(case((run.c.due_at.is_(None), 1), else_=0)).label("untimed"),
+            func.max(run.c.arrived_at, type_=Instant()).label("arrived"),
+            func.max(run.c.due_at, type_=Instant()).label("due"),
+        )
+        .where(run.c.version.in_(sorted(versions)), ACTIVE, run.c.node.is_not(None))
+        .group_by(run.c.version, run.c.node)
+        .order_by(run.c.version, run.c.node)
+    )
+    return tuple(
+        Stand(
+            version=row.version,
+            node=row.node,
+            runs=row.runs,
+            untimed=int(row.untimed),
+            arrived=row.arrived,
+            due=row.due,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def not_looked_for(connection: Connection, existing: Collection[Existing]) -> tuple[Existing, ...]:
+    """Those of ``existing`` for whom nobody has looked yet: the people of the others have entered."""
+    names = {one.begun for one in existing}
+    known = set(connection.execute(select(begun.c.name).where(begun.c.name.in_(names)).distinct()).scalars())
+    return tuple(one for one in existing if one.begun not in known)
+
+
+def people_for_whom(connection: Connection, existing: Collection[Existing], now: datetime) -> int:
+    """For how many contacts one of ``existing`` holds at ``now``. Reads all contacts."""
+    if not existing:
+        return 0
+    dialect = connection.dialect.name
+    holds = [holds_already(dialect, one, now) for one in existing]
+    query = select(func.count()).select_from(contact).where(or_(*holds))
+    return int(connection.execute(query).scalar_one())
