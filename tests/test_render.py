@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.budget import LARGEST_OUTPUT
 from runner.engine.filters import FILTERS
+from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.sandbox import compiled
 from runner.journey.locales import locales
 from runner.journey.project import load_project
@@ -82,6 +82,9 @@ def html(body: str, **options: Any) -> str:
         ("{{ contact.vip }}", "true"),
         ("{{ run.entered_at }}", "2026-03-02 02:30"),
         ("{{ run.entered_at|date('%H:%M') }}", "02:30"),
+        ("{{ run.entered_at|time('HH:mm', zone='America/New_York') }}", "17:30"),
+        ("{{ run.entered_at|date('%d', zone='America/New_York') }}", "01"),
+        ("{{ run.entered_at|time('HH:mm', zone=contact.first_name) }}", "02:30"),
         ("{{ contact.tags }}", "speaker, vip"),
         ("{{ contact.tags|join(' + ') }}", "speaker + vip"),
         ("{{ contact.tags|length }}", "2"),

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from runner.engine import formats
 from runner.engine.budget import LARGEST_OUTPUT, UNIT, bounded, spend
 from runner.engine.calendar import escaped
+from runner.journey.zone_names import known_zone
 
 LONGEST_RANGE = 1_000
 MOST_PLACES = 6
@@ -86,8 +87,9 @@ def _plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _local(context: Context, instant: datetime) -> datetime:
-    zone = context.resolve(ZONE)
+def _local(context: Context, instant: datetime, named: Any = None) -> datetime:
+    """On the clock of the zone that is ``named``; of the contact's, where none is, or one that there is not."""
+    zone = ZoneInfo(named) if isinstance(named, str) and known_zone(named) else context.resolve(ZONE)
     return instant.astimezone(zone if isinstance(zone, ZoneInfo) else UTC)
 
 
@@ -164,13 +166,14 @@ def _money(context: Context, value: Any, currency: Any, places: int | None = Non
 
 
 @pass_context
-def _date(context: Context, value: Any, pattern: str = "medium") -> str:
-    """A date, or an instant in the contact's zone: a length, a pattern of the CLDR, or one of ``strftime``."""
+def _date(context: Context, value: Any, pattern: str = "medium", zone: Any = None) -> str:
+    """A date, or an instant in the contact's zone, or in the one that is named: a length, a pattern of the CLDR, or one
+    of ``strftime``."""
     if value is None:
         return ""
     if not isinstance(value, date):
         raise TemplateRuntimeError("the filter date is for dates and instants")
-    shown = _local(context, value) if isinstance(value, datetime) else value
+    shown = _local(context, value, zone) if isinstance(value, datetime) else value
     if "%" in pattern:
         made: str = bounded(context, shown.strftime(pattern))
         return made
@@ -179,13 +182,13 @@ def _date(context: Context, value: Any, pattern: str = "medium") -> str:
 
 
 @pass_context
-def _time(context: Context, value: Any, pattern: str = "short") -> str:
-    """The time of an instant on the contact's clock."""
+def _time(context: Context, value: Any, pattern: str = "short", zone: Any = None) -> str:
+    """The time of an instant on the contact's clock, or on that of the zone that is named."""
     if value is None:
         return ""
     if not isinstance(value, datetime):
         raise TemplateRuntimeError("the filter time is for instants")
-    return formats.clock(_local(context, value).time(), pattern, _reader(context))
+    return formats.clock(_local(context, value, zone).time(), pattern, _reader(context))
 
 
 @pass_context

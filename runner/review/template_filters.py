@@ -11,6 +11,7 @@ from jinja2 import nodes
 from runner.engine.filters import MOST_PLACES
 from runner.engine.formats import LENGTHS, LISTS, PLURALS, currency_places
 from runner.journey.words import listed
+from runner.journey.zone_names import known_zone
 
 _UNKNOWN = object()
 """An argument that is computed: only rendering tells its value."""
@@ -71,6 +72,10 @@ def _is_currency(value: object) -> bool:
     return isinstance(value, str) and currency_places(value) is not None
 
 
+def _is_zone(value: object) -> bool:
+    return isinstance(value, str) and known_zone(value)
+
+
 def _text(name: str, *, required: bool = False) -> Parameter:
     return Parameter(name=name, wanted="a text", fits=_is_text, required=required)
 
@@ -85,6 +90,7 @@ _DATE = Parameter(
     fits=_is_date_pattern,
 )
 _TIME = Parameter(name="pattern", wanted=f"{_LENGTHS}, or a pattern such as 'HH:mm'", fits=_is_time_pattern)
+_ZONE = Parameter(name="zone", wanted="a time zone such as 'Europe/Berlin'", fits=_is_zone)
 _CURRENCY = Parameter(name="currency", wanted="a currency such as 'EUR'", fits=_is_currency, required=True)
 _STYLE = Parameter(name="style", wanted="'and' or 'or'", fits=lambda value: value in LISTS)
 _LENGTH = Parameter(name="length", wanted="a number of characters", fits=_is_count)
@@ -103,8 +109,8 @@ SIGNATURES: Mapping[str, Signature] = {
     "number": Signature(parameters=(_PLACES,), example="number(2)"),
     "percent": Signature(parameters=(_PLACES,), example="percent"),
     "money": Signature(parameters=(_CURRENCY, _PLACES), example="money('EUR')"),
-    "date": Signature(parameters=(_DATE,), example="date('long')"),
-    "time": Signature(parameters=(_TIME,), example="time"),
+    "date": Signature(parameters=(_DATE, _ZONE), example="date('long')"),
+    "time": Signature(parameters=(_TIME, _ZONE), example="time"),
     "plural": Signature(
         parameters=tuple(_text(name, required=name == "other") for name in PLURALS),
         example="plural(one='# day', other='# days')",
