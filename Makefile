@@ -12,7 +12,7 @@ help:
 	@echo "make demo    a year of a grocery chain through three journeys, in virtual time"
 	@echo "make test    lint, types, layering and every test, on SQLite and PostgreSQL"
 	@echo "make lint    the same without the tests"
-	@echo "make docs    write docs/reference.md anew from the schemas and the rules"
+	@echo "make docs    write docs/reference.md and docs/rules.md anew, from the schemas and the rules"
 	@echo "make bench   how fast it is, each part beside its floor in the same run"
 	@echo "make chaos   kills, stopped processes, broken connections: what becomes of every message; CHAOS=\"kills --kills 1000\""
 	@echo "make clean   remove what these made"
@@ -49,6 +49,7 @@ test: lint
 
 docs: $(STAMP)
 	$(BIN)/python -m runner.review.reference > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
+	$(BIN)/python -m runner.review.rules_page > docs/rules.md.new && mv docs/rules.md.new docs/rules.md
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -11,7 +11,11 @@ from runner.problem import Problem
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference.md"
-"""Made from the schemas and the rules; its examples are run where they come from."""
+"""Made from the schemas."""
+RULES = ROOT / "docs" / "rules.md"
+"""Made from the rules."""
+MADE = frozenset({REFERENCE, RULES})
+"""Pages whose examples are run where they come from."""
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -32,9 +36,9 @@ class Block:
 
 
 def blocks(*languages: str) -> list[Block]:
-    """The examples in these languages, page by page, those of the reference left out."""
+    """The examples in these languages, page by page, those of pages that are made left out."""
     return [
-        block for page in PAGES if page != REFERENCE for block in _blocks(page) if block.language in languages
+        block for page in PAGES if page not in MADE for block in _blocks(page) if block.language in languages
     ]
 
 

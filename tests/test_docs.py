@@ -17,13 +17,23 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from documents import PAGES, REFERENCE, ROOT, Block, beside_what_it_leaves_out, block_of, blocks, commands
+from documents import (
+    PAGES,
+    REFERENCE,
+    ROOT,
+    RULES,
+    Block,
+    beside_what_it_leaves_out,
+    block_of,
+    blocks,
+    commands,
+)
 from reference.expressions import Situation, holds
 
 from runner.cli import COMMANDS, run
 from runner.cli.init import project_files
-from runner.engine.intake import Rejected, read_arrivals
 from runner.engine.filters import FILTERS
+from runner.engine.intake import Rejected, read_arrivals
 from runner.journey.expression import Scope, parse_expression
 from runner.journey.graph import walk
 from runner.journey.model import Send
@@ -36,6 +46,7 @@ from runner.review.check import check_files
 from runner.review.outcomes import failure_text
 from runner.review.reference import reference
 from runner.review.reporters import text_report
+from runner.review.rules_page import rules_page
 from runner.review.scenarios import play_all
 from runner.review.template_filters import SIGNATURES
 from runner.settings import load_settings
@@ -341,6 +352,10 @@ def test_targets_of_the_readme_are_in_the_makefile() -> None:
 
 def test_the_reference_is_up_to_date() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == reference(), "make docs"
+
+
+def test_the_page_of_the_rules_is_up_to_date() -> None:
+    assert RULES.read_text(encoding="utf-8") == rules_page(), "make docs"
 
 
 BEGINS = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.WITHHELD)

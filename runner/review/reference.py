@@ -1,4 +1,4 @@
-"""The reference of every file that a user writes, as Markdown, made from the JSON Schemas and the rules.
+"""The reference of every file that a user writes, as Markdown, made from the JSON Schemas.
 
 ``make docs`` (``python -m runner.review.reference``) writes ``docs/reference.md``; a test fails when it is stale.
 """
@@ -8,13 +8,10 @@ from __future__ import annotations
 import json
 import re
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import getdoc
 from typing import Any
 
-from runner.review.rules import RULES
 from schema import read_schema
 
 FILES = {
@@ -29,9 +26,9 @@ FILES = {
 
 _HEAD = """# Reference
 
-Every key of every file. Made from the JSON Schemas in `schema/`, which editors and `journeys check` read as well, and
-from the rules of `journeys check`; `make docs` writes it anew. How the parts work together is told in
-[language.md](language.md); what they mean to the tie, in [engine.md](engine.md).
+Every key of every file. Made from the JSON Schemas in `schema/`, which editors and `journeys check` read as well;
+`make docs` writes it anew. How the parts work together is told in [language.md](language.md); what they mean to the
+tie, in [engine.md](engine.md); what `journeys check` finds beyond them, in [rules.md](rules.md).
 """
 
 Schema = Mapping[str, Any]
@@ -40,9 +37,8 @@ Schema = Mapping[str, Any]
 def reference() -> str:
     """The whole page, ending with a line break. The same schemas and rules give the same text."""
     contents = [f"- [`{where.split(':')[0]}`](#{name})" for name, where in FILES.items()]
-    parts = [_HEAD, "\n".join([*contents, "- [What `journeys check` finds](#rules)"]) + "\n"]
+    parts = [_HEAD, "\n".join(contents) + "\n"]
     parts += [_File(name, read_schema(name)).text(where) for name, where in FILES.items()]
-    parts.append(_rules())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip("\n") + "\n"
 
 
@@ -251,37 +247,6 @@ def _later(keys: Iterable[str]) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("|", "\\|")
-
-
-# Rules -------------------------------------------------------------------------------------------------------------
-
-
-def _rules() -> str:
-    lines = [
-        '<a id="rules"></a>',
-        "## What `journeys check` finds",
-        "",
-        "Beside what does not fit the tables above, names that the catalog does not have, and expressions that cannot",
-        "be read. Each finding ends with its code in brackets; warnings fail the check with `--strict` alone.",
-    ]
-    for check in RULES:
-        name = check.__module__.rsplit(".", 1)[-1]
-        lines += ["", f"### {name.replace('_', ' ')}", "", *_docstring(check.__module__)]
-    return "\n".join(lines) + "\n"
-
-
-def _docstring(module: str) -> Iterator[str]:
-    """The docstring of a rule: its words, and its examples as blocks of code."""
-    text = (getdoc(sys.modules[module]) or "").replace("``", "`")
-    for part in re.split(r"\n\n(?=\S)", text):
-        head, _, rest = part.partition("\n\n")
-        yield head
-        if rest:
-            yield ""
-            yield "```text"
-            yield textwrap.dedent(rest).strip("\n")
-            yield "```"
-        yield ""
 
 
 if __name__ == "__main__":
