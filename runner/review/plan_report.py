@@ -70,11 +70,11 @@ def _heading(version: InVersion) -> str:
 def _going(at: AtStep) -> str:
     match at.going:
         case Going.STAYS:
-            return "stay at their step"
+            return "carried over"
         case Going.MOVES:
-            return f"move to `{at.to}`"
+            return f"moved to `{at.to}`"
         case Going.LEAVES:
-            return f"leave: {at.to}"
+            return f"ended: {at.to}"
         case Going.NOWHERE:
             return "nothing says where they go"
         case Going.FINISHES:

@@ -48,23 +48,24 @@ def summary(problems: Iterable[Problem]) -> str:
 def json_report(problems: Iterable[Problem], journeys: int) -> str:
     """An object with ``journeys`` (how many were looked at) and ``problems``, a list in file order.
 
-    A problem has file, line, column, length (from 1, in code points), code, severity, message and hint (or
-    null).
+    A problem is what ``problem_json`` answers.
     """
-    entries = [
-        {
-            "file": problem.span.file,
-            "line": problem.span.line,
-            "column": problem.span.column,
-            "length": problem.span.length,
-            "code": problem.code,
-            "severity": problem.severity.value,
-            "message": problem.message,
-            "hint": problem.hint,
-        }
-        for problem in problems
-    ]
+    entries = [problem_json(problem) for problem in problems]
     return json.dumps({"journeys": journeys, "problems": entries}, indent=2, ensure_ascii=False)
+
+
+def problem_json(problem: Problem) -> dict[str, object]:
+    """An object with file, line, column and length (from 1, in code points), code, severity, message and hint."""
+    return {
+        "file": problem.span.file,
+        "line": problem.span.line,
+        "column": problem.span.column,
+        "length": problem.span.length,
+        "code": problem.code,
+        "severity": problem.severity.value,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
 
 
 def counted(count: int, what: str) -> str:

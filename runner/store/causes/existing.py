@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -31,7 +32,7 @@ from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import Row, predicate
 from runner.store.statement import Statement
 from runner.store.tables import consent, contact
-from runner.store.types import ByCodePoint, json_object
+from runner.store.types import ByCodePoint, Instant, json_object
 
 Sql = ColumnElement[Any]
 
@@ -74,7 +75,7 @@ def _told(dialect: str, existing: Existing) -> Statement:
         if attribute is not None:
             parts += [literal("new", Text()), as_member(attribute_json(attribute, dialect), dialect)]
     else:
-        holds = _consents(existing)
+        holds = _consents(existing, wave.c.partition, wave.c.contact)
     return announcement(
         dialect,
         select(
@@ -91,14 +92,28 @@ def _told(dialect: str, existing: Existing) -> Statement:
     )
 
 
-def _consents(existing: Existing) -> ColumnElement[bool]:
+def holds_already(dialect: str, existing: Existing, now: datetime) -> ColumnElement[bool]:
+    """Whether the trigger holds at ``now`` for a row of the contacts."""
+    if existing.when is None:
+        return _consents(existing, contact.c.partition, contact.c.id)
+    row = Row(
+        partition=contact.c.partition,
+        contact=contact.c.id,
+        contact_table=contact,
+        zone=func.coalesce(contact.c.timezone, literal(existing.timezone, ByCodePoint())),
+        instant=literal(now, Instant()),
+    )
+    return predicate(existing.when, row, dialect)
+
+
+def _consents(existing: Existing, partition: Sql, number: Sql) -> ColumnElement[bool]:
     """Whether the consent is in the state of the property ``change``: for one channel, or for any."""
     assert existing.consent is not None
     topic, channel = existing.consent
     state = literal(dict(existing.properties)["change"], ByCodePoint())
     of_topic = and_(
-        consent.c.partition == wave.c.partition,
-        consent.c.contact == wave.c.contact,
+        consent.c.partition == partition,
+        consent.c.contact == number,
         consent.c.topic == literal(topic, ByCodePoint()),
     )
     if channel == EVERY_CHANNEL:
