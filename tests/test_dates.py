@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import calendar
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, func, literal, select
 
 from runner.engine.apply import apply_project
 from runner.engine.tick import EXACT, LIVE, Pace
@@ -15,6 +16,7 @@ from runner.journey.catalog import IDENTIFIED
 from runner.journey.fit import fit_traits
 from runner.journey.project import load_project
 from runner.store.database import Database
+from runner.store.local_time.years import day_of_year, falls_on, year_of
 from runner.store.people.events import Arrival, store_events
 from runner.store.tables import appointment, contact, event, run
 from tests.shop import CATALOG, FILES, Shop
@@ -108,6 +110,44 @@ def test_the_29th_of_february_is_the_28th_in_other_years(database: Database) -> 
         "ana 2027-02-28 00:00 2027-02-28",
         "ana 2028-02-29 00:00 2028-02-29",
     ]
+
+
+def test_a_date_is_not_reached_anew_while_the_clock_shows_its_hour_again(database: Database) -> None:
+    """On 25 October 2026 it is half past two twice in Berlin; what is told in between moves nothing."""
+    diary = Diary(database, "{date: contact.born, every: year, at: '02:30'}")
+    diary.tell("ana", at("2026-10-01"), born="1990-10-25", timezone="Europe/Berlin")
+    diary.tell("ana", at("2026-10-25 01:10"), first_name="Ana")
+    diary.tell("ben", at("2026-10-25 01:10"), born="1990-10-25", timezone="Europe/Berlin")
+    diary.tick(at("2027-12-01"), EXACT)
+    assert diary.entries() == [
+        "ana 2026-10-25 00:30 2026-10-25",
+        "ana 2027-10-25 00:30 2027-10-25",
+        "ben 2027-10-25 00:30 2027-10-25",
+    ]
+
+
+@pytest.mark.parametrize("first", [1896, 1996, 2096])
+def test_days_of_other_years_are_those_of_the_calendar(database: Database, first: int) -> None:
+    epoch = date(1970, 1, 1).toordinal()
+    begins, ends = (date(year, 1, 1).toordinal() - epoch for year in (first, first + 8))
+    days = select(literal(begins, BigInteger).label("day")).cte("days", recursive=True)
+    days = days.union_all(select(days.c.day + 1).where(days.c.day + 1 < ends))
+    years = (1600, 1899, 2000, 2023, 2100, 2400)
+    of_day = select(
+        days.c.day, year_of(days.c.day).label("year"), day_of_year(days.c.day).label("place")
+    ).subquery()
+    shown = [falls_on(literal(year, BigInteger), of_day.c.place) for year in years]
+    with database.read() as connection:
+        found = connection.execute(select(of_day.c.day, of_day.c.year, *shown)).all()
+    assert len(found) == ends - begins
+    for day, year, *others in found:
+        meant = date.fromordinal(day + epoch)
+        assert year == meant.year - (meant.month < 3)
+        for its_year, other in zip(years, others, strict=True):
+            calendar_year = its_year + (meant.month < 3)
+            leaps = meant.month == 2 and meant.day == 29 and not calendar.isleap(calendar_year)
+            expected = meant.replace(year=calendar_year, day=28 if leaps else meant.day)
+            assert date.fromordinal(other + epoch) == expected
 
 
 @pytest.mark.parametrize("pace", [LIVE, EXACT])

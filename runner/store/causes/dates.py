@@ -10,10 +10,8 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
-    BigInteger,
     ColumnElement,
     Connection,
-    Integer,
     Select,
     Text,
     and_,
@@ -23,7 +21,6 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    null,
     or_,
     select,
     true,
@@ -44,6 +41,7 @@ from runner.store.local_time.localtime import (
     midnight,
     utc_microseconds,
 )
+from runner.store.local_time.years import day_of_year, falls_on, year_of
 from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import day_microseconds, instant_microseconds
@@ -58,8 +56,6 @@ _OTHERS: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in (DA
 """Other events at which the date is looked at: it was reached, or something was imported beside the timeline."""
 _FAR_FUTURE = 2**53
 """In the year 2255, in microseconds: beyond it nobody waits."""
-_MARGIN = 2 * DAY
-"""More than any zone is away from UTC."""
 
 
 def appoint_dates(sql: ProgramSql, trigger: DateTrigger, connection: Connection, n: int) -> None:
@@ -109,8 +105,9 @@ def _layer(name: str, query: Select[Any]) -> CTE:
 
 
 def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
-    """Of each contact: its zone, the date as the number of its day, the time of day (µs), and where the appointment
-    stands: ``standing`` (µs) for the day ``about``. A datetime is ``moment`` (µs) besides."""
+    """Of each contact: its zone, the date as it is ``given`` and as its zone has it (``shown``), the number of its day,
+    the time of day, and the instant at which the appointment is ``standing``; ``ref`` is the one after which the date
+    is looked for. For those who enter late also the day ``about`` which it is, and whether they changed. All in µs."""
     row = sql.row(wave, with_run=False)
     changed = wave.c.name.in_([literal_column(f"'{name}'") for name in CHANGES])
     its_own = and_(
@@ -125,6 +122,12 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
         if is_date
         else instant_microseconds(trigger.date, row, sql.dialect)
     )
+    late: list[Sql] = []
+    if trigger.if_past is IfPast.ENTER:
+        late = [
+            json_text(appointment.c.properties, constant("date")).label("about"),
+            case((changed, literal_column("1")), else_=literal_column("0")).label("changed"),
+        ]
     found = _layer(
         "found",
         select(
@@ -135,8 +138,7 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
             sql.zone.label("zone"),
             given.label("given"),
             microseconds_of(STANDS).label("standing"),
-            json_text(appointment.c.properties, constant("date")).label("about"),
-            case((changed, literal_column("1")), else_=literal_column("0")).label("changed"),
+            *late,
         )
         .select_from(
             wave.join(contact, WAVE_CONTACT).outerjoin(event, WAVE_EVENT).outerjoin(appointment, its_own)
@@ -146,21 +148,21 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
             or_(wave.c.n < 0, changed, wave.c.name.in_(_OTHERS)),
         ),
     )
-    shown = found.c.given if is_date else local_microseconds(found.c.given, found.c.zone)
-    local = _layer("local", select(*found.c, shown.label("shown")))
-    time_of_day: Sql = (
-        constant(_since_midnight(trigger))
-        if trigger.at or is_date
-        else local.c.shown - midnight(local.c.shown)
-    )
+    local = found
+    if not is_date:
+        shown = local_microseconds(found.c.given, found.c.zone)
+        local = _layer("local", select(*found.c, shown.label("shown")))
+    shown = found.c.given if is_date else local.c.shown
+    set_time: Sql = constant(_since_midnight(trigger))
     # What stands at or before this instant waits to be handled: it is computed as of before.
     ref = case((local.c.standing <= local.c.at, local.c.standing - constant(1)), else_=local.c.at)
     return _layer(
         "known",
         select(
-            *local.c,
-            day_number(local.c.shown).label("first_day"),
-            time_of_day.label("time_of_day"),
+            *(local.c[column.name] for column in found.c),
+            shown.label("shown"),
+            day_number(shown).label("first_day"),
+            (set_time if trigger.at or is_date else shown - midnight(shown)).label("time_of_day"),
             ref.label("ref"),
         ),
     )
@@ -197,37 +199,23 @@ def _once(trigger: DateTrigger, known: CTE) -> CTE:
 
 
 def _yearly(trigger: DateTrigger, known: CTE) -> CTE:
-    chosen = _layer(
-        "chosen",
-        select(
-            *known.c,
-            _next_day(trigger, known, known.c.ref).label("ref_day"),
-            case((known.c.ref < known.c.at, _next_day(trigger, known, known.c.at))).label("at_day"),
-            (_first_from(known) if trigger.if_past is IfPast.ENTER else null()).label("coming_day"),
-        ),
+    kept = [column for column in known.c if column.name not in ("given", "shown", "first_day")]
+    placed = _layer("placed", select(*kept, day_of_year(known.c.first_day).label("place")))
+    found = _following(trigger, placed, "ref")
+    # What stood and waited to be handled has moved: then it is what follows this instant. Seldom, so apart.
+    moved = and_(found.c.ref < found.c.at, found.c.due.is_distinct_from(found.c.standing))
+    again = _layer("moved", select(*(found.c[column.name] for column in placed.c)).where(moved))
+    anew = _following(trigger, again, "at")
+    due = select(*found.c).where(~moved).union_all(select(*anew.c)).cte("reached_yearly")
+    if trigger.if_past is not IfPast.ENTER:
+        return due
+    today = _layer(
+        "today", select(*due.c, day_number(local_microseconds(due.c.at, due.c.zone)).label("today"))
     )
-    timed = _layer(
-        "timed",
-        select(
-            *chosen.c,
-            _reached(trigger, chosen, chosen.c.ref_day).label("ref_due"),
-            case((chosen.c.at_day.is_not(None), _reached(trigger, chosen, chosen.c.at_day))).label("at_due"),
-            (
-                _reached(trigger, chosen, chosen.c.coming_day)
-                if trigger.if_past is IfPast.ENTER
-                else cast(null(), BigInteger())
-            ).label("coming_due"),
-        ),
-    )
-    later = and_(timed.c.ref < timed.c.at, timed.c.ref_due.is_distinct_from(timed.c.standing))
+    coming = _first_from(today, "today", "coming_day")
+    is_past = _reached(trigger, coming, coming.c.coming_day) <= coming.c.at
     return _layer(
-        "reached_yearly",
-        select(
-            *timed.c,
-            case((later, timed.c.at_due), else_=timed.c.ref_due).label("due"),
-            case((later, timed.c.at_day), else_=timed.c.ref_day).label("day"),
-            case((timed.c.coming_due <= timed.c.at, timed.c.coming_day)).label("past_day"),
-        ),
+        "reached_or_past", select(*coming.c, case((is_past, coming.c.coming_day)).label("past_day"))
     )
 
 
@@ -237,56 +225,37 @@ def _reached(trigger: DateTrigger, rows: Any, day: Sql) -> Sql:
     return utc_microseconds(local, rows.c.zone) + constant(trigger.offset.microseconds)
 
 
-def _anniversaries(rows: Any, around: Sql) -> Any:
-    """The day on which the date falls in the year of ``around`` (µs), the one before, and the two after it."""
-    years = (
-        select(literal_column("-1", Integer()).label("k"))
-        .union_all(*(select(literal_column(str(k), Integer())) for k in (0, 1, 2)))
-        .subquery("years")
-    )
-    year = cast(func.substr(func.journeys_date_text(day_number(around), type_=Text()), 1, 4), Integer())
-    text = cast(year + years.c.k, Text())
-    date_text = func.journeys_date_text(rows.c.first_day, type_=Text())
-    day = func.coalesce(
-        func.journeys_day_number(text + func.substr(date_text, 5), type_=BigInteger()),
-        func.journeys_day_number(text + literal_column("'-02-28'"), type_=BigInteger()),
-        type_=BigInteger(),
-    )
-    return (
-        select(case((rows.c.first_day.is_not(None), day)).label("day"))
-        .select_from(years)
-        .correlate_except(years)
-        .subquery("days")
-    )
-
-
-def _next_day(trigger: DateTrigger, rows: Any, after: Sql) -> Sql:
-    """The day for which the date is first reached after the instant ``after`` (µs)."""
-    moved = constant(trigger.offset.elapsed) + rows.c.time_of_day
-    days = _anniversaries(rows, after - moved)
-    near = (
-        select(days.c.day)
-        .where(days.c.day * constant(DAY) + moved > after - constant(_MARGIN))
-        .order_by(days.c.day)
-        .limit(2)
-        .correlate_except(days)
-        .subquery("near")
-    )
-    return (
-        select(near.c.day)
-        .where(_reached(trigger, rows, near.c.day) > after)
-        .order_by(near.c.day)
-        .limit(1)
-        .correlate_except(near)
-        .scalar_subquery()
+def _following(trigger: DateTrigger, rows: CTE, after: str) -> CTE:
+    """``rows`` with the ``day`` for which the date is first reached after the instant in the column ``after`` (µs), and
+    that instant as ``due`` (µs)."""
+    moved = constant(trigger.offset.days * DAY) + rows.c.time_of_day
+    shown = local_microseconds(rows.c[after] - constant(trigger.offset.microseconds), rows.c.zone)
+    start = (day_number(shown - moved) + constant(1)).label(f"from_{after}")
+    first = _first_from(_layer(f"after_{after}", select(*rows.c, start)), start.name, f"{after}_day")
+    day = first.c[f"{after}_day"]
+    timed = _layer(f"timed_{after}", select(*first.c, _reached(trigger, first, day).label(f"{after}_due")))
+    day, due = timed.c[f"{after}_day"], timed.c[f"{after}_due"]
+    # While the clock shows times for the second time, it was the first that counted: the next is in another year.
+    is_over = due <= timed.c[after]
+    another = falls_on(year_of(day) + constant(1), timed.c.place)
+    return _layer(
+        f"following_{after}",
+        select(
+            *(timed.c[column.name] for column in rows.c),
+            case((is_over, another), else_=day).label("day"),
+            case((is_over, _reached(trigger, timed, another)), else_=due).label("due"),
+        ),
     )
 
 
-def _first_from(rows: Any) -> Sql:
-    """The day on which the date falls next, today included."""
-    today = day_number(local_microseconds(rows.c.at, rows.c.zone))
-    days = _anniversaries(rows, rows.c.at)
-    return select(func.min(days.c.day)).where(days.c.day >= today).correlate_except(days).scalar_subquery()
+def _first_from(rows: CTE, start: str, name: str) -> CTE:
+    """``rows`` with the first day on which the date falls, from the day in the column ``start`` on, as ``name``."""
+    in_year = _layer(f"{start}_year", select(*rows.c, year_of(rows.c[start]).label("year")))
+    this = falls_on(in_year.c.year, in_year.c.place)
+    following = falls_on(in_year.c.year + constant(1), in_year.c.place)
+    day: Sql = case((this >= in_year.c[start], this), else_=following)
+    columns = [column for column in in_year.c if column.name not in ("year", start)]
+    return _layer(f"{start}_found", select(*columns, day.label(name)))
 
 
 # A date that is past -------------------------------------------------------------------------------------------------

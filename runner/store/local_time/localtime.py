@@ -13,11 +13,12 @@ from collections.abc import Callable
 from datetime import time
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Subquery, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Subquery, and_, case, func, or_, select
 from sqlalchemy.sql.selectable import NamedFromClause
 
 from runner.journey.duration import DAY, MICROSECONDS, Duration
 from runner.store import tables
+from runner.store.local_time.years import divided
 from runner.store.types import constant
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _next_time(local: Microseconds, at: int, days: frozenset[int]) -> Microsecon
 
 def _day(local: Microseconds) -> Microseconds:
     """The number of a local day, counted from ``_SHIFT_DAYS`` before 1970."""
-    return _divided(local + constant(_SHIFT), DAY)
+    return divided(local + constant(_SHIFT), DAY)
 
 
 def _start_of(day: Microseconds) -> Microseconds:
@@ -171,11 +172,6 @@ def _allowed(day: Microseconds, days: frozenset[int]) -> Microseconds:
 
 def _listed(days: frozenset[int]) -> list[Microseconds]:
     return [constant(day) for day in sorted(days)]
-
-
-def _divided(dividend: Microseconds, divisor: int) -> Microseconds:
-    """Integer division of a dividend that is not negative."""
-    return dividend.op("/", precedence=8, return_type=BigInteger())(constant(divisor))
 
 
 def _since_midnight(at: time) -> int:
