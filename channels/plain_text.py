@@ -5,7 +5,10 @@ from __future__ import annotations
 import html as html_entities
 import re
 
-_INVISIBLE = re.compile(r"<!--.*?-->|<(head|style|script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_INVISIBLE = re.compile(
+    r"<!--.*?-->|<(head|style|script|title)\b.*?</\1\s*>|<div\b[^>]*display:\s*none[^>]*>[^<]*</div\s*>",
+    re.DOTALL | re.IGNORECASE,
+)
 _LINK = re.compile(
     r"<a\b[^>]*?\bhref\s*=\s*(\"[^\"]*\"|'[^']*')[^>]*>(.*?)</a\s*>", re.DOTALL | re.IGNORECASE
 )

@@ -34,7 +34,7 @@ class Reader:
 def reader(written: str, wanted: str | None) -> Reader:
     """Who reads a text in the locale ``written`` and asked for ``wanted``: values are in the locale of the text, in the
     region of the reader where the CLDR knows the two together."""
-    from babel import Locale
+    from babel import Locale, UnknownLocaleError
 
     parts = re.split(r"[-_]", written)
     region = next((part for part in re.split(r"[-_]", wanted or "")[1:] if len(part) == 2), None)
@@ -44,7 +44,7 @@ def reader(written: str, wanted: str | None) -> Reader:
     for candidate in candidates:
         try:
             return Reader(Locale.parse("_".join(map(str, candidate))))
-        except (ValueError, LookupError):
+        except (ValueError, UnknownLocaleError):
             continue
     return Reader(Locale("en"))
 

@@ -3,7 +3,8 @@ back afterwards.
 
 Between elements of HTML a tag becomes a comment, which may stand anywhere, between the rows of a table too. Within an
 attribute, a comment or a ``<style>`` it becomes a word, and in MJML, which takes away spaces beside comments, wherever
-text may stand.
+text may stand. What stands between an element's attributes is hidden with all up to its end,
+``{% if … %}class="a"{% endif %}``: compilers do not keep the order of attributes.
 """
 
 from __future__ import annotations
@@ -93,11 +94,11 @@ class _Scanner:
 
 @dataclass(frozen=True)
 class Masked:
-    """Markup without Jinja. ``hidden`` are the tags in the order of their numbers; ``begins`` says where in ``text``
-    each piece begins."""
+    """Markup without Jinja. ``hidden`` are the tags in the order of their numbers, each with what is hidden with it;
+    ``begins`` says where in ``text`` each piece begins."""
 
     text: str
-    hidden: Sequence[Piece]
+    hidden: Sequence[Sequence[Piece]]
     pieces: Sequence[Piece]
     begins: Sequence[int]
     word: str
@@ -120,7 +121,7 @@ class Masked:
     def lost(self, markup: str) -> Piece | None:
         """The first tag that ``markup`` no longer has."""
         there = {int(match[1] or match[2]) for match in self._pattern().finditer(markup)}
-        return next((piece for number, piece in enumerate(self.hidden) if number not in there), None)
+        return next((group[0] for number, group in enumerate(self.hidden) if number not in there), None)
 
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(rf'<!--{self.word}(\d+)q-->|{self.word}(\d+)q(?:="")?')
@@ -131,7 +132,7 @@ class Masked:
             if match.start() > at:
                 yield Piece(Kind.TEXT, markup[at : match.start()], "", 1)
             number, at = int(match[1] or match[2]), match.end()
-            yield self.hidden[number]
+            yield from self.hidden[number]
             if match[0].endswith('=""') and number not in self.attributes:
                 yield Piece(Kind.TEXT, '=""', "", 1)
         if at < len(markup):
@@ -145,13 +146,13 @@ def masked(pieces: Iterable[Piece]) -> Masked:
     while any(word in piece.text for piece in row):
         word += "j"
     scanner = _Scanner()
-    hidden: list[Piece] = []
+    hidden: list[Sequence[Piece]] = []
     written: list[str] = []
     begins: list[int] = []
     attributes: set[int] = set()
-    length = 0
-    for index, piece in enumerate(row):
-        begins.append(length)
+    length = index = 0
+    while index < len(row):
+        piece, group = row[index], row[index : index + 1]
         if piece.kind is Kind.TEXT:
             scanner.feed(piece.text)
             text = piece.text
@@ -162,10 +163,32 @@ def masked(pieces: Iterable[Piece]) -> Masked:
             elif scanner.where is _Where.TAG and _between_attributes(row, index):
                 attributes.add(len(hidden))
                 text = f" {text} "
-            hidden.append(piece)
+                group = _to_its_end(row, index)
+            hidden.append(group)
         written.append(text)
+        begins += [length] * len(group)
         length += len(text)
+        index += len(group)
     return Masked("".join(written), hidden, row, begins, word, frozenset(attributes))
+
+
+_BLOCK = re.compile(r"\{%[-+]?\s*(end)?(if|for|with|filter|call|macro)\b")
+
+
+def _to_its_end(row: tuple[Piece, ...], index: int) -> tuple[Piece, ...]:
+    """The tag at ``index``, and where it opens a block, all up to the block's end, as long as the element's own tag
+    does not end before."""
+    depth = 0
+    for end in range(index, len(row)):
+        piece = row[end]
+        if piece.kind is Kind.TEXT and ">" in piece.text:
+            break
+        match = _BLOCK.match(piece.text) if piece.kind is Kind.BLOCK else None
+        if match:
+            depth += -1 if match[1] else 1
+        if depth <= 0:
+            return row[index : end + 1]
+    return row[index : index + 1]
 
 
 def _between_attributes(row: Sequence[Piece], index: int) -> bool:

@@ -1,0 +1,500 @@
+"""Templates put together from layouts and snippets, compiled from MJML, formatted for their reader: the message is what
+was meant, and what fails names the author's line."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from babel import Locale
+from babel.numbers import format_currency, format_decimal, format_percent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from channels.document import document
+from channels.file import FileChannel
+from runner.engine import formats
+from runner.engine.calendar import escaped, folded
+from runner.engine.deliver import deliver
+from runner.engine.render import Content, RenderError, render
+from runner.journey.markup import direction
+from runner.journey.project import Project, load_project
+from runner.journey.version import version_hash
+from runner.review.check import check_files
+from runner.store.database import Database
+from tests.shop import FILES, START, Shop, Sink
+from tests.test_render import ANA, ENTERED, TRIGGER
+
+BRAND = """<mjml>
+<mj-head>
+  <mj-title>{{ contact.first_name }} — brand</mj-title>
+  <mj-attributes><mj-text font-family="Arial"/></mj-attributes>
+</mj-head>
+<mj-body>
+  {# a remark #}
+  {% if contact.vip %}
+  <mj-section background-color="{{ trigger.plan }}"><mj-column><mj-text>VIP</mj-text></mj-column></mj-section>
+  {% endif %}
+  {{ content }}
+  {% include "snippets/footer.mjml" %}
+</mj-body>
+</mjml>
+"""
+FOOTER = """<mj-section><mj-column>
+  <mj-text>Bye, {{ contact.first_name }}
+    {{ contact.points
+       |number(2) }}</mj-text>
+</mj-column></mj-section>
+"""
+BODY = """---
+subject: Hi
+layout: brand
+preheader: pre
+---
+<mj-section>
+  <mj-column>
+    {% for item in trigger.items %}
+    <mj-text>Hi <b>{{ item.sku }}</b> {{ loop.index }} &amp; <a href="https://x.example/?a={{ item.sku }}&amp;b=1"
+      {% if loop.first %}class="first"{% endif %}>go</a></mj-text>
+    {% endfor %}
+    <mj-table>{% for item in trigger.items %}<tr><td>{{ item.sku }}</td></tr>{% endfor %}</mj-table>
+    <mj-social>
+      {% if contact.vip %}<mj-social-element src="https://x.example/x">X</mj-social-element>{% endif %}
+    </mj-social>
+  </mj-column>
+</mj-section>
+"""
+LAID_OUT = {
+    "journeys/greet/hello.mjml": BODY,
+    "journeys/layouts/brand.mjml": BRAND,
+    "journeys/snippets/footer.mjml": FOOTER,
+}
+
+
+def files_of(templates: dict[str, str]) -> dict[str, str]:
+    base = {name: text for name, text in FILES.items() if not name.startswith("journeys/greet/hello")}
+    return {**base, **templates}
+
+
+def project_of(templates: dict[str, str]) -> Project:
+    project = load_project(files_of(templates))
+    assert not project.problems, project.problems
+    return project
+
+
+def content(templates: dict[str, str], *, recipient: Any = ANA, trigger: Any = TRIGGER) -> Content:
+    project = project_of(templates)
+    return render(
+        project.journeys["greet"],
+        project.catalog,
+        project.templates["greet"],
+        "hello",
+        recipient=recipient,
+        trigger=trigger,
+        data={},
+        entered_at=ENTERED,
+    )
+
+
+def found(templates: dict[str, str]) -> set[tuple[str, str, int]]:
+    """The codes, files and lines of what ``check`` finds."""
+    problems = check_files(files_of(templates)).problems
+    return {
+        (each.code, each.span.file.removeprefix("journeys/"), each.span.line)
+        for each in problems
+        if each.code.startswith("template/")
+    }
+
+
+# Put together and compiled -----------------------------------------------------------------------------------------
+
+
+def test_a_layout_a_snippet_and_mjml_become_one_mail() -> None:
+    made = content(LAID_OUT)
+    assert made.html is not None
+    assert "<mj" not in made.html
+    assert "{" + "%" not in made.html
+    assert made.html.count("VIP") == 1
+    assert 'Hi <b>a</b> 1 &amp; <a href="https://x.example/?a=a&amp;b=1"' in made.html
+    assert made.html.count('class="first"') == 1
+    assert "<tr><td>a</td></tr><tr><td>b</td></tr>" in made.html
+    assert re.search(r"Bye, Ana\s+1,234\.50", made.html)
+    assert "font-family:Arial" in made.html
+    assert '<html lang="en" dir="ltr"' in made.html
+    assert "googleapis" not in made.html
+    assert made.html.index("display:none") < made.html.index("VIP")
+    assert made.text.startswith("VIP\n\nHi a 1 & go (https://x.example/?a=a&b=1)\n\nHi b 2 & go")
+    assert "VIP" not in content(LAID_OUT, recipient=replace(ANA, attributes={"first_name": "Bo"})).text
+
+
+def test_values_are_escaped_in_what_was_compiled() -> None:
+    evil = replace(ANA, attributes={**ANA.attributes, "first_name": '"><script>{{ 7 }}'})
+    made = content(LAID_OUT, recipient=evil).html or ""
+    assert "<script>" not in made
+    assert "&#34;&gt;&lt;script&gt;{{ 7 }}" in made
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line", "last"),
+    [
+        ("snippets/footer.mjml", "contact.points\n", "contact.pints\n", 3, 4),
+        ("layouts/brand.mjml", '"{{ trigger.plan', '"{{ trigger.plain', 9, 9),
+        ("layouts/brand.mjml", "{{ contact.first_name }} —", "{{ nobody.x }} —", 3, 3),
+        ("greet/hello.mjml", "?a={{ item.sku", "?a={{ item.ku", 9, 9),
+        ("greet/hello.mjml", "if loop.first", "if 1 + contact.first_name", 10, 10),
+        ("greet/hello.mjml", "in trigger.items %}<tr>", "in trigger.plan + 1 %}<tr>", 12, 12),
+    ],
+)
+def test_what_fails_names_the_line_of_its_author(file: str, old: str, new: str, line: int, last: int) -> None:
+    """When one message is rendered, and when the author checks. Of a tag of several lines it may be any."""
+    path = f"journeys/{file}"
+    assert old in LAID_OUT[path]
+    wrong = {**LAID_OUT, path: LAID_OUT[path].replace(old, new)}
+    with pytest.raises(RenderError) as raised:
+        content(wrong)
+    said, number, _ = str(raised.value).split(":", 2)
+    assert (said, line <= int(number) <= last) == (path, True), raised.value
+    assert [each[1:] for each in found(wrong)] == [(file, line)]
+
+
+def test_good_templates_have_no_findings() -> None:
+    assert found(LAID_OUT) == set()
+
+
+INVITE = """BEGIN:VCALENDAR
+VERSION:2.0
+METHOD:REQUEST
+BEGIN:VEVENT
+UID:{{ contact.id }}@shop.example
+DTSTAMP:{{ run.entered_at|ics }}
+DTSTART;VALUE=DATE:{{ contact.born|ics }}
+SUMMARY:{{ contact.first_name|ics }}, ስብሰባ ስብሰባ ስብሰባ ስብሰባ ስብሰባ ስብሰባ ስብሰባ ስብሰባ
+END:VEVENT
+END:VCALENDAR
+"""
+TAKEN_ALONG = {
+    "journeys/greet/hello.html": "---\nsubject: Hi\ntitle: Push for {{ trigger.plan }}\n"
+    "attachments: [invite.ics, snippets/terms.csv]\n---\n<p>Hi</p>\n",
+    "journeys/greet/invite.ics": INVITE,
+    "journeys/snippets/terms.csv": "name,plan\n{{ contact.first_name|csv }},{{ trigger.plan|csv }}\n",
+}
+"""What goes along with a message, for one contact."""
+
+
+def test_what_goes_along_reaches_the_mail(tmp_path: Path, database: Database) -> None:
+    shop = Shop(database, files_of(TAKEN_ALONG))
+    shop.sign_up("ana", first_name='Ana, "A"; x', born="1990-02-28")
+    outbox = FileChannel(tmp_path, durable=False)
+    assert deliver(shop.database, shop.versions, {"email": outbox}, START).sent == 1
+    (file,) = tmp_path.glob("*.eml")
+    mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    assert mail.get_content_type() == "multipart/mixed"
+    page = mail.get_body(("html",))
+    assert page is not None
+    assert page.get_content() == "<p>Hi</p>\r\n"
+    invite, terms = mail.iter_attachments()
+    assert (invite.get_content_type(), invite.get_param("method"), invite.get_filename()) == (
+        "text/calendar",
+        "REQUEST",
+        "invite.ics",
+    )
+    written = invite.get_payload(decode=True)
+    assert isinstance(written, bytes)
+    assert max(map(len, written.split(b"\r\n"))) <= 75
+    assert b"\n" not in written.replace(b"\r\n", b"")
+    unfolded = written.decode().replace("\r\n ", "")
+    assert 'SUMMARY:Ana\\, "A"\\; x, ' + " ".join(["ስብሰባ"] * 8) in unfolded
+    assert "DTSTART;VALUE=DATE:19900228" in unfolded
+    assert "DTSTAMP:20260301T100000Z" in unfolded
+    assert terms.get_filename() == "terms.csv"
+    assert terms.get_payload(decode=True) == b'name,plan\n"Ana, ""A""; x",pro\n'
+
+
+def test_what_goes_along_reaches_json(database: Database) -> None:
+    shop = Shop(database, files_of(TAKEN_ALONG))
+    shop.sign_up("ana", first_name="Ana", born="1990-02-28")
+    sink = Sink()
+    deliver(shop.database, shop.versions, {"email": sink}, START)
+    data = document(sink.messages[0])["data"]
+    assert data["title"] == "Push for pro"
+    assert [(each["name"], each["type"]) for each in data["attachments"]] == [
+        ("invite.ics", "text/calendar"),
+        ("terms.csv", "text/csv"),
+    ]
+    assert data["attachments"][1]["text"] == "name,plan\nAna,pro\n"
+
+
+def test_a_value_begins_no_line_of_a_calendar() -> None:
+    evil = replace(ANA, attributes={**ANA.attributes, "first_name": "x\nATTACH:https://evil.example"})
+    made = content(TAKEN_ALONG, recipient=evil)
+    assert "x\\nATTACH:https" in made.attachments[0].text
+    bare = {**TAKEN_ALONG, "journeys/greet/invite.ics": INVITE.replace("first_name|ics", "first_name")}
+    with pytest.raises(RenderError, match=r"greet/invite\.ics:8: a value with a line break .* write \|ics"):
+        content(bare, recipient=evil)
+
+
+@given(text=st.text())
+def test_folded_lines_unfold_to_what_was_written(text: str) -> None:
+    value = escaped(text.replace("\0", ""))
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return
+    line = f"SUMMARY:{value}"
+    made = folded(line)
+    assert all(len(part.encode()) <= 75 for part in made.split("\r\n"))
+    assert made.replace("\r\n ", "").removesuffix("\r\n") == line
+
+
+# The reader's locale -----------------------------------------------------------------------------------------------
+
+READERS = ("en", "de-AT", "ka-GE", "am", "az", "ar-AE", "fa", "hi", "pt-BR", "es", "pl", "en-IN")
+
+
+@given(
+    value=st.integers(-(10**12), 10**12).map(lambda number: Decimal(number).scaleb(-2)),
+    locale=st.sampled_from(READERS),
+    currency=st.sampled_from(("EUR", "GEL", "USD", "ETB")),
+)
+def test_numbers_read_as_babel_writes_them(value: Decimal, locale: str, currency: str) -> None:
+    by, known = formats.reader(locale, None), Locale.parse(locale, sep="-")
+    assert formats.money(value, currency, by) == format_currency(
+        value, currency, locale=known, currency_digits=False
+    )
+    bare = known.decimal_formats[None].pattern.split(";")[0]
+    assert formats.number(value, by) == format_decimal(value, re.sub(r"\.#+", ".00", bare), locale=known)
+    whole = value.to_integral_value()
+    assert formats.percent(whole, by) == format_percent(whole / 100, locale=known)
+
+
+@pytest.mark.parametrize(
+    ("locale", "wanted", "expected"),
+    [
+        ("en", None, "en"),
+        ("en", "en-GB", "en_GB"),
+        ("en", "de-DE", "en_DE"),
+        ("en", "ka-GE", "en"),
+        ("pt-BR", "pt-PT", "pt_BR"),
+        ("zh-Hant", "zh-Hant-TW", "zh_Hant_TW"),
+        ("xx", "xx-YY", "en"),
+    ],
+)
+def test_values_are_in_the_language_of_the_text_and_the_region_of_the_reader(
+    locale: str, wanted: str | None, expected: str
+) -> None:
+    assert str(formats.reader(locale, wanted).locale) == expected
+
+
+SAID = (
+    "{{ contact.points|number(1) }} / {{ contact.points|money('EUR') }} / {{ 0.125|percent(1) }} / "
+    "{{ contact.born|date }} / {{ contact.born|date('long') }} / {{ contact.born|date('EEEE') }} / "
+    "{{ run.entered_at|time }} / {{ trigger.items.sku|list }} / {{ trigger.items.sku|list('or') }} / "
+    "{{ trigger.seats|plural(one='# seat', two='two', few='few #', other='# seats') }}"
+)
+
+
+@pytest.mark.parametrize(
+    ("locale", "expected"),
+    [
+        (
+            "en",
+            "1,234.5 / €1,234.50 / 12.5% / Feb 28, 1990 / February 28, 1990 / Wednesday / 2:30 AM / a and b / a or b"
+            " / 3 seats",
+        ),
+        (
+            "ka",
+            "1 234,5 / 1 234,50 € / 12,5% / 28 თებ. 1990 / 28 თებერვალი, 1990 / ოთხშაბათი / 02:30 / a და b / a ან b"
+            " / 3 seats",
+        ),
+        (
+            "ar",
+            "1,234.5 / \u200f1,234.50 € / 12.5% / 28‏/02‏/1990 / 28 فبراير 1990 / الأربعاء / 2:30 ص"
+            " / a وb / a أو b / few 3",
+        ),
+        (
+            "am",
+            "1,234.5 / €1,234.50 / 12.5% / 28 ፌብ 1990 / 28 ፌብሩዋሪ 1990 / ረቡዕ / 2:30 ጥዋት / a እና b / a ወይም b / 3 seats",
+        ),
+        (
+            "az",
+            "1.234,5 / 1.234,50 € / 12,5% / 28 fev 1990 / 28 fevral 1990 / çərşənbə / 02:30 / a və b / a yaxud b"
+            " / 3 seats",
+        ),
+    ],
+)
+def test_values_read_as_their_reader_has_them(locale: str, expected: str) -> None:
+    files = {f"journeys/greet/hello.{locale}.txt": f"---\nsubject: x\n---\n{SAID}"}
+    files["journeys/greet/hello.txt"] = "---\nsubject: x\n---\nx"
+    made = content(files, recipient=replace(ANA, locale=locale)).text
+    assert made.replace("\u202f", " ").replace("\xa0", " ") == expected
+
+
+def test_the_clock_is_the_readers() -> None:
+    files = {
+        "journeys/greet/hello.txt": "---\nsubject: x\n---\n{{ run.entered_at|date }} {{ run.entered_at|time }}"
+    }
+    assert content(files).text.replace("\u202f", " ") == "Mar 2, 2026 2:30 AM"
+    elsewhere = replace(ANA, timezone="America/New_York")
+    assert content(files, recipient=elsewhere).text.replace("\u202f", " ") == "Mar 1, 2026 5:30 PM"
+
+
+# Languages ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_direction_of_a_script_is_known() -> None:
+    assert {
+        locale: direction(locale) for locale in ("ar", "he-IL", "fa", "ur", "am", "ka", "az", "xx", "")
+    } == {
+        **dict.fromkeys(("ar", "he-IL", "fa", "ur"), "rtl"),
+        **dict.fromkeys(("am", "ka", "az", "xx", ""), "ltr"),
+    }
+
+
+def test_mjml_of_a_script_from_the_right_runs_from_the_right() -> None:
+    files = {
+        **LAID_OUT,
+        "journeys/greet/hello.ar.mjml": BODY,
+        "journeys/snippets/footer.ar.mjml": FOOTER.replace("Bye", "وداعا"),
+    }
+    made = content(files, recipient=replace(ANA, locale="ar-AE"))
+    page = made.html or ""
+    assert '<html lang="ar" dir="rtl"' in page
+    assert 'role="article" lang="ar" dir="rtl"' in page
+    assert "direction:ltr" not in page
+    assert 'align="left"' not in page
+    assert "وداعا, Ana" in page
+    assert "Bye" not in page
+    assert "Bye" in (content(files).html or "")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("<p>x</p>", '<div dir="rtl" lang="ar"><p>x</p></div>'),
+        ("<html><body>x</body></html>", '<html dir="rtl" lang="ar"><body>x</body></html>'),
+        ("<body class='a'>x</body>", '<body dir="rtl" lang="ar" class=\'a\'>x</body>'),
+        ('<html dir="ltr"><body>x</body></html>', '<html dir="ltr"><body>x</body></html>'),
+    ],
+)
+def test_html_of_a_script_from_the_right_says_so(body: str, expected: str) -> None:
+    front = "---\nsubject: x\n---\n"
+    files = {"journeys/greet/hello.ar.html": front + body, "journeys/greet/hello.html": front + body}
+    assert content(files, recipient=replace(ANA, locale="ar")).html == expected
+    assert content(files).html == body
+
+
+# CSS ---------------------------------------------------------------------------------------------------------------
+
+
+def test_css_is_inlined_and_what_cannot_be_stays() -> None:
+    body = (
+        "---\nsubject: x\n---\n<html><head><style>.a {color: red} .b {width: {{ trigger.seats }}px} "
+        ".a:hover {color: blue} @media print {.a {color: black}}</style></head><body>\n"
+        "<table>{% for item in trigger.items %}<tr><td class='a' {% if loop.first %}id=\"f\"{% endif %}>"
+        "{{ item.sku }} {{ loop.index }}</td></tr>{% endfor %}</table>"
+        "<p class='b'>&nbsp;{{ contact.first_name }}</p><a href='https://x.example/?a={{ trigger.plan }}&amp;b=1'>x</a>"
+        "</body></html>"
+    )
+    page = content({"journeys/greet/hello.html": body}).html or ""
+    assert page.count('<td class="a"') == 2
+    assert page.count('style="color: red;"') == 2
+    assert page.count('id="f"') == 1
+    assert "a 1</td>" in page
+    assert "b 2</td>" in page
+    assert 'style="width: 3px;">&nbsp;Ana' in page
+    assert 'href="https://x.example/?a=pro&amp;b=1"' in page
+    assert "@media print" in page
+    assert ".a:hover" in page
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ("<style>td {color: red}</style>\n<td>x</td>", ("template/css", "greet/hello.html", 5)),
+        (
+            "<style>p {color: red}</style>\n{% if contact.vip %}<div>{% else %}<div class='a'>{% endif %}</div>",
+            ("template/css", "greet/hello.html", 5),
+        ),
+        (
+            "<style>{% if contact.vip %}p {color: red}{% endif %}</style>\n<p>x</p>",
+            ("template/css", "greet/hello.html", 4),
+        ),
+    ],
+)
+def test_css_that_cannot_be_inlined_is_told(body: str, place: tuple[str, str, int]) -> None:
+    assert found({"journeys/greet/hello.html": f"---\nsubject: x\n---\n{body}"}) == {place}
+
+
+# Versions ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_included_is_part_of_the_version() -> None:
+    project = project_of(LAID_OUT)
+    stored = project.bundle("greet")
+    assert {"journeys/layouts/brand.mjml", "journeys/snippets/footer.mjml"} <= set(stored)
+    again = load_project(stored)
+    assert version_hash(again, "greet") == version_hash(project, "greet")
+    assert again.templates["greet"][0].compiled == project.templates["greet"][0].compiled
+    for path in LAID_OUT:
+        changed = project_of({**LAID_OUT, path: LAID_OUT[path] + "<!-- more -->"})
+        assert version_hash(changed, "greet") != version_hash(project, "greet"), path
+    unrelated = project_of({**LAID_OUT, "journeys/snippets/other.mjml": "<mj-text>x</mj-text>"})
+    assert version_hash(unrelated, "greet") == version_hash(project, "greet")
+    assert set(unrelated.bundle("greet")) == set(stored)
+
+
+def test_a_version_without_such_files_has_the_hash_that_it_had() -> None:
+    """The hash of the shop, as it was before templates were put together."""
+    assert version_hash(load_project(FILES), "greet") == (
+        "88b9b5db8e01c63682e752d152a6b23911751d6afe2881660e473d7adc500817"
+    )
+
+
+def test_what_goes_along_is_part_of_the_version() -> None:
+    project = project_of(TAKEN_ALONG)
+    assert {"journeys/greet/invite.ics", "journeys/snippets/terms.csv"} <= set(project.bundle("greet"))
+    changed = project_of({**TAKEN_ALONG, "journeys/greet/invite.ics": INVITE.replace("REQUEST", "CANCEL")})
+    assert version_hash(changed, "greet") != version_hash(project, "greet")
+
+
+# One fails, the others go ------------------------------------------------------------------------------------------
+
+
+def test_a_template_that_fails_for_one_sets_one_message_aside(database: Database) -> None:
+    """With the line in the author's file, compiled or not."""
+    wrong = {
+        **LAID_OUT,
+        "journeys/snippets/footer.mjml": FOOTER.replace("contact.points\n", "1 + contact.points\n"),
+    }
+    wrong["journeys/snippets/footer.mjml"] = FOOTER.replace(
+        "Bye, {{ contact.first_name }}", "Bye, {% if contact.points > 5 %}{{ contact.tags[0].x }}{% endif %}"
+    )
+    shop = Shop(database, files_of(wrong))
+    shop.sign_up("ana", points=1)
+    shop.sign_up("bob", points=9)
+    shop.sign_up("eva", points=2)
+    sink = Sink()
+    assert deliver(shop.database, shop.versions, {"email": sink}, START).sent == 2
+    assert sorted(sink.contacts) == ["ana", "eva"]
+    row = shop.ledger()["bob/hello"]
+    assert row.status == "failed"
+    assert row.reason.startswith("journeys/snippets/footer.mjml:2: ")
+
+
+def test_the_tool_starts_without_what_templates_need() -> None:
+    code = (
+        "import sys, runner.cli; print([name for name in ('mrml', 'css_inline', 'babel', 'jinja2') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
