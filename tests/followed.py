@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shop import CATALOG, START, Shop
 from sqlalchemy import select
 
 from runner.engine.apply import apply_project
@@ -16,6 +15,7 @@ from runner.engine.versions import load_versions
 from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.tables import contact, run
+from tests.shop import CATALOG, START, Shop
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -54,8 +54,11 @@ class Tour(Shop):
         self, steps: str, now: datetime, head: str = "in_flight: follow", *, per_minute: int = 600
     ) -> Crossed:
         """Apply other steps at the instant ``now``, once all that is due by then has come."""
+        return self.change_to(files(steps, head), now, per_minute=per_minute)
+
+    def change_to(self, tree: Mapping[str, str], now: datetime, *, per_minute: int = 600) -> Crossed:
         self.until(now)
-        project = load_project(files(steps, head))
+        project = load_project(tree)
         errors = [problem for problem in project.problems if problem.severity == "error"]
         assert not errors, errors
         (applied,) = apply_project(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from followed import DAY, HOUR, Tour, sends, wait
-from shop import START
 
 from runner.problem import ProblemsFound
 from runner.store.database import Database
+from tests.followed import DAY, HOUR, Tour, sends, wait
+from tests.shop import START
 
 TWO = sends("hello") + wait("pause", "2d") + sends("again")
 

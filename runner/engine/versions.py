@@ -14,10 +14,11 @@ from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, Catalog, Topic
 from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey, Update
+from runner.journey.newest_texts import Written, newest_texts
 from runner.journey.project import Project, load_project
+from runner.journey.run_values import reads_blocked
 from runner.journey.send_rules import send_rules
 from runner.journey.template import Template
-from runner.journey.version import expressions_of
 from runner.journey.wakes import Hears, Turns, wakes_of
 from runner.problem import JourneysError
 from runner.store.causes.broadcasts import Copies, Listener
@@ -40,6 +41,8 @@ class Version:
     program: Program
     catalog: Catalog
     templates: tuple[Template, ...]
+    """What its messages are rendered from: of one that is only finished, the newest texts that it can fill."""
+    own_templates: tuple[Template, ...]
     files: Mapping[str, str]
     since: datetime
     entered_from: datetime
@@ -207,18 +210,16 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
     with database.read() as connection:
         rows, known = versions_in_use(connection), in_force(connection)
     compiled = [_compiled(row, previous) for row in rows]
-    present = {
-        row.journey: one.catalog.policies for row, one in zip(rows, compiled, strict=True) if row.current
-    }
+    present = {row.journey: one for row, one in zip(rows, compiled, strict=True) if row.current}
     loaded = []
     for row, one in zip(rows, compiled, strict=True):
         journey = one.program.journey
         rules = send_rules(
             journey,
             one.catalog,
-            present.get(row.journey, one.catalog.policies),
+            present.get(row.journey, one).catalog.policies,
             templates=frozenset(template.name for template in one.templates),
-            reads_blocked=_reads_blocked(journey, one.templates),
+            reads_blocked=reads_blocked(journey, one.templates),
         )
         sql = one.sql
         if sql is None or sql.rules != rules:
@@ -228,7 +229,8 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
                 id=row.id,
                 program=one.program,
                 catalog=one.catalog,
-                templates=one.templates,
+                templates=_texts(one, present.get(row.journey, one)),
+                own_templates=one.templates,
                 files=row.files,
                 since=row.since,
                 entered_from=max(row.since, row.resumed_at or row.since),
@@ -249,12 +251,20 @@ class _Compiled:
     templates: tuple[Template, ...]
     sql: ProgramSql | None
 
+    @property
+    def written(self) -> Written:
+        return Written(journey=self.program.journey, catalog=self.catalog, templates=self.templates)
+
+
+def _texts(one: _Compiled, newest: _Compiled) -> tuple[Template, ...]:
+    return one.templates if one is newest else newest_texts(one.written, newest.written)
+
 
 def _compiled(row: StoredVersion, previous: Versions | None) -> _Compiled:
     known = previous.by_id.get(row.id) if previous else None
     if known is not None:
         return _Compiled(
-            program=known.program, catalog=known.catalog, templates=known.templates, sql=known.sql
+            program=known.program, catalog=known.catalog, templates=known.own_templates, sql=known.sql
         )
     project = stored_project(row.journey, row.id, row.files)
     return _Compiled(
@@ -274,11 +284,3 @@ def stored_project(journey: str, number: int, files: Mapping[str, str]) -> Proje
             "differently; run `journeys apply` again"
         )
     return project
-
-
-def _reads_blocked(journey: Journey, templates: tuple[Template, ...]) -> bool:
-    """Whether anything of the journey reads ``run.blocked``."""
-    texts = (text for template in templates for text in (template.body, *template.front.values()))
-    return any("run.blocked" in expression.canonical() for expression in expressions_of(journey)) or any(
-        "run.blocked" in text for text in texts
-    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from runner.journey.graph import walk
 from runner.journey.model import Ask, Call, Draw, Journey, Send, Update, Verb, WaitAny, WaitCollect, WaitEvent
+from runner.journey.template import Template
 from runner.journey.values import STRING, ValueType
+from runner.journey.version import expressions_of
 
 
 def written_by(verb: Verb) -> Iterator[tuple[str, ValueType]]:
@@ -39,3 +41,15 @@ def run_values(journey: Journey) -> dict[str, ValueType]:
     """Name → type of all values that the steps of a journey write, and its readers."""
     written = {name: type for step in walk(journey.steps) for name, type in written_by(step.verb)}
     return asked_of_readers(journey) | written
+
+
+def reads_blocked(journey: Journey, templates: Iterable[Template]) -> bool:
+    """Whether anything of the journey reads ``run.blocked``."""
+    texts = (
+        text
+        for template in templates
+        for text in (template.body, *template.front.values(), *(part.text for part in template.parts))
+    )
+    return any("run.blocked" in expression.canonical() for expression in expressions_of(journey)) or any(
+        "run.blocked" in text for text in texts
+    )

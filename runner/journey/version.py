@@ -123,6 +123,11 @@ def expressions_of(journey: Journey) -> Iterator[Expression]:
     return _found(journey, Expression)
 
 
+def sends_of(journey: Journey) -> Iterator[Send]:
+    """Every send of the journey."""
+    return _found(journey, Send)
+
+
 def _found(journey: Journey, kind: type[Any]) -> Iterator[Any]:
     return (part for part in _parts(journey) if isinstance(part, kind))
 

@@ -1,0 +1,129 @@
+"""Which texts those read who finish an older version of their journey."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from runner.engine.deliver import deliver
+from runner.journey.newest_texts import Written, kept_texts, newest_texts
+from runner.journey.project import load_project
+from runner.store.database import Database
+from tests.followed import DAY, HOUR, Tour, files, sends, wait
+from tests.shop import CATALOG, START, Sink
+
+STEPS = sends("hello")
+
+
+def written(
+    text: str = "Hello", *, steps: str = STEPS, head: str = "", catalog: str = CATALOG, **more: str
+) -> Written:
+    tree: dict[str, str] = dict(files(steps, head, catalog))
+    tree["journeys/tour/hello.txt"] = text + "\n"
+    tree["journeys/tour/hello.html"] = f"---\nsubject: Hello\n---\n<p>{text}</p>\n"
+    project = load_project(tree | {f"journeys/tour/{name}.txt": text for name, text in more.items()})
+    assert not [problem for problem in project.problems if problem.severity == "error"], project.problems
+    return Written(
+        journey=project.journeys["tour"], catalog=project.catalog, templates=project.templates["tour"]
+    )
+
+
+def kept(old: Written, newest: Written) -> str | None:
+    found: Mapping[str, str] = kept_texts(old, newest)
+    bodies = {template.body for template in newest_texts(old, newest) if template.extension == "txt"}
+    theirs = old if found else newest
+    assert bodies == {template.body for template in theirs.templates if template.extension == "txt"}
+    return found.get("hello")
+
+
+def test_the_newest_text_is_taken_where_the_older_version_can_fill_it() -> None:
+    newest = written(
+        "Good day {{ contact.first_name }}, {{ trigger.seats }} seats", steps=wait("rest", "1d") + STEPS
+    )
+    assert kept(written(), newest) is None
+
+
+def test_a_journey_may_keep_its_texts() -> None:
+    assert (
+        kept(written(), written("Good day", head="content: pinned")) == "the journey says `content: pinned`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "catalog", "reason"),
+    [
+        (
+            "{{ contact.shoe_size }}",
+            STEPS,
+            CATALOG.replace("attributes:", "attributes:\n  shoe_size: {type: number}"),
+            "the newest reads `contact.shoe_size`, which their version does not know",
+        ),
+        (
+            "{{ contact.points }}",
+            STEPS,
+            CATALOG.replace("points: {type: number}", "points: {type: string}"),
+            "the newest reads `contact.points`, which is of another type in their version",
+        ),
+        (
+            "{{ trigger.colour }}",
+            STEPS,
+            CATALOG.replace("plan: string", "plan: string, colour: string"),
+            "the newest reads `trigger.colour`, which their version does not know",
+        ),
+        (
+            "{{ run.said }}",
+            "  - {id: note, update: {run: {said: hello}}}\n" + STEPS,
+            CATALOG,
+            "the newest reads `run.said`, which their version does not know",
+        ),
+        (
+            "{{ run.blocked }}",
+            STEPS,
+            CATALOG,
+            "the newest reads `run.blocked`, which their version does not know",
+        ),
+        (
+            "{{ run }}",
+            "  - {id: note, update: {run: {said: hello}}}\n" + STEPS,
+            CATALOG,
+            "the newest reads `run.said`, which their version does not know",
+        ),
+        (
+            "Good day",
+            sends("hello").replace("template: hello", "template: other"),
+            CATALOG,
+            "the newest version does not send it",
+        ),
+    ],
+    ids=["attribute", "type", "trigger", "run", "blocked", "whole", "not-sent"],
+)
+def test_the_older_text_is_kept_where_the_newest_reads_what_there_is_not(
+    text: str, steps: str, catalog: str, reason: str
+) -> None:
+    assert kept(written(), written(text, steps=steps, catalog=catalog, other="Other")) == reason
+
+
+def test_a_link_that_the_older_version_does_not_have() -> None:
+    head = "links: {stop: {exit: stopped}}"
+    catalog = CATALOG + "links: {domain: links.shop.example}\n"
+    newest = written("{{ links.stop }}", head=head, catalog=catalog)
+    assert kept(written(), newest) == "the newest reads `links.stop`, which their version does not know"
+
+
+def test_a_text_that_goes_by_another_channel_now() -> None:
+    catalog = CATALOG + "  sms: {uses: file}\n"
+    newest = written("Good day", steps=STEPS.replace("channel: email", "channel: sms"), catalog=catalog)
+    assert kept(written(), newest) == "the newest version does not send it by email"
+
+
+@pytest.mark.parametrize(("content", "expected"), [("latest", "Good day\n"), ("pinned", "Hello\n")])
+def test_whoever_finishes_an_older_version_reads_so(database: Database, content: str, expected: str) -> None:
+    tour = Tour(database, wait("pause", "2d") + sends("hello"))
+    tour.enter("ana")
+    newest = dict(files(wait("pause", "9d") + sends("other", "hello"), f"content: {content}"))
+    tour.change_to(newest | {"journeys/tour/hello.txt": "Good day\n"}, START + HOUR)
+    tour.until(START + 3 * DAY)
+    sink = Sink()
+    deliver(tour.database, tour.versions, {"email": sink}, START + 3 * DAY, exact=True)
+    assert [(message.step, message.text) for message in sink.messages] == [("hello", expected)]
