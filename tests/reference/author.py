@@ -12,6 +12,7 @@ from tests.reference.vocabulary import (
     ABOUT_BOTH,
     ABOUT_CONTACTS,
     ABOUT_HISTORY,
+    ABOUT_JOURNEYS,
     ABOUT_THE_EVENT,
     CRON_LINES,
     DATE_TRIGGERS,
@@ -98,7 +99,7 @@ class Author(StepAuthor):
         if self.maybe() or self.maybe():
             schedule["timezone"] = self.one_of("contact", "contact", "Europe/Berlin")
         if self.maybe():
-            schedule["audience"] = self.one_of(*ABOUT_CONTACTS, *ABOUT_HISTORY)
+            schedule["audience"] = self.one_of(*ABOUT_CONTACTS, *ABOUT_HISTORY, *ABOUT_JOURNEYS)
         return schedule
 
     def date_trigger(self) -> dict[str, Any]:
@@ -124,7 +125,7 @@ class Author(StepAuthor):
         if self.needs_consent and self.seldom():
             return {**self.one_of({"consent": "withdrawn"}, {"replied": "any"}), "reason": reason}
         if self.maybe():
-            return {"when": self.test(), "reason": reason}
+            return {"when": self.turning(), "reason": reason}
         rule = {"event": self.one_of(*EVENTS), "reason": reason}
         if self.maybe():
             rule["where"] = self.one_of(*ABOUT_THE_EVENT, *ABOUT_BOTH)

@@ -12,6 +12,7 @@ from tests.reference.vocabulary import (
     ABOUT_BOTH,
     ABOUT_CONTACTS,
     ABOUT_HISTORY,
+    ABOUT_JOURNEYS,
     ABOUT_RUN_VALUES,
     ABOUT_THE_EVENT,
     ABOUT_THE_TRIGGER,
@@ -67,7 +68,11 @@ class StepAuthor:
 
     # Expressions -----------------------------------------------------------------------------------------
 
-    def test(self, *more: Sequence[str]) -> str:
+    def test(self) -> str:
+        """What is asked at one instant."""
+        return self.turning(ABOUT_JOURNEYS)
+
+    def turning(self, *more: Sequence[str]) -> str:
         """A condition that may read the contact, history, the trigger and what the run has done so far."""
         pools = [ABOUT_CONTACTS, ABOUT_HISTORY, ABOUT_TIME, *more]
         if self.knows_event:
@@ -129,7 +134,7 @@ class StepAuthor:
                 wait = self.event() | {"up_to": self.up_to()}
                 step["wait"] = wait | self.nested(depth, "then", "timeout")
             case "when":
-                wait = {"when": self.test(), "up_to": self.up_to()}
+                wait = {"when": self.turning(), "up_to": self.up_to()}
                 step["wait"] = wait | self.nested(depth, "then", "timeout")
             case "any":
                 options = [self.option(depth, f"o{number}") for number in range(self.one_of(1, 2, 2, 3))]
@@ -233,7 +238,7 @@ class StepAuthor:
         return wait
 
     def option(self, depth: int, name: str) -> dict[str, Any]:
-        option = self.event() if self.maybe() else {"when": self.test()}
+        option = self.event() if self.maybe() else {"when": self.turning()}
         return option | {"name": name} | self.nested(depth, "then")
 
     def digest(self) -> dict[str, Any]:

@@ -64,9 +64,10 @@ ABOUT_HISTORY = (
     'days_since("A") >= 1',
     'days_since("B") == 2',
     'in_segment("busy")',
-    'in_journey("j1")',
-    'completed("j1")',
 )
+ABOUT_JOURNEYS = ('in_journey("j1")', 'completed("j1")')
+"""Their beginning and their end is no event, so who waits for it hears of it at the next one; how soon that is, nobody
+promises."""
 ABOUT_TIME = (
     "today >= contact.due",
     "now >= contact.meet",
