@@ -19,6 +19,7 @@ from runner.journey.model import (
     Journey,
     Send,
     Step,
+    Trigger,
     WaitAny,
     WaitCollect,
     WaitEvent,
@@ -27,6 +28,8 @@ from runner.journey.model import (
 from runner.journey.project import CATALOG, Project, journey_path
 from runner.journey.yaml import Fields, Items, Scalar, Value
 from runner.problem import Span
+from runner.review.proof.entered import lasting, reads_trigger
+from runner.review.proof.question import Prover
 
 _HELD = frozenset(
     {
@@ -56,9 +59,16 @@ class Stated:
     condition: Node
     source: str
     part: str = "This condition"
+    given: tuple[Node, ...] = ()
+    """What is so whenever the condition is read."""
     path: str
     step: str | None = None
     place: int = 0
+
+    @property
+    def whom(self) -> str:
+        """How a message calls those for whom it is read."""
+        return " whom the trigger lets in" if self.given else ""
 
     def span(self, project: Project) -> Span | None:
         """Where it stands; None where no author has written it."""
@@ -91,25 +101,47 @@ def _scalars(value: Value | None, *, of_step: bool) -> Iterator[Scalar]:
             yield from _scalars(item, of_step=of_step)
 
 
-def stated(project: Project) -> Iterator[Stated]:
+def stated(project: Project, prover: Prover) -> Iterator[Stated]:
     """All conditions of the catalog and of the journeys."""
-    yield from _placed(_of_catalog(project.catalog), CATALOG, None)
+    yield from _placed(_of_catalog(project.catalog), CATALOG)
     for name, journey in project.journeys.items():
-        yield from _placed(_of_journey(journey), journey_path(name), None)
+        path = journey_path(name)
+        yield from _placed((_where(trigger) for trigger in journey.triggers), path)
+        known = entered(journey, prover)
+        yield from _placed(_of_run(journey), path, known=known)
         for step in walk(journey.steps):
-            yield from _placed(_of_step(step), journey_path(name), step.id)
+            yield from _placed(_of_step(step), path, step.id, known)
 
 
-def _placed(expressions: Iterable[Expression | None], path: str, step: str | None) -> Iterator[Stated]:
+def entered(journey: Journey, prover: Prover) -> tuple[Node, ...]:
+    """What is so of everybody who has entered ``journey``; nothing, where nobody can."""
+    known = lasting(journey)
+    return (known,) if known is not None and prover.can_be_true(known) else ()
+
+
+def _placed(
+    expressions: Iterable[Expression | None],
+    path: str,
+    step: str | None = None,
+    known: tuple[Node, ...] = (),
+) -> Iterator[Stated]:
     before: dict[str, int] = {}
     for expression in expressions:
         if expression is None:
             continue
         place = before[expression.source] = before.get(expression.source, -1) + 1
-        whole = Stated(condition=expression.tree, source=expression.source, path=path, step=step, place=place)
+        node = expression.tree
+        whole = Stated(
+            condition=node,
+            source=expression.source,
+            path=path,
+            step=step,
+            place=place,
+            given=known if known and reads_trigger(node) else (),
+        )
         yield whole
-        for part, node in _parts(expression.tree):
-            yield replace(whole, condition=node, part=part)
+        for part, inner in _parts(node):
+            yield replace(whole, condition=inner, part=part)
 
 
 def _parts(node: Node) -> Iterator[tuple[str, Node]]:
@@ -141,8 +173,12 @@ def _of_catalog(catalog: Catalog) -> Iterator[Expression | None]:
     yield from (hold.when for hold in catalog.policies.holds)
 
 
-def _of_journey(journey: Journey) -> Iterator[Expression | None]:
-    yield from (trigger.where for trigger in journey.triggers if isinstance(trigger, EventTrigger))
+def _where(trigger: Trigger) -> Expression | None:
+    """What the author of a trigger asks; that of other forms is written by us."""
+    return trigger.where if isinstance(trigger, EventTrigger) else None
+
+
+def _of_run(journey: Journey) -> Iterator[Expression | None]:
     for rule in journey.exits:
         yield from (rule.where, rule.when)
     if journey.goal is not None:

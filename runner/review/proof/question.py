@@ -23,17 +23,20 @@ class Prover:
     _encoder: Encoder = field(default_factory=Encoder, repr=False, compare=False)
     _answers: dict[object, bool] = field(default_factory=dict, repr=False, compare=False)
 
-    def can_be_true(self, condition: Node, given_untrue: Sequence[Node] = ()) -> bool:
-        """False where ``condition`` is true for nobody of whom all of ``given_untrue`` are not true."""
-        return self._asked((condition,), tuple(given_untrue))
+    def can_be_true(
+        self, condition: Node, given_untrue: Sequence[Node] = (), *, given: Sequence[Node] = ()
+    ) -> bool:
+        """False where ``condition`` is true for nobody of whom all of ``given_untrue`` are not true, and all of
+        ``given`` are."""
+        return self._asked((condition, *given), tuple(given_untrue))
 
-    def can_be_untrue(self, condition: Node) -> bool:
-        """False where ``condition`` is true for everybody: neither false nor missing."""
-        return self._asked((), (condition,))
+    def can_be_untrue(self, condition: Node, *, given: Sequence[Node] = ()) -> bool:
+        """False where ``condition`` is true for everybody of whom all of ``given`` are: neither false nor missing."""
+        return self._asked(tuple(given), (condition,))
 
-    def can_all_be_untrue(self, conditions: Sequence[Node]) -> bool:
-        """False where everybody fulfils one of ``conditions``."""
-        return self._asked((), tuple(conditions))
+    def can_all_be_untrue(self, conditions: Sequence[Node], *, given: Sequence[Node] = ()) -> bool:
+        """False where everybody of whom all of ``given`` are true fulfils one of ``conditions``."""
+        return self._asked(tuple(given), tuple(conditions))
 
     def _asked(self, true: tuple[Node, ...], untrue: tuple[Node, ...]) -> bool:
         found = self._answers.get((true, untrue))

@@ -17,6 +17,18 @@ Fails:
 Fails:
 
     # journeys/demo/journey.yaml
+    journey: demo
+    language: 1
+    title: Hello
+    topic: news
+    trigger: {event: Signed Up, where: event.plan == "pro"}
+    steps:
+      - {id: gate, condition: trigger.plan == "free"}
+      - {id: hello, send: email}
+
+Fails:
+
+    # journeys/demo/journey.yaml
     steps:
       - id: gate
         condition: did("Order Completed", within="30d") and days_since("Order Completed") > 60
@@ -39,12 +51,12 @@ def check(project: Project) -> Iterator[Problem]:
 
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:
     """As ``check``, by another prover."""
-    for each in stated(project):
-        if prover.can_be_true(each.condition) or (span := each.span(project)) is None:
+    for each in stated(project, prover):
+        if prover.can_be_true(each.condition, given=each.given) or (span := each.span(project)) is None:
             continue
         yield Problem(
             code="condition/always-false",
-            message=f"{each.part} is true for nobody.",
+            message=f"{each.part} is true for nobody{each.whom}.",
             span=span,
             hint="Look at what it asks for at once: `or` where `and` stands, a limit the wrong way round.",
         )

@@ -33,12 +33,12 @@ def check(project: Project) -> Iterator[Problem]:
 
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:
     """As ``check``, by another prover."""
-    for each in stated(project):
-        if prover.can_be_untrue(each.condition) or (span := each.span(project)) is None:
+    for each in stated(project, prover):
+        if prover.can_be_untrue(each.condition, given=each.given) or (span := each.span(project)) is None:
             continue
         yield Problem(
             code="condition/always-true",
-            message=f"{each.part} is true for everybody.",
+            message=f"{each.part} is true for everybody{each.whom}.",
             span=span,
             hint="Remove it, or look at it again: what is missing makes a comparison false, and `not` of it true.",
             severity=Severity.WARNING,

@@ -32,7 +32,7 @@ from runner.journey.project import Project, journey_path
 from runner.journey.words import listed
 from runner.problem import Problem
 from runner.review.places import value_span
-from runner.review.proof.conditions import branch_case
+from runner.review.proof.conditions import branch_case, entered
 from runner.review.proof.question import Prover
 
 
@@ -43,10 +43,11 @@ def check(project: Project) -> Iterator[Problem]:
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:
     """As ``check``, by another prover."""
     for name, journey in project.journeys.items():
+        known = entered(journey, prover)
         for step in walk(journey.steps):
             if not isinstance(step.verb, Branch):
                 continue
-            for place, covered, by in _covered(step.verb.cases, prover):
+            for place, covered, by in _covered(step.verb.cases, known, prover):
                 names = listed([case.name for case in by], "and")
                 own = branch_case(step.verb.cases, place, journey_path(name), step.id)
                 yield Problem(
@@ -57,7 +58,9 @@ def proven(project: Project, prover: Prover) -> Iterator[Problem]:
                 )
 
 
-def _covered(cases: Sequence[Case], prover: Prover) -> Iterator[tuple[int, Case, list[Case]]]:
+def _covered(
+    cases: Sequence[Case], known: Sequence[Node], prover: Prover
+) -> Iterator[tuple[int, Case, list[Case]]]:
     """The cases that earlier ones cover, each with its place and with those that do: as few of them as are needed."""
     before: list[tuple[Case, Node]] = []
     for place, case in enumerate(cases):
@@ -66,11 +69,15 @@ def _covered(cases: Sequence[Case], prover: Prover) -> Iterator[tuple[int, Case,
         condition = case.when.tree
         earlier = [node for _, node in before]
         # What is true for nobody has a finding of its own, as has what is true for everybody.
-        if before and not prover.can_be_true(condition, earlier) and prover.can_be_true(condition):
+        if (
+            before
+            and not prover.can_be_true(condition, earlier, given=known)
+            and prover.can_be_true(condition, given=known)
+        ):
             by = list(before)
             for each in before:
                 fewer = [other for other in by if other is not each]
-                if fewer and not prover.can_be_true(condition, [node for _, node in fewer]):
+                if fewer and not prover.can_be_true(condition, [node for _, node in fewer], given=known):
                     by = fewer
             yield place, case, [one for one, _ in by]
         else:

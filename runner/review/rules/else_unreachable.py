@@ -30,6 +30,7 @@ from runner.journey.model import Branch
 from runner.journey.project import Project
 from runner.journey.words import listed
 from runner.problem import Problem, Severity
+from runner.review.proof.conditions import entered
 from runner.review.proof.question import Prover
 
 
@@ -40,6 +41,7 @@ def check(project: Project) -> Iterator[Problem]:
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:
     """As ``check``, by another prover."""
     for journey in project.journeys.values():
+        known = entered(journey, prover)
         for step in walk(journey.steps):
             if not isinstance(step.verb, Branch):
                 continue
@@ -50,7 +52,9 @@ def proven(project: Project, prover: Prover) -> Iterator[Problem]:
                 continue
             conditions = [case.when.tree for case in asked if case.when is not None]
             # A case that is true for everybody by itself has a finding of its own.
-            if prover.can_all_be_untrue(conditions) or not all(map(prover.can_be_untrue, conditions)):
+            if prover.can_all_be_untrue(conditions, given=known) or not all(
+                prover.can_be_untrue(condition, given=known) for condition in conditions
+            ):
                 continue
             names = listed([case.name for case in asked], "and")
             yield Problem(
