@@ -7,7 +7,10 @@ A case is ``NAME.yaml``, a journey, or a folder ``NAME/`` of files, laid over th
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -79,3 +82,13 @@ def test_a_rule_shows_what_it_finds(module: ModuleType) -> None:
     assert module.check in rules.RULES
     assert examples(module, "Passes")
     assert examples(module, "Fails")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_each_code_of_a_rule_is_shown(module: ModuleType) -> None:
+    """A control character, ``template/character``, cannot be written in an example."""
+    tree = ast.parse(inspect.getsource(module))
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    written = {text for text in texts if isinstance(text, str) and re.fullmatch("[a-z]+/[a-z-]+", text)}
+    found = (module.check(load_project(standard_files(overlay))) for overlay in examples(module, "Fails"))
+    assert written - {problem.code for problems in found for problem in problems} <= {"template/character"}

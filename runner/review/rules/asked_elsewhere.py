@@ -31,6 +31,25 @@ Fails:
     trigger: {event: Signed Up}
     steps:
       - {id: pause, wait: 1d}
+
+Fails:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: gate, condition: 'opened("first/welcom")'}
+    # journeys/first/journey.yaml
+    journey: first
+    language: 1
+    title: What comes first
+    topic: news
+    trigger: {event: Signed Up}
+    steps:
+      - {id: welcome, send: email}
+    # journeys/first/welcome.txt
+    ---
+    subject: Hello
+    ---
+    Hello
 """
 
 from __future__ import annotations

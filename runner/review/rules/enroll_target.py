@@ -25,6 +25,27 @@ Fails:
     trigger: {manual: true}
     steps:
       - {id: pause, wait: 1d}
+
+Fails:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: pass-on, enroll: {journey: next, properties: {plann: pro}}}
+      - {id: and-on, enroll: later}
+    # journeys/next/journey.yaml
+    journey: next
+    language: 1
+    title: What comes next
+    trigger: {manual: true, properties: {plan: string}}
+    steps:
+      - {id: pause, wait: 1d}
+    # journeys/later/journey.yaml
+    journey: later
+    language: 1
+    title: What comes later
+    trigger: {event: Signed Up}
+    steps:
+      - {id: pause, wait: 1d}
 """
 
 from __future__ import annotations

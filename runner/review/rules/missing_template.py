@@ -33,6 +33,12 @@ Fails:
     <p>Hello</p>
     # journeys/demo/hello.mjml
     <mjml><mj-body></mj-body></mjml>
+
+Fails:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: tip, send: {channel: email, template: {by: [contact.plan], from: tips, empty: skip}}}
 """
 
 from __future__ import annotations

@@ -12,6 +12,19 @@ Fails:
 
     # journeys/demo/hello.txt
     Hello
+
+Fails:
+
+    # journeys/demo/hello.html
+    ---
+    subject: Hello
+    ---
+    <p>Hello</p>
+    # journeys/demo/hello.txt
+    ---
+    subject: Hello there
+    ---
+    Hello
 """
 
 from __future__ import annotations

@@ -27,6 +27,16 @@ Fails:
     subject: Hello
     ---
     Hello {% if contact.first_name %}
+
+Fails:
+
+    # journeys/demo/hello.txt
+    ---
+    subject: Hello
+    ---
+    Hello {{ contact.first_name|uper }}, {{ contact.first_name + 1 }}
+    {% if contact.vip is nonne %}{{ range(100000)|length }}{% endif %}
+    {% extends "other.txt" %}
 """
 
 from __future__ import annotations
@@ -185,8 +195,21 @@ def _syntax_problem(
         bracket = read[opened : opened + 2]
         span = place(read.count("\n", 0, opened) + 1 + below, re.escape(bracket) + ".*")
         return Problem(code="template/syntax", message=f"This `{bracket}` is never closed.", span=span)
-    span = place(error.lineno, _BRACKET)
-    return Problem(code="template/syntax", message=sentence(said), span=span)
+    message, hint = _in_plain_words(said)
+    return Problem(code="template/syntax", message=message, span=place(error.lineno, _BRACKET), hint=hint)
+
+
+def _in_plain_words(said: str) -> tuple[str, str | None]:
+    """What Jinja says of tags, as an author would; anything else as it is."""
+    innermost = re.search(r"innermost block that needs to be closed is '(\w+)'", said)
+    unknown = re.match(r"Encountered unknown tag '(\w+)'", said)
+    tag = innermost[1] if innermost else ""
+    if unknown:
+        hint = f"What is open here is `{tag}`: close it by {{% end{tag} %}}." if tag else None
+        return f"There is no tag `{unknown[1]}`, or it may not stand here.", hint
+    if tag:
+        return f"A `{{% {tag} %}}` is never closed.", f"Write {{% end{tag} %}} where it shall end."
+    return sentence(said), None
 
 
 def _parsed(source: str) -> nodes.Template | TemplateSyntaxError | None:
