@@ -283,6 +283,14 @@ def test_a_failure_reads_like_this() -> None:
     golden("scenario/failure.out", comparison_text(case, decided) + "\n")
 
 
+def test_files_that_go_along_are_looked_into() -> None:
+    message = replace(sent("1h"), attached=("visit.ics\nDTSTART:20260301T100000Z", "list.csv\na,b"))
+    wanted = send("1h", attached_contains=("visit.ics", "DTSTART:2026", "a,b"))
+    assert complaints(compare(scenario(wanted), [message])) == []
+    (why,) = complaints(compare(scenario(send("1h", attached_contains=("visit.vcf",))), [message]))
+    assert why == 'no file that goes along contains "visit.vcf"; there is visit.ics, list.csv'
+
+
 def test_of_several_lines_the_nearest_is_shown() -> None:
     text = "Dear Ana,\n\nyour cart of 80 EUR is waiting.\n\nThe shop"
     message = replace(sent("1h"), text=text)

@@ -59,6 +59,7 @@ class ExpectedSend:
     template: str | None = None
     subject_contains: tuple[str, ...] = ()
     text_contains: tuple[str, ...] = ()
+    attached_contains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -432,6 +432,7 @@ class _Test:
             **said,
             subject_contains=_texts(fields.get("subject_contains")),
             text_contains=_texts(fields.get("text_contains")),
+            attached_contains=_texts(fields.get("attached_contains")),
         )
 
     def known_step(self, name: Scalar, among: Iterable[str], what: str) -> None:

@@ -342,6 +342,7 @@ class Stage:
             template=decision.template,
             subject=rendered.subject if rendered else None,
             text=rendered.text if rendered else None,
+            attached=tuple(f"{each.name}\n{each.text}" for each in rendered.attachments) if rendered else (),
             trouble=decision.reason if decision.status is MessageStatus.FAILED else None,
         )
 

@@ -51,6 +51,8 @@ class Happening:
     channel: str = ""
     subject: str | None = None
     text: str | None = None
+    attached: tuple[str, ...] = ()
+    """Of each file that goes along its name, and its contents on the lines below."""
     until: datetime | None = None
     """When a message that waits is looked at again."""
     template: str | None = None
@@ -271,6 +273,12 @@ def _differences(scenario: Scenario, wanted: Expected, item: Happening) -> list[
             for part in wanted.text_contains
             if part not in (item.text or "")
         )
+        names = ", ".join(each.partition("\n")[0] for each in item.attached) or "none"
+        found.extend(
+            f'no file that goes along contains "{part}"; there is {names}'
+            for part in wanted.attached_contains
+            if not any(part in each for each in item.attached)
+        )
     return found
 
 
@@ -386,9 +394,10 @@ def expectation_text(wanted: Expected) -> str:
     blocked = f", blocked: {wanted.blocked}" if wanted.blocked else ""
     subject = "".join(f', subject has "{part}"' for part in wanted.subject_contains)
     text = "".join(f', text has "{part}"' for part in wanted.text_contains)
+    attached = "".join(f', a file has "{part}"' for part in wanted.attached_contains)
     withheld = f", withheld: {wanted.withheld}" if wanted.withheld else ""
     template = f", template {wanted.template}" if wanted.template else ""
-    return f"send {wanted.step}{channel}{blocked}{withheld}{template}{subject}{text}"
+    return f"send {wanted.step}{channel}{blocked}{withheld}{template}{subject}{text}{attached}"
 
 
 def comparison_text(scenario: Scenario, comparison: Comparison) -> str:
