@@ -11,7 +11,9 @@ from jinja2.runtime import Context
 LARGEST_OUTPUT = 1_000_000
 """Code points that one body may have; larger emails are cut off by every mailbox provider (Gmail: 102 KB)."""
 MOST_WORK = 100_000
-"""Turns of loops, calls and nested loops together, that one rendering may take."""
+"""Turns of loops, nested ones together, that one rendering may take."""
+CALL = 10
+"""Turns that one call of a macro counts for."""
 UNIT = 1_000
 """Code points whose handling counts like one turn."""
 
@@ -29,7 +31,9 @@ class Budget:
         """Take ``amount`` away. Raises TemplateRuntimeError where less is left."""
         self._left -= amount
         if self._left < 0:
-            raise TemplateRuntimeError(f"the template loops more than {MOST_WORK:,} times")
+            raise TemplateRuntimeError(
+                "the template does more work than one message may: it loops, or makes long texts, over and over"
+            )
 
 
 def spend(context: Context, amount: int) -> None:

@@ -205,7 +205,8 @@ def _plural(context: Context, value: Any, **texts: Any) -> str:
     chosen = texts.get(formats.plural(exact, reader), texts.get("other"))
     if chosen is None:
         raise TemplateRuntimeError("the filter plural needs other=, for numbers that nothing else is for")
-    return _text(context, chosen).replace("#", formats.number(exact, reader))
+    text: str = bounded(context, _text(context, chosen))
+    return text.replace("#", formats.number(exact, reader))
 
 
 @pass_context

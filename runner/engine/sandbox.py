@@ -16,7 +16,7 @@ from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from runner.engine.budget import UNIT, bounded, spend, spent, weighed
+from runner.engine.budget import CALL, UNIT, bounded, spend, spent, weighed
 from runner.engine.filters import (
     FILTERS,
     LONGEST_RANGE,
@@ -99,7 +99,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(obj, Undefined):
             obj._fail_with_undefined_error()
-        spend(context, 1)
+        spend(context, CALL)
         return super().call(context, obj, *args, **kwargs)
 
     def is_safe_callable(self, obj: Any) -> bool:
