@@ -6,14 +6,14 @@ import ast
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from runner.journey.catalog import CONTACT_FIELDS, DERIVED_FIELDS
+from runner.journey.catalog import CONTACT_FIELDS, DERIVED_FIELDS, Catalog
 from runner.journey.expression import tree
 from runner.journey.expression.calls import FUNCTIONS
 from runner.journey.expression.finding import did_you_mean, listing
 from runner.journey.expression.history import build_last
 from runner.journey.expression.paths import METHODS, Parts, follow
 from runner.journey.expression.tree import Node
-from runner.journey.values import DATETIME, STRING, Kind, ValueType
+from runner.journey.values import DATETIME, NUMBER, STRING, Kind, ValueType
 
 if TYPE_CHECKING:
     from runner.journey.expression.build import Builder
@@ -139,7 +139,7 @@ def _names_of(builder: Builder, root: ast.Name) -> Mapping[str, ValueType] | Non
     scope = builder.scope
     if root.id == "contact":
         declared = {name: attribute.type for name, attribute in scope.catalog.attributes.items()}
-        return {**declared, **CONTACT_FIELDS}
+        return {**declared, **CONTACT_FIELDS, **_derived_types(scope.catalog)}
     if root.id == "account":
         return {name: attribute.type for name, attribute in scope.catalog.accounts.items()}
     if root.id == "run" and scope.trigger is not None:
@@ -158,6 +158,13 @@ def _names_of(builder: Builder, root: ast.Name) -> Mapping[str, ValueType] | Non
         hint = "where a trigger is looked at, its properties are `event.…`" if scope.event else ""
     builder.report(root, "not-here", message, hint or None)
     return None
+
+
+def _derived_types(catalog: Catalog) -> dict[str, ValueType]:
+    """What the catalog makes of contacts, as far as it does, for whoever misspells it."""
+    named = {"stage": catalog.stage, "persona": catalog.persona}
+    found = {name: each.type for name, each in named.items() if each is not None}
+    return found | ({"score": NUMBER} if catalog.scores else {})
 
 
 def _derived(builder: Builder, first: str, parts: Parts) -> Node | None:
