@@ -130,18 +130,14 @@ def _placed(
         if expression is None:
             continue
         place = before[expression.source] = before.get(expression.source, -1) + 1
-        node = expression.tree
-        whole = Stated(
-            condition=node,
-            source=expression.source,
-            path=path,
-            step=step,
-            place=place,
-            given=known if known and reads_trigger(node) else (),
-        )
+        node, source = expression.tree, expression.source
+        # Most expressions speak of neither, which their text says sooner than their tree.
+        given = known if known and "trigger" in source and reads_trigger(node) else ()
+        whole = Stated(condition=node, source=source, path=path, step=step, place=place, given=given)
         yield whole
-        for part, inner in _parts(node):
-            yield replace(whole, condition=inner, part=part)
+        if "where" in source or "people" in source:
+            for part, inner in _parts(node):
+                yield replace(whole, condition=inner, part=part)
 
 
 def _parts(node: Node) -> Iterator[tuple[str, Node]]:

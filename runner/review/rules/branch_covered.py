@@ -43,10 +43,10 @@ def check(project: Project) -> Iterator[Problem]:
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:
     """As ``check``, by another prover."""
     for name, journey in project.journeys.items():
-        known = entered(journey, prover)
-        for step in walk(journey.steps):
-            if not isinstance(step.verb, Branch):
-                continue
+        branches = [step for step in walk(journey.steps) if isinstance(step.verb, Branch)]
+        known = entered(journey, prover) if branches else ()
+        for step in branches:
+            assert isinstance(step.verb, Branch)
             for place, covered, by in _covered(step.verb.cases, known, prover):
                 names = listed([case.name for case in by], "and")
                 own = branch_case(step.verb.cases, place, journey_path(name), step.id)

@@ -41,10 +41,10 @@ def check(project: Project) -> Iterator[Problem]:
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:
     """As ``check``, by another prover."""
     for journey in project.journeys.values():
-        known = entered(journey, prover)
-        for step in walk(journey.steps):
-            if not isinstance(step.verb, Branch):
-                continue
+        branches = [step for step in walk(journey.steps) if isinstance(step.verb, Branch)]
+        known = entered(journey, prover) if branches else ()
+        for step in branches:
+            assert isinstance(step.verb, Branch)
             asked = [case for case in step.verb.cases if case.when is not None]
             rest = next((case for case in step.verb.cases if case.when is None), None)
             # An `else` without steps is only what the language asks for.
