@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from runner.journey.catalog import (
     CONSENT_GRANTED,
@@ -208,7 +208,7 @@ class _Test:
         if not isinstance(named, Scalar) or named.value is None:
             return ZoneInfo(self.catalog.timezone)
         if not known_zone(named.text):
-            hint = "Write an IANA name, for example Asia/Tbilisi."
+            hint = did_you_mean(named.text, available_timezones()) or "Write an IANA name, say Asia/Tbilisi."
             raise self.mistake("tests/timezone", f"`{named.text}` is no time zone.", named, hint)
         return ZoneInfo(named.text)
 
