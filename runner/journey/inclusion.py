@@ -128,8 +128,6 @@ class _Finder:
                 f"A layout says {{{{ content }}}} once, where the template goes; this one says it {times}."
             )
             self.report("template/layout", message, Span(part.path, 1, 1))
-            del self.parts[name]
-            return
         self.includes(part.text, part.path, 1, (name,))
 
     def includes(self, text: str, file: str, line: int, within: tuple[str, ...]) -> None:
@@ -155,16 +153,15 @@ class _Finder:
 
     def part(self, name: str, span: Span, code: str) -> Part | None:
         """The file of that name; None, and a problem, where there is none that may be put in."""
-        extension = name.rpartition(".")[2]
+        path = self.find(name, span, code)
+        if path is None:
+            return None
         fitting = _FITTING.get(self.template.extension, (self.template.extension, "txt"))
-        if extension not in fitting:
+        if path.rpartition(".")[2] not in fitting:
             message = (
                 f"A .{self.template.extension} template includes files in .{' or .'.join(fitting)} alone."
             )
             self.report(code, message, span)
-            return None
-        path = self.find(name, span, code)
-        if path is None:
             return None
         text = self.shelf.files[path].removeprefix("\ufeff")
         self.size += len(text)

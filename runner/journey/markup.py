@@ -77,7 +77,7 @@ def _from_mjml(pieces: Sequence[Piece], template: Template) -> Sequence[Piece]:
     lost = hidden.lost(html)
     if lost is not None:
         message = "this tag stands where MJML computes a size or takes no text, and would be lost"
-        raise TemplateTrouble(message, lost.file, lost.line, code="template/mjml")
+        raise TemplateTrouble(message, lost.file, lost.line, code="template/mjml", mark=_line(lost))
     return (*lead, *hidden.shown(html))
 
 
@@ -124,22 +124,29 @@ def _check_elements(hidden: Masked) -> None:
             elif near := did_you_mean(tag.name, ELEMENTS):
                 message += f". {near.removesuffix('?')}?"
             file, line = hidden.place(tag.offset)
-            raise TemplateTrouble(message, file, line, code="template/mjml")
+            raise TemplateTrouble(message, file, line, code="template/mjml", mark=f"<{tag.name}")
 
 
 def _trouble(hidden: Masked, said: str) -> TemplateTrouble:
     """What the compiler says, at the author's place. It names no place for what is never closed."""
     found = unbalanced(hidden.text)
     match = _POSITION.match(said)
+    mark = ""
     if found:
         offset, message = found[0].offset, found[1]
+        mark = hidden.text[offset:].partition(">")[0]
     elif match and match[2]:
         offset = len(hidden.text.encode()[: int(match[2])].decode("utf-8", "ignore"))
         message = f"this is no MJML that can be compiled: {match[1]}"
     else:
         offset, message = 0, f"this is no MJML that can be compiled: {match[1] if match else said}"
     file, line = hidden.place(offset)
-    return TemplateTrouble(message, file, line, code="template/mjml")
+    return TemplateTrouble(message, file, line, code="template/mjml", mark=mark)
+
+
+def _line(tag: Piece) -> str:
+    """What of a tag stands on its first line."""
+    return tag.text.partition("\n")[0]
 
 
 # HTML --------------------------------------------------------------------------------------------------------------
@@ -165,7 +172,7 @@ def _inlined(pieces: Sequence[Piece]) -> Sequence[Piece]:
         message = (
             "this tag stands in CSS, or where HTML takes no text, and would be lost as the CSS is inlined"
         )
-        raise TemplateTrouble(message, lost.file, lost.line, code="template/css")
+        raise TemplateTrouble(message, lost.file, lost.line, code="template/css", mark=_line(lost))
     _check_structure(hidden, html)
     return hidden.shown(html)
 
@@ -189,11 +196,12 @@ def _check_structure(hidden: Masked, html: str) -> None:
         for tag in before:
             if tag.name not in free and tag.name not in VOID and had[tag.name] != has[tag.name]:
                 file, line = hidden.place(tag.offset)
+                mark = f"<{'' if tag.opens else '/'}{tag.name}"
                 message = (
                     f"{shown.format(tag.name)} stands where HTML has no place for it, or without its fellow: its CSS "
                     "cannot be inlined"
                 )
-                raise TemplateTrouble(message, file, line, code="template/css")
+                raise TemplateTrouble(message, file, line, code="template/css", mark=mark)
 
 
 def _directed(text: str, language: str) -> str:

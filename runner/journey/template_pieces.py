@@ -17,13 +17,17 @@ from jinja2 import Environment, TemplateSyntaxError
 
 
 class TemplateTrouble(Exception):
-    """What is wrong with a template before anybody's values are put into it, and where."""
+    """What is wrong with a template before anybody's values are put into it, and where: ``mark`` is what to point at on
+    that line, which may be nothing in particular."""
 
-    def __init__(self, message: str, file: str, line: int, *, code: str = "template/syntax") -> None:
+    def __init__(
+        self, message: str, file: str, line: int, *, code: str = "template/syntax", mark: str = ""
+    ) -> None:
         super().__init__(message)
         self.file = file
         self.line = line
         self.code = code
+        self.mark = mark
 
 
 class Kind(Enum):

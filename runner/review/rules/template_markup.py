@@ -26,6 +26,7 @@ Fails:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from runner.journey.builder.notes import sentence
@@ -51,5 +52,5 @@ def _check_template(project: Project, template: Template) -> Iterator[Problem]:
         # The syntax, and what is missing, are told by others.
         if trouble.code in ("template/mjml", "template/css"):
             text = project.files[trouble.file].removeprefix("\ufeff")
-            span = text_in_lines(trouble.file, text, trouble.line, r"\S.*")
+            span = text_in_lines(trouble.file, text, trouble.line, re.escape(trouble.mark) or r"\S.*")
             yield Problem(code=trouble.code, message=sentence(str(trouble)), span=span)
