@@ -17,9 +17,9 @@ import yaml
 from sqlalchemy import Table, select
 
 from channels.base import Message, Result, Sent
-from runner.engine.apply import apply_project
+from runner.engine.apply import Applied, apply_project
 from runner.engine.deliver import deliver
-from runner.engine.tick import EXACT, tick
+from runner.engine.tick import EXACT, Pace, tick
 from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import IDENTIFIED
 from runner.journey.duration import parse_duration
@@ -80,13 +80,16 @@ def _used(name: str, journey: str) -> bool:
 
 
 class Flight:
-    """People in the journey ``tour``, in virtual time, and everything they get."""
+    """People in the journey ``tour``, in virtual time unless another pace is said, and everything they get."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, pace: Pace = EXACT) -> None:
         self.database = database
+        self.pace = pace
         self.messages: list[Message] = []
         self.versions: Versions | None = None
         self.names: dict[str, str] = {}
+        self.numbers: Mapping[int, str] = {}
+        """The hash of each version, by its number."""
         self.happened: dict[str, list[tuple[datetime, str]]] = {}
 
     # The channel
@@ -100,11 +103,13 @@ class Flight:
 
     # What is done
 
-    def apply(self, project: Project, now: datetime, name: str) -> Any:
+    def apply(self, project: Project, now: datetime, name: str, per_minute: int = 600) -> Applied:
         """Apply a version under a name by which the timeline calls it."""
         for journey in project.journeys:
             self.names.setdefault(version_hash(project, journey), name)
-        applied = apply_project(self.database, project, now=now, author="tests", git_commit=None)
+        (applied,) = apply_project(
+            self.database, project, now=now, author="tests", git_commit=None, released_per_minute=per_minute
+        )
         self.versions = load_versions(self.database, self.versions)
         with self.database.read() as connection:
             self.numbers = hashes_of(connection, "tour")
@@ -127,6 +132,10 @@ class Flight:
         assert self.versions is not None
         return self.versions.current["tour"].catalog
 
+    def load(self) -> None:
+        """Take notice of what is in force."""
+        self.versions = load_versions(self.database, self.versions)
+
     def happens(self, who: str, name: str, at: datetime, properties: Mapping[str, Any]) -> None:
         """Store an event, or what an ``identify`` says."""
         if name == "identify":
@@ -141,8 +150,10 @@ class Flight:
         """Live on to ``now``."""
         assert self.versions is not None
         for _ in range(1_000):
-            ticked = tick(self.database, self.versions, now, EXACT)
-            delivered = deliver(self.database, self.versions, {"email": self}, now, exact=True)
+            ticked = tick(self.database, self.versions, now, self.pace)
+            delivered = deliver(
+                self.database, self.versions, {"email": self}, now, exact=self.pace.exact, limit=1_000
+            )
             if not ticked.more and not delivered.claimed:
                 return
         raise AssertionError(f"what is due at {now} is never done")

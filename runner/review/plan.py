@@ -6,25 +6,28 @@ that is tried in a transaction which is taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from runner.engine.apply import gone
 from runner.engine.in_flight import Crossed, Crossing, People, Standing, crossings, people_in
+from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
 from runner.journey.graph import Program, compile_program
 from runner.journey.lasting import Unbounded, lasting, standing
 from runner.journey.model import ExistingPeople, Journey, Retired, Send, Timers
+from runner.journey.newest_texts import Written, kept_texts
 from runner.journey.project import Project
 from runner.journey.succession import Carried, Fate, Leaves, Moved
+from runner.journey.template import Template
 from runner.journey.version import version_hash
 from runner.problem import Problem, Severity
 from runner.settings import Limits
 from runner.store.database import Database
 from runner.store.journeys.standing import Stand, not_looked_for, people_for_whom, stands
-from runner.store.journeys.versions import StoredVersion, current_versions
+from runner.store.journeys.versions import StoredVersion, current_versions, version_files
 from runner.store.statement import Connection
 from runner.store.tables import JourneyState
 
@@ -69,6 +72,8 @@ class InVersion:
     steps: tuple[AtStep, ...]
     until: datetime | None = None
     endless: str | None = None
+    old_texts: Mapping[str, str] = field(default_factory=dict)
+    """The templates that those who finish it read as they were, though there are newer ones, each with the reason."""
 
     @property
     def people(self) -> int:
@@ -182,7 +187,24 @@ class _Look:
         by_version: dict[int, list[Stand]] = {}
         for stand in stands(self._connection, [each.version for each in found]):
             by_version.setdefault(stand.version, []).append(stand)
-        return tuple(_finishing(each, by_version.get(each.version, ()), self._now) for each in found)
+        return tuple(
+            replace(
+                _finishing(each, by_version.get(each.version, ()), self._now), old_texts=self._old_texts(each)
+            )
+            for each in found
+        )
+
+    def _old_texts(self, found: Standing) -> Mapping[str, str]:
+        name = found.program.journey.name
+        if name not in self._project.journeys:
+            return {}
+        stored = stored_project(name, found.version, version_files(self._connection, found.version))
+        old, new = _written(stored, name), _written(self._project, name)
+        return {
+            template: reason
+            for template, reason in kept_texts(old, new).items()
+            if _named(old, template) != _named(new, template)
+        }
 
     def _existing(self, journey: Journey) -> Existing | None:
         """Those for whom a trigger holds already that nobody has been looked for before."""
@@ -205,6 +227,18 @@ def _new(project: Project, name: str, before: StoredVersion | None) -> JourneyPl
         after=version_hash(project, name),
         state=before.state if before else JourneyState.LIVE,
     )
+
+
+def _written(project: Project, name: str) -> Written:
+    return Written(
+        journey=project.journeys[name],
+        catalog=project.catalog,
+        templates=tuple(project.templates.get(name, ())),
+    )
+
+
+def _named(written: Written, template: str) -> list[Template]:
+    return [each for each in written.templates if each.name == template]
 
 
 def _step(program: Program, node: int) -> str:

@@ -39,6 +39,8 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
         numbers = max(len(f"{each.people:,}") for each in version.steps)
         for each in version.steps:
             yield f"    {each.step:<{width}}  {each.people:>{numbers},}  {_going(each)}".rstrip()
+        for template, reason in version.old_texts.items():
+            yield f"    they read the old text of `{template}`, since {reason}"
     if found.overdue:
         assert found.released_until is not None
         yield (
@@ -125,6 +127,7 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
                 "people": version.people,
                 "until": _instant(version.until),
                 "endless": version.endless,
+                "old_texts": dict(version.old_texts),
                 "steps": [
                     {"step": each.step, "people": each.people, "going": each.going.value, "to": each.to}
                     for each in version.steps
