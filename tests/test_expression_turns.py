@@ -71,12 +71,14 @@ def both(postgres_url: str) -> Iterator[tuple[Database, Database]]:
         yield sqlite, postgresql
 
 
-def computed(connection: Connection, found: list[Expression]) -> list[list[int | None]]:
+def computed(
+    connection: Connection, found: list[Expression], becomes: bool | None = None
+) -> list[list[int | None]]:
     """For each contact, the next turn of each expression in microseconds, None where there is none ahead."""
     columns = {
         place: column
         for place, expression in enumerate(found)
-        if (column := next_turn(expression, ROW, connection.dialect.name)) is not None
+        if (column := next_turn(expression, ROW, connection.dialect.name, becomes=becomes)) is not None
     }
     rows = read_all(connection, list(columns.values())) if columns else [()] * len(PEOPLE)
     turns = []
@@ -104,21 +106,24 @@ def moments_before(person: Situation, turn: int | None) -> list[int]:
     return sorted(at for at in ahead if at > begin and (turn is None or at < turn))
 
 
-def check(both: tuple[Database, Database], sources: list[str]) -> None:
+def check(both: tuple[Database, Database], sources: list[str], becomes: bool | None = None) -> None:
+    """That the values stay until their next turn; with ``becomes``, that what is not so does not become so before."""
     found = [parse_expression(source, SCOPE) for source in sources]
     found = [expression for expression in found if turn_problem(expression) is None]
     answers = []
     for database in both:
         with database.read() as connection:
-            answers.append(computed(connection, found))
+            answers.append(computed(connection, found, becomes))
     assert answers[0] == answers[1], "SQLite and PostgreSQL agree"
     for person, turns in zip(map(as_of_now, PEOPLE), answers[0], strict=True):
         for expression, turn in zip(found, turns, strict=True):
             assert turn is None or turn > person.instant
             now = evaluate(expression, person)
+            if becomes is not None and now is becomes:
+                continue
             for at in moments_before(person, turn):
                 later = evaluate(expression, replace(person, instant=at))
-                assert later == now, (
+                assert (later == now) if becomes is None else (later is not becomes), (
                     f"{expression.source}: {now} at {person.instant}, {later} at {at}, turn {turn}"
                 )
 
@@ -153,3 +158,31 @@ def test_turns_are_exact_where_they_can_be(both: tuple[Database, Database]) -> N
             assert due is None or evaluate(parse_expression("contact.d", SCOPE), person) is not None
             begun = {at + days * DAY for at in person.consents_since.values() for days in (730, 731)}
             assert stale is None or stale in begun
+
+
+@pytest.mark.parametrize("becomes", [True, False])
+def test_what_time_alone_may_make_so(both: tuple[Database, Database], becomes: bool) -> None:
+    sources = [source.format(operator) for source in TIMED for operator in OPERATORS]
+    check(both, [*sources, *(f"not ({source})" for source in sources)], becomes)
+
+
+@given(sources=st.lists(expressions(Kind.BOOLEAN), min_size=20, max_size=20), becomes=st.booleans())
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_time_alone_may_make_so_of_any_condition(
+    both: tuple[Database, Database], sources: list[str], becomes: bool
+) -> None:
+    check(both, sources, becomes)
+
+
+def test_a_score_that_only_fades_is_not_looked_at_each_hour(both: tuple[Database, Database]) -> None:
+    """It rises to no threshold by itself; one of which something bad fades does."""
+    never = ("contact.score.heat >= 1", "1 < contact.score.heat", "not contact.score.heat <= 1")
+    some_day = ("contact.score.lead >= 10", "not contact.score.lead >= 10", "contact.score.lead == 10")
+    found = [parse_expression(source, SCOPE) for source in never + some_day]
+    for database in both:
+        with database.read() as connection:
+            turns = computed(connection, found, becomes=True)
+        for place, _ in enumerate(never):
+            assert {each[place] for each in turns} == {None}
+        for place, _ in enumerate(some_day, len(never)):
+            assert any(each[place] is not None for each in turns)

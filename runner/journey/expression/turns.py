@@ -81,10 +81,13 @@ Turn = (
 )
 
 
-def turns(node: Node) -> tuple[tuple[Turn, ...], str | None]:
-    """The turns of ``node``, each once, and why there are none that could be computed for a part of it, if so."""
+def turns(node: Node, *, becomes: bool | None = None) -> tuple[tuple[Turn, ...], str | None]:
+    """The turns of ``node``, each once, and why there are none that could be computed for a part of it, if so.
+
+    With ``becomes``, those that may make a condition so that is not so at present: a score that fades rises to no
+    threshold by itself."""
     finder = _Finder()
-    finder.look(node, inside=False)
+    finder.look(node, inside=False, becomes=becomes)
     return tuple(dict.fromkeys(finder.found)), finder.problem
 
 
@@ -102,9 +105,11 @@ class _Finder:
         self.found: list[Turn] = []
         self.problem: str | None = None
 
-    def look(self, node: Node, *, inside: bool) -> None:
+    def look(self, node: Node, *, inside: bool, becomes: bool | None = None) -> None:
         """Collects the turns of ``node``. ``inside`` a ``where``, ``event`` is not the event of the moment."""
-        if isinstance(node, tree.Comparison) and self.comparison(node, inside=inside):
+        if isinstance(node, tree.Comparison) and (
+            (becomes is not None and _only_leaves(node, becomes)) or self.comparison(node, inside=inside)
+        ):
             return
         if isinstance(node, tree.Clock):
             if node.reading == "now":
@@ -130,8 +135,13 @@ class _Finder:
             return
         if isinstance(node, tree.InSegment | tree.Derived):
             inside = False
+        # Of all else than what stands for a condition as it is, it hangs on both what begins to hold and what ends.
+        if isinstance(node, tree.Not):
+            becomes = None if becomes is None else not becomes
+        elif not isinstance(node, tree.Logic | tree.InSegment):
+            becomes = None
         for child in tree.children(node):
-            self.look(child, inside=inside)
+            self.look(child, inside=inside, becomes=becomes)
 
     def window(self, node: tree.History) -> None:
         if node.within is not None:
@@ -202,6 +212,31 @@ class _Finder:
                 self.found += [MomentOf(other, begin), MomentOf(other, begin + 1)]
             return True
         return False
+
+
+def _only_leaves(node: tree.Comparison, becomes: bool) -> bool:
+    """Whether time alone can never make the comparison ``becomes``, since one side falls while the other stands."""
+    for one, other, above in ((node.left, node.right, ">"), (node.right, node.left, "<")):
+        if _falls(one) and not depends_on_time(other) and node.operator[0] in "<>":
+            return (node.operator[0] == above) is becomes
+    return False
+
+
+def _falls(node: Node) -> bool:
+    """Whether time alone can only make the number smaller, and never make it missing, or there."""
+    match node:
+        case tree.HoursLeft(where=where):
+            return where is None or not depends_on_time(where)
+        case tree.Arithmetic(operator="+"):
+            return _falls(node.left) and _falls(node.right)
+        case tree.Arithmetic(operator="*" | "/"):
+            factor = node.right.value if isinstance(node.right, tree.Literal) else None
+            return _falls(node.left) and isinstance(factor, int) and factor > 0
+        case tree.Conditional():
+            return not depends_on_time(node.test) and _falls(node.then) and _falls(node.otherwise)
+        case tree.Derived():
+            return all(_falls(child) for child in tree.children(node))
+    return not depends_on_time(node)
 
 
 def _days_around(number: int) -> tuple[int, ...]:

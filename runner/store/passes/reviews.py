@@ -46,7 +46,8 @@ def _earliest(sql: ProgramSql, source: Any, conditions: Sequence[Expression]) ->
     row = sql.row(source)
     result: ColumnElement[Any] | None = None
     for condition in conditions:
-        found = next_turn(condition, row, sql.dialect)
+        # It does not hold yet: the run would have gone.
+        found = next_turn(condition, row, sql.dialect, becomes=True)
         if found is not None:
             result = found if result is None else earliest(result, found)
     return result

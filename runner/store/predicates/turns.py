@@ -27,13 +27,16 @@ from runner.store.predicates.row import Row
 from runner.store.types import constant, instant_of, microseconds_of
 
 
-def next_turn(expression: Expression, row: Row, dialect: str) -> ColumnElement[Any] | None:
-    """The earliest instant after ``row.instant`` at which time alone may turn the value, though it need not.
+def next_turn(
+    expression: Expression, row: Row, dialect: str, *, becomes: bool | None = None
+) -> ColumnElement[Any] | None:
+    """The earliest instant after ``row.instant`` at which time alone may turn the value, though it need not; with
+    ``becomes``, at which it may make a condition so that is not so at present.
 
     NULL where there is none ahead; Python's None where time cannot turn it. Raises ValueError where ``turn_problem``
     says why it cannot be told.
     """
-    found, problem = turns(expression.tree)
+    found, problem = turns(expression.tree, becomes=becomes)
     if problem is not None:
         raise ValueError(problem)
     if not found:
