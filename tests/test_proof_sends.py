@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from policies import failures, files_of, journey
 
 from runner.review.check import check_files
 from tests.standard_project import standard_files
@@ -146,3 +147,57 @@ def test_a_wait_that_ends_in_quiet_hours() -> None:
     assert found(QUIET, "{id: morning, wait: {for: 1d, at: '08:00'}}", hello) == []
     windowed = '{id: hello, send: {channel: email, window: {from: "11:00", to: "12:00"}}}'
     assert found(QUIET, wait, windowed) == []
+
+
+# The engine does as the rules say ---------------------------------------------------------------------------------
+
+NIGHT = "quiet_hours: {from: '21:00', to: '08:00'}"
+HELLO = "steps:\n  - {id: hello, send: email}\n"
+SECOND = "  - {id: second, send: {channel: email}}\n"
+LONGEST = {
+    "at once": ("frequency_cap: [{max: 1, per: 1h}]", HELLO + SECOND),
+    "a wait": ("frequency_cap: [{max: 1, per: 24h}]", HELLO + "  - {id: w, wait: 1430m}\n" + SECOND),
+    "a calendar day": ("frequency_cap: [{max: 1, per: 1501m}]", HELLO + "  - {id: w, wait: 1d}\n" + SECOND),
+    "an hour of the clock": (
+        "frequency_cap: [{max: 1, per: 2941m}]",
+        HELLO + "  - {id: w, wait: {for: 23h, at: '10:00'}}\n" + SECOND,
+    ),
+    "working days": (
+        "frequency_cap: [{max: 1, per: 99h}]",
+        HELLO + "  - {id: w, wait: {for: 1d, at: '10:00', days: [mon, tue, wed, thu, fri]}}\n" + SECOND,
+    ),
+    "a time-out": (
+        "frequency_cap: [{max: 1, per: 26h}]",
+        HELLO + "  - {id: w, wait: {event: Bought, up_to: 1d}}\n" + SECOND,
+    ),
+    "a night": (
+        f"{NIGHT}\nfrequency_cap: [{{max: 1, per: 20h}}]",
+        HELLO + "  - {id: w, wait: 7h}\n" + SECOND,
+    ),
+    "a window": (
+        "frequency_cap: [{max: 1, per: 1441m}]",
+        HELLO + "  - {id: second, send: {channel: email, window: {from: '10:00', to: '11:00'}}}\n",
+    ),
+}
+"""Caps and the steps between two messages, each just long enough for the rule to be sure."""
+STARTS = [f"2026-{day}T{hour}:30" for day in ("03-28", "10-24", "07-03") for hour in ("09", "10", "20")]
+
+
+@pytest.mark.parametrize("case", LONGEST)
+def test_the_engine_drops_what_the_rule_is_sure_of(case: str) -> None:
+    """Over changes of the clock, at night and in the morning."""
+    policies, steps = LONGEST[case]
+    files = files_of(policies, {"demo": journey(steps)})
+    assert "send/within-cap" in {problem.code for problem in check_files(files).problems}
+    tests = "".join(
+        f"""
+        - name: from {start}
+          contact: {{consents: [offers]}}
+          start: {start}
+          events: [{{at: 0m, event: Signed Up}}]
+          until: 9d
+          expect: [{{send: hello}}, {{send: second, blocked: frequency_cap}}]
+        """
+        for start in STARTS
+    )
+    assert not failures(tests, steps, policies=policies)
