@@ -45,11 +45,7 @@ def run_values(journey: Journey) -> dict[str, ValueType]:
 
 def reads_blocked(journey: Journey, templates: Iterable[Template]) -> bool:
     """Whether anything of the journey reads ``run.blocked``."""
-    texts = (
-        text
-        for template in templates
-        for text in (template.body, *template.front.values(), *(part.text for part in template.parts))
-    )
+    texts = (text for template in templates for text in template.texts)
     return any("run.blocked" in expression.canonical() for expression in expressions_of(journey)) or any(
         "run.blocked" in text for text in texts
     )

@@ -72,6 +72,12 @@ class Template:
         within = (path for attachment in self.attachments for path in attachment.paths)
         return (self.path, *(part.path for part in self.parts), *within)
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text of it that is Jinja, and of all that belongs to it, each as its file has it."""
+        within = (text for attachment in self.attachments for text in attachment.texts)
+        return (*self.front.values(), self.body, *(part.text for part in self.parts), *within)
+
     @cached_property
     def source(self) -> Source:
         """The body with all that it is put together from, as the author wrote it. Raises TemplateTrouble."""

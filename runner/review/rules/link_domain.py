@@ -53,12 +53,15 @@ def check(project: Project) -> Iterator[Problem]:
             read = sorted(known & (members_read([template], "links") or frozenset()))
             if not read:
                 continue
-            text = project.files[template.path].removeprefix("\ufeff")
             pattern = rf"links\s*(?:\.\s*|\[\s*['\"])(?:{'|'.join(map(re.escape, read))})\b"
+            written = {path: project.files[path].removeprefix("\ufeff") for path in template.paths}
+            # A link may stand in a layout or a snippet.
+            path = next((path for path, text in written.items() if re.search(pattern, text)), template.path)
+            text = written[path]
             yield Problem(
                 code="links/no-domain",
                 message=f"`links.{read[0]}` has no address that anybody can open.",
-                span=text_in_lines(template.path, text, 1, pattern, text.count("\n") + 1),
+                span=text_in_lines(path, text, 1, pattern, text.count("\n") + 1),
                 hint="Name the domain in catalog.yaml: links: {domain: links.example.com}.",
                 severity=Severity.WARNING,
             )
