@@ -105,41 +105,56 @@ class _Before:
     steps: tuple[str, ...]
 
 
+_Arrived = dict[int, _Before]
+"""Of the last message counted, of the last two, and so on: the shortest of the longest times, over all ways."""
+
+
 def crowded(program: Program, rules: SendRules) -> Iterator[Crowded]:
-    """The sends that a cap surely drops on some way to them, each once for a cap."""
-    stays = [longest_stay(node, rules) for node in program.nodes]
-    for cap in rules.policies.caps:
-        if cap.over is Over.DROP:
-            yield from _crowded_by(cap, program, rules, stays)
-
-
-def _crowded_by(cap: Cap, program: Program, rules: SendRules, stays: list[int | None]) -> Iterator[Crowded]:
-    # For each node: of the last message counted, of the last two, and so on, the shortest of the longest times.
-    arrived: list[dict[int, _Before]] = [{} for _ in range(program.end + 1)]
+    """The sends that a cap surely drops on some way to them, each once for a cap. One that is dropped fills no cap."""
+    caps = [cap for cap in rules.policies.caps if cap.over is Over.DROP]
+    arrived: list[list[_Arrived]] = [[{} for _ in caps] for _ in range(program.end + 1)]
     for node in program.nodes:  # in topological order
-        stay = stays[node.index]
+        stay = longest_stay(node, rules)
         if stay is None:
             continue
-        waited = {
-            count: _Before(before.elapsed + stay, before.steps)
-            for count, before in arrived[node.index].items()
-            if before.elapsed + stay < cap.per.elapsed
-        }
+        waited = [_later(known, stay, cap) for known, cap in zip(arrived[node.index], caps, strict=True)]
+        counted = rules.caps(node.verb) if isinstance(node.verb, Send) else ()
+        full = [
+            Crowded(cap=cap, steps=known[cap.most].steps, last=node, apart=known[cap.most].elapsed)
+            for known, cap in zip(waited, caps, strict=True)
+            if cap in counted and cap.most in known
+        ]
+        yield from full
         left = waited
-        if isinstance(node.verb, Send) and cap in rules.caps(node.verb):
-            full = waited.get(cap.most)
-            if full is not None:
-                yield Crowded(cap=cap, steps=full.steps, last=node, apart=full.elapsed)
-            else:
-                left = {1: _Before(0, (node.step.id,))} | {
-                    count + 1: _Before(before.elapsed, (*before.steps, node.step.id))
-                    for count, before in waited.items()
-                }
+        if counted and not full:
+            left = [
+                _and_another(known, node.step.id) if cap in counted else known
+                for known, cap in zip(waited, caps, strict=True)
+            ]
         for edge in node.edges:
-            _merge(arrived[edge.target], waited if edge.outcome == "blocked" else left)
+            for known, new in zip(
+                arrived[edge.target], waited if edge.outcome == "blocked" else left, strict=True
+            ):
+                _merge(known, new)
 
 
-def _merge(known: dict[int, _Before], new: dict[int, _Before]) -> None:
+def _later(known: _Arrived, stay: int, cap: Cap) -> _Arrived:
+    """``known`` so much later: without what the cap counts no more."""
+    return {
+        count: _Before(before.elapsed + stay, before.steps)
+        for count, before in known.items()
+        if before.elapsed + stay < cap.per.elapsed
+    }
+
+
+def _and_another(known: _Arrived, step: str) -> _Arrived:
+    """``known``, and the message of ``step`` that leaves now."""
+    return {1: _Before(0, (step,))} | {
+        count + 1: _Before(before.elapsed, (*before.steps, step)) for count, before in known.items()
+    }
+
+
+def _merge(known: _Arrived, new: _Arrived) -> None:
     for count, before in new.items():
         if count not in known or before.elapsed < known[count].elapsed:
             known[count] = before
