@@ -15,17 +15,11 @@ from runner.journey.trigger_types import common_types
 from runner.journey.values import BOOLEAN, DATETIME, NUMBER, STRING, Kind, ValueType
 from runner.journey.words import did_you_mean, listed
 from runner.review.template_filters import argument_trouble
+from runner.review.template_kinds import WORDS, comparison_trouble, filter_trouble, made_by
 
 _FUNCTIONS = frozenset({"range"})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%"})
 _CONSTANTS = {str: STRING, int: NUMBER, float: NUMBER, bool: BOOLEAN}
-_WORDS = {
-    Kind.STRING: "a text",
-    Kind.NUMBER: "a number",
-    Kind.BOOLEAN: "true or false",
-    Kind.DATE: "a date",
-    Kind.DATETIME: "a date with time",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +96,11 @@ class _Reader:
             return _CONSTANTS.get(type(node.value))
         if isinstance(node, nodes.BinExpr):
             return self.operation(node, scope)
-        if isinstance(node, nodes.For):
+        if isinstance(node, nodes.Filter):
+            return self.filter(node, scope)
+        if isinstance(node, nodes.Compare):
+            self.comparison(node, scope)
+        elif isinstance(node, nodes.For):
             self.loop(node, scope)
         elif isinstance(node, nodes.Assign):
             self.assign(node.target, self.node(node.node, scope), scope)
@@ -136,9 +134,27 @@ class _Reader:
             texts = all(each is None or each.kind is Kind.STRING for each in (left, right))
             if others and not (sign == "+" and texts):
                 hint = "Write a ~ b to put texts together." if sign == "+" else None
-                message = f"`{sign}` is for numbers here, and one of these is {_WORDS[others[0].kind]}."
+                message = f"`{sign}` is for numbers here, and one of these is {WORDS[others[0].kind]}."
                 self.report(node, sign, "template/operator", message, hint)
         return None
+
+    def filter(self, node: nodes.Filter, scope: _Scope) -> ValueType | None:
+        self.known_words(node)
+        types = [self.node(child, scope) for child in node.iter_child_nodes()]
+        given = types[0] if node.node is not None and types else None
+        trouble = filter_trouble(node, given, _dotted(_filtered(node))) if node.name in FILTERS else None
+        if trouble:
+            self.report(node, node.name, "template/type", *trouble)
+        return made_by(node.name, given)
+
+    def comparison(self, node: nodes.Compare, scope: _Scope) -> None:
+        left, type = node.expr, self.node(node.expr, scope)
+        for operand in node.ops:
+            other = self.node(operand.expr, scope)
+            trouble = comparison_trouble(operand.op, (_dotted(left), type), (operand.expr, other))
+            if trouble:
+                self.report(node, _last_name(left), "template/type", *trouble)
+            left, type = operand.expr, other
 
     def loop(self, node: nodes.For, scope: _Scope) -> None:
         over = self.node(node.iter, scope)
@@ -237,7 +253,7 @@ class _Reader:
             inner = self.member(node, base.items, name)
             return ValueType(Kind.LIST, items=inner) if inner else None
         if base.kind is not Kind.OBJECT:
-            message = f"`{owner}` is {_WORDS.get(base.kind, 'a list')}; it has no `{name}`."
+            message = f"`{owner}` is {WORDS.get(base.kind, 'a list')}; it has no `{name}`."
             hint = f"Write {owner}|{name}." if name in FILTERS else None
             self.report(node, name, "template/unknown", message, hint)
             return None
@@ -282,3 +298,16 @@ def _dotted(node: nodes.Node) -> str:
     if isinstance(node, nodes.Const):
         return repr(node.value)
     return "this"
+
+
+def _filtered(node: nodes.Node) -> nodes.Node:
+    """What the filters are put behind."""
+    while isinstance(node, nodes.Filter) and node.node is not None:
+        node = node.node
+    return node
+
+
+def _last_name(node: nodes.Node) -> str:
+    """The word by which a value is found in the text."""
+    inner = _filtered(node)
+    return inner.attr if isinstance(inner, nodes.Getattr) else _dotted(inner)
