@@ -6,7 +6,7 @@ at which it begins: a date of the contact, the hours of an office, a reader who 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,7 +47,11 @@ class Unbounded:
 Lasting = Bounded | Unbounded
 
 
-def lasting(program: Program) -> Mapping[int, Lasting]:
+Waiting = Callable[[Send], bool]
+"""Whether policy may let a message of the send wait."""
+
+
+def lasting(program: Program, waiting: Waiting) -> Mapping[int, Lasting]:
     """How long runs may go on from each node, by its index, once they have left it. Every edge points forward, so one
     walk from the end answers for all."""
     arriving: dict[int, Lasting] = {program.end: Bounded(timedelta(0))}
@@ -55,13 +59,14 @@ def lasting(program: Program) -> Mapping[int, Lasting]:
     for node in reversed(program.nodes):
         behind = [arriving[edge.target] for edge in node.edges]
         leaving[node.index] = _put_off(program, node) or _longest(behind)
-        arriving[node.index] = _after(standing(node), leaving[node.index])
+        arriving[node.index] = _after(standing(node, waiting), leaving[node.index])
     return leaving
 
 
-def standing(node: Node) -> Lasting:
+def standing(node: Node, waiting: Waiting) -> Lasting:
     """How long a run may stand at the step."""
-    most = _standing(node.verb)
+    at_once = isinstance(node.verb, Send) and not waiting(node.verb)
+    most = timedelta(0) if at_once else _standing(node.verb)
     return Unbounded(node.step.id) if most is None else Bounded(most)
 
 

@@ -15,11 +15,12 @@ from runner.engine.apply import gone
 from runner.engine.in_flight import Crossed, Crossing, People, Standing, crossings, people_in
 from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
-from runner.journey.graph import Program, compile_program
-from runner.journey.lasting import Unbounded, lasting, standing
+from runner.journey.graph import Node, Program, compile_program
+from runner.journey.lasting import Lasting, Unbounded, Waiting, lasting, standing
 from runner.journey.model import ExistingPeople, Journey, Retired, Send, Timers
 from runner.journey.newest_texts import Written, kept_texts
 from runner.journey.project import Project
+from runner.journey.send_rules import send_rules
 from runner.journey.succession import Carried, Fate, Leaves, Moved
 from runner.journey.template import Template
 from runner.journey.version import version_hash
@@ -189,10 +190,22 @@ class _Look:
             by_version.setdefault(stand.version, []).append(stand)
         return tuple(
             replace(
-                _finishing(each, by_version.get(each.version, ()), self._now), old_texts=self._old_texts(each)
+                _finishing(each, by_version.get(each.version, ()), self._waiting(each), self._now),
+                old_texts=self._old_texts(each),
             )
             for each in found
         )
+
+    def _waiting(self, found: Standing) -> Waiting:
+        """Which messages of a version may have to wait, by the policies that would be in force."""
+        catalog = self._project.catalog
+        rules = send_rules(found.program.journey, catalog, catalog.policies)
+
+        def waiting(send: Send) -> bool:
+            asked = rules.quiet_hours(send) or rules.caps(send) or rules.holds(send)
+            return bool(send.window or send.rate or asked)
+
+        return waiting
 
     def _old_texts(self, found: Standing) -> Mapping[str, str]:
         name = found.program.journey.name
@@ -276,24 +289,23 @@ def _at_step(step: str, people: int, fate: Fate) -> AtStep:
             return AtStep(step=step, people=people, going=Going.NOWHERE)
 
 
-def _finishing(found: Standing, where: Iterable[Stand], now: datetime) -> InVersion:
+def _finishing(found: Standing, where: Iterable[Stand], waiting: Waiting, now: datetime) -> InVersion:
     steps = tuple(
         AtStep(step=_step(found.program, node), people=people, going=Going.FINISHES)
         for node, people in found.people.items()
     )
-    ends = [_end(found.program, stand, now) for stand in where]
+    behind = lasting(found.program, waiting)
+    ends = [_end(found.program.nodes[each.node], each, behind[each.node], waiting, now) for each in where]
     endless = next((each for each in ends if isinstance(each, str)), None)
     until = None if endless else max((each for each in ends if isinstance(each, datetime)), default=None)
     return InVersion(hash=found.hash, steps=steps, until=until, endless=endless)
 
 
-def _end(program: Program, stand: Stand, now: datetime) -> datetime | str:
+def _end(node: Node, stand: Stand, behind: Lasting, waiting: Waiting, now: datetime) -> datetime | str:
     """When the last of those at a step has finished; or the step that may keep them for as long as it likes."""
-    node = program.nodes[stand.node]
-    behind = lasting(program)[stand.node]
     if isinstance(behind, Unbounded):
         return behind.step
-    here = standing(node)
+    here = standing(node, waiting)
     # A timer that is set is known, whatever it hangs on. A message that waits may wait again.
     if stand.untimed or stand.due is None or isinstance(node.verb, Send):
         if isinstance(here, Unbounded):

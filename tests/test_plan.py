@@ -1,0 +1,264 @@
+"""``journeys plan`` says what applying would do, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from golden import golden
+from in_flight import CATALOG, START, Flight, project_of
+from sqlalchemy import func, select
+
+from runner.cli import run as journeys
+from runner.engine.apply import apply_project
+from runner.engine.pausing import pause_journey
+from runner.journey.graph import compile_program
+from runner.journey.lasting import Bounded, Unbounded, lasting
+from runner.journey.project import Project, load_project
+from runner.review.plan import Change, Going, Plan, plan
+from runner.review.plan_report import plan_json, plan_text
+from runner.settings import default_database
+from runner.store import tables
+from runner.store.database import Database
+
+DAY = timedelta(days=1)
+HEAD = "journey: tour\nlanguage: 1\ntitle: A tour\ntopic: offers\ntrigger: {event: Signed Up}\n"
+STEPS = """steps:
+  - {id: hello, send: email}
+  - {id: pause, wait: 4d}
+  - id: bought
+    wait: {event: Bought, up_to: 3d, then: [{id: thanks, send: email}]}
+  - {id: offer, send: email}
+"""
+VIP = "journey: vip\nlanguage: 1\ntitle: For the best\ntopic: offers\nexisting: skip\n"
+VIP += "trigger: {segment: best, change: enter}\nsteps:\n  - {id: rest, wait: 1d}\n"
+
+
+def tour(steps: str = STEPS, head: str = "") -> Project:
+    return project_of({"journey.yaml": HEAD + head + steps})
+
+
+def with_people(database: Database, project: Project | None = None) -> Flight:
+    """Ana has paused for a day, ben for three, and cleo is waited for to buy."""
+    flight = Flight(database)
+    flight.apply(project or tour(), START - DAY, "BEFORE")
+    flight.known("ana", "ben", "cleo")
+    for who, day in (("cleo", 0), ("ben", 2), ("ana", 4)):
+        flight.happens(who, "Signed Up", START + day * DAY, {})
+    flight.until(START + 5 * DAY)
+    return flight
+
+
+def planned(database: Database, project: Project) -> Plan:
+    return plan(database, project, now=START + 5 * DAY)
+
+
+def rows(database: Database) -> Mapping[str, list[object]]:
+    """All that the database holds."""
+    with database.read() as connection:
+        return {
+            name: [tuple(row) for row in connection.execute(select(table))]
+            for name, table in tables.metadata.tables.items()
+        }
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["", "in_flight: follow\ntimers: recompute\n", "retired: exit\n"],
+    ids=["finish", "follow", "retired"],
+)
+def test_a_plan_changes_nothing(database: Database, head: str) -> None:
+    flight = with_people(database)
+    before = rows(database)
+    found = planned(database, tour(STEPS.replace("4d", "1d"), head))
+    assert found.changes
+    assert rows(database) == before
+    flight.until(START + 5 * DAY)
+
+
+def test_what_is_new_unchanged_changed_and_removed_is_told(database: Database) -> None:
+    found = planned(database, tour())
+    assert [(one.journey, one.change, one.versions) for one in found.journeys] == [("tour", Change.NEW, ())]
+    assert plan(None, tour(), now=START).journeys == found.journeys
+    with_people(database)
+    found = planned(database, tour("# a remark\n" + STEPS))
+    assert [(one.journey, one.change) for one in found.journeys] == [("tour", Change.UNCHANGED)]
+    assert not found.changes
+    found = planned(database, load_project({"journeys/catalog.yaml": CATALOG}))
+    assert [(one.journey, one.change) for one in found.journeys] == [("tour", Change.REMOVED)]
+    assert [problem.code for problem in found.problems] == ["journey/gone"]
+    assert [each.people for each in found.journeys[0].versions] == [3]
+
+
+def test_a_journey_that_was_retired_may_be_removed(database: Database) -> None:
+    flight = with_people(database)
+    flight.apply(tour(head="retired: finish\n"), START + 5 * DAY, "RETIRED")
+    found = planned(database, load_project({"journeys/catalog.yaml": CATALOG}))
+    assert not found.problems
+
+
+def test_who_finishes_an_old_version_does_so_by_an_instant(database: Database) -> None:
+    with_people(database)
+    (found,) = planned(database, tour(STEPS.replace("4d", "1d"))).journeys
+    (version,) = found.versions
+    assert {each.step: (each.people, each.going) for each in version.steps} == {
+        "pause": (2, Going.FINISHES),
+        "bought": (1, Going.FINISHES),
+    }
+    # Ana's pause ends on day 8, and she may be waited for until day 11.
+    assert version.until == START + 11 * DAY
+
+
+@pytest.mark.parametrize(
+    ("step", "bound"),
+    [
+        ("wait: 36h", timedelta(hours=36)),
+        ("wait: 2d", timedelta(days=2, hours=1)),
+        ('wait: {for: 1h, at: "09:00"}', timedelta(hours=26)),
+        ('wait: {for: 1h, at: "09:00", days: [mon]}', timedelta(days=7, hours=2)),
+        ("wait: {event: Bought, up_to: 5h}", timedelta(hours=5)),
+        ("wait: {collect: Bought, for: 5h, save_as: them}", timedelta(hours=5)),
+        ("wait: {when: contact.vip, up_to: 5h, then: [{id: more, wait: 1h}]}", timedelta(hours=6)),
+        ("send: {channel: email, template: hello, valid_for: 3h}", timedelta(0)),
+        (
+            "send: {channel: email, template: hello, valid_for: 3h, rate: {max: 1, per: 1h}}",
+            timedelta(hours=3),
+        ),
+        ("wait: {until: contact.born, if_past: continue, if_missing: continue}", "x"),
+        ("wait: {event: Bought, up_to: {until: contact.born}}", "x"),
+        (
+            "branch: [{when: contact.vip, name: a, steps: [{id: y, wait: 9h}]}, {name: b, else: []}]",
+            timedelta(hours=9),
+        ),
+    ],
+)
+def test_how_long_people_may_still_be_in_a_program(step: str, bound: timedelta | str) -> None:
+    catalog = CATALOG.replace("name: {type: string}", "born: {type: date}")
+    steps = f"steps:\n  - {{id: hello, send: email}}\n  - {{id: w, wait: 1h}}\n  - id: x\n    {step}\n"
+    files = {"journeys/catalog.yaml": catalog, "journeys/tour/journey.yaml": HEAD + steps}
+    project = load_project(files | {"journeys/tour/hello.html": "---\nsubject: Hi\n---\n<p>Hi</p>\n"})
+    assert "tour" in project.journeys, project.problems
+    program = compile_program(project.journeys["tour"])
+    behind = lasting(program, lambda send: send.rate is not None)[1]
+    assert behind == (Unbounded(bound) if isinstance(bound, str) else Bounded(bound))
+
+
+def test_a_reader_who_may_put_off_a_message_may_take_any_time(database: Database) -> None:
+    links = "links: {later: {snooze: [1d]}}\n"
+    (found,) = planned_after(database, tour(STEPS, links), tour(STEPS.replace("4d", "1d"), links)).journeys
+    assert found.versions[0].endless in ("offer", "thanks")
+    assert found.versions[0].until is None
+
+
+def planned_after(database: Database, before: Project, after: Project) -> Plan:
+    with_people(database, before)
+    return planned(database, after)
+
+
+def test_people_whom_a_change_leaves_behind_are_named(database: Database) -> None:
+    after = tour(STEPS.replace("wait: 4d", "update: {run: {seen: true}}"), "in_flight: follow\n")
+    found = planned_after(database, tour(), after)
+    assert [problem.code for problem in found.problems] == ["in-flight/left-behind"]
+    assert "2 people stand at `pause`" in found.problems[0].message
+
+
+def test_who_becomes_overdue_is_counted_and_when_the_last_goes_on(database: Database) -> None:
+    with_people(database)
+    after = tour(STEPS.replace("4d", "6h"), "in_flight: follow\ntimers: recompute\n")
+    found = plan(database, after, now=START + 5 * DAY, released_per_minute=2)
+    (one,) = found.journeys
+    assert (one.overdue, one.released_until) == (2, START + 5 * DAY + timedelta(seconds=30))
+
+
+def segment(existing: str, when: str = "contact.vip") -> Project:
+    catalog = CATALOG + f"segments: {{best: {{when: {when}}}}}\n"
+    return load_project(
+        {
+            "journeys/catalog.yaml": catalog,
+            "journeys/vip/journey.yaml": VIP.replace("existing: skip", f"existing: {existing}"),
+        }
+    )
+
+
+def test_people_who_match_a_trigger_already_are_counted(database: Database) -> None:
+    flight = with_people(database)
+    for who in ("ana", "ben"):
+        flight.happens(who, "identify", START + 5 * DAY, {"vip": True})
+    flight.until(START + 5 * DAY)
+    for existing, enter in (("skip", False), ("enter", True)):
+        found = [one for one in planned(database, segment(existing)).journeys if one.journey == "vip"]
+        assert [(one.existing.people, one.existing.enter) for one in found if one.existing] == [(2, enter)]
+    # Once they have entered they are no news.
+    apply_project(database, with_both(segment("enter")), now=START + 5 * DAY, author=None, git_commit=None)
+    flight.load()
+    flight.until(START + 5 * DAY)
+    with database.read() as connection:
+        entered = select(func.count()).select_from(tables.run).where(tables.run.c.journey == "vip")
+        assert connection.execute(entered).scalar_one() == 2
+    changed = with_both(segment("enter"), lambda text: text.replace("wait: 1d", "wait: 2d"))
+    (vip,) = [one for one in planned(database, changed).journeys if one.journey == "vip"]
+    assert (vip.change, vip.existing) == (Change.CHANGED, None)
+
+
+def with_both(project: Project, change: Callable[[str], str] = str) -> Project:
+    """The tour beside the journeys of ``project``."""
+    files = {path: change(text) for path, text in project.files.items() if path != "journeys/catalog.yaml"}
+    mine = {path: text for path, text in tour().files.items() if path != "journeys/catalog.yaml"}
+    return load_project({**mine, **files, "journeys/catalog.yaml": project.files["journeys/catalog.yaml"]})
+
+
+def test_what_people_and_programs_read(database: Database) -> None:
+    flight = with_people(database)
+    flight.happens("ana", "identify", START + 5 * DAY, {"vip": True})
+    flight.until(START + 5 * DAY)
+    pause_journey(database, "tour", now=START + 5 * DAY, who="tests")
+    shorter = {"journeys/tour/journey.yaml": HEAD + STEPS.replace("4d", "1d")}
+    found = planned(database, load_project({**with_both(segment("skip")).files, **shorter}))
+    hashes = [each for one in found.journeys for each in (one.before, one.after) if each]
+
+    def named(text: str) -> str:
+        for place, each in enumerate(dict.fromkeys(hashes)):
+            text = text.replace(each, f"version-{place}").replace(each[:12], f"version-{place}")
+        return text
+
+    golden("plan/text.out", named(plan_text(found)) + "\n")
+    golden("plan/json.out", named(plan_json(found)) + "\n")
+
+
+def test_the_command_says_by_its_exit_code_what_there_is_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(project: Project) -> None:
+        for name, text in project.files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def command(*words: str) -> tuple[int, str]:
+        code = journeys([*words, "--project", str(tmp_path)])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    assert command("plan")[0] == 4
+    write(tour())
+    code, said = command("plan")
+    assert (code, said.split()[:2]) == (2, ["tour", "new"])
+    assert not Path(default_database(tmp_path).removeprefix("sqlite:///")).exists()
+    assert command("apply")[0] == 0
+    assert command("plan") == (0, "unchanged: tour\n\nNothing to apply.\n")
+    code, said = command("plan", "--format", "json")
+    assert (code, json.loads(said)["changes"]) == (0, False)
+    write(tour(STEPS.replace("4d", "1d")))
+    assert command("plan")[0] == 2
+    journey = tmp_path / "journeys/tour/journey.yaml"
+    journey.write_text(
+        journey.read_text(encoding="utf-8").replace("wait: 1d", "wait: soon"), encoding="utf-8"
+    )
+    assert command("plan")[0] == 1
+    journey.unlink()
+    code, said = command("plan")
+    assert code == 1
+    assert "journey/gone" in said
