@@ -45,6 +45,7 @@ from runner.store.passes.working import (
     in_pass,
     leaving,
     moving,
+    steady_plans,
 )
 from runner.store.statement import Statement
 from runner.store.steps.waits.due import due, load_zones
@@ -78,6 +79,7 @@ def hold_everybody(connection: Connection, partitions: int) -> None:
     hold(connection, range(partitions))
     create_working_tables(connection)
     empty_working_tables(connection)
+    steady_plans(connection)
 
 
 def end_journey(connection: Connection, stage: int, name: str, reason: str, now: datetime) -> int:
