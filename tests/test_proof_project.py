@@ -137,3 +137,20 @@ def test_the_case_that_is_covered_is_shown_and_by_which() -> None:
         ("branch/covered", 11, 16, f"{covered} `high`: whoever it is for is in `pro` and `some` already."),
         ("branch/covered", 12, 16, f"{covered} `twice`: whoever it is for is in `some` already."),
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "is_sure"),
+    [
+        ("pro", True),
+        ("= contact.plan", True),
+        ('= "pro" if contact.vip else None', True),
+        ("= contact.country", False),
+        ('= "pro" if contact.vip else contact.country', False),
+    ],
+)
+def test_a_step_that_writes_any_text_leaves_an_enumeration_unsure(written: str, is_sure: bool) -> None:
+    gate = 'condition: contact.plan == "free" or contact.plan == "pro" or contact.plan is None'
+    note = f"  - id: note\n    update:\n      set:\n        plan: '{written}'\n"
+    steps = f"steps:\n{note}  - id: gate\n    {gate}\n{HELLO}"
+    assert [problem.code for problem in found(steps)] == ["condition/always-true"] * is_sure

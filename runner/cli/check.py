@@ -28,14 +28,13 @@ def command(project: Path, output_format: str, strict: bool, prove: bool) -> int
     """
     from runner.journey.project import FOLDER
     from runner.review.check import check_folder
-    from runner.review.proof.question import Prover
     from runner.review.proof.solver import solver
     from runner.review.reporters import counted, json_report, summary, text_report
 
     if not (project / FOLDER).is_dir():
         click.echo(f"Nothing to check: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
         return NOTHING_TO_CHECK
-    checked = check_folder(project, Prover(solver()) if prove else None)
+    checked = check_folder(project, solver() if prove else None)
     if output_format == "json":
         click.echo(json_report(checked.problems, checked.journeys))
     elif checked.problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from runner.journey.project import CATALOG, FOLDER, Project, load_project, read_
 from runner.journey.scenario_file import find_scenarios
 from runner.problem import Problem, Severity
 from runner.review.ignores import heeding
-from runner.review.proof.question import Prover
+from runner.review.proof.project import prover_of
+from runner.review.proof.question import Reasoner
 from runner.review.rules import PROVEN, RULES
 from runner.settings import SETTINGS_FILE, check_settings
 
@@ -30,13 +31,13 @@ class Checked:
         return sum(problem.severity is Severity.ERROR for problem in self.problems)
 
 
-def check_folder(folder: Path, prover: Prover | None = None) -> Checked:
-    """Read the project in ``folder`` and find all its problems, with ``prover`` those as well that it alone can prove.
+def check_folder(folder: Path, reasoner: Reasoner | None = None) -> Checked:
+    """Read the project in ``folder`` and find all its problems, with ``reasoner`` those as well that it proves.
     Raises JourneysError where there is no journeys/.
     """
     files, unreadable = read_folder(folder)
     project = load_project(files)
-    checked = _check(project, prover)
+    checked = _check(project, reasoner)
     known = CATALOG in files and not any(problem.span.file == CATALOG for problem in checked.problems)
     settings, settings_source = check_settings(folder, project.catalog.channels if known else None)
     return Checked(
@@ -51,9 +52,9 @@ def check_files(files: Mapping[str, str]) -> Checked:
     return _check(load_project(files))
 
 
-def _check(project: Project, prover: Prover | None = None) -> Checked:
+def _check(project: Project, reasoner: Reasoner | None = None) -> Checked:
     return Checked(
-        problems=_sorted((*_found(project, prover), *find_scenarios(project)[1])),
+        problems=_sorted((*_found(project, reasoner), *find_scenarios(project)[1])),
         sources=project.files,
         journeys=sum(
             path.startswith(f"{FOLDER}/") and path.endswith("/journey.yaml") for path in project.files
@@ -67,11 +68,14 @@ def rule_problems(project: Project) -> tuple[Problem, ...]:
     return tuple(problem for problem in _found(project) if problem not in loaded)
 
 
-def _found(project: Project, prover: Prover | None = None) -> tuple[Problem, ...]:
+def _found(project: Project, reasoner: Reasoner | None = None) -> tuple[Problem, ...]:
     """What loading and the rules find, without what the authors ignore."""
     by_rules = (problem for rule in RULES for problem in rule(project))
-    by_prover = (problem for rule in PROVEN for problem in rule(project, prover)) if prover else ()
-    return heeding(project, tuple(dict.fromkeys((*project.problems, *by_rules, *by_prover))))
+    proven: Iterable[Problem] = ()
+    if reasoner is not None:
+        prover = prover_of(project, reasoner)
+        proven = (problem for rule in PROVEN for problem in rule(project, prover))
+    return heeding(project, tuple(dict.fromkeys((*project.problems, *by_rules, *proven))))
 
 
 def _sorted(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -88,8 +88,7 @@ def choices(node: Node) -> frozenset[str]:
     """The texts that an atom may be; empty where it may be any."""
     if isinstance(node, tree.Clock) and node.reading == "weekday":
         return _WEEKDAYS
-    if isinstance(node, tree.Name) and node.source != "run":
-        # What a run keeps may have been written by several steps.
+    if isinstance(node, tree.Name) and node.source in ("contact", "account"):
         return frozenset(node.type.one_of)
     return frozenset()
 

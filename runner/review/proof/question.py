@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from runner.journey.expression.tree import Node
 from runner.review.proof import intervals
@@ -15,13 +14,14 @@ Reasoner = Callable[[Formula], bool]
 """Answers False where a formula surely holds for nobody, else True."""
 
 
-@dataclass(frozen=True)
 class Prover:
-    """Answers questions by ``possible``, each once."""
+    """Answers questions by ``possible``, each once. ``unsure``: attributes of contacts that may hold more than the
+    ``one_of`` of their type."""
 
-    possible: Reasoner = intervals.possible
-    _encoder: Encoder = field(default_factory=Encoder, repr=False, compare=False)
-    _answers: dict[object, bool] = field(default_factory=dict, repr=False, compare=False)
+    def __init__(self, possible: Reasoner = intervals.possible, unsure: frozenset[str] = frozenset()) -> None:
+        self._possible = possible
+        self._encoder = Encoder(unsure)
+        self._answers: dict[tuple[tuple[Node, ...], tuple[Node, ...]], bool] = {}
 
     def can_be_true(
         self, condition: Node, given_untrue: Sequence[Node] = (), *, given: Sequence[Node] = ()
@@ -41,7 +41,7 @@ class Prover:
     def _asked(self, true: tuple[Node, ...], untrue: tuple[Node, ...]) -> bool:
         found = self._answers.get((true, untrue))
         if found is None:
-            found = self._answers[true, untrue] = self.possible(self.formula(true, untrue))
+            found = self._answers[true, untrue] = self._possible(self.formula(true, untrue))
         return found
 
     def formula(self, true: Sequence[Node], untrue: Sequence[Node]) -> Formula:
