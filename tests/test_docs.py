@@ -27,6 +27,7 @@ from documents import (
     block_of,
     blocks,
     commands,
+    files_of,
 )
 from reference.expressions import Situation, holds
 
@@ -53,6 +54,7 @@ from runner.settings import load_settings
 from runner.store.tables import MESSAGE_TRANSITIONS, MessageStatus, RunStatus, metadata
 
 LANGUAGE = ROOT / "docs" / "language.md"
+TEMPLATES = ROOT / "docs" / "templates.md"
 CATALOG = "journeys/catalog.yaml"
 
 FRAGMENT = {
@@ -195,9 +197,19 @@ def test_a_template_of_the_pages_is_one(block: Block) -> None:
     )
 
 
+def test_the_templates_of_their_page_make_a_project() -> None:
+    """All of them together, in the journey that sends them."""
+    steps = "steps:\n  - {id: hello, send: email}\n  - {id: invited, send: email}\n"
+    journey = "trigger: {event: Cart Updated}\n" + steps
+    journey += "".join(f"{line}\n" for key, line in FRAGMENT.items() if key not in ("trigger", "steps"))
+    files = {CATALOG: catalog_text(), "journeys/demo/journey.yaml": journey, **files_of(TEMPLATES)}
+    project = no_problems(files)
+    assert set(project.bundle("demo")) == set(files)
+
+
 def test_every_filter_is_named() -> None:
-    text = LANGUAGE.read_text(encoding="utf-8")
-    listed = text.split("closed\nlist of filters: ")[1].split(". Values")[0]
+    text = TEMPLATES.read_text(encoding="utf-8")
+    listed = text.split("filters a closed\nlist: ")[1].split(". Those")[0]
     assert set(re.findall(r"`(\w+)`", listed)) == set(FILTERS) - {"e"}
     takers = re.findall(r"^\| `(\w+)\(([\w, ]*)\)` \|", text, re.MULTILINE)
     assert {name: tuple(names.split(", ")) for name, names in takers} == {
@@ -294,6 +306,13 @@ def project_of(page: Path, folder: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
+
+
+def code_of(command: Command) -> int:
+    """The exit code of a command that prints this."""
+    if command.line.startswith("journeys plan") and re.search("  (new|changed) ", command.printed):
+        return 2
+    return 1 if re.search(r"^1 error|FAILED", command.printed, re.MULTILINE) else 0
 
 
 PAGES_WITH_COMMANDS = sorted({block.page for block in blocks("console")})
