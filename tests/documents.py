@@ -18,18 +18,20 @@ MADE = frozenset({REFERENCE, RULES})
 """Pages whose examples are run where they come from."""
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
-_BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```(?P<language>\w*) ?(?P<path>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """An example: its language, its text, the heading under which it stands, and the line on which it begins."""
+    """An example: its language, its text, the heading under which it stands, and the line on which it begins; ``path``
+    is the file that it is, where the page says so."""
 
     page: Path
     heading: str
     line: int
     language: str
     text: str
+    path: str = ""
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -48,6 +50,11 @@ def block_of(page: Path, language: str, containing: str) -> Block:
     return found
 
 
+def files_of(page: Path) -> dict[str, str]:
+    """The examples of ``page`` that say which file they are, by path."""
+    return {block.path: block.text for block in _blocks(page) if block.path}
+
+
 def _blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for match in _BLOCK.finditer(text):
@@ -58,6 +65,7 @@ def _blocks(page: Path) -> Iterator[Block]:
             line=text.count("\n", 0, match.start("text")),
             language=match["language"],
             text=match["text"],
+            path=match["path"],
         )
 
 

@@ -30,6 +30,8 @@ from runner.journey.project import Project, load_project
 from runner.journey.version import version_hash
 from runner.review.check import check_files
 from runner.store.database import Database
+from tests.documents import ROOT, block_of
+from tests.documents import files_of as page_files
 from tests.shop import FILES, START, Shop, Sink
 from tests.test_render import ANA, ENTERED, TRIGGER
 
@@ -498,3 +500,47 @@ def test_the_tool_starts_without_what_templates_need() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_page_about_templates_says_what_comes_out() -> None:
+    """Its examples, rendered for one reader in English and one in Arabic."""
+    page = ROOT / "docs" / "templates.md"
+    catalog = block_of(ROOT / "docs" / "language.md", "yaml", "attributes:\n").text
+    journey = (
+        "journey: demo\nlanguage: 1\ntitle: Demo\ntopic: offers\ntrigger: {event: Cart Updated}\n"
+        "steps:\n  - {id: hello, send: email}\n  - {id: invited, send: email}\n"
+    )
+    files = {"journeys/catalog.yaml": catalog, "journeys/demo/journey.yaml": journey, **page_files(page)}
+    project = load_project(files)
+    trigger = {
+        "cart_id": "c 1",
+        "total": 80_500_000,
+        "items": [{"title": "Lens", "price": 40_250_000}, {"title": "Case", "price": 40_250_000}],
+    }
+
+    def made(name: str, locale: str) -> Content:
+        return render(
+            project.journeys["demo"],
+            project.catalog,
+            project.templates["demo"],
+            name,
+            recipient=replace(
+                ANA, locale=locale, attributes={"first_name": "Ana, A", "renewal_date": "2026-04-01"}
+            ),
+            trigger=trigger,
+            data={},
+            entered_at=ENTERED,
+        )
+
+    english = made("hello", "en")
+    assert english.subject == "Ana, A, your cart is waiting"
+    assert "Lens: <b>€40.25</b>" in (english.html or "")
+    assert 'href="https://shop.example/cart/c%201"' in (english.html or "")
+    assert "Buy all 2" in english.text
+    assert "You get this because you shop with us." in english.text
+    assert (
+        made("hello", "ar").text.replace("\u200f", "").replace("\xa0", " ") == "منتجان\nLens وCase: 80.50 €\n"
+    )
+    (invite,) = made("invited", "en").attachments
+    assert "SUMMARY:Ana\\, A, we meet\r\n" in invite.text
+    assert (invite.name, invite.method) == ("visit.ics", "REQUEST")
