@@ -17,6 +17,7 @@ from runner.journey.scenario import (
     Expected,
     ExpectedCompletion,
     ExpectedExit,
+    ExpectedPassing,
     ExpectedSend,
     Never,
     Person,
@@ -281,6 +282,23 @@ def test_a_failure_reads_like_this() -> None:
         ),
     )
     golden("scenario/failure.out", comparison_text(case, decided) + "\n")
+
+
+def test_a_step_is_passed_by_the_way_that_is_expected() -> None:
+    left = [
+        happened("1h", Kind.LEFT, "ask", detail="accepted"),
+        happened("2h", Kind.LEFT, "pause", detail="elapsed"),
+        happened("3h", Kind.LEFT, "ask", detail="rejected"),
+    ]
+
+    def passes(at: str, way: str | None = None) -> Expected:
+        return ExpectedPassing(step="ask", way=way, at=after(at), span=SPAN)
+
+    assert complaints(compare(scenario(passes("3h")), left)) == []
+    assert complaints(compare(scenario(passes("1h", "accepted"), passes("3h", "rejected")), left)) == []
+    assert complaints(compare(scenario(passes("1h", "escalated")), left[:1])) == ["went the way accepted"]
+    assert complaints(compare(scenario(passes("4h")), left[:1])) == ["expected at 4h, happened at 1h"]
+    assert complaints(compare(scenario(passes("4h")), left[1:2])) == ["did not happen"]
 
 
 def test_files_that_go_along_are_looked_into() -> None:

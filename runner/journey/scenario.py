@@ -75,7 +75,17 @@ class ExpectedCompletion:
     at: datetime | None = None
 
 
-Expected = ExpectedSend | ExpectedExit | ExpectedCompletion
+@dataclass(frozen=True, kw_only=True)
+class ExpectedPassing:
+    """A run leaves ``step``, which is no send, by the outcome ``way``; by any where that is None."""
+
+    step: str
+    span: Span
+    way: str | None = None
+    at: datetime | None = None
+
+
+Expected = ExpectedSend | ExpectedExit | ExpectedCompletion | ExpectedPassing
 
 
 @dataclass(frozen=True, kw_only=True)

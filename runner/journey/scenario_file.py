@@ -24,7 +24,7 @@ from runner.journey.catalog import (
     Catalog,
 )
 from runner.journey.fit import fit
-from runner.journey.graph import walk
+from runner.journey.graph import compile_program, walk
 from runner.journey.model import HandOff, Journey, Send, Split
 from runner.journey.project import FOLDER, Project
 from runner.journey.scenario import (
@@ -32,6 +32,7 @@ from runner.journey.scenario import (
     Expected,
     ExpectedCompletion,
     ExpectedExit,
+    ExpectedPassing,
     ExpectedSend,
     Never,
     Person,
@@ -417,6 +418,8 @@ class _Test:
         if "exit" in fields:
             reason = _scalar(fields, "exit")
             return ExpectedExit(at=at, reason=reason.text, span=reason.span)
+        if "passes" in fields:
+            return self.passing(fields, at)
         step = _scalar(fields, "send")
         sends = [name for name, verb in self.steps.items() if isinstance(verb, Send)]
         self.known_step(step, sends, "send step")
@@ -434,6 +437,18 @@ class _Test:
             text_contains=_texts(fields.get("text_contains")),
             attached_contains=_texts(fields.get("attached_contains")),
         )
+
+    def passing(self, fields: Fields, at: datetime | None) -> ExpectedPassing:
+        step, way = _scalar(fields, "passes"), fields.get("way")
+        others = [name for name, verb in self.steps.items() if not isinstance(verb, Send)]
+        self.known_step(step, others, "step but a send")
+        if isinstance(way, Scalar) and step.text in others:
+            edges = compile_program(self.journey).node(step.text).edges
+            ways = {edge.outcome for edge in edges}
+            if way.text not in ways:
+                self.file.unknown(f"way out of `{step.text}`", way.text, ways, way.span)
+        said = way.text if isinstance(way, Scalar) else None
+        return ExpectedPassing(at=at, step=step.text, way=said, span=step.span)
 
     def known_step(self, name: Scalar, among: Iterable[str], what: str) -> None:
         known = set(among)

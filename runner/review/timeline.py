@@ -11,7 +11,15 @@ from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from runner.journey.scenario import Expected, ExpectedCompletion, ExpectedExit, ExpectedSend, Never, Scenario
+from runner.journey.scenario import (
+    Expected,
+    ExpectedCompletion,
+    ExpectedExit,
+    ExpectedPassing,
+    ExpectedSend,
+    Never,
+    Scenario,
+)
 
 
 class Kind(StrEnum):
@@ -135,7 +143,13 @@ def compare(scenario: Scenario, happened: Sequence[Happening]) -> Comparison:
     at its very instant; a completed or restarted run need not be, unless nothing at all is expected. At one
     instant any order is right.
     """
-    own = [item for item in happened if item.journey == scenario.journey and item.kind in COMPARED]
+    passed = {wanted.step for wanted in scenario.expected if isinstance(wanted, ExpectedPassing)}
+    own = [
+        item
+        for item in happened
+        if item.journey == scenario.journey
+        if item.kind in COMPARED or (item.kind is Kind.LEFT and item.name in passed)
+    ]
     place = {id(item): index for index, item in enumerate(happened)}
     placed: list[tuple[datetime, int, Row]] = []
     for wanted, item in _aligned(_in_their_order(scenario.expected, own), own):
@@ -189,7 +203,7 @@ def _row(scenario: Scenario, wanted: Expected | None, item: Happening | None) ->
 
 
 def _unexpected(scenario: Scenario, item: Happening) -> Row:
-    quiet = item.kind is Kind.COMPLETED or (item.kind is Kind.EXITED and item.name == RESTARTED)
+    quiet = item.kind in (Kind.COMPLETED, Kind.LEFT) or (item.kind is Kind.EXITED and item.name == RESTARTED)
     free = scenario.only_never or item.at > scenario.strict_until
     if item.kind is not Kind.SET_ASIDE and not scenario.expects_nothing and (quiet or free):
         return Row(mark=Mark.CONTEXT, at=item.at, happened=str(item))
@@ -235,6 +249,8 @@ def _same(wanted: Expected, item: Happening) -> bool:
             return item.kind is Kind.EXITED and item.name == wanted.reason
         case ExpectedCompletion():
             return item.kind is Kind.COMPLETED
+        case ExpectedPassing():
+            return item.kind is Kind.LEFT and item.name == wanted.step
     return False
 
 
@@ -244,6 +260,8 @@ def _differences(scenario: Scenario, wanted: Expected, item: Happening) -> list[
     if wanted.at is not None and wanted.at != item.at:
         due, came = offset_text(wanted.at - scenario.start), offset_text(item.at - scenario.start)
         found.append(f"expected at {due}, happened at {came}")
+    if isinstance(wanted, ExpectedPassing) and wanted.way not in (None, item.detail):
+        found.append(f"went the way {item.detail}")
     if not isinstance(wanted, ExpectedSend):
         return found
     if wanted.channel is not None and wanted.channel != item.channel:
@@ -390,6 +408,8 @@ def expectation_text(wanted: Expected) -> str:
             return f"exit {wanted.reason}"
         case ExpectedCompletion():
             return "completed"
+        case ExpectedPassing():
+            return f"passes {wanted.step}" + (f", the way {wanted.way}" if wanted.way else "")
     channel = f" by {wanted.channel}" if wanted.channel else ""
     blocked = f", blocked: {wanted.blocked}" if wanted.blocked else ""
     subject = "".join(f', subject has "{part}"' for part in wanted.subject_contains)
