@@ -56,7 +56,7 @@ def _unasked(project: Project) -> Iterator[Problem]:
     """The layouts, snippets and files to take along that no template asks for."""
     pools = {f"{FOLDER}/{file}" for file in project.catalog.pools.values()}
     for path in sorted(project.files):
-        folder, extension = path.split("/")[1], path.rpartition(".")[2]
+        folder, extension = path.partition("/")[2].partition("/")[0], path.rpartition(".")[2]
         shared = folder in SHARED and path.count("/") == 2 and extension in EXTENSIONS
         beside = path.count("/") == 2 and (folder in project.journeys or folder in SHARED)
         if path in project.included or path in pools or not (shared or (beside and extension in ATTACHED)):
