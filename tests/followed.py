@@ -46,26 +46,35 @@ def wait(name: str, text: str) -> str:
 class Tour(Shop):
     """People are in the journey ``tour``, and it is changed. Time is virtual unless a ``pace`` is said."""
 
-    def __init__(self, database: Database, steps: str, head: str = "", pace: Pace = EXACT) -> None:
-        super().__init__(database, files(steps, head))
+    def __init__(
+        self,
+        database: Database,
+        steps: str,
+        head: str = "",
+        *,
+        pace: Pace = EXACT,
+        catalog: str = CATALOG,
+    ) -> None:
+        super().__init__(database, files(steps, head, catalog))
         self.pace = pace
+        self._catalog = catalog
 
     def change(
         self, steps: str, now: datetime, head: str = "in_flight: follow", *, per_minute: int = 600
     ) -> Crossed:
         """Apply other steps at the instant ``now``, once all that is due by then has come."""
-        return self.change_to(files(steps, head), now, per_minute=per_minute)
+        return self.change_to(files(steps, head, self._catalog), now, per_minute=per_minute)
 
     def change_to(self, tree: Mapping[str, str], now: datetime, *, per_minute: int = 600) -> Crossed:
         self.until(now)
         project = load_project(tree)
         errors = [problem for problem in project.problems if problem.severity == "error"]
         assert not errors, errors
-        (applied,) = apply_project(
+        applied = apply_project(
             self.database, project, now=now, author="tests", git_commit=None, released_per_minute=per_minute
         )
         self.versions = load_versions(self.database, self.versions)
-        return applied.crossed
+        return next(one.crossed for one in applied if one.journey == "tour")
 
     def enter(self, *keys: str, at: datetime = START) -> None:
         for key in keys:
@@ -84,7 +93,7 @@ class Tour(Shop):
         return [
             (row.step, (row.let_go_at - START) / HOUR)
             for name, row in self.messages()
-            if name.split("/")[0] == key and row.status == "ready"
+            if name.split("/")[0] == key and row.status == "ready" and row.kind == "message"
         ]
 
     def where(self, key: str = "ana") -> tuple[str | None, str | None, float | None]:

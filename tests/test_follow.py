@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from sqlalchemy import select
+
+from runner.engine.pausing import pause_journey, resume_journey
+from runner.engine.versions import load_versions
 from runner.problem import ProblemsFound
 from runner.store.database import Database
-from tests.followed import DAY, HOUR, Tour, sends, wait
-from tests.shop import START
+from runner.store.tables import step_log
+from tests.followed import DAY, HOUR, Tour, files, sends, wait
+from tests.shop import CATALOG, START
 
 TWO = sends("hello") + wait("pause", "2d") + sends("again")
 
@@ -268,3 +274,106 @@ def test_retired_and_left_or_finished(database: Database) -> None:
     crossed = tour.change(TWO, START + 3 * HOUR, head="retired: exit")
     assert crossed.left == 1
     assert tour.where() == (None, "retired", None)
+
+
+ASKING = CATALOG + "  crm: {uses: file}\n"
+
+
+def hands_off(name: str, sla: str = "2d") -> str:
+    return (
+        f"  - id: {name}\n    hand_off: {{to: sales, sla: {sla}, channel: crm,"
+        " accepted: [{id: yes, exit: accepted}], rejected: [{id: no, exit: rejected}]}\n"
+    )
+
+
+def test_who_stands_at_a_task_hears_its_answer_under_the_old_name(database: Database) -> None:
+    tour = Tour(database, hands_off("task"), catalog=ASKING)
+    tour.enter("ana", "ben")
+    head = "in_flight: follow\nmoved: {task: asked}\ntimers: recompute"
+    tour.change(hands_off("asked", "1d") + sends("late"), START + HOUR, head=head)
+    answer = tour.event("ana", "Task Accepted", START + 2 * HOUR)
+    tour.arrive([replace(answer, properties={"run": 1_000_000, "step": "task"})])
+    tour.until(START + 5 * DAY)
+    assert tour.where()[1] == "accepted"
+    assert tour.got("ben") == [("late", 24)]
+    tasks = [name for name, row in tour.messages() if row.kind == "task"]
+    assert tasks == ["ana/task", "ben/task"]
+
+
+def test_a_task_that_somebody_has_behind_them_is_not_asked_for_again(database: Database) -> None:
+    tour = Tour(database, hands_off("task", "1d") + wait("pause", "3d"), catalog=ASKING)
+    tour.enter("ana")
+    tour.until(START + 2 * DAY)
+    tour.change(wait("pause", "3d") + hands_off("task", "1d") + sends("late"), START + 2 * DAY)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("late", 96)]
+    assert [name for name, row in tour.messages() if row.kind == "task"] == ["ana/task"]
+
+
+def test_arms_outlive_the_name_of_their_split(database: Database) -> None:
+    def splits(name: str) -> str:
+        arms = ", ".join(
+            f"{{name: {arm}, percent: 50, steps: [{{id: {arm}-{name}, send: {{channel: email, template: hello}}}}]}}"
+            for arm in ("a", "b")
+        )
+        return f"  - id: {name}\n    split: {{arms: [{arms}]}}\n"
+
+    tour = Tour(database, splits("one") + wait("pause", "1d"))
+    names = [f"p{place}" for place in range(12)]
+    tour.enter(*names)
+    head = "in_flight: follow\nmoved: {one: two}"
+    tour.change(wait("pause", "1d") + splits("two"), START + HOUR, head=head)
+    tour.until(START + 9 * DAY)
+    arms = {tuple(step[0] for step, _ in tour.got(name)) for name in names}
+    assert arms == {("a", "a"), ("b", "b")}
+
+
+def test_who_leaves_has_what_is_ready_cancelled_and_other_journeys_hear_of_it(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    tree = dict(files(sends("hello"), "in_flight: follow\nmoved: {pause: {exit: superseded}}"))
+    tree["journeys/after/journey.yaml"] = (
+        "journey: after\nlanguage: 1\ntitle: After\ntopic: offers\n"
+        "trigger: {journey: tour, outcome: superseded}\nsteps:\n" + sends("hello")
+    )
+    tree["journeys/after/hello.txt"] = "---\nsubject: Hello\n---\nHello\n"
+    tour.change_to(tree, START)
+    tour.until(START + HOUR)
+    found = [(row.journey, row.status, row.reason) for _, row in tour.messages()]
+    assert found == [("after", "ready", None), ("tour", "cancelled", "superseded")]
+
+
+def test_every_step_that_somebody_leaves_is_written_down_once_in_each_version(database: Database) -> None:
+    tour = Tour(database, sends("hello") + wait("pause", "1d") + wait("rest", "1d"))
+    tour.enter("ana")
+    tour.until(START + 30 * HOUR)
+    tour.change(wait("rest", "1d") + sends("hello") + wait("pause", "1d"), START + 31 * HOUR)
+    tour.until(START + 9 * DAY)
+    with database.read() as connection:
+        left = connection.execute(
+            select(step_log.c.step, step_log.c.outcome).order_by(step_log.c.at, step_log.c.node)
+        ).all()
+    assert left == [
+        ("hello", "ready"),
+        ("pause", "elapsed"),
+        ("rest", "elapsed"),
+        ("hello", "already_sent"),
+        ("pause", "elapsed"),
+    ]
+    assert tour.where() == (None, None, None)
+
+
+def test_who_is_held_by_a_pause_follows_and_goes_on_when_it_ends(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana")
+    pause_journey(database, "tour", now=START + HOUR, who="tests")
+    tour.versions = load_versions(database, tour.versions)
+    tour.until(START + 3 * DAY)
+    assert tour.got() == [("hello", 0)]
+    tour.change(sends("hello") + wait("pause", "2d") + sends("other"), START + 3 * DAY)
+    tour.until(START + 4 * DAY)
+    assert tour.got() == [("hello", 0)]
+    resume_journey(database, "tour", now=START + 4 * DAY, who="tests")
+    tour.versions = load_versions(database, tour.versions)
+    tour.until(START + 5 * DAY)
+    assert tour.got() == [("hello", 0), ("other", 96)]
