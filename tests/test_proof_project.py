@@ -154,3 +154,10 @@ def test_a_step_that_writes_any_text_leaves_an_enumeration_unsure(written: str, 
     note = f"  - id: note\n    update:\n      set:\n        plan: '{written}'\n"
     steps = f"steps:\n{note}  - id: gate\n    {gate}\n{HELLO}"
     assert [problem.code for problem in found(steps)] == ["condition/always-true"] * is_sure
+
+
+def test_an_audience_of_nobody() -> None:
+    head = HEAD + "trigger: {schedule: '0 9 * * MON', audience: AUDIENCE}\nentry: {reentry: always}\n"
+    nobody = told("steps:\n" + HELLO, head.replace("AUDIENCE", "contact.vip and not contact.vip"))
+    assert nobody == [("condition/always-false", 5, 46, "This condition is true for nobody.")]
+    assert told("steps:\n" + HELLO, head.replace("AUDIENCE", "'True'")) == []

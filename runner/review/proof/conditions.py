@@ -25,6 +25,7 @@ from runner.journey.model import (
     WaitEvent,
     WaitWhen,
 )
+from runner.journey.model.timed import ScheduleTrigger
 from runner.journey.project import CATALOG, Project, journey_path
 from runner.journey.yaml import Fields, Items, Scalar, Value
 from runner.problem import Span
@@ -171,7 +172,12 @@ def _of_catalog(catalog: Catalog) -> Iterator[Expression | None]:
 
 def _where(trigger: Trigger) -> Expression | None:
     """What the author of a trigger asks; that of other forms is written by us."""
-    return trigger.where if isinstance(trigger, EventTrigger) else None
+    if isinstance(trigger, EventTrigger):
+        return trigger.where
+    if isinstance(trigger, ScheduleTrigger) and trigger.audience is not None:
+        # Who writes `True` means everybody; whether that is wise, another rule says.
+        return None if isinstance(trigger.audience.tree, tree.Literal) else trigger.audience
+    return None
 
 
 def _of_run(journey: Journey) -> Iterator[Expression | None]:
