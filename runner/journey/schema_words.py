@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -254,9 +255,20 @@ def _wrong_pattern(finding: Finding) -> Problem:
         return _problem(finding, code, f"`{finding.key}` may not hold a secret itself.", hint)
     if kind in _KINDS:
         code, name, hint = _KINDS[kind]
+        hint = (_time_meant(wrong) if kind == "time" else None) or hint
         return _problem(finding, code, f"{_quoted(wrong)} is {name}.", hint)
     described = finding.schema.get("description")
     return _problem(finding, "schema/value", f"{_quoted(wrong)} is not {finding.what}.", described)
+
+
+def _time_meant(text: str) -> str | None:
+    """The time of day that a text seems to mean: 9:00, 9am, 5.30 pm."""
+    match = re.fullmatch(r"(\d{1,2})(?:[:.](\d\d))?\s*([ap]m)?", text.strip().lower())
+    if not match or not (match[2] or match[3]):
+        return None
+    hour = int(match[1]) % 12 + (12 if match[3] == "pm" else 0) if match[3] else int(match[1])
+    minute = int(match[2] or 0)
+    return f'Write "{hour:02}:{minute:02}".' if hour < 24 and minute < 60 else None
 
 
 def _wrong_duration(finding: Finding) -> Problem:
