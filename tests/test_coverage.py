@@ -1,0 +1,93 @@
+"""What the scenarios of a project reach, and what none of them does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from golden import CASES, golden
+
+from runner.cli import run
+from runner.journey.project import load_project, read_files
+from runner.journey.scenario_file import find_scenarios
+from runner.review.coverage import Kind, Reached, cover
+from runner.review.coverage_report import coverage_text
+from runner.review.scenarios import play_all
+
+PROJECT = CASES / "coverage"
+SHOP = CASES / "scenario" / "shop"
+
+
+def command(*arguments: str | Path) -> int:
+    return run(["test", *map(str, arguments)])
+
+
+def test_what_no_scenario_reaches_is_listed_with_its_place() -> None:
+    project = load_project(read_files(PROJECT))
+    scenarios, problems = find_scenarios(project)
+    assert problems == ()
+    (outcome,) = play_all(project, scenarios)
+    assert outcome.passed
+    golden("coverage/coverage.out", coverage_text(cover(project, ["demo"], outcome.reached)) + "\n")
+
+
+def test_a_text_is_reached_in_the_locale_in_which_it_was_sent() -> None:
+    project = load_project(read_files(PROJECT))
+    (outcome,) = play_all(project, find_scenarios(project)[0])
+    texts = cover(project, ["demo"], outcome.reached).of(kind=Kind.TEXT).items
+    assert {(item.name, item.way): item.reached for item in texts} == {
+        ("hello", ""): False,
+        ("hello", "de"): False,
+        ("hello", "pt-BR"): True,
+        ("text", ""): False,
+        ("thanks", ""): False,
+    }
+
+
+def test_a_hundred_percent_is_everything() -> None:
+    project = load_project(read_files(PROJECT))
+    everything = cover(project, ["demo"], Reached()).items
+    reached = Reached(
+        steps=frozenset((item.journey, item.name) for item in everything if item.kind is Kind.STEP),
+        ways=frozenset((item.journey, item.name, item.way) for item in everything if item.kind is Kind.WAY),
+        texts=frozenset(
+            (item.journey, item.name, (item.way or "en").lower())
+            for item in everything
+            if item.kind is Kind.TEXT
+        ),
+    )
+    assert cover(project, ["demo"], reached).percent == 100
+    one_less = Reached(reached.steps - {("demo", "sales")}, reached.ways, reached.texts)
+    coverage = cover(project, ["demo"], one_less)
+    assert coverage.percent == 98
+    assert [item.title for item in coverage.missed] == ["step `sales`"]
+    assert cover(project, [], Reached()).percent == 100
+
+
+def test_the_command_says_how_much_is_reached(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--coverage", "--fail-under", "100", "--project", SHOP) == 0
+    printed = capsys.readouterr().out
+    assert printed.endswith(
+        "coverage  steps   ways    texts\n"
+        "cart      7 of 7  4 of 4  3 of 3\n"
+        "welcome   1 of 1  -       1 of 1\n"
+        "100 %: 16 of 16\n"
+    )
+    assert command("welcome", "-k", "no such", "--coverage", "--project", SHOP) == 4
+
+
+def test_too_little_is_an_error_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Path(shutil.copytree(PROJECT, tmp_path / "project"))
+    assert command("--coverage", "--project", project) == 0
+    assert command("--coverage", "--fail-under", "47", "--project", project) == 0
+    assert command("--coverage", "--fail-under", "48", "--project", project) == 1
+    assert command("--fail-under", "47", "--project", project) == 2
+    capsys.readouterr()
+    assert command("--coverage", "--fail-under", "100", "--format", "json", "--project", project) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] == 1
+    golden("coverage/coverage.json", json.dumps(report["coverage"], indent=2, ensure_ascii=False) + "\n")
