@@ -71,7 +71,9 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
         if ending is not None:
             turns.append(ending)
         at_nodes = {
-            constant(node): _earliest(sql, source, conditions) for node, conditions in sql.turning.items()
+            constant(node): soonest
+            for node, conditions in sql.turning.items()
+            if (soonest := _earliest(sql, source, conditions)) is not None
         }
         if at_nodes:
             turns.append(case(at_nodes, value=run.c.node))
