@@ -544,3 +544,43 @@ def test_the_page_about_templates_says_what_comes_out() -> None:
     (invite,) = made("invited", "en").attachments
     assert "SUMMARY:Ana\\, A, we meet\r\n" in invite.text
     assert (invite.name, invite.method) == ("visit.ics", "REQUEST")
+
+
+COMPUTED = """
+stages:
+  - {name: looking, when: 'contact.points > 0'}
+  - {name: buying, when: 'contact.points > 10'}
+scores:
+  lead: [{event: Signed Up, add: 10}]
+"""
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_template_reads_the_stage_and_the_score_as_of_the_sending(
+    database: Database, several: bool
+) -> None:
+    more = "  heat: [{event: Signed Up, add: 2.5}]\n" if several else ""
+    score = "contact.score.lead" if several else "contact.score"
+    said = (
+        "{{ contact.stage|default('new') }} {{ "
+        + score
+        + " }}"
+        + (" {{ contact.score.heat }}" if several else "")
+    )
+    files = files_of({"journeys/greet/hello.txt": f"---\nsubject: x\n---\n{said}"})
+    files["journeys/catalog.yaml"] += COMPUTED + more
+    assert not [each for each in check_files(files).problems if each.code.startswith("template/")]
+    shop = Shop(database, files)
+    shop.sign_up("ana", points=12)
+    shop.sign_up("bob")
+    sink = Sink()
+    assert deliver(shop.database, shop.versions, {"email": sink}, START).sent == 2
+    ending = " 2.5" if several else ""
+    assert {each.contact: each.text.strip() for each in sink.messages} == {
+        "ana": f"buying 10{ending}",
+        "bob": f"new 10{ending}",
+    }
+    wrong = {**files, "journeys/greet/hello.txt": "---\nsubject: x\n---\n{{ contact.stag }}"}
+    assert "template/unknown" in {each.code for each in check_files(wrong).problems}
+    changed = {**files, "journeys/catalog.yaml": files["journeys/catalog.yaml"].replace("> 10'", "> 20'")}
+    assert version_hash(load_project(changed), "greet") != version_hash(load_project(files), "greet")

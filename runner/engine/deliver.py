@@ -25,7 +25,7 @@ from runner.engine.outcome import Delivered as Delivered  # which whoever delive
 from runner.engine.outcome import Unrecorded as Unrecorded
 from runner.engine.outcome import change_of, not_begun
 from runner.engine.prepare import Prepared, made_beforehand, prepare
-from runner.engine.second_look import not_allowed, second_look, without_paused
+from runner.engine.second_look import derived, not_allowed, second_look, without_paused
 from runner.engine.versions import Versions
 from runner.store.database import Database
 from runner.store.people.events import store_events
@@ -189,10 +189,13 @@ class Delivery:
             going = without_paused(connection, claimed)
             looked = {} if self._exact else second_look(connection, going, versions, now)
             unwanted = {**looked, **not_allowed(going, self._recipients)}
+            computed = derived(connection, going, versions, now)
         if not claimed:
             return 0
         channels = self.lines.channels
-        prepared, refused = prepare(going, versions, channels, self._database.deployment, now, unwanted)
+        prepared, refused = prepare(
+            going, versions, channels, self._database.deployment, now, unwanted, computed
+        )
         if refused:
             with self._database.begin() as connection:
                 messages.change(connection, MessageStatus.CLAIMED, refused)

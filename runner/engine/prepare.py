@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from channels.base import Channel, Message, Preparing
 from runner.engine.asked import asked_message
@@ -41,9 +42,10 @@ def prepare(
     deployment: Deployment,
     now: datetime,
     unwanted: Mapping[Held, str],
+    derived: Mapping[Held, Mapping[str, Any]] | None = None,
 ) -> tuple[list[Prepared], list[Change]]:
     """The messages that can be handed over, rendered, and what becomes of the others. ``unwanted`` are those that may
-    not leave after all, each with the reason."""
+    not leave after all, each with the reason; ``derived`` is what is computed of their readers."""
     prepared: list[Prepared] = []
     refused: list[Change] = []
     for one in claimed:
@@ -61,7 +63,7 @@ def prepare(
         else:
             try:
                 key = idempotency_key(deployment.as_of(one.let_go_at), one.held.key, one.made_in)
-                message = _message(one, version, key)
+                message = _message(one, version, key, (derived or {}).get(one.held, {}))
             except RenderError as error:
                 logger.error(
                     "a message cannot be rendered", extra={"contact": one.contact_key, "error": str(error)}
@@ -96,7 +98,7 @@ def recipient_of(one: Claimed) -> str:
     return (address[needed] or "") if needed else one.contact_key
 
 
-def _message(one: Claimed, version: Version, key: str) -> Message:
+def _message(one: Claimed, version: Version, key: str, derived: Mapping[str, Any]) -> Message:
     verb = version.program.node(one.held.key.step).verb
     if not isinstance(verb, Send):
         return asked_message(one, version, verb, key)
@@ -115,6 +117,7 @@ def _message(one: Claimed, version: Version, key: str) -> Message:
             account_attributes=one.account_attributes,
             attributes=one.attributes,
             tags=one.tags,
+            derived=derived,
         ),
         trigger=one.trigger,
         data=one.data,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
@@ -20,6 +20,7 @@ from runner.engine.calendar import folded, method
 from runner.engine.filters import LOCALE, ZONE
 from runner.engine.sandbox import compiled
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
+from runner.journey.derived_values import derived_contact
 from runner.journey.fit import present
 from runner.journey.locales import locales, same
 from runner.journey.model import Journey
@@ -48,6 +49,8 @@ class Recipient:
     tags: Sequence[str]
     account: str | None = None
     account_attributes: Mapping[str, Any] | None = None
+    derived: Mapping[str, Any] = field(default_factory=dict)
+    """What is computed of the contact, by the names of ``derived_read``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +150,7 @@ def contact_values(catalog: Catalog, recipient: Recipient) -> dict[str, Any]:
     }
     return {
         **_declared(types, recipient.attributes),
+        **derived_contact(catalog, recipient.derived),
         "id": recipient.key,
         "email": recipient.email,
         "phone": recipient.phone,

@@ -1,9 +1,11 @@
-"""What was true when policy let a message go may have changed since: each is looked at once more as it leaves."""
+"""What was true when policy let a message go may have changed since: each is looked at once more as it leaves, and what
+it says of its reader is computed then."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from runner.engine.prepare import recipient_of
 from runner.engine.versions import Version, Versions
@@ -12,6 +14,7 @@ from runner.journey.model import Send
 from runner.journey.send_rules import CONSENT_STALE, EXPIRED, NO_ADDRESS, NO_CONSENT, ONLY_IF, SUPPRESSED
 from runner.store.journeys.states import NEVER, paused_journeys
 from runner.store.sending.asked_again import Asked, asked_again
+from runner.store.sending.derived import derived_values
 from runner.store.sending.messages import Change, Claimed, Held, change
 from runner.store.statement import Connection
 from runner.store.tables import ConsentState, MessageKind, MessageStatus, SuppressionReason
@@ -46,6 +49,22 @@ def second_look(
         known = versions.by_id.get(one.version)
         if known and (reason := _reason(one, known, asked.get(one.held, Asked()), now)):
             found[one.held] = reason
+    return found
+
+
+def derived(
+    connection: Connection, claimed: Sequence[Claimed], versions: Versions, now: datetime
+) -> Mapping[Held, Mapping[str, Any]]:
+    """What is computed of the contacts, for the messages that read it: stage, persona, scores, in stored form."""
+    by_version: dict[int, list[Held]] = {}
+    for one in claimed:
+        known = versions.by_id.get(one.version)
+        if known and known.derived and one.kind == MessageKind.MESSAGE:
+            by_version.setdefault(one.version, []).append(one.held)
+    found: dict[Held, Mapping[str, Any]] = {}
+    for number, held in by_version.items():
+        version = versions.by_id[number]
+        found |= derived_values(connection, version.sql, version.derived, held, now)
     return found
 
 

@@ -11,6 +11,7 @@ from runner.engine.timetable import Timetable, timetable_of
 from runner.engine.watch import watched_by
 from runner.journey.broadcasts import ear_of
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, Catalog, Topic
+from runner.journey.derived_values import derived_read
 from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey, Update
@@ -59,6 +60,11 @@ class Version:
     def retired(self) -> bool:
         """Whether the journey has ended: nobody enters any more."""
         return self.journey.in_flight.retired is not None
+
+    @cached_property
+    def derived(self) -> Mapping[str, Expression]:
+        """What its messages read of contacts that is computed, by name."""
+        return derived_read(self.catalog, self.templates)
 
     @cached_property
     def heard(self) -> Mapping[str, frozenset[int]]:

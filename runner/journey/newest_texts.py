@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
+from runner.journey.derived_values import derived_types
 from runner.journey.model import Content, Journey
 from runner.journey.run_values import reads_blocked, run_values
 from runner.journey.template import Template
@@ -71,7 +72,11 @@ def _made_by(version: Written) -> Mapping[str, Mapping[str, ValueType]]:
     if not reads_blocked(journey, version.templates):
         values.pop(BLOCKED, None)
     return {
-        "contact": {**{name: each.type for name, each in catalog.attributes.items()}, **CONTACT_FIELDS},
+        "contact": {
+            **{name: each.type for name, each in catalog.attributes.items()},
+            **derived_types(catalog),
+            **CONTACT_FIELDS,
+        },
         "account": {name: each.type for name, each in catalog.accounts.items()},
         "trigger": common_types(journey.triggers, catalog),
         "run": values,

@@ -17,6 +17,7 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runner.journey.derived_values import derived_read
 from runner.journey.expression import Expression, tree
 from runner.journey.model import Journey, Send, Update
 from runner.journey.template import Template, templates_sent
@@ -68,7 +69,10 @@ def _catalog_entries(
     topics = {send.topic for send in sends}
     topics |= {topic for expression in expressions for topic in expression.reads.topics}
     channels = {send.channel for send in sends}
-    return {
+    derived = derived_read(catalog, templates)
+    # Left out where there is none, as versions from before it was read have it.
+    computed = {"derived": {name: _canonical(each) for name, each in derived.items()}} if derived else {}
+    return computed | {
         "timezone": catalog.timezone,
         "locale": catalog.locale,
         "attributes": {name: _canonical(each.type) for name, each in attributes.items()},

@@ -10,6 +10,7 @@ from jinja2 import nodes
 from runner.engine.filters import FILTERS, LONGEST_RANGE
 from runner.engine.sandbox import TESTS
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
+from runner.journey.derived_values import derived_types
 from runner.journey.model import Journey
 from runner.journey.trigger_types import common_types
 from runner.journey.values import BOOLEAN, DATETIME, NUMBER, STRING, Kind, ValueType
@@ -54,7 +55,7 @@ def template_values(
     members."""
     attributes = {name: each.type for name, each in catalog.attributes.items()}
     return {
-        "contact": ValueType(Kind.OBJECT, fields={**attributes, **CONTACT_FIELDS}),
+        "contact": ValueType(Kind.OBJECT, fields={**attributes, **derived_types(catalog), **CONTACT_FIELDS}),
         "account": ValueType(
             Kind.OBJECT, fields={name: each.type for name, each in catalog.accounts.items()}
         ),

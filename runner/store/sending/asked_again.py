@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, and_, bindparam, case, cast, literal_column, null, select
+from sqlalchemy import FromClause, Integer, and_, bindparam, case, cast, literal_column, null, select
 
 from runner.journey.graph import Node
 from runner.journey.model import Send
@@ -44,9 +44,9 @@ def asked_again(
     return {by_key[tuple(row[:5])]: Asked(only_if=bool(row.only_if), opt_in=row.opt_in) for row in found}
 
 
-def _asked_again(sql: ProgramSql, send: Send) -> Statement:
-    batch = statements.batch_of(sql.dialect)
-    row = Row(
+def row_of(sql: ProgramSql) -> Row:
+    """Where expressions find what they read of a message that is about to leave, its run and its contact."""
+    return Row(
         partition=message.c.partition,
         contact=message.c.contact,
         contact_table=contact,
@@ -57,6 +57,22 @@ def _asked_again(sql: ProgramSql, send: Send) -> Statement:
         run=run.c.id,
         entered_at=run.c.entered_at,
     )
+
+
+def leaving(batch: FromClause) -> FromClause:
+    """The messages of ``batch``, with their contacts and runs."""
+    same = and_(*(message.c[each.name] == batch.c[each.name] for each in statements.KEY))
+    of_contact = and_(contact.c.partition == message.c.partition, contact.c.id == message.c.contact)
+    of_run = and_(
+        run.c.partition == message.c.partition,
+        run.c.contact == message.c.contact,
+        run.c.id == message.c.run,
+    )
+    return batch.join(message, same).join(contact, of_contact).join(run, of_run)
+
+
+def _asked_again(sql: ProgramSql, send: Send) -> Statement:
+    row = row_of(sql)
     topic = sql.rules.topics.get(send.topic)
     cases: list[tuple[Any, Any]] = [
         (predicate(each.when, row, sql.dialect), literal_column(str(place)))
@@ -64,25 +80,10 @@ def _asked_again(sql: ProgramSql, send: Send) -> Statement:
         if each.when is not None
     ]
     holds = predicate(send.only_if, row, sql.dialect) if send.only_if else literal_column("1 = 1")
-    same = and_(*(message.c[each.name] == batch.c[each.name] for each in statements.KEY))
     return Statement(
         select(
             *statements.KEY,
             case((holds, literal_column("1")), else_=literal_column("0")).label("only_if"),
             (case(*cases) if cases else cast(null(), Integer())).label("opt_in"),
-        ).select_from(
-            batch.join(message, same)
-            .join(
-                contact,
-                and_(contact.c.partition == message.c.partition, contact.c.id == message.c.contact),
-            )
-            .join(
-                run,
-                and_(
-                    run.c.partition == message.c.partition,
-                    run.c.contact == message.c.contact,
-                    run.c.id == message.c.run,
-                ),
-            )
-        )
+        ).select_from(leaving(statements.batch_of(sql.dialect)))
     )
