@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -49,7 +50,8 @@ def ground(number: int) -> Ground:
     zone = chance.choice(ZONES)
     day = chance.choice(CHANGES_OF_CLOCKS[zone])
     begin = datetime.fromisoformat(f"{day}T00:00:00+00:00")
-    first, second = _project(chance, zone, begin), _project(chance, zone, begin)
+    first = _project(chance, zone, begin)
+    second = _project(chance, zone, begin, first.journeys.keys())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ground.db"
         path.write_bytes(empty_database())
@@ -64,9 +66,13 @@ def ground(number: int) -> Ground:
     return Ground(begin=begin, first=first, second=second, image=image, compiled=compiled)
 
 
-def _project(chance: Random, zone: str, begin: datetime) -> Project:
-    """Of a few projects the one that sends the most: what nobody is sent cannot be lost."""
-    drawn = [_drawn(Random(chance.getrandbits(64)), zone) for _ in range(CANDIDATES)]
+def _project(chance: Random, zone: str, begin: datetime, names: Set[str] = frozenset()) -> Project:
+    """Of a few projects the one that sends the most: what nobody is sent cannot be lost. Where there are ``names``, its
+    journeys are called so: a journey whose file is gone is in force until it says that it ends."""
+    drawn: list[Project] = []
+    while not drawn:
+        found = (_drawn(Random(chance.getrandbits(64)), zone) for _ in range(CANDIDATES))
+        drawn = [project for project in found if not names or project.journeys.keys() == names]
     return max(drawn, key=lambda project: _messages(project, begin))
 
 
