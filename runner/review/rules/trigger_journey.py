@@ -58,7 +58,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.journey.graph import compile_program
-from runner.journey.model import Again, Journey
+from runner.journey.model import Again, Journey, Retired
 from runner.journey.model.jumps import Exit
 from runner.journey.model.triggers import JourneyTrigger
 from runner.journey.project import Project, journey_path
@@ -97,6 +97,10 @@ def _outcomes(journey: Journey) -> list[str]:
     reasons = {edge.reason for node in compile_program(journey).nodes for edge in node.edges if edge.reason}
     reasons.update(rule.reason for rule in journey.exits)
     reasons.update(link.action.reason for link in journey.links if isinstance(link.action, Exit))
+    in_flight = journey.in_flight
+    reasons.update(target.reason for target in in_flight.moved.values() if isinstance(target, Exit))
+    if in_flight.retired is Retired.EXIT:
+        reasons.add("retired")
     if journey.goal is not None and journey.goal.exits:
         reasons.add("goal")
     if journey.entry.again is Again.RESTART:
