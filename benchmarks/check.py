@@ -120,7 +120,8 @@ def project_files(journeys: int) -> dict[str, str]:
     for number in range(journeys):
         folder = f"journeys/j{number:03}"
         files[f"{folder}/journey.yaml"] = JOURNEY.replace("NAME", f"j{number:03}")
-        files |= {f"{folder}/{step}.txt": TEMPLATE for step in ("voucher", "nudge", "last")}
+        for step in ("voucher", "nudge", "last"):  # no text twice, so that none is parsed for another
+            files[f"{folder}/{step}.txt"] = TEMPLATE.replace("Hello", f"Hello from {step} {number}")
     return files
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.journey.project import CATALOG, FOLDER, Project, load_project, read_folder
 from runner.journey.scenario_file import find_scenarios
+from runner.journey.template_tree import template_tree
 from runner.problem import Problem, Severity
 from runner.review.ignores import heeding
 from runner.review.proof.project import prover_of
@@ -75,7 +76,9 @@ def _found(project: Project, reasoner: Reasoner | None = None) -> tuple[Problem,
     if reasoner is not None:
         prover = prover_of(project, reasoner)
         proven = (problem for rule in PROVEN for problem in rule(project, prover))
-    return heeding(project, tuple(dict.fromkeys((*project.problems, *by_rules, *proven))))
+    found = heeding(project, tuple(dict.fromkeys((*project.problems, *by_rules, *proven))))
+    template_tree.cache_clear()  # of no use to the next project
+    return found
 
 
 def _sorted(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

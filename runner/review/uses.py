@@ -90,7 +90,7 @@ def _of_journey(journey: Journey, found: Uses) -> Iterator[Expression]:
 
 
 def _of_expression(expression: Expression, found: Uses) -> None:
-    for node in tree.walk(expression.tree):
+    for node in expression.nodes:
         if isinstance(node, tree.Name):
             if node.source in ("contact", "account"):
                 found["attributes" if node.source == "contact" else "accounts"].add(node.path[0])

@@ -61,9 +61,14 @@ class Expression:
     type: ValueType = field(hash=False)
 
     @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Its tree and all below it, each node before its children."""
+        return tuple(tree.walk(self.tree))
+
+    @cached_property
     def reads(self) -> Reads:
         """What it looks at, the conditions of the segments that it names included."""
-        found = list(tree.walk(self.tree))
+        found = self.nodes
         attributes = {n.path[0] for n in found if isinstance(n, tree.Name) and n.source == "contact"}
         if any(isinstance(n, tree.Clock) and n.reading != "now" for n in found):
             attributes.add("timezone")

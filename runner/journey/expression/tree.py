@@ -299,9 +299,11 @@ def children(node: Node) -> tuple[Node, ...]:
 
 def walk(node: Node) -> Iterator[Node]:
     """``node`` and all below it, each before its children."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    left = [node]
+    while left:
+        found = left.pop()
+        yield found
+        left.extend(reversed(children(found)))
 
 
 def size(node: Node) -> int:

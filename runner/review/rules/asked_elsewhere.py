@@ -92,7 +92,7 @@ def _of_catalog(catalog: Catalog) -> Iterator[Expression]:
 
 def _asked(expression: Expression) -> Iterator[tuple[str, str | None]]:
     """The journeys that it asks for, each with the step whose message is meant."""
-    for node in tree.walk(expression.tree):
+    for node in expression.nodes:
         if isinstance(node, tree.Sent | tree.Reaction) and node.journey is not None:
             yield node.journey, node.step
         elif isinstance(node, tree.InJourney):

@@ -76,7 +76,7 @@ def _asked(step: Step) -> frozenset[tuple[str, str]]:
         (node.function, node.step)
         for expression in _read_on_arrival(step.verb)
         if expression.reads.sends
-        for node in tree.walk(expression.tree)
+        for node in expression.nodes
         if isinstance(node, tree.Reaction) and node.journey is None
     )
 

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 
 from runner.journey.expression.names import RUN_FIELDS
 from runner.journey.expression.tree import Name
-from runner.journey.expression.tree import walk as walk_tree
 from runner.journey.graph import walk
 from runner.journey.project import Project
 from runner.journey.run_values import asked_of_readers, written_by
@@ -38,7 +37,7 @@ def check(project: Project) -> Iterator[Problem]:
             read = {
                 node.path[0]
                 for expression in expressions(step)
-                for node in walk_tree(expression.tree)
+                for node in expression.nodes
                 if isinstance(node, Name) and node.source == "run"
             }
             for name in sorted(read - written):

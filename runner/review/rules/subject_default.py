@@ -25,11 +25,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2 import nodes
 
 from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.project import Project
 from runner.journey.template import Template
+from runner.journey.template_tree import template_tree
 from runner.problem import Problem, Severity
 from runner.review.places import text_in_lines
 
@@ -42,10 +43,10 @@ def check(project: Project) -> Iterator[Problem]:
 
 
 def _check_subject(project: Project, template: Template) -> Iterator[Problem]:
-    try:
-        body = Environment(autoescape=True).parse(template.front["subject"]).body
-    except (TemplateSyntaxError, RecursionError):
+    tree = template_tree(template.front["subject"])
+    if not isinstance(tree, nodes.Template):
         return
+    body = tree.body
     line = template.places["subject"].line
     filtered = {name for each in body for node in each.find_all(nodes.Filter) if (name := _printed(node))}
     for name in dict.fromkeys(_bare(body, frozenset(CONTACT_FIELDS))):

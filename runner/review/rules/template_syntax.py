@@ -44,15 +44,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 
-from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
+from jinja2 import TemplateSyntaxError
 
 from runner.journey.builder.notes import sentence
 from runner.journey.project import Project
 from runner.journey.run_values import run_values
 from runner.journey.template import Template
 from runner.journey.template_pieces import Source, TemplateTrouble, as_written
+from runner.journey.template_tree import template_tree
 from runner.journey.values import ValueType
 from runner.problem import Problem, Span
 from runner.review.places import text_in_lines
@@ -142,18 +142,13 @@ def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
     )
 
 
-@cache
-def _environment() -> Environment:
-    return Environment(autoescape=True, undefined=StrictUndefined)
-
-
 def _check_source(project: Project, text: _Text, values: Mapping[str, ValueType] | None) -> Iterator[Problem]:
     def place(inner: int, pattern: str) -> Span:
         file, line, last = text.place(inner)
         return text_in_lines(file, project.files[file].removeprefix("\ufeff"), line, pattern, last)
 
     source = text.source
-    tree = _parsed(source)
+    tree = template_tree(source)
     if isinstance(tree, TemplateSyntaxError):
         yield _syntax_problem(tree, source, place, 1 if text.put_together else 0)
         return
@@ -210,14 +205,3 @@ def _in_plain_words(said: str) -> tuple[str, str | None]:
     if tag:
         return f"A `{{% {tag} %}}` is never closed.", f"Write {{% end{tag} %}} where it shall end."
     return sentence(said), None
-
-
-def _parsed(source: str) -> nodes.Template | TemplateSyntaxError | None:
-    """The tree, what is wrong with the syntax, or None where the source is nested too deeply to be looked
-    at."""
-    try:
-        return _environment().parse(source)
-    except TemplateSyntaxError as error:
-        return error
-    except RecursionError:
-        return None
