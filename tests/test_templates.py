@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from babel import Locale
 from babel.numbers import format_currency, format_decimal, format_percent
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.document import document
@@ -27,6 +27,8 @@ from runner.engine.deliver import deliver
 from runner.engine.render import Content, RenderError, render
 from runner.journey.markup import direction
 from runner.journey.project import Project, load_project
+from runner.journey.template import Template
+from runner.journey.template_pieces import TemplateTrouble, pieces_of
 from runner.journey.version import version_hash
 from runner.review.check import check_files
 from runner.store.database import Database
@@ -68,7 +70,7 @@ preheader: pre
       {% if loop.first %}class="first"{% endif %}>go</a></mj-text>
     {% endfor %}
     <mj-table>{% for item in trigger.items %}<tr><td>{{ item.sku }}</td></tr>{% endfor %}</mj-table>
-    <mj-social>
+    <mj-social mode="horizontal">
       {% if contact.vip %}<mj-social-element src="https://x.example/x">X</mj-social-element>{% endif %}
     </mj-social>
   </mj-column>
@@ -584,3 +586,120 @@ def test_a_template_reads_the_stage_and_the_score_as_of_the_sending(
     assert "template/unknown" in {each.code for each in check_files(wrong).problems}
     changed = {**files, "journeys/catalog.yaml": files["journeys/catalog.yaml"].replace("> 10'", "> 20'")}
     assert version_hash(load_project(changed), "greet") != version_hash(load_project(files), "greet")
+
+
+PIECES = st.sampled_from(
+    (
+        *(
+            "{{ contact.first_name }}",
+            "{% if contact.vip %}",
+            "{% endif %}",
+            "{% for i in contact.tags %}",
+            "{% endfor %}",
+        ),
+        *(
+            "{# x #}",
+            "{% raw %}{{ x }}{% endraw %}",
+            "{{",
+            "%}",
+            '{% include "snippets/a.mjml" %}',
+            "{{ content }}",
+        ),
+        *(
+            "<mj-section>",
+            "</mj-section>",
+            "<mj-column>",
+            "</mj-column>",
+            "<mj-text>",
+            "</mj-text>",
+            "<mj-social>",
+        ),
+        *(
+            "</mj-social>",
+            "<mj-table>",
+            "</mj-table>",
+            "<mj-head>",
+            "<mj-title>",
+            "</mj-title>",
+            "</mj-head>",
+            "<mjml>",
+        ),
+        *(
+            "</mjml>",
+            "<mj-body>",
+            "</mj-body>",
+            '<mj-button href="',
+            '">',
+            "</mj-button>",
+            "<mj-image src='x' ",
+            "/>",
+        ),
+        *(
+            "<style>p {color: red}</style>",
+            "<p>",
+            "</p>",
+            "<td>",
+            "<!--",
+            "-->",
+            "<![if x]>",
+            "&nbsp;",
+            "&",
+            "x",
+            " ",
+        ),
+        *(
+            "é ስብ",
+            "qj0q",
+            "\n",
+            "\0",
+            "<svg>",
+            "<math>",
+            "<select>",
+            "<script>",
+            "</script>",
+            "@media {",
+            "<br>",
+            '"',
+        ),
+    )
+)
+
+
+@settings(max_examples=300)
+@given(
+    pieces=st.lists(PIECES, max_size=14),
+    extension=st.sampled_from(("mjml", "html")),
+    whole=st.booleans(),
+    locale=st.sampled_from(("en", "ar")),
+)
+def test_any_markup_compiles_with_all_its_tags_or_says_where_it_does_not(
+    pieces: list[str], extension: str, whole: bool, locale: str
+) -> None:
+    body = "".join(pieces)
+    if whole:
+        around = (
+            "<mjml><mj-body>{}</mj-body></mjml>" if extension == "mjml" else "<style>p {{top: 0}}</style>{}"
+        )
+        body = around.format(body)
+    template = Template(
+        name="x",
+        locale=None,
+        extension=extension,
+        path="x",
+        front={},
+        body=body,
+        body_line=3,
+        written_in=locale,
+    )
+    try:
+        made = template.compiled.text
+    except TemplateTrouble as trouble:
+        place = (trouble.file, 3 <= trouble.line <= 3 + body.count("\n"))
+    else:
+        place = ("x", True)
+    assert place == ("x", True)
+    if "compiled" not in vars(template):
+        return
+    written = [piece for piece in pieces_of(body, "x", 1) if piece.is_tag]
+    there = [piece.text.split() for piece in pieces_of(made, "x", 1) if piece.is_tag]
+    assert all(piece.text.split() in there for piece in written)

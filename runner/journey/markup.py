@@ -59,6 +59,12 @@ def compiled(template: Template) -> Source:
     return source
 
 
+def _is_panic(error: BaseException) -> bool:
+    """Whether a compiler, which is written in Rust, met what its authors did not think of; it is no Exception, so that
+    nothing would stop it."""
+    return type(error).__name__ == "PanicException"
+
+
 # MJML --------------------------------------------------------------------------------------------------------------
 
 
@@ -74,6 +80,10 @@ def _from_mjml(pieces: Sequence[Piece], template: Template) -> Sequence[Piece]:
         html = to_html(hidden.text, render_options=RenderOptions(fonts={})).content
     except OSError as error:
         raise _trouble(hidden, str(error)) from None
+    except BaseException as error:
+        if not _is_panic(error):
+            raise
+        raise _trouble(hidden, "the compiler cannot read it") from None
     lost = hidden.lost(html)
     if lost is not None:
         message = "this tag stands where MJML computes a size or takes no text, and would be lost"
@@ -164,7 +174,9 @@ def _inlined(pieces: Sequence[Piece]) -> Sequence[Piece]:
             keep_link_tags=True,
             load_remote_stylesheets=False,
         )
-    except InlineError as error:
+    except BaseException as error:
+        if not isinstance(error, InlineError) and not _is_panic(error):
+            raise
         message = f"its CSS cannot be inlined: {str(error)[:200]}"
         raise TemplateTrouble(message, pieces[0].file, pieces[0].line, code="template/css") from None
     lost = hidden.lost(html)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from runner.journey.template_pieces import Kind, Piece
 
@@ -26,6 +27,11 @@ NO_TEXT = frozenset(
 
 _OPENING = re.compile(r"<!--|<(/?[A-Za-z][\w:.-]*)")
 _IN_TAG = re.compile(r"""["'>]""")
+
+
+@cache
+def _end(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text), re.IGNORECASE)
 
 
 class _Where(Enum):
@@ -74,15 +80,18 @@ class _Scanner:
             elif match:
                 self.where, self._quote = _Where.VALUE, match[0]
             return match.end() if match else len(text)
-        if self.where is _Where.RAW:
-            end, after = f"</{self._element}", _Where.TAG
-        else:
-            end, after = ("-->", _Where.TEXT) if self.where is _Where.COMMENT else (self._quote, _Where.TAG)
-        found = text.lower().find(end, at)
-        if found < 0:
+        end, after = {
+            _Where.RAW: (f"</{self._element}", _Where.TAG),
+            _Where.COMMENT: ("-->", _Where.TEXT),
+            _Where.VALUE: (self._quote, _Where.TAG),
+        }[self.where]
+        match = _end(end).search(text, at)
+        if match is None:
             return len(text)
-        self.where, self._element = after, ""
-        return found + len(end)
+        if self.where is _Where.RAW:
+            self._element = f"/{self._element}"
+        self.where = after
+        return match.end()
 
     def _enter_or_leave(self) -> None:
         """Keep the elements of MJML that are open; those of HTML say nothing of what may stand in them."""
