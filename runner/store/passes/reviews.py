@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, cast, null, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, case, cast, false, null, select, true, update
 
 from runner.journey.expression import Expression
 from runner.journey.graph import Node
@@ -77,6 +77,8 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
         }
         if at_nodes:
             turns.append(case(at_nodes, value=run.c.node))
+        # An IN of nothing could not be compiled beforehand.
+        asked_at = run.c.node.in_(list(at_nodes)) if at_nodes else false()
         found = (
             select(
                 run.c.partition,
@@ -86,7 +88,7 @@ def plan_reviews(sql: ProgramSql, connection: Connection, n: int, *, after_event
                 *(turn.label(f"turn_{place}") for place, turn in enumerate(turns)),
             )
             .select_from(rows)
-            .where(wanted, true() if ending is not None or sql.follows else run.c.node.in_(list(at_nodes)))
+            .where(wanted, true() if ending is not None or sql.follows else asked_at)
             .subquery()
         )
         next_turns = [found.c[f"turn_{place}"] for place in range(len(turns))]
