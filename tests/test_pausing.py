@@ -12,13 +12,15 @@ import pytest
 from sqlalchemy import select, update
 from waiting import until
 
-from channels.base import Message, RetryLater
+from channels.base import Answer, Message, RetryLater, Sent
 from runner.cli import run as command
 from runner.engine.apply import apply_project
+from runner.engine.aside import resume_runs
 from runner.engine.deliver import deliver
 from runner.engine.pausing import Said, pause_journey, resume_journey, stop_journey
+from runner.engine.presses import press
 from runner.engine.versions import load_versions
-from runner.journey.catalog import IDENTIFIED
+from runner.journey.catalog import ASKED_BY_CALL, IDENTIFIED
 from runner.journey.fit import fit_traits
 from runner.journey.project import load_project
 from runner.problem import JourneysError
@@ -27,6 +29,7 @@ from runner.store.audit import records
 from runner.store.database import Database
 from runner.store.journeys.states import NEVER
 from runner.store.tables import contact, conversion, event, run, step_log
+from runner.store.work.aside import runs_set_aside
 from tests.living import living
 from tests.shop import CATALOG, START, Shop, Sink
 
@@ -92,6 +95,7 @@ steps:
 
 def files(**journeys: str) -> dict[str, str]:
     catalog = CATALOG.replace("  Left: {}\n", "  Left: {}\n  Bought: {total: number}\n")
+    catalog += "segments: {best: {when: contact.vip}}\n"
     texts = {"hello.html": "---\nsubject: Hello\n---\n<p>Hello</p>"}
     return {"journeys/catalog.yaml": catalog} | {
         f"journeys/{name}/{file}": text
@@ -236,10 +240,7 @@ def test_a_date_that_moves_in_a_pause_moves_the_wait(database: Database) -> None
     paused.pause(START + HOUR, "dated")
     changes = [("ana", "2026-03-20", START + 5 * DAY), ("cleo", "2026-02-01", START + 2 * HOUR)]
     for key, born, at in sorted(changes, key=lambda one: one[2]):
-        fitted = fit_traits(paused.shop.catalog, {"born": born})
-        changed = paused.shop.event(key, "Left", at)
-        paused.shop.arrive([replace(changed, name=IDENTIFIED, properties=fitted.properties)])
-        paused.until(at)
+        identify(paused, key, at, born=born)
     paused.until(START + 6 * DAY)
     assert {step for step, _ in paused.runs("dated").values()} == {"birthday"}
     paused.resume(START + 7 * DAY, "dated")
@@ -455,6 +456,147 @@ def test_it_works_within_a_tick_of_a_daemon_at_work(shared: Database) -> None:
         until(lambda: paused.sink.contacts == ["ana", "ana"])
         stop_journey(database, "court", now=clock.now, who="tests")
     assert paused.runs()["ana"] == ("completed", None)
+
+
+TURNS = """
+journey: turns
+language: 1
+title: Wait for something to be true
+topic: offers
+trigger: {event: Signed Up}
+steps:
+  - id: best
+    wait:
+      when: contact.vip
+      up_to: 5d
+      then: [{id: gift, send: {channel: email, template: hello}}, {id: out, exit: vip}]
+  - {id: pity, send: {channel: email, template: hello}}
+"""
+LATER = """
+journey: later
+language: 1
+title: A message that may be put off
+topic: offers
+trigger: {event: Signed Up}
+links: {later: {snooze: [2d]}, stop: {exit: no-more}}
+steps:
+  - {id: ask, send: {channel: email, template: hello}}
+  - {id: rest, wait: 10d}
+"""
+CALLS = """
+journey: calls
+language: 1
+title: Ask somebody
+topic: offers
+trigger: {event: Signed Up}
+steps:
+  - id: score
+    call: {url: "https://api.example/score", save_as: answer, on_error: [{id: bad, exit: unanswered}]}
+  - {id: news, send: {channel: email, template: hello}}
+"""
+BEST = """
+journey: best
+language: 1
+title: For the best
+topic: offers
+trigger: {segment: best, change: enter}
+steps:
+  - {id: rest, wait: 1d}
+"""
+
+
+def identify(paused: Paused, key: str, at: datetime, **traits: Any) -> None:
+    """Something changes about a contact, as an event that takes its turn."""
+    fitted = fit_traits(paused.shop.catalog, traits)
+    changed = paused.shop.event(key, "Left", at)
+    paused.shop.arrive([replace(changed, name=IDENTIFIED, properties=fitted.properties)])
+    paused.until(at)
+
+
+def test_what_comes_true_in_a_pause_counts_after_it(database: Database) -> None:
+    paused = Paused(database, turns=TURNS)
+    paused.shop.sign_up("ana", "bea")
+    paused.until(START)
+    paused.pause(START + HOUR, "turns")
+    identify(paused, "ana", START + 2 * HOUR, vip=True)
+    identify(paused, "ana", START + 3 * HOUR, vip=False)
+    paused.until(START + 6 * DAY)
+    identify(paused, "bea", START + 6 * DAY + HOUR, vip=True)
+    assert {step for step, _ in paused.runs("turns").values()} == {"best"}
+    paused.resume(START + 7 * DAY, "turns")
+    paused.until(START + 7 * DAY + MINUTE)
+    assert paused.runs("turns") == {"ana": ("exited", "vip"), "bea": ("exited", "vip")}
+
+
+def test_readers_press_links_in_a_pause(database: Database) -> None:
+    paused = Paused(database, later=LATER)
+    paused.shop.sign_up("ana", "bea")
+    paused.until(START)
+    paused.pause(START + HOUR, "later")
+    for key, link, option in (("ana", "later", "2d"), ("bea", "stop", None)):
+        pressed = press(
+            database, paused.shop.versions,
+            contact=key, journey="later", run=1, step="ask", visit=1, at=START + 2 * HOUR, link=link, option=option,
+        )  # fmt: skip
+        assert pressed, pressed
+    paused.until(START + 2 * HOUR)
+    assert paused.runs("later") == {"ana": ("ask", None), "bea": ("exited", "no-more")}
+    # Put off to day 2; it may leave for a day from then on.
+    paused.until(START + 2 * DAY + 6 * HOUR)
+    assert paused.sink.contacts.count("ana") == 1
+    paused.resume(START + 2 * DAY + 12 * HOUR, "later")
+    paused.until(START + 2 * DAY + 12 * HOUR + MINUTE)
+    assert paused.sink.contacts.count("ana") == 2
+    assert paused.runs("later")["ana"] == ("rest", None)
+
+
+def test_an_answer_that_comes_in_a_pause_is_kept(database: Database) -> None:
+    paused = Paused(database, calls=CALLS)
+    paused.shop.sign_up("ana", "bea")
+    answers = Sink()
+    answers.on_send = lambda message: paused.pause(START, "calls")
+    answers.answers["ana"] = Sent(answer=Answer(status=200, json={"value": 3}))
+    channels = {"email": paused.sink, ASKED_BY_CALL: answers}
+    deliver(database, paused.shop.versions, channels, START)
+    assert answers.contacts == ["ana"]
+    paused.until(START + 2 * HOUR)
+    assert {step for step, _ in paused.runs("calls").values()} == {"score"}
+    paused.resume(START + 3 * HOUR, "calls")
+    paused.until(START + 3 * HOUR + MINUTE)
+    # Ana's answer is there; nobody answered to Bea within the hour.
+    assert paused.runs("calls") == {"ana": ("completed", None), "bea": ("exited", "unanswered")}
+    assert paused.sink.contacts == ["ana"]
+
+
+def test_who_comes_into_a_segment_in_a_pause_is_no_news_after_it(database: Database) -> None:
+    paused = Paused(database, best=BEST)
+    for key in ("ana", "bea"):
+        paused.shop.identify(key)
+    paused.until(START)
+    paused.pause(START + HOUR, "best")
+    identify(paused, "ana", START + 2 * HOUR, vip=True)
+    paused.resume(START + 3 * HOUR, "best")
+    identify(paused, "bea", START + 4 * HOUR, vip=True)
+    paused.until(START + 5 * HOUR)
+    assert set(paused.runs("best")) == {"bea"}
+
+
+def test_who_was_held_and_set_aside_goes_on_once_both_are_over(database: Database) -> None:
+    paused = Paused(database, court=COURT)
+    paused.shop.sign_up("ana")
+    paused.until(START)
+    paused.pause(START + HOUR)
+    paused.happens("ana", "Bought", START + 2 * HOUR)
+    set_aside = {"status": "set_aside", "reason": "tests", "ended_at": START + 3 * HOUR, "step": None}
+    with database.begin() as connection:
+        connection.execute(update(run).values(**set_aside, next_at=None))
+    paused.resume(START + 4 * HOUR)
+    paused.until(START + 5 * HOUR)
+    with database.read() as connection:
+        (one,) = runs_set_aside(connection, limit=9)
+    resume_runs(database, [one], now=START + 6 * HOUR, who="tests")
+    paused.until(START + 6 * HOUR)
+    assert paused.runs() == {"ana": ("exited", "happy")}
 
 
 # By command ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Where people stand in versions, since when and until when: what a plan tells before anything is changed."""
+"""Until when people may stand in versions, and for whom triggers hold: what a plan tells before anything is changed."""
 
 from __future__ import annotations
 
@@ -16,24 +16,22 @@ from runner.store.types import Instant
 
 @dataclass(frozen=True, kw_only=True)
 class Stand:
-    """The ``runs`` at one node of a version: the last of them came at ``arrived``, the last timer is due at ``due``;
+    """The people at one node of a version: the last of them came at ``arrived``, the last timer is due at ``due``;
     ``untimed`` have no timer."""
 
     version: int
     node: int
-    runs: int
     untimed: int
     arrived: datetime
     due: datetime | None
 
 
 def stands(connection: Connection, versions: Collection[int]) -> tuple[Stand, ...]:
-    """Where the people of ``versions`` stand, by version and node. Served by ix_run_version."""
+    """Since and until when the people of ``versions`` stand, by version and node. Served by ix_run_version."""
     query = (
         select(
             run.c.version,
             run.c.node,
-            func.count().label("runs"),
             func.sum(case((run.c.due_at.is_(None), 1), else_=0)).label("untimed"),
             func.max(run.c.arrived_at, type_=Instant()).label("arrived"),
             func.max(run.c.due_at, type_=Instant()).label("due"),
@@ -46,7 +44,6 @@ def stands(connection: Connection, versions: Collection[int]) -> tuple[Stand, ..
         Stand(
             version=row.version,
             node=row.node,
-            runs=row.runs,
             untimed=int(row.untimed),
             arrived=row.arrived,
             due=row.due,
