@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.base import Message
+from channels.base import Attachment, Message
 from channels.header import Unfit
 from channels.mime import build
 from channels.plain_text import plain_text
@@ -259,3 +259,46 @@ def test_nothing_made_of_dangerous_letters_gets_a_header_in(subject: str) -> Non
     names = [name for name, _ in email.message_from_bytes(content).items()]
     assert names[:6] == ["Date", "From", "To", "Subject", "Message-ID", "MIME-Version"]
     assert "Bcc" not in names
+
+
+# What goes along ---------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"])),
+    body=st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_files_arrive_byte_for_byte_and_the_body_beside_them(text: str, body: str) -> None:
+    attachments = (
+        Attachment(name="visit.ics", media_type="text/calendar", text=text, method="REQUEST"),
+        Attachment(name="codes.csv", media_type="text/csv", text=f"{text}\n--=_mixed--\n"),
+    )
+    parsed = read(build(a_message(text="--=_mixed", html=body, attachments=attachments)).content)
+    calendar, codes = parsed.iter_attachments()
+    assert calendar.get_payload(decode=True) == text.encode()
+    assert codes.get_payload(decode=True) == f"{text}\n--=_mixed--\n".encode()
+    assert (calendar.get_content_type(), calendar.get_param("method")) == ("text/calendar", "REQUEST")
+    assert [part.get_filename() for part in (calendar, codes)] == ["visit.ics", "codes.csv"]
+    plain = parsed.get_body(("plain",))
+    assert plain is not None
+    assert plain.get_content().strip() == "--=_mixed"
+    assert parsed["Subject"] == "Your cart"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "a\r\nBcc: x@y.example"},
+        {"name": 'a"; x="b'},
+        {"name": "../a.ics"},
+        {"media_type": "text/html; charset=x"},
+        {"media_type": "application/x"},
+        {"method": "REQUEST\r\nX: y"},
+        {"text": "\ud800"},
+    ],
+)
+def test_what_cannot_go_along_is_refused(wrong: dict[str, str]) -> None:
+    values = {"name": "a.ics", "media_type": "text/calendar", "text": "x", "method": None, **wrong}
+    with pytest.raises(Unfit):
+        build(a_message(attachments=(Attachment(**values),)))  # type: ignore[arg-type]
