@@ -11,6 +11,7 @@ from runner.engine.pausing import pause_journey, resume_journey
 from runner.engine.versions import load_versions
 from runner.problem import ProblemsFound
 from runner.store.database import Database
+from runner.store.sending.pools import import_values
 from runner.store.tables import step_log
 from tests.followed import DAY, HOUR, Tour, files, sends, wait
 from tests.shop import CATALOG, START
@@ -377,3 +378,78 @@ def test_who_is_held_by_a_pause_follows_and_goes_on_when_it_ends(database: Datab
     tour.versions = load_versions(database, tour.versions)
     tour.until(START + 5 * DAY)
     assert tour.got() == [("hello", 0), ("other", 96)]
+
+
+def test_a_value_that_was_drawn_stays_under_the_new_name_and_is_given_to_nobody_else(
+    database: Database,
+) -> None:
+    def draws(name: str) -> str:
+        none = f"[{{id: none-{name}, exit: none-left}}]"
+        return f"  - {{id: {name}, draw: {{pool: vouchers, save_as: code, if_empty: {none}}}}}\n"
+
+    catalog = CATALOG + "pools:\n  vouchers: {file: vouchers.csv}\n"
+    tour = Tour(database, draws("voucher") + sends("hello") + wait("pause", "1d"), catalog=catalog)
+    with database.begin() as connection:
+        import_values(connection, "vouchers", ["A1"])
+    tour.enter("ana")
+    head = "in_flight: follow\nmoved: {voucher: code}"
+    tour.change(wait("pause", "1d") + draws("code") + sends("other"), START + HOUR, head=head)
+    tour.until(START + 2 * DAY)
+    assert tour.got() == [("hello", 0), ("other", 24)]
+    assert tour.data() == {"code": "A1"}
+    tour.enter("ben", at=START + 2 * DAY)
+    tour.until(START + 9 * DAY)
+    assert tour.where("ben")[1] == "none-left"
+
+
+def test_what_was_opened_under_the_old_name_was_opened(database: Database) -> None:
+    tour = Tour(database, TWO)
+    tour.enter("ana", "ben")
+    opened = tour.event("ana", "Message Opened", START + HOUR)
+    properties = {"run": 1_000_000, "step": "hello", "journey": "tour", "bot": False}
+    tour.arrive([replace(opened, properties=properties)])
+    asks = "  - {id: asked, condition: 'opened(\"welcome\")'}\n"
+    head = "in_flight: follow\nmoved: {hello: welcome}"
+    tour.change(sends("welcome") + wait("pause", "2d") + asks + sends("again"), START + 2 * HOUR, head=head)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("hello", 0), ("again", 48)]
+    assert tour.got("ben") == [("hello", 0)]
+
+
+def test_a_message_that_its_reader_put_off_comes_in_the_new_version(database: Database) -> None:
+    links = "links: {later: {snooze: [1d]}}"
+    catalog = CATALOG + "links: {domain: links.shop.example}\n"
+    tour = Tour(database, sends("hello") + wait("pause", "9d"), links, catalog=catalog)
+    tour.enter("ana")
+    pressed = tour.event("ana", "Link Pressed", START + HOUR)
+    properties = {"run": 1_000_000, "step": "hello", "visit": 1_000_000, "link": "later", "option": "1d"}
+    tour.arrive([replace(pressed, properties=properties)])
+    tour.until(START + 2 * HOUR)
+    assert tour.where() == ("hello", None, 25)
+    head = f"in_flight: follow\nmoved: {{hello: welcome}}\n{links}"
+    tour.change(sends("welcome") + wait("pause", "9d"), START + 3 * HOUR, head=head)
+    assert tour.where() == ("welcome", None, 25)
+    tour.until(START + 2 * DAY)
+    assert tour.got() == [("hello", 0), ("welcome", 25)]
+
+
+def test_an_answer_that_the_new_version_does_not_know_is_no_answer(database: Database) -> None:
+    """Somebody is held by a pause with what they have heard, and the new version waits for something else."""
+
+    def waits(event: str) -> str:
+        return (
+            f"  - id: any\n    wait: {{any: [{{name: {event.lower()}, event: {event}, then: [{{id: bye, exit: heard}}]}},"
+            " {name: never, when: contact.vip, then: []}], up_to: 2d}\n"
+        )
+
+    tour = Tour(database, waits("Left") + sends("late"))
+    tour.enter("ana")
+    pause_journey(database, "tour", now=START, who="tests")
+    tour.versions = load_versions(database, tour.versions)
+    tour.arrive([tour.event("ana", "Left", START + HOUR)])
+    tour.until(START + HOUR)
+    tour.change(waits("Left").replace("name: left", "name: gone") + sends("late"), START + 2 * HOUR)
+    resume_journey(database, "tour", now=START + 3 * HOUR, who="tests")
+    tour.versions = load_versions(database, tour.versions)
+    tour.until(START + 9 * DAY)
+    assert tour.got() == [("late", 3)]
