@@ -34,8 +34,15 @@ from runner.store.causes.appointments import (
     withdraw,
 )
 from runner.store.causes.dates import appoint_dates
+from runner.store.causes.firings import Whom, fire, fire_in_pass
 from runner.store.causes.meant import causes_of_pass, traits_of_pass
-from runner.store.causes.schedules import WHOLE, Due, Whom
+from runner.store.causes.schedule_zones import (
+    plan_in_zone,
+    zones_of_partition,
+    zones_of_pass,
+    zones_of_schedule,
+)
+from runner.store.causes.schedules import WHOLE, Due
 from runner.store.local_time.wall_clock import Firing, last_firing, next_firing
 from runner.store.local_time.zones import known_zone
 from runner.store.statement import Connection
@@ -87,7 +94,7 @@ def _fire(passes: Passes, size: int) -> Prepared:
         if told >= size:
             return Prepared(whole=False, some=True)
         some = True
-        share = max(1, -(-size // len(found)))
+        share = max(1, -(-size // sum(len(due.partitions) for due in found)))
         for due in found:
             scheduled = passes.versions.timetable.schedules.get(due.cause)
             if scheduled is None:  # removed, or written anew
@@ -105,34 +112,34 @@ def _begin(passes: Passes, scheduled: Scheduled, due: Due) -> None:
     if scheduled.trigger.timezone is not None:
         schedules.plan(connection, due, next_firing(cron, scheduled.trigger.timezone, due.next_at))
         return
-    for named in schedules.zones_of_partition(connection, due.partition):
-        zone = named or scheduled.default_zone
-        if known_zone(zone):
-            first = next_firing(cron, zone, due.next_at)
-            schedules.plan_in_zone(connection, due.partition, due.cause, zone, due.next_at, first)
+    for partition in due.partitions:
+        for named in zones_of_partition(connection, partition):
+            zone = named or scheduled.default_zone
+            if known_zone(zone):
+                first = next_firing(cron, zone, due.next_at)
+                plan_in_zone(connection, partition, due.cause, zone, due.next_at, first)
     schedules.plan(connection, due, None)
 
 
 def _fire_one(passes: Passes, scheduled: Scheduled, due: Due, size: int) -> int:
-    """Let one firing come for the next contacts, up to ``size``. Answers for how many it was looked at."""
+    """Let one firing come for the next contacts, up to ``size`` a partition. Answers for how many it was looked at."""
     connection, trigger = passes.connection, scheduled.trigger
     zone = trigger.timezone or due.zone
     caught_up = _caught_up(passes, scheduled, due, zone)
     if caught_up is None or caught_up.at != due.next_at:
         schedules.plan(connection, due, caught_up)
         return 0
-    whom = Whom.ALL if due.zone == WHOLE else Whom.DEFAULT if zone == scheduled.default_zone else Whom.ZONE
-    count, last = schedules.portion(connection, due, whom, size)
-    if count and scheduled.live:
-        at = passes.now if due.next_at < passes.late_before else due.next_at
-        schedules.fire(
-            scheduled.version.sql, due.cause, trigger.audience, connection, due, whom, last=last, at=at
-        )
-    if count < size:
-        schedules.plan(connection, due, next_firing(trigger.cron, zone, due.next_at))
-    else:
-        schedules.plan(connection, due, caught_up, reached=last)
-    return count
+    at = passes.now if due.next_at < passes.late_before else due.next_at
+    return fire(
+        scheduled.version.sql,
+        trigger.audience,
+        connection,
+        due,
+        Whom.ALL if due.zone == WHOLE else Whom.DEFAULT if zone == scheduled.default_zone else Whom.ZONE,
+        limit=size,
+        at=at if scheduled.live else None,
+        following=next_firing(trigger.cron, zone, due.next_at),
+    )
 
 
 def _caught_up(passes: Passes, scheduled: Scheduled, due: Due, zone: str) -> Firing | None:
@@ -198,8 +205,8 @@ def meant(passes: Passes, n: int, events: Set[str], hearing: Iterable[Version]) 
 def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
     """Have a schedule fire for those of pass ``n`` who may have come into another zone."""
     connection, trigger = passes.connection, scheduled.trigger
-    groups = schedules.zones_of_pass(connection, n, CHANGES, scheduled.default_zone)
-    known = schedules.zones_of_schedule(connection, trigger.cause)
+    groups = zones_of_pass(connection, n, CHANGES, scheduled.default_zone)
+    known = zones_of_schedule(connection, trigger.cause)
     fired: set[tuple[str, Firing]] = set()
     for partition, zone, since in groups:
         begun = known.get((partition, WHOLE))
@@ -208,15 +215,13 @@ def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
         # What has fired there already for the others, since they have been brought up to now.
         firing = next_firing(trigger.cron, zone, max(since, passes.late_before, begun))
         if (partition, zone) not in known:
-            schedules.plan_in_zone(connection, partition, trigger.cause, zone, begun, firing)
+            plan_in_zone(connection, partition, trigger.cause, zone, begun, firing)
         while firing is not None and firing.at <= passes.now:
             fired.add((zone, firing))
             firing = next_firing(trigger.cron, zone, firing.at)
     if scheduled.live:
         for zone, firing in sorted(fired, key=lambda one: one[1].at):
-            schedules.fire_in_pass(
-                scheduled.version.sql, trigger.cause, connection, n, zone, firing, sorted(CHANGES)
-            )
+            fire_in_pass(scheduled.version.sql, trigger.cause, connection, n, zone, firing, sorted(CHANGES))
 
 
 # When journeys are applied --------------------------------------------------------------------------------------------
