@@ -23,6 +23,7 @@ NOTHING_TO_TEST = 4
     metavar="PERCENT",
     help="Exit with 1 where scenarios reach less; with --coverage.",
 )
+@click.option("--suggest", is_flag=True, help="Write a scenario for the first thing that none reaches.")
 @project_option
 @format_option
 def command(
@@ -30,6 +31,7 @@ def command(
     text: str | None,
     covered: bool,
     fail_under: int | None,
+    suggest: bool,
     project: Path,
     output_format: str,
 ) -> int:
@@ -38,6 +40,7 @@ def command(
     Exit codes: 0 all passed, 1 some failed, too little is reached or the files have errors, 2 wrong usage,
     4 nothing to test.
     """
+    covered = covered or suggest
     if fail_under is not None and not covered:
         raise click.UsageError("--fail-under goes with --coverage.")
     import logging
@@ -52,6 +55,7 @@ def command(
     from runner.review.coverage_report import coverage_text
     from runner.review.outcomes import failure_text, outcomes_json, summary_text
     from runner.review.scenarios import play_all
+    from runner.review.suggestion import suggestions
 
     files = read_files(project)
     loaded = load_project(files)
@@ -83,11 +87,14 @@ def command(
     if covered:
         reached = reduce(or_, (outcome.reached for outcome in outcomes), Reached())
         coverage = cover(loaded, names or loaded.journeys, reached)
+    suggested = next(suggestions(loaded, coverage.missed), None) if coverage and suggest else None
     if output_format == "json":
-        click.echo(outcomes_json(outcomes, coverage))
+        click.echo(outcomes_json(outcomes, coverage, suggested))
     else:
         click.echo(summary_text(outcomes))
         if coverage is not None:
             click.echo("\n" + coverage_text(coverage))
+        if suggested is not None:
+            click.echo("\n" + suggested.told())
     enough = coverage is None or coverage.percent >= (fail_under or 0)
     return 0 if enough and all(outcome.passed for outcome in outcomes) else 1

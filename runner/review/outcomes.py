@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from runner.review.coverage import Coverage
 from runner.review.coverage_report import coverage_object
 from runner.review.reporters import counted
 from runner.review.scenarios import Outcome
+from runner.review.suggestion import Suggestion
 from runner.review.timeline import comparison_text, offset_text
 
 INDENT = "    "
@@ -43,9 +45,11 @@ def _counts(outcomes: Sequence[Outcome]) -> str:
     return f"{passed} passed" + (f", {failed} failed" if failed else "")
 
 
-def outcomes_json(outcomes: Sequence[Outcome], coverage: Coverage | None = None) -> str:
+def outcomes_json(
+    outcomes: Sequence[Outcome], coverage: Coverage | None = None, suggested: Suggestion | None = None
+) -> str:
     """An object with ``passed`` and ``failed`` (counts) and ``scenarios``, a list in the order of journeys
-    and files; and ``coverage``, where it was asked for.
+    and files; and ``coverage`` and ``suggestion``, where these were asked for.
 
     ``at`` is ISO 8601 in UTC, ``after`` the time since the start; ``mark`` is ok, wrong or context.
     """
@@ -57,6 +61,8 @@ def outcomes_json(outcomes: Sequence[Outcome], coverage: Coverage | None = None)
     }
     if coverage is not None:
         report["coverage"] = coverage_object(coverage)
+    if suggested is not None:
+        report["suggestion"] = asdict(suggested)
     return json.dumps(report, indent=2, ensure_ascii=False)
 
 

@@ -108,18 +108,18 @@ class Stage:
         """Play one scenario; one that fails is played a second time with an eye on what its decisions
         read.
         """
-        happened, reached = self._lived(scenario, None)
+        happened, reached = self.lived(scenario)
         outcome = Outcome(
             scenario=scenario, comparison=compare_everybody(scenario, happened), reached=reached
         )
         if outcome.passed:
             return outcome
         watcher = Watcher(self.database, self.versions.current[scenario.journey], scenario)
-        self._lived(scenario, watcher.look)
+        self.lived(scenario, watcher.look)
         return replace(outcome, comparison=replace(outcome.comparison, decisions=watcher.decisions()))
 
-    def _lived(
-        self, scenario: Scenario, look: Callable[[datetime], None] | None
+    def lived(
+        self, scenario: Scenario, look: Callable[[datetime], None] | None = None
     ) -> tuple[Mapping[str, Sequence[Happening]], Reached]:
         """What happened to each person of the scenario, by id, and what was reached with them."""
         self._set(scenario)

@@ -1,0 +1,373 @@
+"""A scenario for what none reaches, found by playing: the contact gets what the next step on the way asks for, until
+the way is gone to its end. What then happens is what the scenario expects; the author says whether it should.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from runner.journey.catalog import ADDRESS_OF
+from runner.journey.expression import tree
+from runner.journey.graph import SKIPPED, Node, Program, compile_program
+from runner.journey.model import (
+    AttributeTrigger,
+    Branch,
+    Call,
+    Condition,
+    ConsentTrigger,
+    Draw,
+    EventTrigger,
+    HandOff,
+    SegmentTrigger,
+    Send,
+    Split,
+    WaitAny,
+    WaitCollect,
+    WaitEvent,
+    WaitUntil,
+    WaitWhen,
+)
+from runner.journey.project import Project
+from runner.journey.scenario_file import load_scenarios, scenario_path
+from runner.journey.values import Kind as ValueKind
+from runner.journey.values import ValueType
+from runner.review.coverage import Item, Kind, Reached
+from runner.review.scenarios import Stage
+from runner.review.suggestion_text import Given, Spot, scenario_text
+from runner.review.timeline import COMPARED, Happening
+from runner.review.timeline import Kind as Happened
+from runner.review.wishes import Before, Consent, Tag, Value, Wish, wishes
+from runner.store.database import Database
+
+MOST_PATHS = 6
+MOMENT = timedelta(minutes=1)
+"""How long after a run came to a step what it waits for happens."""
+SAMPLES: Mapping[ValueKind, Any] = {
+    ValueKind.STRING: "something",
+    ValueKind.NUMBER: 1,
+    ValueKind.BOOLEAN: True,
+    ValueKind.DATE: "2026-03-31",
+    ValueKind.DATETIME: "2026-03-31T10:00:00Z",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """The scenario as it stands in ``tests.yaml``, one item of ``tests``, for what is called ``title``. ``reaches`` is
+    False where it comes only so far: to the step ``stuck``."""
+
+    title: str
+    file: str
+    text: str
+    reaches: bool
+    stuck: str | None = None
+
+    def told(self) -> str:
+        """For people: what it is for, where to put it, and what is left to do."""
+        said = f"a scenario for {self.title}, for the tests of {self.file}"
+        if not self.reaches:
+            said += (
+                f"; it comes to `{self.stuck}`, from where the way on is yours to find" if self.stuck else ""
+            )
+        return f"{said}\n\n{self.text.rstrip()}"
+
+
+def suggestions(project: Project, items: Iterable[Item]) -> Iterator[Suggestion]:
+    """Scenarios for ``items``, those first that reach what they are for, each looked for when it is asked for."""
+    partial = []
+    for item in items:
+        found = suggest(project, item)
+        if found is not None and found.reaches:
+            yield found
+        elif found is not None:
+            partial.append(found)
+    yield from partial
+
+
+def suggest(project: Project, item: Item) -> Suggestion | None:
+    """A scenario of the journey of ``item`` that reaches it, or comes as near as was found; None where nobody knows how
+    such a run begins."""
+    program = compile_program(project.journeys[item.journey])
+    avoided: set[tuple[int, str]] = set()
+    nearest: Suggestion | None = None
+    with Database.scratch() as database:
+        stage = Stage(database, project, (item.journey,))
+        for _ in range(MOST_PATHS):
+            path = _path(program, item, avoided)
+            if path is None:
+                break
+            search = _Search(project, item, stage, path)
+            found = search.found()
+            if found is None or found.reaches:
+                return found
+            nearest = nearest or found
+            # What two steps ask for may contradict: there may be another way around the one or the other.
+            if search.stuck is None or search.stuck == path[-1]:
+                break
+            avoided.add((search.stuck[0].index, search.stuck[1]))
+    return nearest
+
+
+@dataclass
+class _Search:
+    project: Project
+    item: Item
+    stage: Stage
+    path: tuple[tuple[Node, str], ...]
+    given: Given = field(default_factory=Given)
+    stuck: tuple[Node, str] | None = None
+    """The step that the run has not left as it should, and how it should have."""
+
+    def found(self) -> Suggestion | None:
+        if not self._enters():
+            return None
+        journey = self.project.journeys[self.item.journey]
+        if journey.holdout or self.project.catalog.policies.holdout:
+            self.given.held_out = False
+        if self.item.kind is Kind.TEXT:
+            self.given.contact["locale"] = self.item.way or self.project.catalog.locale
+        tried: set[str] = set()
+        while True:
+            happened, reached = self._play()
+            if self._reaches(reached):
+                return self._suggestion(happened)
+            tried.add(self.given.written())
+            self._go_on(happened)
+            if self.given.written() in tried:
+                name = self.stuck[0].step.id if self.stuck else None
+                return replace(self._suggestion(happened), reaches=False, stuck=name)
+
+    def _enters(self) -> bool:
+        """What begins the run; False where that is not known."""
+        for trigger in self.project.journeys[self.item.journey].triggers:
+            match trigger:
+                case EventTrigger(event=event, where=where):
+                    declared = self.project.catalog.events.get(event)
+                    properties = _samples(declared.properties) if declared else {}
+                    self.given.trigger = properties
+                    self.given.events.append(Spot(timedelta(), {"event": event}, properties))
+                    self._take(wishes(where, True), properties)
+                case AttributeTrigger(attribute=attribute, type=type, becomes=becomes):
+                    value = next((w.value for w in wishes(becomes, True) if isinstance(w, Value)), None)
+                    told = {attribute: SAMPLES.get(type.kind, "something") if value is None else value}
+                    self.given.events.append(Spot(timedelta(), {"identify": told}))
+                case ConsentTrigger(topic=topic, change=change) if change.value in ("given", "withdrawn"):
+                    self.given.events.append(Spot(timedelta(), {"consent": topic, "change": change.value}))
+                    if change.value == "withdrawn":
+                        self.given.consent(topic)
+                case SegmentTrigger(when=when, change=change) if change.value == "enter":
+                    self._take(wishes(when, True), {}, at=MOMENT)
+                case _:
+                    continue
+            return True
+        return False
+
+    def _play(self) -> tuple[Sequence[Happening], Reached]:
+        text = scenario_text(self.given, "suggested", (), self.item.journey, whole=True)
+        path = scenario_path(self.item.journey)
+        scenarios, problems = load_scenarios(
+            path, text, self.item.journey, self.project.catalog, self.project.journeys
+        )
+        if problems:
+            raise AssertionError(f"{problems[0].message} {text}")
+        happened, reached = self.stage.lived(scenarios[0])
+        return happened[scenarios[0].person.id], reached
+
+    def _reaches(self, reached: Reached) -> bool:
+        journey, name, way = self.item.journey, self.item.name, self.item.way
+        match self.item.kind:
+            case Kind.STEP:
+                return (journey, name) in reached.steps
+            case Kind.WAY:
+                return (journey, name, way) in reached.ways
+        return (journey, name, (way or self.project.catalog.locale).lower()) in reached.texts
+
+    def _go_on(self, happened: Sequence[Happening]) -> None:
+        """Give what the first step asks for that the run has not left as it should."""
+        left = {each.name: (each, _way(each)) for each in happened if _way(each) is not None}
+        arrived = timedelta()
+        self.stuck = None
+        for node, outcome in self.path:
+            leaving = left.get(node.step.id)
+            if leaving is None or leaving[1] != outcome:
+                self.stuck = (node, outcome)
+                self._give(node, outcome, arrived)
+                return
+            arrived = leaving[0].at - self.start
+
+    @property
+    def start(self) -> datetime:
+        return self.given.start
+
+    def _give(self, node: Node, outcome: str, arrived: timedelta) -> None:
+        step, soon = node.step.id, arrived + MOMENT
+        match node.verb:
+            case Branch(cases=cases):
+                for case in cases:
+                    if case.when is not None:
+                        self._take(wishes(case.when, case.name == outcome), self.given.trigger)
+                    if case.name == outcome:
+                        break
+            case Condition(test=test):
+                self._take(wishes(test, outcome == "true"), self.given.trigger)
+            case Split():
+                self.given.arms[step] = outcome
+            case WaitEvent(event=event, where=where) if outcome == "event":
+                self._happens(event, wishes(where, True), soon)
+            case WaitWhen(when=when) if outcome == "true":
+                self._take(wishes(when, True), self.given.trigger, at=soon)
+            case WaitAny(options=options) if outcome != "timeout":
+                option = next(each for each in options if each.name == outcome)
+                if option.event is not None:
+                    self._happens(option.event, wishes(option.where, True), soon)
+                else:
+                    self._take(wishes(option.when, True), self.given.trigger, at=soon)
+            case WaitUntil(date=date):
+                self._date(date.tree, outcome, arrived)
+            case WaitCollect(event=event, where=where) if outcome == "elapsed":
+                self._happens(event, wishes(where, True), soon)
+            case Send() as send:
+                self._message(send, outcome == "ready")
+            case Draw(pool=pool):
+                self.given.pools[pool] = (
+                    [f"{pool}-{number}" for number in (1, 2, 3)] if outcome == "drawn" else []
+                )
+            case Call():
+                answer = {"status": 200, "json": {}} if outcome == "answered" else {"status": 500}
+                self.given.calls[step] = answer
+            case HandOff() if outcome in ("accepted", "rejected"):
+                key = "picked_up" if outcome == "accepted" else "rejected"
+                self.given.happens(Spot(soon, {key: step}))
+
+    def _message(self, send: Send, leaves: bool) -> None:
+        field_name = ADDRESS_OF.get(send.channel)
+        if not leaves:
+            if field_name is not None:
+                self.given.contact[field_name] = None
+            self._take(wishes(send.only_if, False), self.given.trigger)
+            return
+        if field_name == "phone":
+            self.given.contact["phone"] = "+49 30 1234567"
+        if not self.project.catalog.topics[send.topic].transactional:
+            self.given.consent(send.topic)
+        self._take(wishes(send.only_if, True), self.given.trigger)
+
+    def _date(self, date: tree.Node, outcome: str, arrived: timedelta) -> None:
+        """Move the date for which a step waits, where it is a plain value of the contact or the trigger."""
+        if not isinstance(date, tree.Name) or len(date.path) != 1:
+            return
+        days = {"elapsed": 30, "past": -30}.get(outcome)
+        day = None if days is None else (self.start + arrived + timedelta(days=days)).date().isoformat()
+        value = f"{day}T10:00:00Z" if day and date.type.kind is ValueKind.DATETIME else day
+        self._take((Value(date.source, date.path[0], value),), self.given.trigger)
+
+    def _happens(self, event: str, wanted: Sequence[Wish], at: timedelta) -> None:
+        declared = self.project.catalog.events.get(event)
+        properties = _samples(declared.properties) if declared else {}
+        # What begins the run and what ends a wait most often speak of the same: of one cart, one order.
+        properties |= {name: value for name, value in self.given.trigger.items() if name in properties}
+        spot = Spot(at, {"event": event}, properties)
+        self._take(wanted, properties)
+        self.given.happens(spot)
+
+    def _take(self, wanted: Sequence[Wish], properties: dict[str, Any], at: timedelta | None = None) -> None:
+        """Give what is wished: to the contact, from the beginning or ``at``; to the event with ``properties``."""
+        told: dict[str, Any] = {}
+        for wish in wanted:
+            match wish:
+                case Value(source="contact", name=name, value=value):
+                    (self.given.contact if at is None else told)[name] = value
+                case Value(source="trigger", name=name, value=value):
+                    self.given.trigger[name] = value
+                case Value(source="event", name=name, value=value):
+                    properties[name] = value
+                case Tag(tag=tag):
+                    tags = self.given.contact.setdefault("tags", [])
+                    if tag not in tags:
+                        tags.append(tag)
+                case Consent(topic=topic):
+                    self.given.consent(topic)
+                case Before(event=event, properties=found, times=times, ago=ago):
+                    declared = self.project.catalog.events.get(event)
+                    beside = {**(_samples(declared.properties) if declared else {}), **dict(found)}
+                    for number in range(times):
+                        when = (at if at is not None else -ago) + number * timedelta(minutes=1)
+                        self.given.happens(Spot(when, {"event": event}, beside))
+        if told:
+            self.given.happens(Spot(at or timedelta(), {"identify": told}))
+
+    def _suggestion(self, happened: Sequence[Happening]) -> Suggestion:
+        """The scenario, with what happened up to the first thing that shows that the way was gone."""
+        last = self.path[-1][0].step.id
+        gone = [each.at for each in happened if each.name == last and _way(each) is not None]
+        told = [each for each in happened if each.kind in COMPARED]
+        shown = [each.at for each in told if gone and each.at >= gone[-1]][:1]
+        told = [each for each in told if not shown or each.at <= shown[0]]
+        return Suggestion(
+            title=self.item.title,
+            file=scenario_path(self.item.journey),
+            text=scenario_text(self.given, self.item.title, told, self.item.journey),
+            reaches=True,
+        )
+
+
+def _samples(properties: Mapping[str, ValueType]) -> dict[str, Any]:
+    """A value for each property of an event that holds a single one."""
+    return {
+        name: type.one_of[0] if type.one_of else SAMPLES[type.kind]
+        for name, type in properties.items()
+        if type.kind in SAMPLES
+    }
+
+
+def _way(happening: Happening) -> str | None:
+    """How a run left the step that the happening is about."""
+    match happening.kind:
+        case Happened.LEFT:
+            return happening.detail
+        case Happened.SENT | Happened.WITHHELD:
+            return "ready"
+        case Happened.BLOCKED:
+            return "blocked"
+    return None
+
+
+def _path(program: Program, item: Item, avoided: Set[tuple[int, str]]) -> tuple[tuple[Node, str], ...] | None:
+    """The shortest way to ``item``: steps, each with the outcome by which to leave it; the last one is the item's own,
+    with its outcome, or any. No step is left by an outcome that is ``avoided``."""
+    if not program.nodes:
+        return None
+    came: dict[int, tuple[int, str] | None] = {0: None}
+    queue = deque([0])
+    while queue:
+        place = queue.popleft()
+        node = program.nodes[place]
+        last = _last(node, item)
+        if last is not None:
+            steps = [(node, last)]
+            step = came[place]
+            while step is not None:
+                steps.insert(0, (program.nodes[step[0]], step[1]))
+                step = came[step[0]]
+            return tuple(steps)
+        for edge in node.edges:
+            way = (place, edge.outcome)
+            if edge.outcome == SKIPPED or way in avoided or edge.target == program.end:
+                continue
+            if edge.target not in came:
+                came[edge.target] = way
+                queue.append(edge.target)
+    return None
+
+
+def _last(node: Node, item: Item) -> str | None:
+    """The outcome by which ``node`` is to be left for ``item``; None where it is another step's."""
+    if item.kind is Kind.TEXT:
+        return "ready" if isinstance(node.verb, Send) and node.verb.sends(item.name) else None
+    if node.step.id != item.name:
+        return None
+    return item.way or next(edge.outcome for edge in node.edges)
