@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -136,8 +137,19 @@ def _reader(context: Context) -> formats.Reader:
 @pass_context
 def _number(context: Context, value: Any, places: int = 0) -> str:
     """``1234.5|number(2)`` is ``1,234.50`` in English."""
+    if value is None:
+        return ""
+    # Prices and counts come again and again.
+    number = _number_again if type(value) is Decimal else _number_once
+    return number(value, places, *context.resolve(LOCALE))
+
+
+def _number_once(value: Any, places: int, written: str, wanted: str | None) -> str:
     rounded = _rounded(value, places)
-    return "" if rounded is None else formats.number(rounded, _reader(context))
+    return "" if rounded is None else formats.number(rounded, formats.reader(written, wanted))
+
+
+_number_again = lru_cache(maxsize=4096)(_number_once)
 
 
 @pass_context

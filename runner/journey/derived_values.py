@@ -45,6 +45,8 @@ def derived_contact(catalog: Catalog, stored: Mapping[str, Any]) -> dict[str, An
     """The members of ``contact`` that ``stored`` has the values of, by the names of ``derived_read``; None for what is
     not there."""
     found: dict[str, Any] = {}
+    if not (catalog.stage or catalog.persona or catalog.scores):
+        return found
     for name, type in derived_types(catalog).items():
         if name != "score":
             found[name] = stored.get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 
 def locales(wanted: str | None, default: str) -> Iterator[str | None]:
@@ -20,6 +21,7 @@ def same(one: str | None, other: str | None) -> bool:
     return plain(one) == plain(other)
 
 
+@lru_cache(maxsize=1024)
 def plain(locale: str | None) -> str:
     """The spelling by which locales are compared; none is the empty text."""
     return (locale or "").replace("_", "-").lower()
