@@ -27,10 +27,10 @@ channels: {email: {uses: file}}
 """
 QUIET = 'policies: {quiet_hours: {from: "21:00", to: "08:00", channels: [email]}}\n'
 KINDS = (
-    "send", "send", "send", "wait", "wait", "wait", "local", "until", "event", "event", "when", "any", "collect",
-    "branch", "split", "gate", "update",
+    "send", "send", "send", "wait", "wait", "wait", "local", "local", "until", "event", "event", "when", "any",
+    "collect", "branch", "split", "gate", "update",
 )  # fmt: skip
-HOURS = (1, 5, 24, 30, 72, 200)
+HOURS = (5, 24, 30, 72, 120, 200)
 TIMERS = ("keep", "recompute", "restart")
 
 
@@ -59,12 +59,14 @@ class Draft:
     aliases: dict[str, set[str]] = field(default_factory=dict)
     kinds: dict[str, set[str]] = field(default_factory=dict)
     """By name, the kinds of steps that ever had it."""
+    occupied: frozenset[str] = frozenset()
+    """The steps at which people stand: most changes are about them."""
     count: int = 0
 
     @classmethod
     def fresh(cls, random: Random) -> Draft:
         draft = cls(random=random, quiet=random.random() < 0.5)
-        draft.steps = [draft._new() for _ in range(random.randint(3, 6))]
+        draft.steps = [draft._new() for _ in range(random.randint(4, 8))]
         return draft
 
     def _new(self, depth: int = 0) -> Made:
@@ -102,14 +104,19 @@ class Draft:
     def change(self) -> str:
         """Change something; answers what."""
         what = self.random.choice(
-            ["length", "length", "move", "move", "remove", "retype", "nest", "unnest", "rename", "rename", "add",
-             "timers", "follow", "exits"]
+            ["length", "length", "move", "move", "remove", "retype", "nest", "unnest", "rename", "rename", "later",
+             "later", "add", "timers", "timers", "follow", "exits"]
         )  # fmt: skip
         getattr(self, f"_{what}")()
         return what
 
+    def _pick(self) -> tuple[list[Made], int]:
+        places = self.places()
+        crowded = [(steps, place) for steps, place in places if steps[place].name in self.occupied]
+        return self.random.choice(crowded if crowded and self.random.random() < 0.7 else places)
+
     def _any(self) -> Made:
-        steps, place = self.random.choice(self.places())
+        steps, place = self._pick()
         return steps[place]
 
     def _length(self) -> None:
@@ -118,7 +125,7 @@ class Draft:
     def _take(self) -> Made | None:
         if len(self.steps) < 2 and not any(made.inside for made in self.steps):
             return None
-        steps, place = self.random.choice(self.places())
+        steps, place = self._pick()
         if steps is self.steps and len(steps) == 1:
             return None
         return steps.pop(place)
@@ -127,6 +134,13 @@ class Draft:
         if made := self._take():
             steps = self.random.choice([self.steps, *(held for one in self.steps for held in one.inside)])
             steps.insert(self.random.randint(0, len(steps)), made)
+
+    def _later(self) -> None:
+        """Messages that some have had come to stand before everybody again."""
+        for steps, place in self.places():
+            if steps[place].kind == "send" and self.random.random() < 0.4:
+                self.steps.append(steps.pop(place))
+                return
 
     def _remove(self) -> None:
         self._take()

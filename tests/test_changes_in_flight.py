@@ -52,7 +52,7 @@ class Changing:
         self.exact = exact
         self.flight = Flight(database, EXACT if exact else LIVE)
         self.draft = Draft.fresh(self.random)
-        self.people = [f"p{number}" for number in range(self.random.randint(2, 7))]
+        self.people = [f"p{number}" for number in range(self.random.randint(4, 10))]
         self.kept = [self.draft.kept()]
         self.paused = self.ever_paused = False
         self.told: list[str] = []
@@ -95,17 +95,17 @@ class Changing:
         random, found = self.random, []
         count = 0
 
-        def add(what: Callable[[datetime], None], hours: float = LASTS / timedelta(hours=1)) -> None:
+        def add(what: Callable[[datetime], None], days: int, since: int = 0) -> None:
             nonlocal count
             count += 1
-            at = START + timedelta(minutes=random.randint(0, int(hours * 60)))
+            at = START + timedelta(minutes=random.randint(since * 1_440, days * 1_440))
             found.append((at, count, what))
 
         for who in self.people:
-            add(self._event(who, "Signed Up", {"plan": "pro"}), hours=240)
-            for _ in range(random.randint(0, 5)):
-                name = random.choice(["Bought", "Bought", "Read", "Read", "Read", "Left"])
-                add(self._event(who, name, {"total": 3} if name == "Bought" else {}))
+            add(self._event(who, "Signed Up", {"plan": "pro"}), days=5)
+            for _ in range(random.randint(0, 3)):
+                name = random.choice(["Bought", "Bought", "Bought", "Read", "Read", "Read", "Read", "Left"])
+                add(self._event(who, name, {"total": 3} if name == "Bought" else {}), days=20)
             if random.random() < 0.4:
                 traits = random.choice(
                     [
@@ -115,12 +115,12 @@ class Changing:
                         {"timezone": "Asia/Tokyo"},
                     ]
                 )
-                add(self._event(who, "identify", traits))
-        for _ in range(random.randint(2, 6)):
-            add(self._change)
+                add(self._event(who, "identify", traits), days=20)
+        for _ in range(random.randint(3, 7)):
+            add(self._change, days=16)
         for _ in range(random.choice([0, 0, 1, 2])):
-            add(self._pause)
-            add(self._resume)
+            add(self._pause, days=20, since=4)
+            add(self._resume, days=25, since=4)
         return found
 
     def _event(self, who: str, name: str, properties: dict[str, Any]) -> Callable[[datetime], None]:
@@ -138,6 +138,8 @@ class Changing:
         self.paused = False
 
     def _change(self, at: datetime) -> None:
+        active = (row.step for row in self.flight.runs() if row.status == "active")
+        self.draft.occupied = frozenset(active)
         if self.random.random() < 0.2:
             self.draft.back_to(self.random.choice(self.kept))
             what = ["back"]
