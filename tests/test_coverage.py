@@ -11,10 +11,12 @@ from golden import CASES, golden
 
 from runner.cli import run
 from runner.journey.project import load_project, read_files
-from runner.journey.scenario_file import find_scenarios
+from runner.journey.scenario_file import find_scenarios, load_scenarios
 from runner.review.coverage import Kind, Reached, cover
 from runner.review.coverage_report import coverage_text
+from runner.review.outcomes import failure_text
 from runner.review.scenarios import play_all
+from runner.review.suggestion import suggest
 
 PROJECT = CASES / "coverage"
 SHOP = CASES / "scenario" / "shop"
@@ -91,3 +93,57 @@ def test_too_little_is_an_error_where_that_is_asked_for(
     report = json.loads(capsys.readouterr().out)
     assert report["passed"] == 1
     golden("coverage/coverage.json", json.dumps(report["coverage"], indent=2, ensure_ascii=False) + "\n")
+
+
+# Suggestions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "the `no` of `gate`",
+        "the date that is past of `renewal`",
+        "if_empty of `code`",
+        "`rejected` of `sales`",
+        "text `hello` in de",
+    ],
+)
+def test_a_suggested_scenario_passes_and_reaches_what_it_is_for(title: str) -> None:
+    project = load_project(read_files(PROJECT))
+    (item,) = (item for item in cover(project, ["demo"], Reached()).items if item.title == title)
+    found = suggest(project, item)
+    assert found is not None
+    assert found.reaches
+    text = f"journey: demo\ntests:\n{found.text}"
+    scenarios, problems = load_scenarios(found.file, text, "demo", project.catalog, project.journeys)
+    assert problems == ()
+    (outcome,) = play_all(project, scenarios)
+    assert outcome.passed, failure_text(outcome)
+    assert title not in [missed.title for missed in cover(project, ["demo"], outcome.reached).missed]
+
+
+def test_a_suggestion_says_where_it_is_stuck() -> None:
+    """A plan that is none cannot be known by then."""
+    files = read_files(PROJECT)
+    path = "journeys/demo/journey.yaml"
+    steps = "steps:\n  - {id: never, condition: contact.plan == contact.id}\n"
+    project = load_project({**files, path: files[path].replace("steps:\n", steps, 1)})
+    (item,) = (item for item in cover(project, ["demo"], Reached()).items if item.title == "step `gate`")
+    found = suggest(project, item)
+    assert found is not None
+    assert (found.reaches, found.stuck) == (False, "never")
+    assert "it comes to `never`" in found.told()
+
+
+def test_the_command_writes_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Path(shutil.copytree(PROJECT, tmp_path / "project"))
+    assert command("--suggest", "--project", project) == 0
+    printed = capsys.readouterr().out
+    golden("coverage/suggestion.out", printed[printed.index("a scenario for") :])
+    tests = project / "journeys/demo/tests.yaml"
+    written = printed[printed.index("  - name:") :]
+    tests.write_text(tests.read_text(encoding="utf-8") + written, encoding="utf-8")
+    assert command("--coverage", "--format", "json", "--project", project) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] == 2
+    assert "the `no` of `gate`" not in [each["title"] for each in report["coverage"]["missed"]]
