@@ -287,3 +287,25 @@ def test_a_link_snoozes_until_a_date_that_it_asks_for() -> None:
     assert said("{ask: {run.due: date, run.many: number}, snooze: run.many}") == [
         ("links/snooze", "`run.many` is no date that this link asks for.")
     ]
+
+
+def test_a_consent_can_be_taken_back_when_the_run_is_over(database: Database) -> None:
+    tests = """
+  - name: Left after the end
+    contact: {consents: [offers, news]}
+    start: 2026-03-01T10:00:00Z
+    until: 2026-03-04T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, press: stop}
+      - {at: 3h, press: done}
+      - {at: 4h, press: no}
+      - {at: 5h, press: no}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 2h, exit: stopped}
+"""
+    more = LINKS.replace("links:\n", "links:\n  no: {consent: {withdraw: news}}\n")
+    holds(database, project(demo=more), "demo", tests)
+    proofs = rows(database, consent_log.c.topic, consent_log.c.state, consent_log.c.source)
+    assert [source for _, _, source in proofs if source != "scenario"] == ["demo/no"]

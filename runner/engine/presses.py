@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import Any
 
 from runner.engine.versions import Versions
-from runner.journey.catalog import LINK_PRESSED
+from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, LINK_PRESSED
 from runner.journey.fit import fit
-from runner.journey.model import Link, Snooze
+from runner.journey.model import ChangeConsent, Link, Snooze
 from runner.journey.model.links import Ask
 from runner.journey.values import MILLIONTHS
-from runner.store.causes.presses import carrier
+from runner.store.causes.presses import Carrier, carrier
 from runner.store.database import Database
 from runner.store.people.events import Arrival, store_events
 
@@ -47,12 +47,11 @@ def press(
     by name. What it does is done by the next tick."""
     with database.begin() as connection:
         found = carrier(connection, contact, journey, at=at, run_number=run, step=step, visit=visit)
-        version = versions.by_id.get(found.version) if found else None
-        links = version.journey.links if version else ()
-        known = next((each for each in links if each.name == link), None)
+        known = _link(versions, found, journey, link) if found else None
         if found is None or known is None or not _fits(known, option, values or {}):
             return Pressed.REFUSED
-        if not found.active:
+        # A consent is the reader's own, and no matter of the run: it can be given and taken back when that is over.
+        if not found.active and not isinstance(known.action, ChangeConsent):
             return Pressed.ENDED
         if at >= found.let_go_at + timedelta(microseconds=known.expires.elapsed):
             return Pressed.EXPIRED
@@ -65,9 +64,12 @@ def press(
             "option": option,
             **{f"value_{name}": value for name, value in _fitted(known, values or {}).items()},
         }
+        name = LINK_PRESSED
+        if isinstance(known.action, ChangeConsent):
+            name, told = _consent(known.action, f"{journey}/{link}")
         arrival = Arrival(
             contact=contact,
-            name=LINK_PRESSED,
+            name=name,
             at=at,
             properties=told,
             undeclared={},
@@ -75,6 +77,21 @@ def press(
         )
         stored = store_events(connection, database.deployment, [arrival], pending=True)
     return Pressed.DONE if stored.new else Pressed.TWICE
+
+
+def _link(versions: Versions, carrier: Carrier, journey: str, name: str) -> Link | None:
+    """The link of that name, of the version whose message it was; of the present one where that is no longer kept."""
+    version = versions.by_id.get(carrier.version) or versions.current.get(journey)
+    return next((each for each in version.journey.links if each.name == name), None) if version else None
+
+
+def _consent(action: ChangeConsent, source: str) -> tuple[str, dict[str, Any]]:
+    """The event by which the reader gives or withdraws a consent, with the link as its proof."""
+    said: dict[str, Any] = {"topic": action.topic, "source": source}
+    if action.channel is not None:
+        said["channel"] = action.channel
+    # Pressing the button of a mail is the second yes of a double opt-in.
+    return (CONSENT_GRANTED, {**said, "confirmed": True}) if action.given else (CONSENT_WITHDRAWN, said)
 
 
 def _fitted(link: Link, values: Mapping[str, object]) -> dict[str, Any]:

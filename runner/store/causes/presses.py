@@ -23,9 +23,9 @@ from sqlalchemy import (
     update,
 )
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, LINK_PRESSED
+from runner.journey.catalog import LINK_PRESSED
 from runner.journey.expression import Expression
-from runner.journey.model import ChangeConsent, Emit, Exit, Link, Send, Snooze
+from runner.journey.model import Emit, Exit, Link, Send, Snooze
 from runner.journey.model.links import Ask, Asked
 from runner.journey.values import MILLIONTHS, NUMBER, STRING
 from runner.store.causes.announce import announcement
@@ -73,16 +73,6 @@ def heed_presses(sql: ProgramSql, link: Link, connection: Connection, n: int, st
                     {key: json_value(found, sql.row(wave), sql.dialect) for key, found in properties},
                 ),
             ).run(connection, n=n)
-        case ChangeConsent(topic=topic, given=given, channel=channel):
-            source = f"{sql.program.journey.name}/{link.name}"
-            texts = {"topic": topic, "channel": channel, "source": source}
-            said: dict[str, ColumnElement[Any]] = {
-                key: literal(text, Text()) for key, text in texts.items() if text is not None
-            }
-            # Pressing the button of a mail is the second yes of a double opt-in.
-            said["confirmed"] = literal_column("json('true')" if sql.dialect == "sqlite" else "true")
-            name = CONSENT_GRANTED if given else CONSENT_WITHDRAWN
-            sql.once(("press", link.name), lambda: _told(sql, link, name, said)).run(connection, n=n)
     return 0
 
 
