@@ -7,11 +7,13 @@ from typing import Any
 
 from sqlalchemy import Text, and_, cast, insert, literal, literal_column, select, update
 
+from runner.store.causes.appointing import (
+    appoint_everybody,
+    gather_everybody,
+)
 from runner.store.causes.appointments import (
     Kind,
     appoint,
-    appoint_everybody,
-    gather_everybody,
     settle,
     tell_first,
     tell_of_pass,

@@ -18,16 +18,18 @@ from runner.journey.model import Journey
 from runner.journey.model.timed import CatchUp, DateTrigger, ScheduleTrigger
 from runner.journey.reserved import DATE_REACHED, TIMED
 from runner.store.causes import schedules
-from runner.store.causes.appointments import (
-    HEARD,
-    SEGMENT_DUE,
-    Kind,
+from runner.store.causes.appointing import (
     appoint_everybody,
     appointed,
     forget_appointments,
     gather_everybody,
     give_up,
     remove_of_pass,
+)
+from runner.store.causes.appointments import (
+    HEARD,
+    SEGMENT_DUE,
+    Kind,
     settle,
     tell_first,
     tell_of_pass,
