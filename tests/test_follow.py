@@ -19,8 +19,8 @@ from tests.shop import CATALOG, START
 TWO = sends("hello") + wait("pause", "2d") + sends("again")
 
 
-def test_whoever_stays_in_the_old_version_is_not_touched(database: Database) -> None:
-    tour = Tour(database, TWO)
+def test_whoever_stays_in_the_old_version_is_not_touched(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, TWO)
     tour.enter("ana")
     tour.change(sends("hello") + wait("pause", "1d") + sends("other"), START + HOUR, head="")
     tour.until(START + 5 * DAY)
@@ -67,8 +67,8 @@ def test_whose_time_is_up_through_it_goes_on_at_a_limited_rate(database: Databas
     assert came == pytest.approx([0, 30 / 3600, 60 / 3600, 90 / 3600])
 
 
-def test_the_same_step_carries_people_over_wherever_it_stands_by_now(database: Database) -> None:
-    tour = Tour(database, TWO)
+def test_the_same_step_carries_people_over_wherever_it_stands_by_now(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, TWO)
     tour.enter("ana")
     nested = (
         "  - id: which\n    branch:\n      - {name: pro, when: 'trigger.plan == \"pro\"', steps: "
@@ -91,8 +91,8 @@ def test_a_step_that_is_removed_sends_people_where_moved_says(database: Database
     assert tour.got() == [("hello", 0), ("more", 48)]
 
 
-def test_moved_may_end_runs(database: Database) -> None:
-    tour = Tour(database, TWO)
+def test_moved_may_end_runs(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, TWO)
     tour.enter("ana", "ben")
     crossed = tour.change(
         sends("hello"), START + HOUR, head="in_flight: follow\nmoved: {pause: {exit: superseded}}"
@@ -109,8 +109,8 @@ def test_moved_may_end_runs(database: Database) -> None:
     ],
     ids=["removed", "retyped"],
 )
-def test_nobody_is_left_behind(database: Database, steps: str, why: str) -> None:
-    tour = Tour(database, TWO)
+def test_nobody_is_left_behind(sqlite_database: Database, steps: str, why: str) -> None:
+    tour = Tour(sqlite_database, TWO)
     tour.enter("ana", "ben")
     before = tour.where()
     with pytest.raises(ProblemsFound) as raised:
@@ -123,8 +123,8 @@ def test_nobody_is_left_behind(database: Database, steps: str, why: str) -> None
     assert tour.got() == [("hello", 0), ("again", 48)]
 
 
-def test_a_step_without_people_may_go(database: Database) -> None:
-    tour = Tour(database, TWO)
+def test_a_step_without_people_may_go(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, TWO)
     tour.enter("ana")
     tour.change(sends("hello") + wait("pause", "2d") + sends("other"), START + HOUR)
     tour.until(START + 9 * DAY)
@@ -164,8 +164,8 @@ def test_with_policies_what_was_sent_is_passed_over_too(database: Database) -> N
     assert tour.got() == [("hello", 0), ("again", 48)]
 
 
-def test_people_who_follow_twice_and_back(database: Database) -> None:
-    tour = Tour(database, TWO)
+def test_people_who_follow_twice_and_back(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, TWO)
     tour.enter("ana")
     other = sends("hello") + wait("pause", "2d") + wait("rest", "1d") + sends("again")
     tour.change(other, START + HOUR)
@@ -188,9 +188,9 @@ def test_versions_before_the_last_follow_too(database: Database) -> None:
     assert tour.got("ben") == [("hello", 2), ("again", 50), ("third", 50)]
 
 
-def test_a_wait_for_an_event_goes_on_hearing(database: Database) -> None:
+def test_a_wait_for_an_event_goes_on_hearing(sqlite_database: Database) -> None:
     hears = "  - {id: heard, wait: {event: Left, up_to: 3d, then: [{id: bye, exit: left}]}}\n"
-    tour = Tour(database, hears + sends("still"))
+    tour = Tour(sqlite_database, hears + sends("still"))
     tour.enter("ana", "ben")
     crossed = tour.change(sends("before") + hears + sends("there"), START + HOUR)
     assert crossed.carried == 2
@@ -251,13 +251,15 @@ def test_what_is_collected_is_kept_and_the_time_too(database: Database) -> None:
     assert len(tour.data()["seen"]) == 2
 
 
-def test_a_send_at_which_somebody_stands_is_decided_about_as_the_new_version_says(database: Database) -> None:
+def test_a_send_at_which_somebody_stands_is_decided_about_as_the_new_version_says(
+    sqlite_database: Database,
+) -> None:
     def at(begins: str) -> str:
         ends = f"{int(begins[:2]) + 1}:00"
         text = f"template: hello, window: {{from: '{begins}', to: '{ends}'}}"
         return sends("hello").replace("template: hello", text)
 
-    tour = Tour(database, at("20:00"))  # 14:00 in Tbilisi at the start
+    tour = Tour(sqlite_database, at("20:00"))  # 14:00 in Tbilisi at the start
     tour.enter("ana")
     assert tour.where() == ("hello", None, 6)
     tour.change(at("22:00"), START + HOUR)
@@ -265,8 +267,8 @@ def test_a_send_at_which_somebody_stands_is_decided_about_as_the_new_version_say
     assert tour.got() == [("hello", 8)]
 
 
-def test_retired_and_left_or_finished(database: Database) -> None:
-    tour = Tour(database, TWO)
+def test_retired_and_left_or_finished(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, TWO)
     tour.enter("ana")
     crossed = tour.change(TWO, START + HOUR, head="retired: finish")
     assert crossed.left == 0
@@ -301,8 +303,8 @@ def test_who_stands_at_a_task_hears_its_answer_under_the_old_name(database: Data
     assert tasks == ["ana/task", "ben/task"]
 
 
-def test_a_task_that_somebody_has_behind_them_is_not_asked_for_again(database: Database) -> None:
-    tour = Tour(database, hands_off("task", "1d") + wait("pause", "3d"), catalog=ASKING)
+def test_a_task_that_somebody_has_behind_them_is_not_asked_for_again(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, hands_off("task", "1d") + wait("pause", "3d"), catalog=ASKING)
     tour.enter("ana")
     tour.until(START + 2 * DAY)
     tour.change(wait("pause", "3d") + hands_off("task", "1d") + sends("late"), START + 2 * DAY)
@@ -344,13 +346,15 @@ def test_who_leaves_has_what_is_ready_cancelled_and_other_journeys_hear_of_it(da
     assert found == [("after", "ready", None), ("tour", "cancelled", "superseded")]
 
 
-def test_every_step_that_somebody_leaves_is_written_down_once_in_each_version(database: Database) -> None:
-    tour = Tour(database, sends("hello") + wait("pause", "1d") + wait("rest", "1d"))
+def test_every_step_that_somebody_leaves_is_written_down_once_in_each_version(
+    sqlite_database: Database,
+) -> None:
+    tour = Tour(sqlite_database, sends("hello") + wait("pause", "1d") + wait("rest", "1d"))
     tour.enter("ana")
     tour.until(START + 30 * HOUR)
     tour.change(wait("rest", "1d") + sends("hello") + wait("pause", "1d"), START + 31 * HOUR)
     tour.until(START + 9 * DAY)
-    with database.read() as connection:
+    with sqlite_database.read() as connection:
         left = connection.execute(
             select(step_log.c.step, step_log.c.outcome).order_by(step_log.c.at, step_log.c.node)
         ).all()
@@ -364,18 +368,18 @@ def test_every_step_that_somebody_leaves_is_written_down_once_in_each_version(da
     assert tour.where() == (None, None, None)
 
 
-def test_who_is_held_by_a_pause_follows_and_goes_on_when_it_ends(database: Database) -> None:
-    tour = Tour(database, TWO)
+def test_who_is_held_by_a_pause_follows_and_goes_on_when_it_ends(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, TWO)
     tour.enter("ana")
-    pause_journey(database, "tour", now=START + HOUR, who="tests")
-    tour.versions = load_versions(database, tour.versions)
+    pause_journey(sqlite_database, "tour", now=START + HOUR, who="tests")
+    tour.versions = load_versions(sqlite_database, tour.versions)
     tour.until(START + 3 * DAY)
     assert tour.got() == [("hello", 0)]
     tour.change(sends("hello") + wait("pause", "2d") + sends("other"), START + 3 * DAY)
     tour.until(START + 4 * DAY)
     assert tour.got() == [("hello", 0)]
-    resume_journey(database, "tour", now=START + 4 * DAY, who="tests")
-    tour.versions = load_versions(database, tour.versions)
+    resume_journey(sqlite_database, "tour", now=START + 4 * DAY, who="tests")
+    tour.versions = load_versions(sqlite_database, tour.versions)
     tour.until(START + 5 * DAY)
     assert tour.got() == [("hello", 0), ("other", 96)]
 
@@ -416,10 +420,10 @@ def test_what_was_opened_under_the_old_name_was_opened(database: Database) -> No
     assert tour.got("ben") == [("hello", 0)]
 
 
-def test_a_message_that_its_reader_put_off_comes_in_the_new_version(database: Database) -> None:
+def test_a_message_that_its_reader_put_off_comes_in_the_new_version(sqlite_database: Database) -> None:
     links = "links: {later: {snooze: [1d]}}"
     catalog = CATALOG + "links: {domain: links.shop.example}\n"
-    tour = Tour(database, sends("hello") + wait("pause", "9d"), links, catalog=catalog)
+    tour = Tour(sqlite_database, sends("hello") + wait("pause", "9d"), links, catalog=catalog)
     tour.enter("ana")
     pressed = tour.event("ana", "Link Pressed", START + HOUR)
     properties = {"run": 1_000_000, "step": "hello", "visit": 1_000_000, "link": "later", "option": "1d"}
@@ -433,23 +437,24 @@ def test_a_message_that_its_reader_put_off_comes_in_the_new_version(database: Da
     assert tour.got() == [("hello", 0), ("welcome", 25)]
 
 
-def test_an_answer_that_the_new_version_does_not_know_is_no_answer(database: Database) -> None:
+def test_an_answer_that_the_new_version_does_not_know_is_no_answer(sqlite_database: Database) -> None:
     """Somebody is held by a pause with what they have heard, and the new version waits for something else."""
 
     def waits(event: str) -> str:
         return (
-            f"  - id: any\n    wait: {{any: [{{name: {event.lower()}, event: {event}, then: [{{id: bye, exit: heard}}]}},"
+            f"  - id: any\n    wait: {{any: [{{name: {event.lower()}, event: {event},"
+            " then: [{id: bye, exit: heard}]},"
             " {name: never, when: contact.vip, then: []}], up_to: 2d}\n"
         )
 
-    tour = Tour(database, waits("Left") + sends("late"))
+    tour = Tour(sqlite_database, waits("Left") + sends("late"))
     tour.enter("ana")
-    pause_journey(database, "tour", now=START, who="tests")
-    tour.versions = load_versions(database, tour.versions)
+    pause_journey(sqlite_database, "tour", now=START, who="tests")
+    tour.versions = load_versions(sqlite_database, tour.versions)
     tour.arrive([tour.event("ana", "Left", START + HOUR)])
     tour.until(START + HOUR)
     tour.change(waits("Left").replace("name: left", "name: gone") + sends("late"), START + 2 * HOUR)
-    resume_journey(database, "tour", now=START + 3 * HOUR, who="tests")
-    tour.versions = load_versions(database, tour.versions)
+    resume_journey(sqlite_database, "tour", now=START + 3 * HOUR, who="tests")
+    tour.versions = load_versions(sqlite_database, tour.versions)
     tour.until(START + 9 * DAY)
     assert tour.got() == [("late", 3)]

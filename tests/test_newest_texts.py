@@ -118,8 +118,10 @@ def test_a_text_that_goes_by_another_channel_now() -> None:
 
 
 @pytest.mark.parametrize(("content", "expected"), [("latest", "Good day\n"), ("pinned", "Hello\n")])
-def test_whoever_finishes_an_older_version_reads_so(database: Database, content: str, expected: str) -> None:
-    tour = Tour(database, wait("pause", "2d") + sends("hello"))
+def test_whoever_finishes_an_older_version_reads_so(
+    sqlite_database: Database, content: str, expected: str
+) -> None:
+    tour = Tour(sqlite_database, wait("pause", "2d") + sends("hello"))
     tour.enter("ana")
     newest = dict(files(wait("pause", "9d") + sends("other", "hello"), f"content: {content}"))
     tour.change_to(newest | {"journeys/tour/hello.txt": "Good day\n"}, START + HOUR)
