@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from babel import Locale
+from babel.localedata import locale_identifiers
 from babel.numbers import format_currency, format_decimal, format_percent
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ from runner.engine import formats
 from runner.engine.calendar import escaped, folded
 from runner.engine.deliver import deliver
 from runner.engine.render import Content, RenderError, render
-from runner.journey.markup import direction
+from runner.journey.locales import direction
 from runner.journey.project import Project, load_project
 from runner.journey.template import Template
 from runner.journey.template_pieces import TemplateTrouble, pieces_of
@@ -354,13 +355,44 @@ def test_the_clock_is_the_readers() -> None:
 # Languages ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_direction_of_a_script_is_known() -> None:
-    assert {
-        locale: direction(locale) for locale in ("ar", "he-IL", "fa", "ur", "am", "ka", "az", "xx", "")
-    } == {
-        **dict.fromkeys(("ar", "he-IL", "fa", "ur"), "rtl"),
-        **dict.fromkeys(("am", "ka", "az", "xx", ""), "ltr"),
+SCRIPTS = ("Arab", "Hebr", "Cyrl", "Latn", "Deva", "Guru", "Adlm", "Nkoo")
+
+
+def test_the_direction_of_a_script_is_the_one_that_babel_knows() -> None:
+    """Of every language of the CLDR that has one from the right, and of others."""
+    some = (
+        "en",
+        "de",
+        "ka",
+        "am",
+        "az",
+        "ru",
+        "hi",
+        "zh",
+        "ja",
+        "ko",
+        "th",
+        "vi",
+        "tr",
+        "el",
+        "hy",
+        "ff",
+        "kk",
+        "uz",
+    )
+    names = {
+        name
+        for name in locale_identifiers()
+        if name in some or direction(name) == "rtl" or (len(name) == 7 and name[3:].title() in SCRIPTS)
     }
+    known = {name: Locale.parse(name).text_direction for name in names}
+    assert {name: direction(name) for name in names} == known
+    assert (direction("ar-AE"), direction("he-Hebr"), direction("xx"), direction("")) == (
+        "rtl",
+        "rtl",
+        "ltr",
+        "ltr",
+    )
 
 
 def test_mjml_of_a_script_from_the_right_runs_from_the_right() -> None:

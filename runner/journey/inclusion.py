@@ -132,6 +132,8 @@ class _Finder:
 
     def includes(self, text: str, file: str, line: int, within: tuple[str, ...]) -> None:
         """Find what ``text`` includes, and what that includes."""
+        if "include" not in text:
+            return
         try:
             asked = [piece for piece in pieces_of(text, file, line) if is_include(piece)]
         except TemplateTrouble:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 from runner.journey.elements import VOID, tags, unbalanced
 from runner.journey.inclusion import assembled
+from runner.journey.locales import direction
 from runner.journey.masking import Masked, masked
 from runner.journey.template import Template
 from runner.journey.template_pieces import Kind, Piece, Source, TemplateTrouble, joined
@@ -34,17 +34,6 @@ _ROOT = re.compile(r"<mjml\b", re.IGNORECASE)
 _POSITION = re.compile(r"(.*?) in root template(?: at position (\d+):\d+)?")
 _STYLE = re.compile(r"<style\b", re.IGNORECASE)
 _OUTERMOST = re.compile(r"<(html|body)\b(?P<rest>[^>]*)", re.IGNORECASE)
-
-
-@cache
-def direction(locale: str) -> str:
-    """``ltr`` or ``rtl``: how the script of a locale runs, by the CLDR."""
-    from babel import Locale, UnknownLocaleError
-
-    try:
-        return Locale.parse(locale.replace("_", "-"), sep="-").text_direction
-    except (ValueError, UnknownLocaleError):
-        return "ltr"
 
 
 def compiled(template: Template) -> Source:
