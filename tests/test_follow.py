@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
+from runner.engine.enrolling import enrolling
 from runner.engine.pausing import pause_journey, resume_journey
 from runner.engine.versions import load_versions
-from runner.problem import ProblemsFound
+from runner.problem import JourneysError, ProblemsFound
 from runner.store.database import Database
 from runner.store.sending.pools import import_values
 from runner.store.tables import step_log
 from tests.followed import DAY, HOUR, Tour, files, sends, wait
-from tests.shop import CATALOG, START
+from tests.shop import CATALOG, START, Shop
 
 TWO = sends("hello") + wait("pause", "2d") + sends("again")
 
@@ -458,3 +459,11 @@ def test_an_answer_that_the_new_version_does_not_know_is_no_answer(sqlite_databa
     tour.versions = load_versions(sqlite_database, tour.versions)
     tour.until(START + 9 * DAY)
     assert tour.got() == [("late", 3)]
+
+
+def test_nobody_is_enrolled_into_a_journey_that_is_retired(sqlite_database: Database) -> None:
+    tree = dict(files(TWO, "retired: finish"))
+    path = "journeys/tour/journey.yaml"
+    tree[path] = tree[path].replace("{event: Signed Up}", "{manual: true}")
+    with pytest.raises(JourneysError, match="`tour` is retired: nobody enters any more"):
+        enrolling(Shop(sqlite_database, tree).versions, "tour")

@@ -58,13 +58,15 @@ class Enrolling:
 
 
 def enrolling(versions: Versions, journey: str, key: str | None = None) -> Enrolling:
-    """How contacts enter ``journey`` by hand. Raises JourneysError where there is no such journey in force, or it does
-    not say ``manual: true``."""
+    """How contacts enter ``journey`` by hand. Raises JourneysError where there is no such journey in force, it is
+    retired, or it does not say ``manual: true``."""
     version = versions.current.get(journey)
     if version is None:
         known = sorted(versions.current)
         there_are = f"There are: {listed(known, 'and')}." if known else "Nothing was applied yet."
         raise JourneysError(f"There is no journey {journey!r}. {did_you_mean(journey, known) or there_are}")
+    if version.retired:
+        raise JourneysError(f"`{journey}` is retired: nobody enters any more.")
     for trigger in version.journey.triggers:
         if isinstance(trigger, ManualTrigger):
             return Enrolling(journey=journey, catalog=version.catalog, properties=trigger.properties, key=key)
