@@ -23,6 +23,7 @@ from channels.mime import build
 from channels.registry import Surroundings, open_channels
 from channels.segments import BASIC, EXTENDED, Alphabet, outside, segments
 from runner.engine.deliver import deliver
+from runner.problem import Severity
 from runner.review.check import check_files
 from runner.store.database import Database
 from tests.servers import AUTHORITY, SECRET, Answer, an_http_server
@@ -100,7 +101,7 @@ def files() -> dict[str, str]:
 def arrived(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, Any]]:
     """What came of everything, by locale and step: bytes of emails, JSON of the rest."""
     folder = tmp_path_factory.mktemp("texts")
-    assert not check_files(files()).problems
+    assert not [each for each in check_files(files()).problems if each.severity is Severity.ERROR]
     shop = Shop(Database.open(f"sqlite:///{folder / 'journeys.db'}"), files())
     for locale, phrase in PHRASES.items():
         shop.sign_up(locale, locale=locale, phone="+995599123456", first_name=phrase)
