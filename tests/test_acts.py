@@ -331,3 +331,32 @@ def test_what_is_added_to_a_score_is_seen_by_the_steps_behind_it(database: Datab
     expect: [{at: 0m, exit: cold}]
 """
     holds(database, files, "demo", tests)
+
+
+CHOOSES = """
+trigger: {event: Signed Up}
+steps:
+  - {id: note, update: {set: {tier: = trigger.plan}}}
+  - {id: is-gold, condition: {if: contact.tier == "gold", else: [{id: bye, exit: not-gold}]}}
+  - {id: end, wait: 1d}
+"""
+
+
+def test_a_step_writes_no_value_that_an_attribute_may_not_have(database: Database) -> None:
+    files = project(demo=CHOOSES)
+    files["journeys/catalog.yaml"] = CATALOG.replace(
+        "attributes:\n", "attributes:\n  tier: {type: string, one_of: [silver, gold]}\n", 1
+    )
+    tests = """
+  - name: One that it may have
+    contact: {tier: silver}
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 0m, event: Signed Up, plan: gold}]
+    expect: [{at: 1d, completed: true}]
+  - name: One that it may not have leaves nothing
+    contact: {tier: gold}
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 0m, event: Signed Up, plan: lead}]
+    expect: [{at: 0m, exit: not-gold}]
+"""
+    holds(database, files, "demo", tests)

@@ -139,23 +139,6 @@ def test_the_case_that_is_covered_is_shown_and_by_which() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("written", "is_sure"),
-    [
-        ("pro", True),
-        ("= contact.plan", True),
-        ('= "pro" if contact.vip else None', True),
-        ("= contact.country", False),
-        ('= "pro" if contact.vip else contact.country', False),
-    ],
-)
-def test_a_step_that_writes_any_text_leaves_an_enumeration_unsure(written: str, is_sure: bool) -> None:
-    gate = 'condition: contact.plan == "free" or contact.plan == "pro" or contact.plan is None'
-    note = f"  - id: note\n    update:\n      set:\n        plan: '{written}'\n"
-    steps = f"steps:\n{note}  - id: gate\n    {gate}\n{HELLO}"
-    assert [problem.code for problem in found(steps)] == ["condition/always-true"] * is_sure
-
-
 def test_an_audience_of_nobody() -> None:
     head = HEAD + "trigger: {schedule: '0 9 * * MON', audience: AUDIENCE}\nentry: {reentry: always}\n"
     nobody = told("steps:\n" + HELLO, head.replace("AUDIENCE", "contact.vip and not contact.vip"))

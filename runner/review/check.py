@@ -11,8 +11,7 @@ from runner.journey.scenario_file import find_scenarios
 from runner.journey.template_tree import template_tree
 from runner.problem import Problem, Severity
 from runner.review.ignores import heeding
-from runner.review.proof.project import prover_of
-from runner.review.proof.question import Reasoner
+from runner.review.proof.question import Prover, Reasoner
 from runner.review.rules import PROVEN, RULES
 from runner.settings import SETTINGS_FILE, check_settings
 
@@ -74,7 +73,7 @@ def _found(project: Project, reasoner: Reasoner | None = None) -> tuple[Problem,
     by_rules = (problem for rule in RULES for problem in rule(project))
     proven: Iterable[Problem] = ()
     if reasoner is not None:
-        prover = prover_of(project, reasoner)
+        prover = Prover(reasoner)
         proven = (problem for rule in PROVEN for problem in rule(project, prover))
     found = heeding(project, tuple(dict.fromkeys((*project.problems, *by_rules, *proven))))
     template_tree.cache_clear()  # of no use to the next project

@@ -8,7 +8,6 @@ holds one, unless there are too many.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import cast
 
 from runner.journey.expression import tree
@@ -42,11 +41,9 @@ Outcome = tuple[Formula, Node]
 
 
 class Encoder:
-    """Encodes the conditions of one question, or of many: it keeps what it has encoded. ``unsure``: attributes of
-    contacts that may hold any text, whatever their type says."""
+    """Encodes the conditions of one question, or of many: it keeps what it has encoded."""
 
-    def __init__(self, unsure: frozenset[str] = frozenset()) -> None:
-        self._unsure = unsure
+    def __init__(self) -> None:
         self._true: dict[Node, Formula] = {}
         self._untrue: dict[Node, Formula] = {}
 
@@ -272,8 +269,6 @@ class Encoder:
                 yield from self._each(lambda one, other: _computed(operator, one, other), left, right)
             case tree.Difference(left=left, right=right):
                 yield from self._each(_difference, left, right)
-            case tree.Name(source="contact", path=(name,)) if name in self._unsure:
-                yield ALWAYS, replace(node, type=STRING)
             case _:
                 yield ALWAYS, node
 

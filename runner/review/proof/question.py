@@ -15,12 +15,11 @@ Reasoner = Callable[[Formula], bool]
 
 
 class Prover:
-    """Answers questions by ``possible``, each once. ``unsure``: attributes of contacts that may hold more than the
-    ``one_of`` of their type."""
+    """Answers questions by ``possible``, each once."""
 
-    def __init__(self, possible: Reasoner = intervals.possible, unsure: frozenset[str] = frozenset()) -> None:
+    def __init__(self, possible: Reasoner = intervals.possible) -> None:
         self._possible = possible
-        self._encoder = Encoder(unsure)
+        self._encoder = Encoder()
         self._answers: dict[tuple[tuple[Node, ...], tuple[Node, ...]], bool] = {}
 
     def can_be_true(

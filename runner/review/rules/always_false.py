@@ -42,12 +42,11 @@ from collections.abc import Iterator
 from runner.journey.project import Project
 from runner.problem import Problem
 from runner.review.proof.conditions import stated
-from runner.review.proof.project import prover_of
 from runner.review.proof.question import Prover
 
 
 def check(project: Project) -> Iterator[Problem]:
-    yield from proven(project, prover_of(project))
+    yield from proven(project, Prover())
 
 
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:

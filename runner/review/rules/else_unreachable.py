@@ -31,12 +31,11 @@ from runner.journey.project import Project
 from runner.journey.words import listed
 from runner.problem import Problem, Severity
 from runner.review.proof.conditions import entered
-from runner.review.proof.project import prover_of
 from runner.review.proof.question import Prover
 
 
 def check(project: Project) -> Iterator[Problem]:
-    yield from proven(project, prover_of(project))
+    yield from proven(project, Prover())
 
 
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:

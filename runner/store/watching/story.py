@@ -402,4 +402,5 @@ def read_values(
     found = connection.execute(select(*columns).select_from(rows).where(*where)).first()
     if found is None:
         raise LookupError(f"no contact {key} with {place}")
-    return [json.loads(value) if isinstance(value, str) else value for value in found]
+    # The driver of PostgreSQL has read JSON already.
+    return list(found) if dialect == "postgresql" else [json.loads(value) for value in found]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.journey.builder.kinds import WRITABLE, a_kind, literal_type
 from runner.journey.builder.notes import fields_of, is_assigned_expression, items_of, text_of
 from runner.journey.catalog import CONTACT_FIELDS
-from runner.journey.expression import Expression
+from runner.journey.expression import Expression, tree
 from runner.journey.expression.names import RUN_FIELDS
 from runner.journey.model import Update
-from runner.journey.values import NUMBER, Kind, ValueType
+from runner.journey.values import NONE, NUMBER, STRING, Kind, ValueType
 from runner.journey.words import did_you_mean, listed
 from runner.journey.yaml import Fields, Scalar, Value
 
@@ -90,7 +91,33 @@ def _attributes(build: StepBuilder, options: Fields) -> Iterator[tuple[str, Expr
         else:
             written = build.notes.assigned(field.value, build.scope, type)
             if written:
-                yield field.key, written
+                yield field.key, _fitting(written, type)
+
+
+def _fitting(written: Expression, type: ValueType) -> Expression:
+    """What is written, or nothing where it is none of the values that the attribute may have: as with values that
+    arrive, so that a stored value is always one of them."""
+    if not type.one_of or _surely_within(written.tree, frozenset(type.one_of)):
+        return written
+    among = tree.Membership(
+        written.tree, tree.Members(type.one_of, ValueType(Kind.LIST, items=STRING)), negated=False
+    )
+    return replace(
+        written, tree=tree.Conditional(among, written.tree, tree.Literal(None, NONE), type), type=type
+    )
+
+
+def _surely_within(node: tree.Node, allowed: frozenset[str]) -> bool:
+    match node:
+        case tree.Literal(value=value):
+            return value is None or value in allowed
+        case tree.Conditional(then=then, otherwise=otherwise):
+            return _surely_within(then, allowed) and _surely_within(otherwise, allowed)
+        case tree.Derived(value=inner):
+            return _surely_within(inner, allowed)
+        case tree.Name(source="contact" | "account"):
+            return bool(node.type.one_of) and allowed.issuperset(node.type.one_of)
+    return False
 
 
 def _run_values(build: StepBuilder, options: Fields) -> Iterator[tuple[str, Expression]]:
