@@ -266,8 +266,8 @@ def test_what_is_ready_is_kept_back_until_the_journey_is_resumed(database: Datab
     assert paused.sink.contacts == ["ana", "bea"]
 
 
-def test_what_is_ready_for_longer_than_it_is_valid_is_blocked(database: Database) -> None:
-    paused = Paused(database, court=COURT)
+def test_what_is_ready_for_longer_than_it_is_valid_is_blocked(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, court=COURT)
     paused.shop.sign_up("ana")
     paused.pause(START)
     paused.resume(START + 7 * HOUR)
@@ -296,8 +296,8 @@ def test_what_is_claimed_when_the_pause_comes_is_not_begun(database: Database) -
     assert paused.sink.contacts == ["ana", "bea", "cleo"]
 
 
-def test_what_comes_back_in_a_pause_waits_too(database: Database) -> None:
-    paused = Paused(database, court=COURT)
+def test_what_comes_back_in_a_pause_waits_too(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, court=COURT)
     paused.sink.answers["ana"] = RetryLater("busy", MINUTE)
     paused.sink.on_send = lambda message: paused.pause(START)
     paused.shop.sign_up("ana")
@@ -328,8 +328,8 @@ def test_what_became_overdue_is_released_at_a_limited_rate(database: Database) -
     assert sorted(paused.sink.contacts) == sorted(keys * 2)
 
 
-def test_a_second_pause_holds_those_who_were_not_released_yet(database: Database) -> None:
-    paused = Paused(database, court=COURT)
+def test_a_second_pause_holds_those_who_were_not_released_yet(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, court=COURT)
     paused.shop.sign_up("ana", "bea", "cleo")
     paused.until(START)
     paused.pause(START + HOUR)
@@ -370,42 +370,42 @@ def test_a_stop_ends_all_runs_and_delivers_what_was_let_go(database: Database) -
 
 
 @pytest.mark.parametrize("pausing", [False, True])
-def test_a_stop_that_sends_nothing_cancels_what_is_ready(database: Database, pausing: bool) -> None:
-    paused = Paused(database, court=COURT)
+def test_a_stop_that_sends_nothing_cancels_what_is_ready(sqlite_database: Database, pausing: bool) -> None:
+    paused = Paused(sqlite_database, court=COURT)
     paused.shop.sign_up("ana", "bea")
     if pausing:
         paused.pause(START)
-    done = stop_journey(database, "court", now=START, who="tests", send_nothing=True)
+    done = stop_journey(sqlite_database, "court", now=START, who="tests", send_nothing=True)
     assert (done.runs, done.messages) == (2, 2)
     paused.until(START + HOUR)
     assert paused.sink.messages == []
     assert set(paused.shop.statuses().values()) == {"cancelled"}
 
 
-def test_a_stop_of_a_paused_journey_delivers_what_was_kept_back(database: Database) -> None:
-    paused = Paused(database, court=COURT)
+def test_a_stop_of_a_paused_journey_delivers_what_was_kept_back(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, court=COURT)
     paused.shop.sign_up("ana")
     paused.pause(START)
-    stop_journey(database, "court", now=START + HOUR, who="tests")
+    stop_journey(sqlite_database, "court", now=START + HOUR, who="tests")
     paused.until(START + HOUR)
     assert paused.sink.contacts == ["ana"]
     assert paused.runs() == {"ana": ("exited", "stopped")}
 
 
-def test_what_is_so_already_is_said_and_all_else_written_down(database: Database) -> None:
-    Paused(database, court=COURT)
+def test_what_is_so_already_is_said_and_all_else_written_down(sqlite_database: Database) -> None:
+    Paused(sqlite_database, court=COURT)
     now, by = START, {"now": START, "who": "Ana"}
-    assert resume_journey(database, "court", **by).said is Said.ALREADY
-    assert pause_journey(database, "court", **by).said is Said.DONE
-    assert pause_journey(database, "court", **by).said is Said.ALREADY
-    assert resume_journey(database, "court", **by).said is Said.DONE
-    assert stop_journey(database, "court", **by).said is Said.DONE
-    assert stop_journey(database, "court", **by).said is Said.ALREADY
+    assert resume_journey(sqlite_database, "court", **by).said is Said.ALREADY
+    assert pause_journey(sqlite_database, "court", **by).said is Said.DONE
+    assert pause_journey(sqlite_database, "court", **by).said is Said.ALREADY
+    assert resume_journey(sqlite_database, "court", **by).said is Said.DONE
+    assert stop_journey(sqlite_database, "court", **by).said is Said.DONE
+    assert stop_journey(sqlite_database, "court", **by).said is Said.ALREADY
     with pytest.raises(JourneysError, match="is stopped"):
-        pause_journey(database, "court", **by)
+        pause_journey(sqlite_database, "court", **by)
     with pytest.raises(JourneysError, match="no journey 'cort'"):
-        pause_journey(database, "cort", **by)
-    with database.read() as connection:
+        pause_journey(sqlite_database, "cort", **by)
+    with sqlite_database.read() as connection:
         found = [(one.at, one.who, one.what) for one in records(connection)][1:]
     assert found == [(now, "Ana", f"{verb} court") for verb in ("pause", "resume", "stop")]
 
@@ -528,14 +528,14 @@ def test_what_comes_true_in_a_pause_counts_after_it(database: Database) -> None:
     assert paused.runs("turns") == {"ana": ("exited", "vip"), "bea": ("exited", "vip")}
 
 
-def test_readers_press_links_in_a_pause(database: Database) -> None:
-    paused = Paused(database, later=LATER)
+def test_readers_press_links_in_a_pause(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, later=LATER)
     paused.shop.sign_up("ana", "bea")
     paused.until(START)
     paused.pause(START + HOUR, "later")
     for key, link, option in (("ana", "later", "2d"), ("bea", "stop", None)):
         pressed = press(
-            database, paused.shop.versions,
+            sqlite_database, paused.shop.versions,
             contact=key, journey="later", run=1, step="ask", visit=1, at=START + 2 * HOUR, link=link, option=option,
         )  # fmt: skip
         assert pressed, pressed
@@ -550,14 +550,14 @@ def test_readers_press_links_in_a_pause(database: Database) -> None:
     assert paused.runs("later")["ana"] == ("rest", None)
 
 
-def test_an_answer_that_comes_in_a_pause_is_kept(database: Database) -> None:
-    paused = Paused(database, calls=CALLS)
+def test_an_answer_that_comes_in_a_pause_is_kept(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, calls=CALLS)
     paused.shop.sign_up("ana", "bea")
     answers = Sink()
     answers.on_send = lambda message: paused.pause(START, "calls")
     answers.answers["ana"] = Sent(answer=Answer(status=200, json={"value": 3}))
     channels = {"email": paused.sink, ASKED_BY_CALL: answers}
-    deliver(database, paused.shop.versions, channels, START)
+    deliver(sqlite_database, paused.shop.versions, channels, START)
     assert answers.contacts == ["ana"]
     paused.until(START + 2 * HOUR)
     assert {step for step, _ in paused.runs("calls").values()} == {"score"}
@@ -568,8 +568,8 @@ def test_an_answer_that_comes_in_a_pause_is_kept(database: Database) -> None:
     assert paused.sink.contacts == ["ana"]
 
 
-def test_who_comes_into_a_segment_in_a_pause_is_no_news_after_it(database: Database) -> None:
-    paused = Paused(database, best=BEST)
+def test_who_comes_into_a_segment_in_a_pause_is_no_news_after_it(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, best=BEST)
     for key in ("ana", "bea"):
         paused.shop.identify(key)
     paused.until(START)
@@ -581,20 +581,20 @@ def test_who_comes_into_a_segment_in_a_pause_is_no_news_after_it(database: Datab
     assert set(paused.runs("best")) == {"bea"}
 
 
-def test_who_was_held_and_set_aside_goes_on_once_both_are_over(database: Database) -> None:
-    paused = Paused(database, court=COURT)
+def test_who_was_held_and_set_aside_goes_on_once_both_are_over(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, court=COURT)
     paused.shop.sign_up("ana")
     paused.until(START)
     paused.pause(START + HOUR)
     paused.happens("ana", "Bought", START + 2 * HOUR)
     set_aside = {"status": "set_aside", "reason": "tests", "ended_at": START + 3 * HOUR, "step": None}
-    with database.begin() as connection:
+    with sqlite_database.begin() as connection:
         connection.execute(update(run).values(**set_aside, next_at=None))
     paused.resume(START + 4 * HOUR)
     paused.until(START + 5 * HOUR)
-    with database.read() as connection:
+    with sqlite_database.read() as connection:
         (one,) = runs_set_aside(connection, limit=9)
-    resume_runs(database, [one], now=START + 6 * HOUR, who="tests")
+    resume_runs(sqlite_database, [one], now=START + 6 * HOUR, who="tests")
     paused.until(START + 6 * HOUR)
     assert paused.runs() == {"ana": ("exited", "happy")}
 

@@ -79,24 +79,24 @@ def test_a_plan_changes_nothing(database: Database, head: str) -> None:
     flight.until(START + 5 * DAY)
 
 
-def test_what_is_new_unchanged_changed_and_removed_is_told(database: Database) -> None:
-    found = planned(database, tour())
+def test_what_is_new_unchanged_changed_and_removed_is_told(sqlite_database: Database) -> None:
+    found = planned(sqlite_database, tour())
     assert [(one.journey, one.change, one.versions) for one in found.journeys] == [("tour", Change.NEW, ())]
     assert plan(None, tour(), now=START).journeys == found.journeys
-    with_people(database)
-    found = planned(database, tour("# a remark\n" + STEPS))
+    with_people(sqlite_database)
+    found = planned(sqlite_database, tour("# a remark\n" + STEPS))
     assert [(one.journey, one.change) for one in found.journeys] == [("tour", Change.UNCHANGED)]
     assert not found.changes
-    found = planned(database, load_project({"journeys/catalog.yaml": CATALOG}))
+    found = planned(sqlite_database, load_project({"journeys/catalog.yaml": CATALOG}))
     assert [(one.journey, one.change) for one in found.journeys] == [("tour", Change.REMOVED)]
     assert [problem.code for problem in found.problems] == ["journey/gone"]
     assert [each.people for each in found.journeys[0].versions] == [3]
 
 
-def test_a_journey_that_was_retired_may_be_removed(database: Database) -> None:
-    flight = with_people(database)
+def test_a_journey_that_was_retired_may_be_removed(sqlite_database: Database) -> None:
+    flight = with_people(sqlite_database)
     flight.apply(tour(head="retired: finish\n"), START + 5 * DAY, "RETIRED")
-    found = planned(database, load_project({"journeys/catalog.yaml": CATALOG}))
+    found = planned(sqlite_database, load_project({"journeys/catalog.yaml": CATALOG}))
     assert not found.problems
 
 
@@ -146,9 +146,11 @@ def test_how_long_people_may_still_be_in_a_program(step: str, bound: timedelta |
     assert behind == (Unbounded(bound) if isinstance(bound, str) else Bounded(bound))
 
 
-def test_a_reader_who_may_put_off_a_message_may_take_any_time(database: Database) -> None:
+def test_a_reader_who_may_put_off_a_message_may_take_any_time(sqlite_database: Database) -> None:
     links = "links: {later: {snooze: [1d]}}\n"
-    (found,) = planned_after(database, tour(STEPS, links), tour(STEPS.replace("4d", "1d"), links)).journeys
+    (found,) = planned_after(
+        sqlite_database, tour(STEPS, links), tour(STEPS.replace("4d", "1d"), links)
+    ).journeys
     assert found.versions[0].endless in ("offer", "thanks")
     assert found.versions[0].until is None
 
@@ -158,9 +160,9 @@ def planned_after(database: Database, before: Project, after: Project) -> Plan:
     return planned(database, after)
 
 
-def test_people_whom_a_change_leaves_behind_are_named(database: Database) -> None:
+def test_people_whom_a_change_leaves_behind_are_named(sqlite_database: Database) -> None:
     after = tour(STEPS.replace("wait: 4d", "update: {run: {seen: true}}"), "in_flight: follow\n")
-    found = planned_after(database, tour(), after)
+    found = planned_after(sqlite_database, tour(), after)
     assert [problem.code for problem in found.problems] == ["in-flight/left-behind"]
     assert "2 people stand at `pause`" in found.problems[0].message
 
@@ -210,13 +212,13 @@ def with_both(project: Project, change: Callable[[str], str] = str) -> Project:
     return load_project({**mine, **files, "journeys/catalog.yaml": project.files["journeys/catalog.yaml"]})
 
 
-def test_what_people_and_programs_read(database: Database) -> None:
-    flight = with_people(database)
+def test_what_people_and_programs_read(sqlite_database: Database) -> None:
+    flight = with_people(sqlite_database)
     flight.happens("ana", "identify", START + 5 * DAY, {"vip": True})
     flight.until(START + 5 * DAY)
-    pause_journey(database, "tour", now=START + 5 * DAY, who="tests")
+    pause_journey(sqlite_database, "tour", now=START + 5 * DAY, who="tests")
     shorter = {"journeys/tour/journey.yaml": HEAD + STEPS.replace("4d", "1d")}
-    found = planned(database, load_project({**with_both(segment("skip")).files, **shorter}))
+    found = planned(sqlite_database, load_project({**with_both(segment("skip")).files, **shorter}))
     hashes = [each for one in found.journeys for each in (one.before, one.after) if each]
 
     def named(text: str) -> str:
