@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from plays import holds
 from sqlalchemy import select
 
@@ -24,6 +25,7 @@ events:
 topics:
   offers: {title: Offers, opt_in: explicit}
   news: {title: News, opt_in: explicit}
+  receipts: {title: Receipts, opt_in: none}
 channels:
   email: {uses: file, sender: {name: Shop, address: hello@shop.example}}
 """
@@ -358,5 +360,35 @@ def test_a_step_writes_no_value_that_an_attribute_may_not_have(database: Databas
     start: 2026-03-01T10:00:00Z
     events: [{at: 0m, event: Signed Up, plan: lead}]
     expect: [{at: 0m, exit: not-gold}]
+"""
+    holds(database, files, "demo", tests)
+
+
+GROWS = """
+topic: TOPIC
+trigger: {event: Signed Up}
+steps:
+  - id: offer
+    series:
+      each: [5, 10]
+      do:
+        - {id: percent, update: {run: {percent: "{item}"}}}
+        - {id: mail, send: {channel: email, template: hello}}
+"""
+
+
+@pytest.mark.parametrize("topic", ["offers", "receipts"])
+def test_a_message_says_what_its_run_knew_when_it_was_let_go(database: Database, topic: str) -> None:
+    files = project(demo=GROWS.replace("TOPIC", topic))
+    files["journeys/demo/hello.txt"] = "---\nsubject: Hello\n---\n{{ run.percent }} percent\n"
+    tests = """
+  - name: Two mails at one instant, each with its own number
+    contact: {consents: [offers], email: ana@x.example}
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 0m, event: Signed Up}]
+    expect:
+      - {at: 0m, send: offer.5.mail, text_contains: "5 percent"}
+      - {at: 0m, send: offer.10.mail, text_contains: "10 percent"}
+      - {at: 0m, completed: true}
 """
     holds(database, files, "demo", tests)

@@ -120,7 +120,7 @@ def _message(one: Claimed, version: Version, key: str, derived: Mapping[str, Any
             derived=derived,
         ),
         trigger=one.trigger,
-        data=one.data,
+        data=one.data if one.payload is None else one.payload,
         entered_at=one.entered_at,
         links=_links(version, key),
     )

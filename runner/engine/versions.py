@@ -17,7 +17,7 @@ from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey, Update
 from runner.journey.newest_texts import Written, newest_texts
 from runner.journey.project import Project, load_project
-from runner.journey.run_values import reads_blocked
+from runner.journey.run_values import reads_blocked, written_behind
 from runner.journey.send_rules import send_rules
 from runner.journey.template import Template
 from runner.journey.wakes import Hears, Turns, wakes_of
@@ -226,6 +226,7 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
             present.get(row.journey, one).catalog.policies,
             templates=frozenset(template.name for template in one.templates),
             reads_blocked=reads_blocked(journey, one.templates),
+            keeping=one.keeping,
         )
         sql = one.sql
         if sql is None or sql.rules != rules:
@@ -250,11 +251,13 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
 
 @dataclass(frozen=True, kw_only=True)
 class _Compiled:
-    """What the files of a version come to; ``sql`` is None where its statements are to be made."""
+    """What the files of a version come to; ``sql`` is None where its statements are to be made. ``keeping`` is that of
+    its rules."""
 
     program: Program
     catalog: Catalog
     templates: tuple[Template, ...]
+    keeping: frozenset[str]
     sql: ProgramSql | None
 
     @property
@@ -270,13 +273,19 @@ def _compiled(row: StoredVersion, previous: Versions | None) -> _Compiled:
     known = previous.by_id.get(row.id) if previous else None
     if known is not None:
         return _Compiled(
-            program=known.program, catalog=known.catalog, templates=known.own_templates, sql=known.sql
+            program=known.program,
+            catalog=known.catalog,
+            templates=known.own_templates,
+            keeping=known.sql.rules.keeping,
+            sql=known.sql,
         )
     project = stored_project(row.journey, row.id, row.files)
+    journey, templates = project.journeys[row.journey], tuple(project.templates.get(row.journey, ()))
     return _Compiled(
-        program=compile_program(project.journeys[row.journey]),
+        program=compile_program(journey),
         catalog=project.catalog,
-        templates=tuple(project.templates.get(row.journey, ())),
+        templates=templates,
+        keeping=written_behind(journey, templates),
         sql=None,
     )
 

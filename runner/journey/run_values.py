@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from runner.journey.graph import walk
 from runner.journey.model import Ask, Call, Draw, Journey, Send, Update, Verb, WaitAny, WaitCollect, WaitEvent
-from runner.journey.template import Template
+from runner.journey.template import Template, templates_sent
+from runner.journey.template_reads import members_read
 from runner.journey.values import STRING, ValueType
 from runner.journey.version import expressions_of
 
@@ -41,6 +42,21 @@ def run_values(journey: Journey) -> dict[str, ValueType]:
     """Name → type of all values that the steps of a journey write, and its readers."""
     written = {name: type for step in walk(journey.steps) for name, type in written_by(step.verb)}
     return asked_of_readers(journey) | written
+
+
+def written_behind(journey: Journey, templates: Sequence[Template]) -> frozenset[str]:
+    """The sends whose texts read values of the run that a step behind them writes, perhaps before the message is handed
+    over: the message says what was so when it was let go."""
+    found: set[str] = set()
+    written: set[str] = set()
+    # Every step leads to those behind it in the file alone.
+    for step in reversed(tuple(walk(journey.steps))):
+        if isinstance(step.verb, Send) and written:
+            read = members_read(templates_sent(templates, [step.verb]), "run")
+            if read is None or read & written:
+                found.add(step.id)
+        written |= {name for name, _ in written_by(step.verb)}
+    return frozenset(found)
 
 
 def reads_blocked(journey: Journey, templates: Iterable[Template]) -> bool:

@@ -52,6 +52,8 @@ class SendRules:
     templates: frozenset[str] = frozenset()
     reads_blocked: bool = False
     """Whether the journey asks why a message of its runs was blocked."""
+    keeping: frozenset[str] = frozenset()
+    """The steps whose messages keep the values that their run had when they were let go."""
 
     def transactional(self, send: Send) -> bool:
         """Whether the send's topic needs no consent."""
@@ -130,8 +132,8 @@ class SendRules:
 
 
 def send_rules(journey: Journey, catalog: Catalog, policies: Policies, **found: object) -> SendRules:
-    """The rules of one version of ``journey``. ``found`` is what was found elsewhere: ``templates`` and
-    ``reads_blocked``."""
+    """The rules of one version of ``journey``. ``found`` is what was found elsewhere: ``templates``,
+    ``reads_blocked`` and ``keeping``."""
     return SendRules(
         topics=catalog.topics,
         policies=policies,

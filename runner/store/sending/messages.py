@@ -47,8 +47,9 @@ class Claimed:
     ``attributes``, ``trigger`` and ``data`` hold values in their stored form. ``consent`` is the state for the
     message's topic and channel, None where nothing was ever said, since ``consent_since``. ``suppressed`` is why
     nothing may be sent to the contact's address, None where something may. ``template`` is the cell that was chosen.
-    ``kind`` and ``payload`` tell what is handed over that is no message to the contact. ``made_in`` is the partition
-    in which the contact was made, None where it lies there.
+    ``kind`` tells what is handed over; ``payload`` what that is where it is no message to the contact, and of a message
+    the values that its run had when it was let go, where a later step may have changed ``data``. ``made_in`` is the
+    partition in which the contact was made, None where it lies there.
     """
 
     held: Held

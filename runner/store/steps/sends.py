@@ -26,7 +26,7 @@ from runner.journey.expression import Expression
 from runner.journey.graph import Node
 from runner.journey.model import Send
 from runner.journey.send_rules import CONSENT_STALE, NO_ADDRESS, NO_CONSENT, SUPPRESSED
-from runner.store.passes.program import ProgramSql, came
+from runner.store.passes.program import ProgramSql, came, of_run
 from runner.store.passes.ways import ALREADY, READY
 from runner.store.passes.working import moving
 from runner.store.predicates import predicate
@@ -38,6 +38,7 @@ from runner.store.tables import (
     consent,
     contact,
     message,
+    run,
     suppression,
 )
 from runner.store.types import constant, shifted
@@ -143,6 +144,7 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
             if step.node is node and step.detail != ALREADY
         }
         ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
+        keeps = node.step.id in sql.rules.keeping
         details = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
         # Nothing keeps a receipt back on a channel that goes by the contact's key.
         reason: ColumnElement[Any] = case(details, value=moving.c.way) if details else null()
@@ -164,6 +166,7 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
                     "expires_at",
                     "attempts",
                     "available_at",
+                    *(["payload"] if keeps else []),
                 ],
                 select(
                     moving.c.partition,
@@ -184,7 +187,10 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
                     shifted(moving.c.at, constant(send.valid_for.elapsed)),
                     literal_column("0"),
                     case((moving.c.way.in_(ready), moving.c.at)),
-                ).where(came(sql, list(left))),
+                    *([run.c.data] if keeps else []),
+                )
+                .select_from(moving.join(run, of_run(moving)) if keeps else moving)
+                .where(came(sql, list(left))),
             )
         )
 

@@ -62,6 +62,7 @@ def write_messages(sql: ProgramSql, node: Node, connection: Connection, n: int, 
     def build() -> Statement:
         ready = verdict.c.outcome == constant(READY)
         leaves = and_(ready, verdict.c.withheld.is_(None))
+        keeps = node.step.id in sql.rules.keeping
         return Statement(
             insert(message).from_select(
                 [
@@ -81,6 +82,7 @@ def write_messages(sql: ProgramSql, node: Node, connection: Connection, n: int, 
                     "attempts",
                     "available_at",
                     "template",
+                    *(["payload"] if keeps else []),
                 ],
                 select(
                     verdict.c.partition,
@@ -103,6 +105,7 @@ def write_messages(sql: ProgramSql, node: Node, connection: Connection, n: int, 
                     literal_column("0"),
                     case((leaves, verdict.c.at)),
                     verdict.c.template,
+                    *([run.c.data] if keeps else []),
                 )
                 .select_from(_verdict_run)
                 .where(_of(sql, node, READY, BLOCKED), verdict.c.rank == _RANK),
