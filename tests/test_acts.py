@@ -13,7 +13,7 @@ from runner.journey.scenario_file import load_scenarios
 from runner.review.check import rule_problems
 from runner.review.scenarios import Stage
 from runner.store.database import Database
-from runner.store.tables import consent_log, event, run
+from runner.store.tables import consent_log, conversion, event, run
 
 CATALOG = """
 attributes:
@@ -392,3 +392,37 @@ def test_a_message_says_what_its_run_knew_when_it_was_let_go(database: Database,
       - {at: 0m, completed: true}
 """
     holds(database, files, "demo", tests)
+
+
+CART = """
+topic: offers
+trigger: {event: Signed Up}
+entry: {again: restart, reentry: always, per: trigger.plan}
+goal: {event: Left, within: 7d, value: "60"}
+steps:
+  - {id: mail, send: {channel: email, template: hello}}
+  - {id: rest, wait: 2d}
+"""
+
+
+def test_a_purchase_counts_once_for_a_journey_that_was_restarted(database: Database) -> None:
+    project_ = load_project(project(demo=CART))
+    stage = Stage(database, project_, ["demo"])
+    text = """
+journey: demo
+tests:
+  - name: Twice for one cart, once for another
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up, plan: a}
+      - {at: 1h, event: Signed Up, plan: a}
+      - {at: 2h, event: Signed Up, plan: b}
+      - {at: 3h, event: Left}
+    expect: [{at: 0m, send: mail}, {at: 1h, send: mail}, {at: 2h, send: mail}]
+"""
+    path = "journeys/demo/tests.yaml"
+    scenarios, _ = load_scenarios(path, text, "demo", project_.catalog, project_.journeys)
+    stage.play(scenarios[0])
+    counted = rows(database, conversion.c.run, conversion.c.value)
+    assert sorted(counted) == [(2, 60_000_000), (3, 60_000_000)]

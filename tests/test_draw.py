@@ -107,6 +107,30 @@ steps:
     holds(database, shop(demo=short), "demo", tests)
 
 
+def test_a_run_that_gets_nothing_keeps_no_value_of_another_draw(database: Database) -> None:
+    twice = """
+topic: offers
+trigger: {event: Signed Up}
+steps:
+  - {id: one, draw: {pool: vouchers, save_as: code}}
+  - {id: other, draw: {pool: vouchers, save_as: code}}
+  - {id: got, condition: {if: run.code is not None, else: [{id: none, exit: nothing-drawn}]}}
+"""
+    tests = """
+  - name: One for two
+    start: 2026-03-01T10:00:00Z
+    given: {pools: {vouchers: [A1]}}
+    events: [{at: 0m, event: Signed Up}]
+    expect: [{at: 0m, exit: nothing-drawn}]
+  - name: Two for two
+    start: 2026-03-01T10:00:00Z
+    given: {pools: {vouchers: [A1, A2]}}
+    events: [{at: 0m, event: Signed Up}]
+    expect: [{at: 0m, completed: true}]
+"""
+    holds(database, shop(demo=twice), "demo", tests)
+
+
 def test_several_runners_never_draw_the_same_value(postgres_database: Database) -> None:
     """Two runners tick at a time over other partitions; sixty people draw from fifty values."""
     database = postgres_database

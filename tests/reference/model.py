@@ -227,15 +227,22 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
 
     # What an event does --------------------------------------------------------------------------------------
 
+    def _reached(self, run: Run, event: Happening) -> bool:
+        """Whether the event is what the run was there for, soon enough after one of its messages."""
+        goal = run.journey.goal
+        if goal is None or goal.event != event.name:
+            return False
+        before = [at for _, at in run.let_go if at <= event.at]
+        if not before or event.at > max(before) + elapsed(goal.within):
+            return False
+        return self._holds(goal.where, run, event)
+
     def _count_goals(self, event: Happening) -> None:
-        for run in self.runs:
+        reached = [run for run in self.runs if self._reached(run, event)]
+        newest = {(run.journey.name, run.per): run for run in reached}
+        for run in reached:
             goal = run.journey.goal
-            if goal is None or goal.event != event.name:
-                continue
-            before = [at for _, at in run.let_go if at <= event.at]
-            if not before or event.at > max(before) + elapsed(goal.within):
-                continue
-            if not self._holds(goal.where, run, event):
+            if goal is None or newest[run.journey.name, run.per] is not run:
                 continue
             value = self._value(goal.value, run, event) if goal.value else None
             self.conversions.append(

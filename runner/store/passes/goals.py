@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, func, insert, literal, null, select
+from sqlalchemy import BigInteger, Connection, and_, cast, func, insert, literal, null, select
 
 from runner.store.passes.program import ProgramSql, of_run
 from runner.store.passes.working import in_pass, wave
@@ -13,7 +13,8 @@ from runner.store.types import constant, shifted
 
 
 def count_goals(sql: ProgramSql, connection: Connection, n: int) -> int:
-    """Record the conversions that the events of pass ``n`` are, for all runs of the journey, ended ones included.
+    """Record the conversions that the events of pass ``n`` are, for all runs of the journey, ended ones included. Of runs
+    with the same ``per`` value the newest counts: a journey that was restarted is reached once.
 
     The goal is that of the journey's present version: it is how the journey is measured. Served by
     ix_message_let_go: only the messages within the window are looked at. Returns how many there are.
@@ -57,38 +58,53 @@ def count_goals(sql: ProgramSql, connection: Connection, n: int) -> int:
             .subquery()
         )
         row = sql.row(last, with_event=True)
-        value = millionths(goal.value, row, sql.dialect) if goal.value else null()
+        value = millionths(goal.value, row, sql.dialect) if goal.value else cast(null(), BigInteger())
+        newest = func.row_number().over(
+            partition_by=(last.c.partition, last.c.contact, last.c.event, run.c.per),
+            order_by=last.c.run.desc(),
+        )
+        reached = (
+            select(
+                last.c.partition,
+                last.c.contact,
+                last.c.run,
+                last.c.event,
+                last.c.step,
+                last.c.at,
+                value.label("value"),
+                newest.label("newest"),
+            )
+            .select_from(
+                last.join(
+                    event,
+                    and_(
+                        event.c.partition == last.c.partition,
+                        event.c.contact == last.c.contact,
+                        event.c.id == last.c.event,
+                    ),
+                )
+                .join(contact, and_(contact.c.partition == last.c.partition, contact.c.id == last.c.contact))
+                .join(run, of_run(last))
+            )
+            .where(
+                last.c.latest == 1,
+                *([predicate(goal.where, row, sql.dialect)] if goal.where else []),
+            )
+            .subquery("reached")
+        )
         return Statement(
             insert(conversion).from_select(
                 ["partition", "contact", "run", "event", "journey", "step", "at", "value"],
                 select(
-                    last.c.partition,
-                    last.c.contact,
-                    last.c.run,
-                    last.c.event,
+                    reached.c.partition,
+                    reached.c.contact,
+                    reached.c.run,
+                    reached.c.event,
                     literal(sql.program.journey.name),
-                    last.c.step,
-                    last.c.at,
-                    value,
-                )
-                .select_from(
-                    last.join(
-                        event,
-                        and_(
-                            event.c.partition == last.c.partition,
-                            event.c.contact == last.c.contact,
-                            event.c.id == last.c.event,
-                        ),
-                    )
-                    .join(
-                        contact, and_(contact.c.partition == last.c.partition, contact.c.id == last.c.contact)
-                    )
-                    .join(run, of_run(last))
-                )
-                .where(
-                    last.c.latest == 1,
-                    *([predicate(goal.where, row, sql.dialect)] if goal.where else []),
-                ),
+                    reached.c.step,
+                    reached.c.at,
+                    reached.c.value,
+                ).where(reached.c.newest == 1),
             )
         )
 

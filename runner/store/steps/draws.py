@@ -34,7 +34,7 @@ from runner.store.statement import Statement
 from runner.store.steps.acts import ACTS
 from runner.store.steps.behind import of_step
 from runner.store.tables import MessageKind, MessageStatus, message, pool_value, run, step_log
-from runner.store.types import ByCodePoint, constant, json_merged, json_object
+from runner.store.types import ByCodePoint, constant, json_merged, json_object, json_without
 
 _MOST = bindparam("most", type_=Integer())
 _POOL = bindparam("pool", type_=ByCodePoint())
@@ -57,12 +57,15 @@ def draw(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
     most = count.run(connection, n=n).scalar() or 0
     if most:
         free = _FREE.run(connection, pool=verb.pool, most=most).scalar() or 0
-        if free < most:
+        short = free < most
+        if short:
             take_back(connection, verb.pool)
         sql.once(("draw", node.index), lambda: _taking(sql, node, verb)).run(
             connection, n=n, most=most, pool=verb.pool
         )
         sql.once(("keep drawn", node.index), lambda: _keeping(sql, node, verb)).run(connection, n=n)
+        if short:
+            sql.once(("nothing drawn", node.index), lambda: _forgetting(sql, node, verb)).run(connection, n=n)
     sql.once(("leave draw", node.index), lambda: _leaving(sql, node, verb)).run(connection, n=n)
 
 
@@ -148,6 +151,15 @@ def _keeping(sql: ProgramSql, node: Node, verb: Draw) -> Statement:
         update(run)
         .values(data=json_merged(run.c.data, drawn))
         .where(at_node(sql, node), of_run(moving), _own(sql, node, verb.pool))
+    )
+
+
+def _forgetting(sql: ProgramSql, node: Node, verb: Draw) -> Statement:
+    """Whoever gets nothing has nothing: not what another step has drawn under the same name."""
+    return Statement(
+        update(run)
+        .values(data=json_without(run.c.data, literal(verb.save_as, Text())))
+        .where(at_node(sql, node), of_run(moving), ACTS, ~_has_one(sql, node, verb.pool))
     )
 
 
