@@ -13,8 +13,8 @@ from runner.store.types import constant, shifted
 
 
 def count_goals(sql: ProgramSql, connection: Connection, n: int) -> int:
-    """Record the conversions that the events of pass ``n`` are, for all runs of the journey, ended ones included. Of runs
-    with the same ``per`` value the newest counts: a journey that was restarted is reached once.
+    """Record the conversions that the events of pass ``n`` are, for all runs of the journey, ended ones included. Of
+    runs with the same ``per`` value the newest counts: a journey that was restarted is reached once.
 
     The goal is that of the journey's present version: it is how the journey is measured. Served by
     ix_message_let_go: only the messages within the window are looked at. Returns how many there are.
