@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from golden import CASES
 
 from runner.cli import run
 from runner.engine.apply import apply_project
+from runner.engine.pausing import pause_journey, resume_journey, stop_journey
 from runner.journey.project import load_project, read_files
 from runner.settings import default_database
 from runner.store.database import Database
@@ -60,7 +62,7 @@ def test_status_of_another_database(
 def test_a_version_that_came_after_leaves_runs_behind(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Applying other journeys shows the new version; the journey is entered since its first apply."""
+    """What is live is the version that was applied last, and since then."""
     database = Database.open(default_database(project))
     files = dict(read_files(project))
     path = "journeys/cart/journey.yaml"
@@ -69,7 +71,41 @@ def test_a_version_that_came_after_leaves_runs_behind(
     database.close()
     assert run(["status", "--project", str(project), "--format", "json"]) == 0
     cart, _ = json.loads(capsys.readouterr().out)["journeys"]
-    assert (cart["since"], cart["on_older_versions"]) == ("2026-03-01T12:00:00Z", 0)
+    assert (cart["since"], cart["on_older_versions"]) == ("2026-03-01T13:00:00Z", 0)
+
+
+def test_since_is_when_the_state_began(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pause that is said twice began once; a new version of a paused journey leaves it paused; a journey that goes on
+    is live since then, in whatever version."""
+    database = Database.open(default_database(project))
+    original = dict(read_files(project))
+    path = "journeys/cart/journey.yaml"
+    changed = original | {path: original[path].replace("wait: 1h", "wait: 2h")}
+
+    def apply(files: Mapping[str, str], hour: int) -> None:
+        now = NOON.replace(hour=hour)
+        apply_project(database, load_project(files), now=now, author="ana", git_commit=None)
+
+    def cart() -> str:
+        assert run(["status", "--project", str(project)]) == 0
+        shown = capsys.readouterr().out
+        return shown.split("version", 1)[1].splitlines()[0].split(", ", 1)[1]
+
+    for hour in (13, 14):
+        pause_journey(database, "cart", now=NOON.replace(hour=hour), who="ana")
+    apply(changed, 15)
+    assert cart() == "paused since 2026-03-01 13:00 UTC"
+    resume_journey(database, "cart", now=NOON.replace(hour=16), who="ana")
+    assert cart() == "live since 2026-03-01 16:00 UTC"
+    apply(original, 17)
+    assert cart() == "live since 2026-03-01 17:00 UTC"
+    for hour in (18, 19):
+        stop_journey(database, "cart", now=NOON.replace(hour=hour), who="ana")
+    assert cart() == "stopped since 2026-03-01 18:00 UTC"
+    database.close()
+    assert run(["status", "--project", str(project), "--format", "json"]) == 0
+    states = [(one["state"], one["since"]) for one in json.loads(capsys.readouterr().out)["journeys"]]
+    assert states == [("stopped", "2026-03-01T18:00:00Z"), ("live", "2026-03-01T12:00:00Z")]
 
 
 def test_a_story_tells_runs_of_a_journey_apart(
@@ -105,6 +141,14 @@ def test_a_story_tells_runs_of_a_journey_apart(
         assert due == datetime.fromisoformat(one["at"]) + timedelta(hours=1)
         assert f"cart ({one['per']}): stands on settle until {due:%Y-%m-%d %H:%M:%S}" in printed
     assert "cart (c1): entered" in printed
+    assert "paused" not in printed
+    assert run(["pause", "cart", "--project", str(project)]) == 0
+    capsys.readouterr()
+    assert run(["contacts", "show", "ana", "--project", str(project)]) == 0
+    assert capsys.readouterr().out.count("; the journey is paused\n") == 2
+    assert run(["contacts", "show", "ana", "--project", str(project), "--format", "json"]) == 0
+    story = json.loads(capsys.readouterr().out)["story"]
+    assert [entry["what"] for entry in story if entry.get("paused")] == ["stands", "stands"]
 
 
 def test_a_folder_without_a_project_stays_as_it_is(

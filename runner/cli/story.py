@@ -68,6 +68,7 @@ def _present(name: str, stored: Any, catalog: Catalog) -> Any:
 def _told(entry: Entry) -> str:
     # Two runs of one journey are told apart by what they are about.
     run = f"{entry.name} ({entry.per})" if entry.per else entry.name
+    paused = "; the journey is paused" if entry.paused else ""
     match entry.chapter:
         case Chapter.RECEIVED:
             return f"event {entry.name}"
@@ -78,7 +79,7 @@ def _told(entry: Entry) -> str:
         case Chapter.STANDS:
             until = f" until {entry.due_at:%Y-%m-%d %H:%M:%S}" if entry.due_at else ""
             why = f", deferred: {entry.outcome}" if entry.outcome else ""
-            return f"{run}: stands on {entry.step}{why}{until}"
+            return f"{run}: stands on {entry.step}{why}{until}{paused}"
         case Chapter.ENDED:
             how = f"exited: {entry.outcome}" if entry.outcome else str(entry.status)
             return f"{run}: {how}"
@@ -86,7 +87,7 @@ def _told(entry: Entry) -> str:
             if entry.message is None:
                 return f"{run}: {entry.step} → {entry.outcome}"
             reason = f" ({entry.message.reason})" if entry.message.reason else ""
-            status = f"{entry.message.channel} {entry.message.status}{reason}"
+            status = f"{entry.message.channel} {entry.message.status}{reason}{paused}"
             return f"{run}: {entry.step} → message by {status}"
 
 
@@ -127,6 +128,8 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
         told["per"] = entry.per or None
     if entry.chapter in (Chapter.STANDS, Chapter.DEFERRED):
         told["due_at"] = entry.due_at.isoformat() if entry.due_at else None
+    if entry.paused:
+        told["paused"] = True
     for name in ("step", "outcome", "status"):
         if getattr(entry, name) is not None:
             told[name] = getattr(entry, name)

@@ -13,6 +13,7 @@ from runner.insight.report import JourneyNumbers, journey_numbers, nothing_yet
 from runner.journey.project import load_project
 from runner.store.audit import lived_virtually
 from runner.store.database import Database
+from runner.store.journeys.states import states_since
 from runner.store.journeys.versions import StoredVersion, current_versions
 from runner.store.tables import JourneyState
 from runner.store.watching import reports
@@ -25,7 +26,8 @@ SHORT_HASH = 12
 
 @dataclass(frozen=True, kw_only=True)
 class InForce:
-    """The version of a journey that contacts enter, and since when."""
+    """The version of a journey that contacts enter. ``since``: when the journey was paused or stopped; of one that is
+    live, when this version was applied, or the journey resumed after that."""
 
     version: str
     state: JourneyState
@@ -68,6 +70,7 @@ def read_status(database: Database) -> Status:
     """The present state of ``database``."""
     with database.read() as connection:
         stored = {version.journey: version for version in current_versions(connection)}
+        since = states_since(connection)
         active = reports.active_by_version(connection)
         totals = reports.totals(connection)
         next_due = reports.next_due(connection)
@@ -81,7 +84,8 @@ def read_status(database: Database) -> Status:
     found = {one.journey: one for one in journey_numbers(database, journeys)}
     return Status(
         journeys=tuple(
-            _journey(name, found.get(name), stored.get(name), active) for name in sorted({*found, *stored})
+            _journey(name, found.get(name), stored.get(name), since.get(name), active)
+            for name in sorted({*found, *stored})
         ),
         totals=totals,
         next_due=next_due,
@@ -94,12 +98,15 @@ def _journey(
     name: str,
     numbers: JourneyNumbers | None,
     stored: StoredVersion | None,
+    since: datetime | None,
     active: Mapping[tuple[str, int], int],
 ) -> JourneyStatus:
     current = stored.id if stored else None
     return JourneyStatus(
         numbers=numbers or nothing_yet(name),
-        in_force=InForce(version=stored.hash, state=stored.state, since=stored.since) if stored else None,
+        in_force=InForce(version=stored.hash, state=stored.state, since=since or stored.since)
+        if stored
+        else None,
         older=sum(
             runs for (journey, version), runs in active.items() if journey == name and version != current
         ),

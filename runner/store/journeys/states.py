@@ -6,6 +6,7 @@ over all of them each time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from runner.store.audit import records
 from runner.store.causes.ends import tell_of_exits
 from runner.store.journeys.spread import released_at
 from runner.store.passes.exits import end_leaving_runs
@@ -71,6 +73,28 @@ def active_runs(connection: Connection, name: str) -> int:
     """How many runs of the journey are on."""
     query = select(func.count()).select_from(run).where(run.c.journey == name, _ACTIVE)
     return int(connection.execute(query).scalar_one())
+
+
+_BY_VERB = {
+    "resume": JourneyState.LIVE,
+    "pause": JourneyState.PAUSED,
+    "stop": JourneyState.STOPPED,
+}
+"""The state that a change written in the audit gave to a journey."""
+
+
+def states_since(connection: Connection) -> Mapping[str, datetime]:
+    """By the journey's name, since when it is in its state: paused, stopped, or live in the version that is in force.
+    As the audit has it."""
+    found: dict[str, tuple[JourneyState, datetime]] = {}
+    for one in records(connection):
+        verb, _, name = one.what.partition(" ")
+        before = found[name][0] if name in found else None
+        after = (before or JourneyState.LIVE) if verb == "apply" else _BY_VERB.get(verb)
+        # A new version of a paused journey leaves it as it is, and so does a stop of one that is stopped.
+        if after is not None and (after is not before or after is JourneyState.LIVE):
+            found[name] = (after, one.at)
+    return {name: since for name, (_, since) in found.items()}
 
 
 # Messages -------------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.expression import Expression
+from runner.store.journeys.states import paused_journeys
 from runner.store.passes.holdouts import HELD_OUT, IN
 from runner.store.predicates import Row, json_value
 from runner.store.sending.messages import MessageKey
@@ -94,7 +95,7 @@ class Entry:
     left, the reason of an exit, or None. ``status`` is that of the run that ended. ``message`` is that of a
     send. ``per`` is the value of ``entry.per`` of the run, empty where there is none; ``due_at`` is when the wait
     on which a run stands ends by itself, or when a message that was deferred is looked at again; then ``outcome`` says
-    why."""
+    why. ``paused``: the run stands there, or its message is kept back, while the journey is paused."""
 
     at: datetime
     chapter: Chapter
@@ -108,6 +109,7 @@ class Entry:
     message: MessageDecision | None = None
     per: str = ""
     due_at: datetime | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +140,11 @@ def story(connection: Connection, key: str) -> tuple[Entry, ...]:
     def own(table: Table) -> ColumnElement[bool]:
         return and_(table.c.partition == partition, table.c.contact == contact_id)
 
+    paused = paused_journeys(connection)
     entries = [
         *_received(connection, own(event)),
-        *_runs(connection, own(run)),
-        *_steps(connection, own(step_log)),
+        *_runs(connection, own(run), paused),
+        *_steps(connection, own(step_log), paused),
         *_deferrals(connection, own(deferral)),
     ]
     order = list(Chapter)
@@ -164,7 +167,7 @@ def _received(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entr
         yield Entry(at=row.at, chapter=Chapter.RECEIVED, name=row.name, event=row.id)
 
 
-def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
+def _runs(connection: Connection, own: ColumnElement[bool], paused: frozenset[str]) -> Iterator[Entry]:
     columns: tuple[Any, ...] = (
         run.c.id,
         run.c.journey,
@@ -192,6 +195,7 @@ def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
                 node=row.node or 0,
                 step=row.step,
                 outcome=row.deferred,
+                paused=row.journey in paused,
             )
         else:
             yield Entry(
@@ -205,7 +209,7 @@ def _runs(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
             )
 
 
-def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
+def _steps(connection: Connection, own: ColumnElement[bool], paused: frozenset[str]) -> Iterator[Entry]:
     """The steps that runs left. A send is left when policy has decided, so its message is there."""
     rows = connection.execute(
         select(
@@ -260,6 +264,7 @@ def _steps(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
             node=row.node,
             step=row.step,
             outcome=row.outcome,
+            paused=row.status == MessageStatus.READY and row.journey in paused,
             message=None
             if row.channel is None
             else MessageDecision(
