@@ -32,6 +32,7 @@ from channels.smtp import SmtpChannel
 from channels.webhook import open_webhook
 from runner.cli import run
 from runner.clock import utc_now
+from runner.engine.pausing import pause_journey, resume_journey, stop_journey
 from runner.engine.tick import Pace, tick
 from runner.insight.doctor import diagnose
 from runner.insight.doctor_report import findings_json, findings_text
@@ -43,9 +44,18 @@ from runner.store.audit import VIRTUAL, record
 from runner.store.database import Database
 from runner.store.local_time.zones import ensure_zones, outdated_zones, refresh_zones
 from runner.store.migrations import Standing
-from runner.store.tables import MessageStatus, RunStatus, message, shard, zone_offset
+from runner.store.sending.pools import import_values
+from runner.store.tables import (
+    JourneyState,
+    MessageStatus,
+    RunStatus,
+    message,
+    pool_value,
+    shard,
+    zone_offset,
+)
 from runner.store.tables import run as run_table
-from runner.store.watching.examination import Holder, SetAside, StandingRuns, Waiting
+from runner.store.watching.examination import Halted, Holder, SetAside, StandingRuns, Waiting
 from runner.store.watching.vital_signs import MOST, PartitionSigns, Some, VitalSigns
 from tests.shop import FILES, GREET, START, Shop
 
@@ -232,6 +242,60 @@ def test_zones_that_are_stored_otherwise(database: Database) -> None:
     assert diagnosed(look(database, START)) == ()
 
 
+def test_journeys_that_are_paused_and_stopped(database: Database) -> None:
+    """Who is in a journey twice is one of its people."""
+    shop = Shop(database)
+    shop.sign_up("ana", "ben")
+    shop.sign_up("ana", at=START + MINUTE)
+    pause_journey(database, "greet", now=START + HOUR, who="tests")
+    (paused,) = diagnosed(look(database, START + 4 * HOUR))
+    assert (paused.code, paused.level, paused.since) == ("journeys/paused", Level.NOTE, START + HOUR)
+    assert paused.where == "greet"
+    assert paused.what == "it is paused: 2 people are held in it, nobody enters, and nothing of it leaves"
+    assert paused.mend == "`journeys resume greet`, when it is to go on"
+    stop_journey(database, "greet", now=START + 2 * HOUR, who="tests", send_nothing=True)
+    (stopped,) = diagnosed(look(database, START + 4 * HOUR))
+    assert (stopped.code, stopped.level, stopped.since) == ("journeys/stopped", Level.NOTE, START + 2 * HOUR)
+    resume_journey(database, "greet", now=START + 3 * HOUR, who="tests")
+    assert diagnosed(look(database, START + 4 * HOUR)) == ()
+
+
+def test_a_retired_journey_may_be_stopped(sqlite_database: Database) -> None:
+    retired = GREET.replace("steps:", "retired: finish\nsteps:")
+    Shop(sqlite_database, {**FILES, "journeys/greet/journey.yaml": retired})
+    stop_journey(sqlite_database, "greet", now=START, who="tests")
+    assert diagnosed(look(sqlite_database, START + HOUR)) == ()
+
+
+def test_a_pool_without_a_value_left(database: Database) -> None:
+    """Also before anything was imported; a value whose message was blocked is one that is left."""
+    draws = GREET.replace("steps:\n", "steps:\n  - {id: code, draw: vouchers}\n")
+    catalog = FILES["journeys/catalog.yaml"] + "pools: {vouchers: {file: v.csv}, unused: {file: u.csv}}\n"
+    shop = Shop(database, {**FILES, "journeys/greet/journey.yaml": draws, "journeys/catalog.yaml": catalog})
+
+    def found() -> list[Finding]:
+        return [one for one in diagnosed(look(database, START + MINUTE)) if one.code == "pools/empty"]
+
+    (never_filled,) = found()
+    assert (never_filled.level, never_filled.where) == (Level.WARNING, "journeys greet")
+    assert "`journeys pools import vouchers`" in never_filled.mend
+    with database.begin() as connection:
+        import_values(connection, "vouchers", ["A1"])
+    assert found() == []
+    shop.sign_up("ana")
+    assert len(found()) == 1
+    with database.begin() as connection:
+        blocked = {"status": MessageStatus.BLOCKED.value, "available_at": None}
+        connection.execute(update(message).values(blocked))
+    assert found() == []
+    with database.begin() as connection:
+        assert connection.execute(select(pool_value.c.partition)).scalar() is not None, "nothing was changed"
+        connection.execute(delete(pool_value))
+    assert len(found()) == 1
+    stop_journey(database, "greet", now=START + MINUTE, who="tests")
+    assert found() == []
+
+
 # What a person reads -------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +341,11 @@ def everything() -> tuple[Finding, ...]:
             StandingRuns(journey="cart", version=9, step="day", node=1, runs=3, untimed=0, since=START - DAY),
         ),
         outdated_zones=("Africa/Casablanca", "America/Asuncion"),
+        halted=(
+            Halted(journey="cart", state=JourneyState.PAUSED, since=START - 5 * HOUR, people=1200),
+            Halted(journey="recall", state=JourneyState.STOPPED, since=START - 3 * DAY, people=0),
+        ),
+        empty_pools={"vouchers": ("cart", "welcome")},
         in_force={"cart": "a"},
     )
     channels = (

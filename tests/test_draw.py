@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -180,3 +181,22 @@ def test_pools_are_filled_from_files_and_shown(tmp_path: Path, capsys: pytest.Ca
     assert printed == "vouchers: 2 new values\nvouchers: 0 new values\nvouchers: 2 free, 0 drawn\n"
     assert main(["pools", "import", "voucher", *here]) == 1
     assert "Did you mean `vouchers`?" in capsys.readouterr().err
+
+
+def test_apply_tells_of_a_pool_that_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one that a journey draws from, each time, until it has values."""
+    for path, text in shop(demo=DRAWS).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    (tmp_path / "journeys/vouchers.csv").write_text("A1\n", encoding="utf-8")
+    here = ["--project", str(tmp_path)]
+    told = "Pool vouchers is empty, and demo draws from it: `journeys pools import vouchers`."
+    for outcome in ("new", "unchanged"):
+        assert main(["apply", *here]) == 0
+        first, second = capsys.readouterr().out.splitlines()
+        assert (first.split()[:2], second) == (["demo", outcome], told)
+    assert main(["apply", "--format", "json", *here]) == 0
+    assert json.loads(capsys.readouterr().out)["empty_pools"] == [{"pool": "vouchers", "journeys": ["demo"]}]
+    assert main(["pools", "import", "vouchers", *here]) == 0
+    assert main(["apply", *here]) == 0
+    assert "Pool" not in capsys.readouterr().out

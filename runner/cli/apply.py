@@ -35,11 +35,13 @@ def command(project: Path, output_format: str) -> int:
     from runner.cli.who import author
     from runner.clock import utc_now
     from runner.engine.apply import apply_project
+    from runner.journey.pools import drawn_from
     from runner.journey.project import FOLDER, load_project, read_files
     from runner.problem import ProblemsFound
     from runner.review.check import check_folder
     from runner.settings import load_settings
     from runner.store.database import Database
+    from runner.store.sending.pools import empty_pools
 
     if not (project / FOLDER).is_dir():
         click.echo(f"Nothing to apply: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
@@ -62,13 +64,20 @@ def command(project: Path, output_format: str) -> int:
             git_commit=_commit(project),
             released_per_minute=settings.limits.released_per_minute,
         )
+        draws = drawn_from(loaded.journeys.values())
+        with database.read() as connection:
+            empty = {pool: draws[pool] for pool in empty_pools(connection, draws)}
     finally:
         database.close()
     if output_format == "json":
         rows = [_row(one) for one in applied]
-        click.echo(json.dumps({"journeys": rows}, indent=2))
+        told = {"journeys": rows, "empty_pools": [{"pool": each, "journeys": empty[each]} for each in empty]}
+        click.echo(json.dumps(told, indent=2))
     else:
         click.echo(_text(applied))
+        for pool, names in empty.items():
+            they_draw = f"{', '.join(names)} {'draws' if len(names) == 1 else 'draw'}"
+            click.echo(f"Pool {pool} is empty, and {they_draw} from it: `journeys pools import {pool}`.")
     return 0
 
 

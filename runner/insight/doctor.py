@@ -10,6 +10,7 @@ from runner.insight.examined import CheckedChannel, Examined
 from runner.insight.finding import Finding, Level, Rule, span_text
 from runner.settings import UNKNOWN_CHANNEL
 from runner.store.migrations import Standing
+from runner.store.tables import JourneyState
 
 SKEW = timedelta(seconds=2)
 """Clocks that differ by more make leases and lateness inexact."""
@@ -243,6 +244,39 @@ def _journeys(examined: Examined) -> Iterator[Finding]:
         )
 
 
+def _halted(examined: Examined) -> Iterator[Finding]:
+    """Retired journeys that are stopped are as they are to be."""
+    measured = examined.measured
+    for one in measured.halted if measured else ():
+        paused = one.state is JourneyState.PAUSED
+        version = measured.versions.current.get(one.journey) if measured and measured.versions else None
+        if not paused and version is not None and version.retired:
+            continue
+        people = {0: "nobody is", 1: "1 person is"}.get(one.people, f"{one.people:,} people are")
+        yield Finding(
+            code="journeys/paused" if paused else "journeys/stopped",
+            level=Level.NOTE,
+            what=f"it is paused: {people} held in it, nobody enters, and nothing of it leaves"
+            if paused
+            else "it is stopped: nobody is in it, and nobody enters",
+            where=one.journey,
+            since=one.since,
+            mend=f"`journeys resume {one.journey}`, when {'it is to go on' if paused else 'people are to enter it'}",
+        )
+
+
+def _pools(examined: Examined) -> Iterator[Finding]:
+    for pool, journeys in (examined.measured.empty_pools if examined.measured else {}).items():
+        yield Finding(
+            code="pools/empty",
+            level=Level.WARNING,
+            what=f"pool `{pool}` has no value left: whoever draws from it gets none",
+            where=f"journeys {', '.join(journeys)}",
+            mend=f"`journeys pools import {pool}`, once its file has new values, or"
+            f" `journeys pools import {pool} FILE`",
+        )
+
+
 def _zones(examined: Examined) -> Iterator[Finding]:
     measured = examined.measured
     if measured is not None and measured.outdated_zones:
@@ -264,6 +298,8 @@ RULES: tuple[Rule, ...] = (
     overdue.stranded,
     _channels,
     _journeys,
+    _halted,
+    _pools,
     overdue.messages,
     overdue.set_aside,
     _zones,

@@ -11,14 +11,17 @@ from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import ASKED_BY_CALL
 from runner.journey.graph import Program
 from runner.journey.model import AdAudience, Call, HandOff, Send
+from runner.journey.pools import drawn_from
 from runner.problem import JourneysError, Problem
 from runner.store.audit import lived_virtually
 from runner.store.database import Database
 from runner.store.journeys.versions import current_versions
 from runner.store.local_time.zones import outdated_zones
 from runner.store.migrations import Standing, revision_of, revisions
+from runner.store.sending.pools import empty_pools
+from runner.store.tables import JourneyState
 from runner.store.watching import examination
-from runner.store.watching.examination import Holder, SetAside, StandingRuns, Waiting
+from runner.store.watching.examination import Halted, Holder, SetAside, StandingRuns, Waiting
 from runner.store.watching.vital_signs import VitalSigns, database_clock, read_vital_signs
 
 EXAMPLES = 3
@@ -33,7 +36,8 @@ class Measured:
     machine's clock is before the database's; negative where it is behind. ``moved``: of the partitions where something
     lagged, those in which the oldest work had changed after ``watched``. ``held``: the partitions that somebody held.
     ``versions`` is None where the stored ones cannot be read, for the reason in ``unreadable``. ``anybody_else``:
-    whether software of ours is connected, where the database can tell.
+    whether software of ours is connected, where the database can tell. ``empty_pools``: those without a value left, by
+    name, with the journeys that draw from them and are in force.
     """
 
     revision: str = ""
@@ -52,6 +56,8 @@ class Measured:
     waiting: tuple[Waiting, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     standing_runs: tuple[StandingRuns, ...] = ()
+    halted: tuple[Halted, ...] = ()
+    empty_pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     outdated_zones: tuple[str, ...] = ()
     in_force: Mapping[str, str] = field(default_factory=dict)
     programs: Mapping[int, Program] = field(default_factory=dict)
@@ -158,6 +164,12 @@ def measure(database: Database, late: timedelta, watch: Watch) -> Measured:
 def _at_once(database: Database, now: datetime) -> Measured:
     """What one look tells."""
     versions, unreadable = _versions(database)
+    entered = (
+        (each for each in versions.current.values() if each.state is not JourneyState.STOPPED)
+        if versions
+        else ()
+    )
+    draws = drawn_from(each.journey for each in entered)
     with database.read() as connection:
         return Measured(
             dialect=database.dialect,
@@ -170,6 +182,8 @@ def _at_once(database: Database, now: datetime) -> Measured:
             anybody_else=examination.anybody_else(connection),
             set_aside=examination.set_aside(connection, EXAMPLES),
             standing_runs=examination.standing_runs(connection),
+            halted=examination.halted(connection),
+            empty_pools={pool: draws[pool] for pool in empty_pools(connection, draws)},
             outdated_zones=outdated_zones(connection),
             in_force={version.journey: version.hash for version in current_versions(connection)},
             programs={version.id: version.program for version in versions or ()},

@@ -10,7 +10,7 @@ from sqlalchemy import case, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.store.statement import Connection
-from runner.store.steps.draws import take_back
+from runner.store.steps.draws import has_value, take_back
 from runner.store.tables import pool_value
 
 _AT_ONCE = 1_000
@@ -58,6 +58,11 @@ def pool_status(connection: Connection) -> list[PoolStatus]:
     )
     rows = connection.execute(counts.group_by(pool_value.c.pool).order_by(pool_value.c.pool))
     return [PoolStatus(name=name, free=int(free), drawn=int(drawn)) for name, free, drawn in rows]
+
+
+def empty_pools(connection: Connection, pools: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``pools`` that have no value left for whoever draws next, in order of name. Changes nothing."""
+    return tuple(sorted(pool for pool in pools if not has_value(connection, pool)))
 
 
 def replace_values(connection: Connection, pools: Mapping[str, Sequence[str]]) -> None:

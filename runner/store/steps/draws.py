@@ -77,6 +77,13 @@ def take_back(connection: Connection, pool: str) -> int:
     return freed
 
 
+def has_value(connection: Connection, pool: str) -> bool:
+    """Whether somebody who draws from ``pool`` now gets a value: one that is free, or would be taken back."""
+    if _FREE.run(connection, pool=pool, most=1).scalar():
+        return True
+    return _ANY_BACK.run(connection, pool=pool).first() is not None
+
+
 _FREE = Statement(
     select(func.count()).select_from(
         select(literal_column("1"))
@@ -243,11 +250,13 @@ def _kept_in_flight() -> ColumnElement[bool]:
 
 
 _UNSETTLED = and_(pool_value.c.pool == _POOL, pool_value.c.partition.is_not(None), ~pool_value.c.settled)
+_COMES_BACK = and_(_UNSETTLED, _status().in_(_NEVER_LEFT), ~_kept_in_flight())
 _FREED = Statement(
     update(pool_value)
     .values(partition=null(), contact=null(), run=null(), step=null(), taken_at=null())
-    .where(_UNSETTLED, _status().in_(_NEVER_LEFT), ~_kept_in_flight())
+    .where(_COMES_BACK)
 )
+_ANY_BACK = Statement(select(pool_value.c.value).where(_COMES_BACK).limit(literal_column("1")))
 _SETTLED = Statement(
     update(pool_value).values(settled=True).where(_UNSETTLED, _status().not_in([*_NEVER_LEFT, *_MAY_LEAVE]))
 )

@@ -12,7 +12,8 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, case, func, select, text
 
 from runner.store.database import Database
-from runner.store.tables import RunStatus, contact, event, run, shard
+from runner.store.journeys.states import states_since
+from runner.store.tables import JourneyState, RunStatus, contact, event, journey, run, shard
 from runner.store.types import constant
 
 _OF_RUN = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
@@ -51,6 +52,16 @@ class SetAside:
     journey: str
     reason: str | None
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halted:
+    """A journey that is paused or stopped. ``people``: how many contacts are in it; ``since`` as the audit has it."""
+
+    journey: str
+    state: JourneyState
+    since: datetime | None
+    people: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +226,28 @@ def set_aside(connection: Connection, limit: int) -> tuple[SetAside, ...]:
     )
     return tuple(
         SetAside(contact=row.key, journey=row.journey, reason=row.reason, at=row.ended_at) for row in rows
+    )
+
+
+def halted(connection: Connection) -> tuple[Halted, ...]:
+    """The journeys that are paused or stopped, by name. Reads their active runs."""
+    inside = (
+        select(run.c.journey, run.c.partition, run.c.contact)
+        .where(run.c.status == constant(RunStatus.ACTIVE.value))
+        .distinct()
+        .subquery()
+    )
+    found = (
+        select(journey.c.name, journey.c.state, func.count(inside.c.contact).label("people"))
+        .select_from(journey.outerjoin(inside, inside.c.journey == journey.c.name))
+        .where(journey.c.state != constant(JourneyState.LIVE.value))
+        .group_by(journey.c.name, journey.c.state)
+        .order_by(journey.c.name)
+    )
+    since = states_since(connection)
+    return tuple(
+        Halted(journey=row.name, state=JourneyState(row.state), since=since.get(row.name), people=row.people)
+        for row in connection.execute(found)
     )
 
 
