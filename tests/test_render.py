@@ -145,6 +145,10 @@ def test_joined_values_are_escaped_one_by_one() -> None:
         ("{{ lipsum() }}", "'lipsum' is undefined"),
         ("{{ cycler(1) }}", "'cycler' is undefined"),
         ("{{ self }}", "hello.html:4: "),
+        (
+            "\n{% autoescape false %}{{ contact.first_name }}{% endautoescape %}",
+            "hello.html:5: `{% autoescape %}` may not stand in a template",
+        ),
         ("{{ loop }}", "undefined"),
         ("{% for i in [1] %}{{ loop }}{% endfor %}", "an object cannot be printed"),
         ("{% for i in [1] %}{{ loop._iterable }}{% endfor %}", "undefined"),

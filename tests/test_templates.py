@@ -352,6 +352,20 @@ def test_the_clock_is_the_readers() -> None:
     assert content(files, recipient=elsewhere).text.replace("\u202f", " ") == "Mar 1, 2026 5:30 PM"
 
 
+@pytest.mark.parametrize(
+    "refused",
+    ["{% autoescape false %}{{ contact.first_name }}{% endautoescape %}"],
+)
+def test_check_finds_what_a_template_may_not_say_with_its_line(refused: str) -> None:
+    """In a body, in the front matter, and in a snippet that is put into MJML."""
+    html = f"---\nsubject: Hi\n---\n<p>\n{refused}\n</p>"
+    assert found({"journeys/greet/hello.html": html}) == {("template/syntax", "greet/hello.html", 5)}
+    front = f"---\npreheader: x\nsubject: '{refused}'\n---\n<p>x</p>"
+    assert ("template/syntax", "greet/hello.html", 3) in found({"journeys/greet/hello.html": front})
+    snippet = {**LAID_OUT, "journeys/snippets/footer.mjml": FOOTER.replace("Bye,", f"Bye,\n{refused}")}
+    assert ("template/syntax", "snippets/footer.mjml", 3) in found(snippet)
+
+
 # Languages ---------------------------------------------------------------------------------------------------------
 
 

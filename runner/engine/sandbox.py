@@ -26,6 +26,7 @@ from runner.engine.filters import (
     printed,
     printed_on_one_line,
 )
+from runner.journey.template_tree import refuse_tags
 
 _DENIED = "is not something that a template may use"
 
@@ -50,7 +51,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals = {"range": _range}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree: nodes.Template = _Bounds().visit(super()._parse(source, name, filename))
+        parsed = super()._parse(source, name, filename)
+        refuse_tags(parsed)
+        tree: nodes.Template = _Bounds().visit(parsed)
         return tree
 
     def getattr(self, obj: Any, attribute: str) -> Any:

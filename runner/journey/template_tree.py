@@ -11,11 +11,20 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 def template_tree(source: str) -> nodes.Template | TemplateSyntaxError | None:
     """The tree, what is wrong with the syntax, or None where the text is nested too deeply to be looked at."""
     try:
-        return _environment().parse(source)
+        tree = _environment().parse(source)
+        refuse_tags(tree)
+        return tree
     except TemplateSyntaxError as error:
         return error
     except RecursionError:
         return None
+
+
+def refuse_tags(tree: nodes.Template) -> None:
+    """Raise TemplateSyntaxError for a tag that no template may have, although Jinja knows it: ``autoescape`` would let
+    what people fill in become HTML."""
+    for node in tree.find_all(nodes.ScopedEvalContextModifier):
+        raise TemplateSyntaxError("`{% autoescape %}` may not stand in a template", node.lineno)
 
 
 @cache
