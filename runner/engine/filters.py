@@ -88,10 +88,15 @@ def _plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _local(context: Context, instant: datetime, named: Any = None) -> datetime:
-    """On the clock of the zone that is ``named``; of the contact's, where none is, or one that there is not."""
+def _zone(context: Context, named: Any = None) -> ZoneInfo:
+    """The zone that is ``named``; the contact's, where none is, or one that there is not."""
     zone = ZoneInfo(named) if isinstance(named, str) and known_zone(named) else context.resolve(ZONE)
-    return instant.astimezone(zone if isinstance(zone, ZoneInfo) else UTC)
+    return zone if isinstance(zone, ZoneInfo) else ZoneInfo("UTC")
+
+
+def _local(context: Context, instant: datetime, named: Any = None) -> datetime:
+    """On the clock of the zone that is ``named``, or of the contact's."""
+    return instant.astimezone(_zone(context, named))
 
 
 @pass_context
@@ -200,7 +205,7 @@ def _time(context: Context, value: Any, pattern: str = "short", zone: Any = None
         return ""
     if not isinstance(value, datetime):
         raise TemplateRuntimeError("the filter time is for instants")
-    return formats.clock(_local(context, value, zone).time(), pattern, _reader(context))
+    return formats.clock(value, _zone(context, zone), pattern, _reader(context))
 
 
 @pass_context

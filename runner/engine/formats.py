@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -151,11 +151,20 @@ def day(value: date, pattern: str, by: Reader) -> str:
 
 
 @lru_cache(maxsize=4096)
-def clock(value: time, pattern: str, by: Reader) -> str:
-    """A time of the day, in one of ``LENGTHS`` or by a pattern of TR 35 (``HH:mm``)."""
+def clock(instant: datetime, zone: tzinfo, pattern: str, by: Reader) -> str:
+    """The time of an instant on the clock of a zone, in one of ``LENGTHS`` or by a pattern of TR 35 (``HH:mm z``)."""
     from babel.dates import format_time
 
-    return format_time(datetime.combine(date(2000, 1, 1), value), pattern, locale=by.locale)
+    # The zone is asked for by itself: instants of two zones are equal, and would be one to the cache.
+    return format_time(instant.astimezone(zone), _OFFSET.sub(_spelled_out, pattern), locale=by.locale)
+
+
+_OFFSET = re.compile("'[^']*'|O+")
+
+
+def _spelled_out(match: re.Match[str]) -> str:
+    """Of the letter O, Babel knows the long form alone (``GMT+04:00``), and prints "None" for the other."""
+    return "OOOO" if match[0] == "O" else match[0]
 
 
 def listed(members: list[str], style: str, by: Reader) -> str:
