@@ -220,7 +220,7 @@ def test_what_waits_is_counted() -> None:
         watched(
             what=Seen(
                 signs=state,
-                in_force=(("a", 1, "live"), ("b", 2, "paused"), ("c", 3, "live")),
+                in_force=(("a", 1, "live", None), ("b", 2, "paused", NOW), ("c", 3, "live", NOW)),
                 standing=Standing.CURRENT,
             )
         )

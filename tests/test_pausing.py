@@ -19,6 +19,7 @@ from runner.engine.aside import resume_runs
 from runner.engine.deliver import deliver
 from runner.engine.pausing import Said, pause_journey, resume_journey, stop_journey
 from runner.engine.presses import press
+from runner.engine.tick import LIVE, tick
 from runner.engine.versions import load_versions
 from runner.journey.catalog import ASKED_BY_CALL, IDENTIFIED
 from runner.journey.fit import fit_traits
@@ -252,6 +253,38 @@ def test_a_date_that_moves_in_a_pause_moves_the_wait(database: Database) -> None
         "cleo": ("exited", "past"),
     }
     assert paused.sink.contacts == ["bea"]
+
+
+def signs_up_unheard(paused: Paused, key: str, at: datetime) -> None:
+    """Somebody signs up while the daemon is away."""
+    paused.shop.identify(key, at)
+    paused.shop.arrive([paused.shop.event(key, "Signed Up", at)])
+    with paused.database.begin() as connection:
+        connection.execute(update(event).values(received_at=at).where(event.c.pending))
+
+
+def test_a_pause_between_two_looks_of_a_daemon_is_noticed(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, court=COURT)
+    paused.pause(START + HOUR)
+    signs_up_unheard(paused, "cleo", START + 2 * HOUR)
+    paused.resume(START + 3 * HOUR)
+    # A daemon reads anew what is in force where a tick says that it has changed.
+    assert tick(sqlite_database, paused.shop.versions, START + 3 * HOUR, LIVE).outdated
+    paused.until(START + 3 * HOUR)
+    assert paused.runs() == {}
+
+
+def test_a_retirement_between_two_looks_of_a_daemon_is_noticed(sqlite_database: Database) -> None:
+    paused = Paused(sqlite_database, court=COURT)
+    ended = COURT.replace("steps:", "retired: finish\nsteps:")
+    for hours, text in ((1, ended), (3, COURT)):
+        project = load_project(files(court=text))
+        apply_project(sqlite_database, project, now=START + hours * HOUR, author="tests", git_commit=None)
+        if text is ended:
+            signs_up_unheard(paused, "cleo", START + 2 * HOUR)
+    assert tick(sqlite_database, paused.shop.versions, START + 3 * HOUR, LIVE).outdated
+    paused.until(START + 3 * HOUR)
+    assert paused.runs() == {}
 
 
 def test_what_is_ready_is_kept_back_until_the_journey_is_resumed(database: Database) -> None:

@@ -47,7 +47,7 @@ def signs(**partition: datetime) -> VitalSigns:
 
 
 def seen(standing: Standing = Standing.CURRENT, **partition: datetime) -> Seen:
-    return Seen(signs=signs(**partition), in_force=(("greet", 1, "live"),), standing=standing)
+    return Seen(signs=signs(**partition), in_force=(("greet", 1, "live", None),), standing=standing)
 
 
 def at_once(look: Callable[[], Seen], *, patience: float = 3.0) -> Lately[Seen]:

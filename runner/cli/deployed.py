@@ -35,7 +35,7 @@ def want_journey(database: Database, name: str | None) -> None:
     from runner.store.journeys.in_force import in_force
 
     with database.read() as connection:
-        known = [journey for journey, _, _ in in_force(connection)]
+        known = [journey for journey, *_ in in_force(connection)]
     if name is None or name in known:
         return
     there_are = f"There are: {listed(known, 'and')}." if known else "Nothing was applied yet."

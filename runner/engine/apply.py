@@ -62,6 +62,7 @@ def apply_project(
         before = current_versions(connection)
         problems = gone(before, project)
         in_force = {version.journey: version.hash for version in before}
+        stored = {version.journey: version for version in before}
         people = People(database, connection, project, now, released_per_minute)
         applied = []
         for name in sorted(project.journeys):
@@ -78,6 +79,9 @@ def apply_project(
                 now=now,
                 author=author,
                 git_commit=git_commit,
+                anew=name in stored
+                and project.journeys[name].in_flight.retired is None
+                and _retired(stored[name]),
             )
             crossed, left_behind = people.follow(name, version, hash_)
             problems += left_behind

@@ -327,7 +327,7 @@ def _of_database(seen: Seen) -> Iterator[Metric]:
     yield _gauge(
         "journeys_runs_set_aside", "Runs that the engine gave up on.", (((), signs.set_aside.count),)
     )
-    states = Tally(state for _, _, state in seen.in_force)
+    states = Tally(state for _, _, state, _ in seen.in_force)
     yield _gauge(
         "journeys_in_force",
         "Journeys in force.",

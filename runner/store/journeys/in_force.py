@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection, select
 
 from runner.store.statement import Statement
 from runner.store.tables import journey
 
-InForce = tuple[tuple[str, int, str], ...]
+InForce = tuple[tuple[str, int, str, datetime | None], ...]
 
-_IN_FORCE = Statement(select(journey.c.name, journey.c.version, journey.c.state).order_by(journey.c.name))
+_IN_FORCE = Statement(
+    select(journey.c.name, journey.c.version, journey.c.state, journey.c.resumed_at).order_by(journey.c.name)
+)
 
 
 def in_force(connection: Connection) -> InForce:
-    """Journey, version and state of each journey, by name. It differs after every ``apply``, pause and resume that
-    changed something."""
-    return tuple((name, version, state) for name, version, state in _IN_FORCE.run(connection))
+    """Name, version and state of each journey, and when it was last resumed, by name. It differs after every ``apply``,
+    pause and resume that changed something, also where the next one has undone it since."""
+    return tuple((name, version, state, since) for name, version, state, since in _IN_FORCE.run(connection))

@@ -121,11 +121,12 @@ def store_version(
     now: datetime,
     author: str | None,
     git_commit: str | None,
+    anew: bool = False,
 ) -> int:
     """Have contacts enter this version from ``now`` on; answers its id. One that was applied before is
     taken up again.
 
-    A paused journey stays paused.
+    A paused journey stays paused. ``anew``: it was retired; what was received before ``now`` enters it no more.
     """
     connection.execute(
         insert_new(connection, journey_version),
@@ -149,7 +150,7 @@ def store_version(
             index_elements=["name"],
             # `since` stays: what was received before this version, and is not handled yet, enters it. Otherwise each
             # apply would lose the triggers of the moment.
-            set_={"version": entered.excluded.version},
+            set_={"version": entered.excluded.version, **({"resumed_at": now} if anew else {})},
         ),
         {"name": journey_name, "version": version, "since": now, "state": JourneyState.LIVE.value},
     )
