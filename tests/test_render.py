@@ -102,6 +102,8 @@ def html(body: str, **options: Any) -> str:
         ("{{ 'a' in trigger.items.sku }}", "true"),
         ("{% if contact.phone %}call{% else %}write{% endif %}", "write"),
         ("{{ contact.phone }}", ""),
+        ("{{ contact.phone|escape }}{{ contact.phone|e }}", ""),
+        ("{{ contact.points|e }} {{ contact.vip|e }} {{ '<b>'|e }}", "1234.5 true &lt;b&gt;"),
         ("{{ contact.phone|default('none') }}", "none"),
         ("{% if contact.phone is none %}missing{% endif %}", "missing"),
         ("{% set name = contact.first_name|upper %}{{ name }}", "ANA"),

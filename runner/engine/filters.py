@@ -105,6 +105,12 @@ def _text(context: Context, value: Any) -> str:
     return str(printed(context, value))
 
 
+@pass_context
+def _escape(context: Context, value: Any) -> Markup:
+    """A value as HTML has the text that printing it gives."""
+    return escape(printed(context, value))
+
+
 def _default(value: Any, instead: Any = "") -> Any:
     return instead if value is None or isinstance(value, Undefined) else value
 
@@ -329,8 +335,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "urlencode": _on_text(lambda text: quote(text, safe="")),
     "replace": _replace,
     "truncate": _truncate,
-    "escape": escape,
-    "e": escape,
+    "escape": _escape,
+    "e": _escape,
     "length": lambda value: 0 if value is None else len(value),
     "first": lambda values: next(iter(values or ()), None),
     "last": lambda values: values[-1] if values else None,
