@@ -162,6 +162,19 @@ def test_joined_values_are_escaped_one_by_one() -> None:
         ("{{ loop }}", "undefined"),
         ("{% for i in [1] %}{{ loop }}{% endfor %}", "an object cannot be printed"),
         ("{% for i in [1] %}{{ loop._iterable }}{% endfor %}", "undefined"),
+        *(
+            (said, "hello.html:5: a name that a template sets may not begin with `_`: `_")
+            for said in (
+                "\n{% set _budget = 1 %}",
+                "\n{% set a, _zone = 1, 2 %}",
+                "\n{% set _locale %}x{% endset %}",
+                "\n{% for _zone in [1] %}{% endfor %}",
+                "\n{% with _locale = 1 %}{% endwith %}",
+                "\n{% macro _budget() %}{% endmacro %}",
+                "\n{% macro f(_zone) %}{% endmacro %}",
+                "\n{% macro f() %}{% endmacro %}{% call(_zone) f() %}{% endcall %}",
+            )
+        ),
         ("{% import 'x' as y %}", "hello.html:4: "),
         ("{% extends 'x' %}", "hello.html:4: "),
         ("{{ contact.first_name + 1 }}", "`+` is for numbers here"),

@@ -354,7 +354,11 @@ def test_the_clock_is_the_readers() -> None:
 
 @pytest.mark.parametrize(
     "refused",
-    ["{% autoescape false %}{{ contact.first_name }}{% endautoescape %}"],
+    [
+        "{% autoescape false %}{{ contact.first_name }}{% endautoescape %}",
+        "{% set _budget = 1 %}",
+        "{% for _zone in [1] %}{% endfor %}",
+    ],
 )
 def test_check_finds_what_a_template_may_not_say_with_its_line(refused: str) -> None:
     """In a body, in the front matter, and in a snippet that is put into MJML."""

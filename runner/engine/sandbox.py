@@ -26,7 +26,7 @@ from runner.engine.filters import (
     printed,
     printed_on_one_line,
 )
-from runner.journey.template_tree import refuse_tags
+from runner.journey.template_tree import refuse
 
 _DENIED = "is not something that a template may use"
 
@@ -52,7 +52,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         parsed = super()._parse(source, name, filename)
-        refuse_tags(parsed)
+        refuse(parsed)
         tree: nodes.Template = _Bounds().visit(parsed)
         return tree
 

@@ -12,7 +12,7 @@ def template_tree(source: str) -> nodes.Template | TemplateSyntaxError | None:
     """The tree, what is wrong with the syntax, or None where the text is nested too deeply to be looked at."""
     try:
         tree = _environment().parse(source)
-        refuse_tags(tree)
+        refuse(tree)
         return tree
     except TemplateSyntaxError as error:
         return error
@@ -20,11 +20,16 @@ def template_tree(source: str) -> nodes.Template | TemplateSyntaxError | None:
         return None
 
 
-def refuse_tags(tree: nodes.Template) -> None:
-    """Raise TemplateSyntaxError for a tag that no template may have, although Jinja knows it: ``autoescape`` would let
-    what people fill in become HTML."""
+def refuse(tree: nodes.Template) -> None:
+    """Raise TemplateSyntaxError for what no template may say, although Jinja knows it: ``autoescape`` would let what
+    people fill in become HTML, and names that begin with ``_`` are those of the rendering itself."""
     for node in tree.find_all(nodes.ScopedEvalContextModifier):
         raise TemplateSyntaxError("`{% autoescape %}` may not stand in a template", node.lineno)
+    named = [(each.name, each.lineno) for each in tree.find_all(nodes.Name) if each.ctx != "load"]
+    named += [(each.name, each.lineno) for each in tree.find_all(nodes.Macro)]
+    for name, line in named:
+        if name.startswith("_"):
+            raise TemplateSyntaxError(f"a name that a template sets may not begin with `_`: `{name}`", line)
 
 
 @cache
