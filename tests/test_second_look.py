@@ -11,12 +11,15 @@ from shop import START, Shop, Sink
 from channels.base import Unknown
 from runner.engine.deliver import deliver
 from runner.engine.doubt import resend_unknown
+from runner.engine.tick import LIVE
 from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_UNSUBSCRIBED
 from runner.journey.fit import fit_traits
 from runner.problem import ProblemsFound
 from runner.settings import load_settings
 from runner.store.database import Database
 from runner.store.people.events import Arrival
+from tests.followed import DAY, HOUR, Tour, files, wait
+from tests.shop import CATALOG
 
 STEPS = """
 steps:
@@ -146,3 +149,33 @@ def test_a_send_says_what_becomes_of_a_message_that_may_have_arrived(sqlite_data
         "ana/hello": ("unknown", "nobody knows"),
         "ana/other": ("ready", "possible_duplicate"),
     }
+
+
+RECEIPT = "  - {id: bill, send: {channel: email, template: hello, topic: receipts}}\n"
+OFFER = "  - {id: deal, send: {channel: email, template: hello}}\n"
+
+
+@pytest.mark.parametrize(
+    ("step", "old", "new", "reason"),
+    [
+        (RECEIPT, "Receipts, opt_in: none", "Receipts, opt_in: explicit", "no_consent"),
+        (OFFER, "opt_in: explicit}", "opt_in: explicit, stale_after: 2h}", "consent_stale"),
+    ],
+    ids=["consent", "stale"],
+)
+@pytest.mark.parametrize("ready", [False, True], ids=["ahead", "ready"])
+def test_a_stricter_consent_holds_for_who_finishes_an_older_version(
+    sqlite_database: Database, step: str, old: str, new: str, reason: str, ready: bool
+) -> None:
+    tour = Tour(sqlite_database, wait("rest", "1d") + step, pace=LIVE)
+    tour.identify("ana")
+    if step == OFFER:
+        tour.consent("ana")
+    tour.arrive([tour.event("ana", "Signed Up", plan="pro", seats=3)])
+    tour.until(START)
+    stricter = CATALOG.replace(old, new, 1)
+    assert stricter != CATALOG
+    tour.change_to(files(wait("rest", "1d") + step, catalog=stricter), START + (DAY if ready else HOUR))
+    tour.until(START + DAY)
+    deliver(sqlite_database, tour.versions, {"email": Sink()}, START + DAY)
+    assert [*became(tour).values()] == [("blocked", reason)]

@@ -85,7 +85,7 @@ def _reason(one: Claimed, version: Version, asked: Asked, now: datetime) -> str 
     transactional = version.sql.rules.transactional(send)
     if one.suppressed and not (transactional and one.suppressed == SuppressionReason.UNSUBSCRIBED):
         return SUPPRESSED
-    topic = version.catalog.topics.get(one.topic)
+    topic = version.sql.rules.topics.get(one.topic)
     if not transactional and (reason := _consent(one, topic, asked, now)):
         return reason
     if not asked.only_if:

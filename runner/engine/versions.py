@@ -223,7 +223,7 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
         rules = send_rules(
             journey,
             one.catalog,
-            present.get(row.journey, one).catalog.policies,
+            present.get(row.journey, one).catalog,
             templates=frozenset(template.name for template in one.templates),
             reads_blocked=reads_blocked(journey, one.templates),
             keeping=one.keeping,

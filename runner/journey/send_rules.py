@@ -41,8 +41,8 @@ HELD_OUT = "held_out"
 
 @dataclass(frozen=True, kw_only=True)
 class SendRules:
-    """``topics`` are those of the version's own catalog. ``policies`` are those of the journey's present version: they
-    hold for everybody at once, and not only for those who enter from now on."""
+    """``topics`` and ``policies`` are those of the journey's present version: they hold for everybody at once, and not
+    only for those who enter from now on. A topic that it has no more is as the version's own catalog has it."""
 
     topics: Mapping[str, Topic] = field(default_factory=dict)
     policies: Policies = field(default_factory=Policies)
@@ -131,12 +131,12 @@ class SendRules:
         )
 
 
-def send_rules(journey: Journey, catalog: Catalog, policies: Policies, **found: object) -> SendRules:
-    """The rules of one version of ``journey``. ``found`` is what was found elsewhere: ``templates``,
-    ``reads_blocked`` and ``keeping``."""
+def send_rules(journey: Journey, catalog: Catalog, present: Catalog, **found: object) -> SendRules:
+    """The rules of one version of ``journey``, whose own catalog is ``catalog``; ``present`` is that of the version in
+    force. ``found`` is what was found elsewhere: ``templates``, ``reads_blocked`` and ``keeping``."""
     return SendRules(
-        topics=catalog.topics,
-        policies=policies,
+        topics={**catalog.topics, **present.topics},
+        policies=present.policies,
         delivery=journey.delivery,
         seeds=journey.seeds,
         holdout=journey.holdout,

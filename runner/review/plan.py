@@ -199,7 +199,7 @@ class _Look:
     def _waiting(self, found: Standing) -> Waiting:
         """Which messages of a version may have to wait, by the policies that would be in force."""
         catalog = self._project.catalog
-        rules = send_rules(found.program.journey, catalog, catalog.policies)
+        rules = send_rules(found.program.journey, catalog, catalog)
 
         def waiting(send: Send) -> bool:
             asked = rules.quiet_hours(send) or rules.caps(send) or rules.holds(send)
