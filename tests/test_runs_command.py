@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from runner.cli import run as journeys
 from runner.engine.apply import apply_project
 from runner.engine.aside import resume_runs
+from runner.engine.pausing import stop_journey
 from runner.engine.versions import load_versions
 from runner.journey.project import load_project
 from runner.settings import default_database
@@ -88,6 +89,20 @@ def test_the_version_of_a_run_that_is_set_aside_stays_in_use(database: Database)
     assert standing(shop, "bob") == [("completed", None, None)]
 
 
+@pytest.mark.parametrize("how", ["stop", "retired"])
+def test_nobody_goes_on_in_a_journey_that_everybody_has_left(database: Database, how: str) -> None:
+    shop = shop_with_one_set_aside(database)
+    if how == "stop":
+        stop_journey(database, "greet", now=LATER, who="tests", send_nothing=True)
+    else:
+        ended = {**FILES, "journeys/greet/journey.yaml": GREET.replace("steps:", "retired: exit\nsteps:")}
+        apply_project(database, load_project(ended), now=LATER, author="tests", git_commit=None)
+    (bob,) = aside(shop)
+    done = resume_runs(database, [bob], now=LATER, who="tests")
+    assert (done.on, done.placeless, done.not_now, done.over) == ((), (), (), (bob,))
+    assert [status for status, _, _ in standing(shop, "bob")] == ["set_aside"]
+
+
 def test_exit_conditions_are_read_again(database: Database) -> None:
     rich = GREET.replace("exit:\n", "exit:\n  - {when: contact.points > 100, reason: rich}\n")
     shop = shop_with_one_set_aside(database, {**FILES, "journeys/greet/journey.yaml": rich})
@@ -136,6 +151,11 @@ def test_the_command_lists_and_resumes(project: Path, capsys: pytest.CaptureFixt
     assert journeys(["runs", "resume", "--journey", "greed", *where]) == 1
     assert "Did you mean `greet`?" in capsys.readouterr().err
     assert journeys(["runs", "resume", "--journey", "greet", *where]) == 2  # nobody there to be asked
+    assert journeys(["stop", "greet", "--yes", *where]) == 0
+    assert journeys(["runs", "resume", "--journey", "greet", "--yes", *where]) == 1
+    assert "bob in greet: the journey is stopped, or retired with `exit`" in capsys.readouterr().err
+    assert journeys(["resume", "greet", *where]) == 0
+    capsys.readouterr()
     assert journeys(["runs", "resume", "--journey", "greet", "--yes", *where]) == 0
     assert capsys.readouterr().out == "1 run resumed.\n"
     assert journeys(["runs", "resume", "--journey", "greet", "--yes", *where]) == 0

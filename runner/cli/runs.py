@@ -107,8 +107,12 @@ def resume_command(contacts: tuple[str, ...], project: Path, journey: str | None
     click.echo(f"{count_text(len(done.on), 'run')} resumed.")
     for those, why in (
         (done.placeless, "it is not known where it stood: enter the contact again"),
+        (
+            done.over,
+            "the journey is stopped, or retired with `exit`: everybody has left it, and nobody goes on in it",
+        ),
         (done.not_now, "another run of that journey is on for the contact, or it was resumed meanwhile"),
     ):
         for one in those:
             click.echo(f"{printable(one.contact_key)} in {one.journey}: {why}.", err=True)
-    return 1 if done.placeless or done.not_now else 0
+    return 1 if done.placeless or done.over or done.not_now else 0
