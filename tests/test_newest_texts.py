@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import pytest
 
 from runner.engine.deliver import deliver
+from runner.engine.tick import LIVE
 from runner.journey.newest_texts import Written, kept_texts, newest_texts
 from runner.journey.project import load_project
 from runner.store.database import Database
+from runner.store.tables import ConsentState
 from tests.followed import DAY, HOUR, Tour, files, sends, wait
 from tests.shop import CATALOG, START, Sink
 
@@ -115,6 +117,61 @@ def test_a_text_that_goes_by_another_channel_now() -> None:
     catalog = CATALOG + "  sms: {uses: file}\n"
     newest = written("Good day", steps=STEPS.replace("channel: email", "channel: sms"), catalog=catalog)
     assert kept(written(), newest) == "the newest version does not send it by email"
+
+
+RECEIPT = STEPS.replace("template: hello", "template: hello, topic: receipts")
+VIPS = STEPS.replace("template: hello", "template: hello, only_if: contact.vip")
+ASKED = CATALOG.replace("Receipts, opt_in: none", "Receipts, opt_in: explicit")
+
+
+@pytest.mark.parametrize(
+    ("old", "newest", "reason"),
+    [
+        (
+            written(steps=RECEIPT),
+            written("50 percent off"),
+            "the newest version does not send it under the topic receipts",
+        ),
+        (written(), written("Only you", steps=VIPS), "the newest version sends it under another `only_if`"),
+        (written(steps=VIPS), written("All"), "the newest version sends it under another `only_if`"),
+        (
+            written(),
+            written("Draft", head="delivery: shadow"),
+            "the newest version says `delivery: shadow`",
+        ),
+        (
+            written(steps=RECEIPT),
+            written("50 percent off", steps=RECEIPT, catalog=ASKED),
+            "the topic receipts has another `opt_in` in the newest version",
+        ),
+        (
+            written(),
+            written("Followed", head="in_flight: follow"),
+            "the journey says `in_flight: follow`",
+        ),
+        (written(steps=RECEIPT), written("Both", steps=STEPS + RECEIPT.replace("id: hello", "id: b")), None),
+        (written(steps=VIPS), written("Yours", steps=VIPS.replace("contact.vip", "(contact.vip)")), None),
+    ],
+    ids=["topic", "narrower", "wider", "draft", "opt-in", "follow", "sent-twice", "spelt-otherwise"],
+)
+def test_a_text_that_was_written_for_others(old: Written, newest: Written, reason: str | None) -> None:
+    assert kept(old, newest) == reason
+
+
+@pytest.mark.parametrize("mode", ["finish", "follow"])
+def test_an_offer_does_not_leave_as_a_receipt(sqlite_database: Database, mode: str) -> None:
+    rest = wait("rest", "1d") if mode == "finish" else ""
+    tour = Tour(sqlite_database, rest + RECEIPT + wait("end", "9d"), pace=LIVE)
+    tour.identify("ana")
+    tour.consent("ana", ConsentState.WITHDRAWN)
+    tour.arrive([tour.event("ana", "Signed Up", plan="pro", seats=3)])
+    tour.until(START)
+    newest = dict(files(rest + STEPS + wait("end", "9d"), f"in_flight: {mode}"))
+    tour.change_to(newest | {"journeys/tour/hello.txt": "50 percent off\n"}, START + HOUR)
+    tour.until(START + DAY)
+    sink = Sink()
+    deliver(tour.database, tour.versions, {"email": sink}, START + DAY)
+    assert [message.text for message in sink.messages] == ["Hello\n"]
 
 
 @pytest.mark.parametrize(("content", "expected"), [("latest", "Good day\n"), ("pinned", "Hello\n")])

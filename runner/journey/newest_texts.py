@@ -1,6 +1,7 @@
 """Which texts those read who finish an older version of their journey: the newest, as far as their version can fill it.
 
-A text is taken from the newest version as a whole, with all its languages, or not at all.
+A text is taken from the newest version as a whole, with all its languages, or not at all. What is written for those
+who asked for offers is for nobody else: it is taken only where both versions send it by the same rules.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.derived_values import derived_types
-from runner.journey.model import Content, Journey
+from runner.journey.model import Content, Delivery, Journey, Send
 from runner.journey.run_values import reads_blocked, run_values
 from runner.journey.template import Template
 from runner.journey.template_reads import Names, members_read
@@ -45,24 +46,53 @@ def kept_texts(old: Written, newest: Written) -> Mapping[str, str]:
     names = sorted({template.name for template in old.templates})
     if newest.journey.in_flight.content is Content.PINNED:
         return dict.fromkeys(names, "the journey says `content: pinned`")
+    if newest.journey.in_flight.follows:
+        # Nobody finishes it. What is ready was let go by its rules, and is looked at once more by them.
+        return dict.fromkeys(names, "the journey says `in_flight: follow`")
     made, asked = _made_by(old), _made_by(newest)
     found = {}
     for name in names:
         texts = [template for template in newest.templates if template.name == name]
         if texts == [template for template in old.templates if template.name == name]:
             continue
-        reason = _not_sent(name, old.journey, newest.journey) or _cannot_fill(texts, made, asked)
+        reason = _for_others(name, old, newest) or _cannot_fill(texts, made, asked)
         if reason is not None:
             found[name] = reason
     return found
 
 
-def _not_sent(name: str, old: Journey, newest: Journey) -> str | None:
-    before, now = ({send.channel for send in sends_of(each) if send.sends(name)} for each in (old, newest))
+def _for_others(name: str, old: Written, newest: Written) -> str | None:
+    """Why the newest text is not for those to whom the older version sends the one of that name."""
+    before, now = ([send for send in sends_of(each.journey) if send.sends(name)] for each in (old, newest))
     if not now:
         return "the newest version does not send it"
-    missing = sorted(before - now)
-    return f"the newest version does not send it by {missing[0]}" if missing else None
+    if newest.journey.delivery is not Delivery.LIVE:
+        return f"the newest version says `delivery: {newest.journey.delivery.value}`"
+    found = (
+        _differs(send, now) or _asks_otherwise(send.topic, old.catalog, newest.catalog) for send in before
+    )
+    return next((reason for reason in found if reason is not None), None)
+
+
+def _differs(send: Send, now: Iterable[Send]) -> str | None:
+    """Why none of ``now`` goes to those to whom ``send`` goes."""
+    by_channel = [each for each in now if each.channel == send.channel]
+    if not by_channel:
+        return f"the newest version does not send it by {send.channel}"
+    of_topic = [each for each in by_channel if each.topic == send.topic]
+    if not of_topic:
+        return f"the newest version does not send it under the topic {send.topic}"
+    if all(each.only_if != send.only_if for each in of_topic):
+        return "the newest version sends it under another `only_if`"
+    return None
+
+
+def _asks_otherwise(topic: str, old: Catalog, newest: Catalog) -> str | None:
+    before, now = (
+        (each.topics[topic].opt_in, each.topics[topic].cases) if topic in each.topics else None
+        for each in (old, newest)
+    )
+    return None if before == now else f"the topic {topic} has another `opt_in` in the newest version"
 
 
 def _made_by(version: Written) -> Mapping[str, Mapping[str, ValueType]]:
