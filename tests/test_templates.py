@@ -26,6 +26,7 @@ from runner.engine import formats
 from runner.engine.calendar import escaped, folded
 from runner.engine.deliver import deliver
 from runner.engine.render import Content, RenderError, render
+from runner.journey.elements import tags, too_deep
 from runner.journey.locales import direction
 from runner.journey.project import Project, load_project
 from runner.journey.template import Template
@@ -754,3 +755,43 @@ def test_any_markup_compiles_with_all_its_tags_or_says_where_it_does_not(
         place = ("x", True)
     assert place == ("x", True)
     assert all(piece.text.split() in there for piece in written)
+
+
+# Hostile templates -------------------------------------------------------------------------------------------------
+
+
+MJML = "<mjml><mj-body>{}</mj-body></mjml>"
+TEXT = MJML.format("<mj-section><mj-column><mj-text>{}</mj-text></mj-column></mj-section>")
+
+
+@pytest.mark.parametrize(
+    ("extension", "body"),
+    [
+        ("mjml", MJML.format("<mj-wrapper>" * 20_000 + "</mj-wrapper>" * 20_000)),
+        ("mjml", TEXT.format("<div>" * 30_000 + "</div>" * 30_000)),
+        ("mjml", TEXT.format("<p>" * 30_000)),
+        ("html", "<style>p {top: 0}</style>" + "<div>" * 30_000 + "</div>" * 30_000),
+        ("html", "<style>p {top: 0}</style>" + "<div/>" * 30_000),
+        ("html", "<style>p {top: 0}</style>" + """<b "><b '><b '>""" * 30_000),
+        ("html", "<style>p {top: 0}</style>" + "<b title='</b>'><!--></b>--><!--->" * 30_000),
+        ("html", "<style>p {top: 0}</style><svg>" + "<td>" * 30_000),
+    ],
+)
+def test_what_is_nested_too_deeply_is_told_before_a_compiler_meets_it(extension: str, body: str) -> None:
+    code = {"mjml": "template/mjml", "html": "template/css"}[extension]
+    file = f"hello.{extension}"
+    assert found({f"journeys/greet/{file}": f"---\nsubject: x\n---\n{body}"}) == {(code, f"greet/{file}", 4)}
+
+
+def test_a_long_table_is_not_deep() -> None:
+    rows = "<tr><td>a<td><p>b<p>c" * 300 + "<li>x<br>" * 300 + "<dt>y<dd>z" * 300
+    assert too_deep(f"<!--[if mso]>{'<td>' * 300}<![endif]--><table>{rows}</table>", "html") is None
+    assert too_deep(MJML.format("<mj-divider />" * 300 + "<p>x<br></p>" * 300), "mjml") is None
+
+
+@pytest.mark.parametrize("repeated", ["<a ", "<a", '<a b="', "<a '\"", "<!--", "<", "=", '="', "= "])
+def test_tags_that_are_never_closed_are_read_once(repeated: str) -> None:
+    text = "<a " + repeated * 300_000
+    assert len(list(tags(text))) <= 1
+    too_deep(text, "html")
+    too_deep(text, "mjml")

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from runner.journey.elements import VOID, tags, unbalanced
+from runner.journey.elements import DEEPEST, VOID, tags, too_deep, unbalanced
 from runner.journey.inclusion import assembled
 from runner.journey.locales import direction
 from runner.journey.masking import Masked, masked
@@ -54,6 +54,17 @@ def _is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
+def _check_depth(hidden: Masked, extension: str) -> None:
+    offset = too_deep(hidden.text, extension)
+    if offset is None:
+        return
+    file, line = hidden.place(offset)
+    message = f"more than {DEEPEST} elements are open here, one within another"
+    code = "template/mjml" if extension == "mjml" else "template/css"
+    mark = re.match(r"<[^\s>]*", hidden.text[offset:])
+    raise TemplateTrouble(message, file, line, code=code, mark=mark[0][:40] if mark else "")
+
+
 # MJML --------------------------------------------------------------------------------------------------------------
 
 
@@ -63,6 +74,7 @@ def _from_mjml(pieces: Sequence[Piece], template: Template) -> Sequence[Piece]:
     root = _root(pieces, template)
     lead, document = pieces[:root], tuple(_in_language(pieces[root:], template.written_in))
     hidden = masked(document)
+    _check_depth(hidden, "mjml")
     _check_elements(hidden)
     try:
         # No fonts: a mail that loads any from elsewhere tells that place who reads it.
@@ -155,6 +167,7 @@ def _inlined(pieces: Sequence[Piece]) -> Sequence[Piece]:
     from css_inline import InlineError, inline
 
     hidden = masked(pieces)
+    _check_depth(hidden, "html")
     try:
         html = inline(
             hidden.text,
