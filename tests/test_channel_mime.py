@@ -105,6 +105,14 @@ def test_text_of_html_keeps_lists_and_entities() -> None:
     assert plain_text(html) == "One\n\n- a & b\n\n- c\nd\n\nend\n"
 
 
+@pytest.mark.parametrize(
+    "repeated", ["<!-- ", "<div ", '<a href="x">', "<head>", "<!", "</", '<a b="', "<style"]
+)
+def test_text_of_html_takes_as_long_as_its_html(repeated: str) -> None:
+    """Were each read to the end, these would take minutes."""
+    assert len(plain_text("<a " + repeated * 200_000)) < 10
+
+
 def test_addresses_outside_ascii() -> None:
     idn = build(a_message(recipient="ana@ბანკი.გე"))
     assert not idn.smtputf8
