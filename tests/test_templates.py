@@ -353,6 +353,15 @@ def test_the_clock_is_the_readers() -> None:
     assert content(files, recipient=elsewhere).text.replace("\u202f", " ") == "Mar 1, 2026 5:30 PM"
 
 
+@pytest.mark.parametrize("rest", ["{{ contact.first_name", "{% if contact.first_name", "{{", "{%"])
+def test_a_tag_that_the_file_ends_in_is_found_and_not_left_out(rest: str) -> None:
+    files = {
+        "journeys/greet/hello.html": f"---\nsubject: x\nlayout: brand\n---\n<p>\n{rest}",
+        "journeys/layouts/brand.html": "<html>{{ content }}</html>",
+    }
+    assert found(files) == {("template/syntax", "greet/hello.html", 6)}
+
+
 @pytest.mark.parametrize(
     "refused",
     [

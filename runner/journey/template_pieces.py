@@ -119,6 +119,8 @@ def _pieces(text: str, file: str, before: int) -> Iterator[Piece]:
             if sort in _CLOSES:
                 yield Piece(kind, written, file, begins + before)
                 kind = Kind.TEXT
+    if kind is not Kind.TEXT:
+        raise TemplateSyntaxError(f"this `{written[:2]}` is never closed", begins or number)
 
 
 def joined(pieces: Iterable[Piece], file: str) -> Source:
