@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.utils import parseaddr
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +17,7 @@ from channels.plain_text import plain_text
 from runner.engine.budget import BUDGET, LARGEST_OUTPUT, Budget
 from runner.engine.calendar import folded, method
 from runner.engine.filters import LOCALE, ZONE
+from runner.engine.mailbox import mailbox, marked
 from runner.engine.sandbox import compiled
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.derived_values import derived_contact
@@ -113,8 +113,8 @@ def render(
     def header(key: str) -> str:
         return _header(source, key, front[key], values) if front.get(key) else ""
 
-    sender_name, sender_address = _mailbox(source, "from", header("from"))
-    _, reply_to = _mailbox(source, "reply_to", header("reply_to"))
+    sender_name, sender_address = _mailbox(source, "from", front.get("from", ""), values)
+    _, reply_to = _mailbox(source, "reply_to", front.get("reply_to", ""), values)
     body = _body(html, values) if html else None
     return Content(
         locale=locale,
@@ -232,11 +232,15 @@ def _header(template: Template, key: str, source: str, values: Mapping[str, Any]
         text = _rendered(source, values, html=False).strip()
     except _Trouble as trouble:
         raise RenderError(f"{_place(template, key)}: {trouble}") from None
+    _check_one_line(template, key, text)
+    return text
+
+
+def _check_one_line(template: Template, key: str, text: str) -> None:
     if _CONTROL.search(text):
         raise RenderError(
             f"{_place(template, key)}: its {key} comes out with a line break or a control character"
         )
-    return text
 
 
 def _place(template: Template, key: str) -> str:
@@ -245,14 +249,22 @@ def _place(template: Template, key: str) -> str:
     return f"{template.path}:{place.line if place else 1}"
 
 
-def _mailbox(template: Template, key: str, text: str) -> tuple[str | None, str | None]:
-    """``Name <address>`` or an address alone."""
+def _mailbox(
+    template: Template, key: str, source: str, values: Mapping[str, Any]
+) -> tuple[str | None, str | None]:
+    """``Name <address>`` or an address alone; neither where nothing comes out."""
+    try:
+        source = marked(source)
+        text = _rendered(source, values, html=False).strip()
+    except (_Trouble, TemplateTrouble) as trouble:
+        raise RenderError(f"{_place(template, key)}: {trouble}") from None
     if not text:
         return None, None
-    name, address = parseaddr(text)
-    if "@" not in address or "," in text:
+    found = mailbox(text, source)
+    if found is None:
         raise RenderError(f"{_place(template, key)}: its {key} comes out as no address")
-    return name or None, address
+    _check_one_line(template, key, found[0] or "")
+    return found
 
 
 class _Trouble(Exception):
