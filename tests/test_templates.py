@@ -29,7 +29,7 @@ from runner.engine.render import Content, RenderError, render
 from runner.journey.elements import tags, too_deep
 from runner.journey.locales import direction
 from runner.journey.project import Project, load_project
-from runner.journey.template import Template
+from runner.journey.template import Part, Template
 from runner.journey.template_pieces import TemplateTrouble, pieces_of
 from runner.journey.version import version_hash
 from runner.review.check import check_files
@@ -804,3 +804,42 @@ def test_tags_that_are_never_closed_are_read_once(repeated: str) -> None:
     assert len(list(tags(text))) <= 1
     too_deep(text, "html")
     too_deep(text, "mjml")
+
+
+def test_includes_that_multiply_are_put_together_no_further_than_the_limit() -> None:
+    files = {
+        f"journeys/greet/a{index}.txt": f'{{% include "a{index + 1}.txt" %}}\n' * 20 + "y" * 9000
+        for index in range(7)
+    }
+    files |= {
+        "journeys/greet/a7.txt": "x",
+        "journeys/greet/hello.txt": '---\nsubject: x\n---\n{% include "a0.txt" %}',
+    }
+    assert {code for code, _, _ in found(files)} >= {"template/include"}
+    parts = tuple(
+        Part(name=path.rpartition("/")[2], path=path, text=text)
+        for path, text in files.items()
+        if "/a" in path
+    )
+    (template,) = (each for each in load_project(files_of(files)).templates["greet"] if each.name == "hello")
+    with pytest.raises(TemplateTrouble, match="missing"):
+        _ = template.source
+    with pytest.raises(TemplateTrouble, match="larger than 1 MiB"):
+        _ = replace(template, parts=parts).source
+
+
+@pytest.mark.parametrize(
+    ("front", "wrong"),
+    [
+        ("---\nsubject: x\n---\n", {("template/include", "greet/hello.txt", 4)}),
+        ("---\n\n# a\nlayout : b\n---\n", {("template/include", "greet/hello.txt", 4)}),
+        ("---\nAna of the shop\n---\n", set()),
+        ("---\nAna\n---\ntitle: x\n", set()),
+    ],
+)
+def test_a_mail_with_front_matter_is_no_part_of_another(front: str, wrong: set[tuple[str, str, int]]) -> None:
+    files = {
+        "journeys/greet/hello.txt": '---\nsubject: x\n---\n{% include "snippets/hi.txt" %}',
+        "journeys/snippets/hi.txt": f"{front}Hi\n",
+    }
+    assert {each for each in found(files) if each[0] != "template/unused"} == wrong

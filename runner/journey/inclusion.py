@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from runner.journey.locales import locales, plain
-from runner.journey.template import ATTACHED, EXTENSIONS, FILE_NAME, Part, Template
+from runner.journey.template import ATTACHED, EXTENSIONS, FILE_NAME, FRONT, Part, Template
 from runner.journey.template_pieces import Kind, Piece, TemplateTrouble, pieces_of
 from runner.journey.words import did_you_mean
 from runner.problem import Problem, Span
@@ -28,6 +28,9 @@ LARGEST = 1 << 20
 _INCLUDE = re.compile(r"""\{%[-+]?\s*include\s+(?:"([^"\\]*)"|'([^'\\]*)')\s*[-+]?%\}""")
 _IS_INCLUDE = re.compile(r"\{%[-+]?\s*include\b")
 _CONTENT = re.compile(r"\{\{[-+]?\s*content\s*[-+]?\}\}")
+_FRONT_MATTER = re.compile(
+    rf"---[ \t]*\n(?:(?!---).*\n)*?(?:{'|'.join(sorted({*FRONT, 'layout', 'attachments'}))})[ \t]*:"
+)
 _FITTING = {"mjml": ("mjml", "html"), "html": ("html",), "txt": ("txt",)}
 _VARIANT = re.compile(rf"(?P<stem>{FILE_NAME.pattern})\.(?P<extension>[a-z]+)")
 
@@ -106,6 +109,8 @@ class _Finder:
         self.shelf = shelf
         self.journey = template.path.split("/")[1]
         self.parts: dict[str, Part] = {}
+        self.asked: dict[str, list[tuple[Span, str | None]]] = {}
+        """What each file includes, and where."""
         self.problems: list[Problem] = []
         self.size = len(template.body)
 
@@ -134,13 +139,16 @@ class _Finder:
         """Find what ``text`` includes, and what that includes."""
         if "include" not in text:
             return
-        try:
-            asked = [piece for piece in pieces_of(text, file, line) if is_include(piece)]
-        except TemplateTrouble:
-            return  # found as the syntax that it is
-        for piece in asked:
-            span = _span(self.shelf.files.get(file, ""), piece)
-            name = included_name(piece)
+        if file not in self.asked:
+            try:
+                found = [piece for piece in pieces_of(text, file, line) if is_include(piece)]
+            except TemplateTrouble:
+                found = []  # found as the syntax that it is
+            written = self.shelf.files.get(file, "")
+            self.asked[file] = [(_span(written, piece), included_name(piece)) for piece in found]
+        for span, name in self.asked[file]:
+            if self.size > LARGEST:
+                return  # told where it grew too large
             if name is None:
                 message = "`include` takes the name of a file in quotes, and nothing else."
                 self.report("template/include", message, span, 'Write {% include "snippets/footer.mjml" %}.')
@@ -166,9 +174,15 @@ class _Finder:
             self.report(code, message, span)
             return None
         text = self.shelf.files[path].removeprefix("\ufeff")
+        if _FRONT_MATTER.match(text):
+            message = f"{path} begins with front matter, which would be shown to the reader."
+            hint = "Put what both show into a file of snippets/, and include that from both."
+            self.report(code, message, span, hint)
+            return None
         self.size += len(text)
         if self.size > LARGEST:
             self.report(code, "The template grows larger than 1 MiB here.", span)
+            self.parts.pop(name, None)  # so that nobody puts it together
             return None
         return self.parts.setdefault(name, Part(name=name, path=path, text=text))
 
@@ -213,16 +227,16 @@ def _span(text: str, piece: Piece) -> Span:
 
 
 def assembled(template: Template) -> tuple[Piece, ...]:
-    """The pieces of the template with all its parts put in. Raises TemplateTrouble where one cannot be read."""
-    parts = {part.name: part for part in template.parts}
+    """The pieces of the template with all its parts put in. Raises TemplateTrouble where one cannot be read, and where
+    it grows larger than LARGEST."""
+    assembly = _Assembly(template)
     body = pieces_of(template.body, template.path, template.body_line)
-    layout = parts.get(layout_name(template)) if template.layout is not None else None
     if template.layout is None:
-        return tuple(_put_in(body, parts, 0))
+        return tuple(assembly.put_in(body, 0))
+    layout = assembly.part(layout_name(template))
     if layout is None:
         raise TemplateTrouble("its layout is missing", template.path, 1, code="template/layout")
-    around = pieces_of(layout.text, layout.path, 1)
-    return tuple(_put_in(_laid_out(around, body), parts, 0))
+    return tuple(assembly.put_in(tuple(_laid_out(layout, body)), 0))
 
 
 def _laid_out(around: Iterable[Piece], body: tuple[Piece, ...]) -> Iterator[Piece]:
@@ -233,26 +247,51 @@ def _laid_out(around: Iterable[Piece], body: tuple[Piece, ...]) -> Iterator[Piec
             yield piece
 
 
-def _put_in(pieces: Iterable[Piece], parts: Mapping[str, Part], depth: int) -> Iterator[Piece]:
-    """The pieces, with each ``include`` replaced by what it names. A tag that stands alone on its line takes the line
-    with it."""
-    row = list(pieces)
-    for index, piece in enumerate(row):
-        if not is_include(piece):
-            if piece.kind is Kind.TEXT:
-                piece = _beside_includes(piece, row[max(0, index - 1) : index], row[index + 1 : index + 2])
-            yield piece
-            continue
-        part = parts.get(included_name(piece) or "")
-        if part is None or depth > DEEPEST:
-            raise TemplateTrouble(
-                "what it includes is missing", piece.file, piece.line, code="template/include"
-            )
-        inner = pieces_of(part.text, part.path, 1)
-        yield from _put_in(inner, parts, depth + 1)
+class _Assembly:
+    """A template that is being put together; ``size`` counts what has been put in so far."""
+
+    def __init__(self, template: Template) -> None:
+        self._parts = {part.name: part for part in template.parts}
+        self._read: dict[str, tuple[Piece, ...]] = {}
+        self.size = len(template.body)
+
+    def part(self, name: str) -> tuple[Piece, ...] | None:
+        """The pieces of the file of that name."""
+        part = self._parts.get(name)
+        if part is None:
+            return None
+        self.size += len(part.text)
+        if name not in self._read:
+            self._read[name] = pieces_of(part.text, part.path, 1)
+        return self._read[name]
+
+    def put_in(self, row: tuple[Piece, ...], depth: int) -> Iterator[Piece]:
+        """The pieces, with each ``include`` replaced by what it names. A tag that stands alone on its line takes the
+        line with it."""
+        for index, piece in enumerate(row):
+            if not is_include(piece):
+                if piece.kind is Kind.TEXT:
+                    piece = _beside_includes(
+                        piece, row[max(0, index - 1) : index], row[index + 1 : index + 2]
+                    )
+                yield piece
+                continue
+            inner = self.part(included_name(piece) or "") if depth <= DEEPEST else None
+            if inner is None:
+                raise TemplateTrouble(
+                    "what it includes is missing", piece.file, piece.line, code="template/include"
+                )
+            if self.size > LARGEST:
+                raise TemplateTrouble(
+                    "the template grows larger than 1 MiB here",
+                    piece.file,
+                    piece.line,
+                    code="template/include",
+                )
+            yield from self.put_in(inner, depth + 1)
 
 
-def _beside_includes(piece: Piece, before: list[Piece], after: list[Piece]) -> Piece:
+def _beside_includes(piece: Piece, before: tuple[Piece, ...], after: tuple[Piece, ...]) -> Piece:
     """Text without the line break that follows an include, and the spaces that indent one: as blocks have it."""
     text, line = piece.text, piece.line
     if before and is_include(before[0]) and text.startswith("\n"):
