@@ -441,12 +441,49 @@ def test_mjml_of_a_script_from_the_right_runs_from_the_right() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        ('<html {% if 2 > 1 %}dir="ltr"{% endif %}>', '<html dir="ltr">'),
+        ("<html class='{{ \"dir\" }}'>", '<html dir="rtl" lang="ar" class=\'dir\'>'),
+        ("<html dir={{ 'ltr' }}>", "<html dir=ltr>"),
+    ],
+)
+def test_a_direction_is_one_where_jinja_stands_around_it_too(tag: str, expected: str) -> None:
+    front = "---\nsubject: x\n---\n"
+    files = {"journeys/greet/hello.ar.html": front + tag, "journeys/greet/hello.html": front + "x"}
+    assert content(files, recipient=replace(ANA, locale="ar")).html == expected
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("<mjml>", {"rtl"}),
+        ('<mjml lang="ar">', {"rtl"}),
+        ('<mjml data-dir="ltr" lang="ar">', {"rtl"}),
+        ('<mjml lang="ar" dir="ltr">', {"ltr"}),
+    ],
+)
+def test_mjml_says_its_direction_unless_its_author_did(root: str, expected: set[str]) -> None:
+    mail = f"---\nsubject: x\n---\n{root}<mj-body><mj-section><mj-column><mj-text>x</mj-text></mj-column></mj-section>"
+    mail += "</mj-body></mjml>"
+    files = {"journeys/greet/hello.ar.mjml": mail, "journeys/greet/hello.mjml": BODY}
+    page = content({**LAID_OUT, **files}, recipient=replace(ANA, locale="ar")).html or ""
+    assert set(re.findall(r'\sdir="(\w+)"', page)) == expected
+    assert set(re.findall(r'\slang="(\w+)"', page)) == {"ar"}
+
+
+@pytest.mark.parametrize(
     ("body", "expected"),
     [
         ("<p>x</p>", '<div dir="rtl" lang="ar"><p>x</p></div>'),
         ("<html><body>x</body></html>", '<html dir="rtl" lang="ar"><body>x</body></html>'),
         ("<body class='a'>x</body>", '<body dir="rtl" lang="ar" class=\'a\'>x</body>'),
         ('<html dir="ltr"><body>x</body></html>', '<html dir="ltr"><body>x</body></html>'),
+        ('<html lang="ar"><body>x</body></html>', '<html dir="rtl" lang="ar"><body>x</body></html>'),
+        ('<html data-dir="a">x</html>', '<html dir="rtl" lang="ar" data-dir="a">x</html>'),
+        ("<html title='a dir=b'>x</html>", '<html dir="rtl" lang="ar" title=\'a dir=b\'>x</html>'),
+        ("<html lang=ar DIR = auto>x</html>", "<html lang=ar DIR = auto>x</html>"),
+        ("<html-x></html-x>", '<div dir="rtl" lang="ar"><html-x></html-x></div>'),
     ],
 )
 def test_html_of_a_script_from_the_right_says_so(body: str, expected: str) -> None:

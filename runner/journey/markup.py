@@ -33,7 +33,11 @@ _RTL = (
 _ROOT = re.compile(r"<mjml\b", re.IGNORECASE)
 _POSITION = re.compile(r"(.*?) in root template(?: at position (\d+):\d+)?")
 _STYLE = re.compile(r"<style\b", re.IGNORECASE)
-_OUTERMOST = re.compile(r"<(html|body)\b(?P<rest>[^>]*)", re.IGNORECASE)
+_JINJA = r"\{[{%][^{}]*\}\}?"
+_REST = rf"""(?P<rest>(?:{_JINJA}|"[^"]*"|'[^']*'|[^>"'])*)"""
+_OUTERMOST = re.compile(rf"<(html|body)(?![\w:.-]){_REST}", re.IGNORECASE)
+_ROOT_TAG = re.compile(rf"<mjml\b{_REST}", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))?""")
 
 
 def compiled(template: Template) -> Source:
@@ -107,6 +111,8 @@ def _in_language(pieces: Sequence[Piece], language: str) -> Iterator[Piece]:
     """The document with its language, and where that is written from the right, with what says so."""
     runs = direction(language)
     head_missing = runs == "rtl" and not any("<mj-head" in piece.text for piece in pieces)
+    whole = _ROOT_TAG.search("".join(piece.text for piece in pieces))
+    attributes = _missing(whole["rest"] if whole else "", language, runs)
     inserted = False
     for piece in pieces:
         if piece.kind is not Kind.TEXT:
@@ -116,9 +122,7 @@ def _in_language(pieces: Sequence[Piece], language: str) -> Iterator[Piece]:
         match = None if inserted else _ROOT.search(text)
         if match:
             inserted = True
-            before_end = text[match.end() :].partition(">")[0]
-            if "lang=" not in before_end and "dir=" not in before_end:
-                text = f'{text[: match.end()]} lang="{language}" dir="{runs}"{text[match.end() :]}'
+            text = text[: match.end()] + attributes + text[match.end() :]
             if head_missing:
                 text = re.sub(r"(<mjml\b[^>]*>)", rf"\1<mj-head>{_RTL}</mj-head>", text, count=1)
         if runs == "rtl" and not head_missing:
@@ -218,13 +222,23 @@ def _check_structure(hidden: Masked, html: str) -> None:
                 raise TemplateTrouble(message, file, line, code="template/css", mark=mark)
 
 
+# Direction ---------------------------------------------------------------------------------------------------------
+
+
 def _directed(text: str, language: str) -> str:
     """The body with ``dir`` and ``lang`` on its outermost element, where it does not say them itself."""
-    attributes = f' dir="rtl" lang="{language}"'
     match = _OUTERMOST.search(text)
     if match is None:
-        return f"<div{attributes}>{text}</div>"
-    if re.search(r"\b(dir|lang)=", match["rest"]):
-        return text
+        return f"<div{_missing('', language, 'rtl')}>{text}</div>"
     at = match.start("rest")
-    return text[:at] + attributes + text[at:]
+    return text[:at] + _missing(match["rest"], language, "rtl") + text[at:]
+
+
+def _missing(rest: str, language: str, runs: str) -> str:
+    """The attributes that a tag of the language gets, which has ``rest`` behind its name. One in which the author said
+    the direction is left alone. Where he said a language alone, it may be another: only a file in a script from the
+    right still says so."""
+    written = {name.lower() for name in _ATTRIBUTE.findall(re.sub(_JINJA, " ", rest))}
+    if "dir" in written or ("lang" in written and runs == "ltr"):
+        return ""
+    return f' dir="{runs}"' + ("" if "lang" in written else f' lang="{language}"')
