@@ -880,3 +880,17 @@ def test_a_mail_with_front_matter_is_no_part_of_another(front: str, wrong: set[t
         "journeys/snippets/hi.txt": f"{front}Hi\n",
     }
     assert {each for each in found(files) if each[0] != "template/unused"} == wrong
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("x\n{{ " + "9" * 5000 + " }}", 5),
+        ("{% for item in trigger.items %}" * 25 + "{% endfor %}" * 25, 4),
+        ("{% if contact.vip %}" * 120 + "{% endif %}" * 120, 4),
+    ],
+)
+def test_what_python_cannot_compile_is_a_finding(body: str, line: int) -> None:
+    assert found({"journeys/greet/hello.txt": f"---\nsubject: x\n---\n{body}"}) == {
+        ("template/syntax", "greet/hello.txt", line)
+    }

@@ -54,7 +54,7 @@ def _read_by(source: str, owner: str) -> Names:
         read = [
             name for each in tree.find_all((nodes.Getattr, nodes.Getitem)) for name in _member(each, owner)
         ]
-    except (TemplateSyntaxError, RecursionError):
+    except (TemplateSyntaxError, RecursionError, ValueError):
         return None
     return frozenset(read) if len(read) == named else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -18,6 +19,14 @@ def template_tree(source: str) -> nodes.Template | TemplateSyntaxError | None:
         return error
     except RecursionError:
         return None
+    except ValueError:
+        # Python reads no number of more than some thousand digits.
+        return TemplateSyntaxError("a number here has too many digits", _line_of_number(source))
+
+
+def _line_of_number(source: str) -> int:
+    longest = max(re.finditer(r"[\d_]+", source), key=lambda match: len(match[0]), default=None)
+    return source.count("\n", 0, longest.start()) + 1 if longest else 1
 
 
 def refuse(tree: nodes.Template) -> None:

@@ -71,7 +71,7 @@ def _check_template(project: Project, template: Template) -> Iterator[Problem]:
 def _check_source(project: Project, template: Template, source: Source) -> Iterator[Problem]:
     try:
         tree = Environment(autoescape=True).parse(source.text)
-    except (TemplateSyntaxError, RecursionError):
+    except (TemplateSyntaxError, RecursionError, ValueError):
         return
     for node in tree.find_all(nodes.Filter):
         if node.name != "plural":

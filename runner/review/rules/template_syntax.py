@@ -47,6 +47,7 @@ from dataclasses import dataclass
 
 from jinja2 import TemplateSyntaxError
 
+from runner.engine.sandbox import compiled
 from runner.journey.builder.notes import sentence
 from runner.journey.project import Project
 from runner.journey.run_values import run_values
@@ -164,9 +165,25 @@ def _check_source(project: Project, text: _Text, values: Mapping[str, ValueType]
         message = "This template is nested too deeply."
         yield Problem(code="template/syntax", message=message, span=place(1, r"\S+"))
         return
+    if not misread:
+        yield from _uncompiled(source, place)
     for found in misread:
         span = place(found.line, _pattern(found.word))
         yield Problem(code=found.code, message=found.message, span=span, hint=found.hint)
+
+
+def _uncompiled(source: str, place: Callable[[int, str], Span]) -> Iterator[Problem]:
+    """What Jinja makes of the text is Python, which has limits of its own: of blocks within one another, of numbers."""
+    try:
+        compiled(source, html=True)
+    except TemplateSyntaxError as error:
+        yield _syntax_problem(error, source, place, 0)
+    except (SyntaxError, RecursionError, MemoryError):
+        message = "This template is nested too deeply."
+        yield Problem(code="template/syntax", message=message, span=place(1, r"\S+"))
+    except (NameError, ValueError, ArithmeticError):
+        message = "A number in this template is too large."
+        yield Problem(code="template/syntax", message=message, span=place(1, r"\S+"))
 
 
 def _pattern(word: str) -> str:
