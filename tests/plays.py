@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sqlalchemy import delete
+
 from runner.journey.project import load_project
 from runner.journey.scenario_file import load_scenarios
 from runner.problem import Severity
@@ -11,6 +13,7 @@ from runner.review.check import rule_problems
 from runner.review.outcomes import failure_text
 from runner.review.scenarios import Outcome, Stage
 from runner.store.database import Database
+from runner.store.tables import journey as in_force
 
 
 def plays(database: Database, files: Mapping[str, str], journey: str, tests: str) -> list[Outcome]:
@@ -27,6 +30,8 @@ def plays(database: Database, files: Mapping[str, str], journey: str, tests: str
     scenarios, problems = load_scenarios(path, text, journey, project.catalog, project.journeys)
     assert problems == (), problems
     assert scenarios
+    with database.begin() as connection:
+        connection.execute(delete(in_force))  # of those before, whose files are gone
     stage = Stage(database, project, sorted(project.journeys))
     return [stage.play(scenario) for scenario in scenarios]
 

@@ -32,7 +32,8 @@ _FIELDS = {
     "pool": "pools",
 }
 """Field of a part of a journey → the section of the catalog whose entry it names."""
-_TAG = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
+_TAG = re.compile(r"\{[{%](?:(?!\{[{%]).)*?[%}]\}", re.DOTALL)
+"""A tag ends before another begins: what is never closed is read once."""
 _MEMBER = re.compile(
     r"\b(contact|account)\b(?:\s*\.\s*(\w+)(?:\s*\.\s*(\w+))?|\s*\[\s*['\"]([^'\"]+)['\"]\s*\])?"
 )
