@@ -37,6 +37,17 @@ Fails:
     Hello {{ contact.first_name|uper }}, {{ contact.first_name + 1 }}
     {% if contact.vip is nonne %}{{ range(100000)|length }}{% endif %}
     {% extends "other.txt" %}
+
+Fails:
+
+    # journeys/demo/hello.txt
+    ---
+    subject: |
+      Hello
+      there
+    reply_to: the shop
+    ---
+    Hello
 """
 
 from __future__ import annotations
@@ -88,6 +99,7 @@ def _check_template(
 ) -> Iterator[Problem]:
     unfit = list(_unfit_characters(project, template))
     yield from unfit
+    yield from _unfit_headers(template)
     texts = [*_front_texts(template)]
     try:
         texts.append(_text(template.source, put_together=bool(template.parts)))
@@ -130,6 +142,20 @@ def _unfit_characters(project: Project, template: Template) -> Iterator[Problem]
             message = f"The character U+{ord(control[0]):04X} may not stand in a template."
             span = text_in_lines(path, text, text.count("\n", 0, control.start()) + 1, re.escape(control[0]))
             yield Problem(code="template/character", message=message, span=span, hint="Remove it.")
+
+
+def _unfit_headers(template: Template) -> Iterator[Problem]:
+    """Values of the front matter without any Jinja, of which no message could be made."""
+    for key, text in template.front.items():
+        if "{{" in text or "{%" in text or "{#" in text or not text.strip():
+            continue
+        message = ""
+        if "\n" in text.strip():
+            message = f"`{key}` is one line of a message; this has several."
+        elif key in ("from", "reply_to") and "@" not in text:
+            message = f"`{key}` is an address, and there is none in this."
+        if message:
+            yield Problem(code="template/header", message=message, span=template.places[key])
 
 
 def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
