@@ -894,3 +894,17 @@ def test_what_python_cannot_compile_is_a_finding(body: str, line: int) -> None:
     assert found({"journeys/greet/hello.txt": f"---\nsubject: x\n---\n{body}"}) == {
         ("template/syntax", "greet/hello.txt", line)
     }
+
+
+@pytest.mark.parametrize(
+    ("front", "line"),
+    [
+        ("subject: |\n  a\n  b", 2),
+        ("subject: x\nreply_to: the shop", 3),
+        ("subject: x\nfrom: the shop", 3),
+        ("subject: |\n  a\nfrom: Ana <ana@shop.example>\nreply_to: '{{ contact.email }}'", None),
+    ],
+)
+def test_a_header_that_no_message_can_have_is_a_finding(front: str, line: int | None) -> None:
+    expected = {("template/header", "greet/hello.txt", line)} if line else set()
+    assert found({"journeys/greet/hello.txt": f"---\n{front}\n---\nx"}) == expected
