@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2 import nodes
 
 from runner.journey.template import Template
 from runner.journey.template_pieces import TemplateTrouble
+from runner.journey.template_tree import template_tree
 
 Names = frozenset[str] | None
 """Members of a value by name; None where any of them may be read."""
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(autoescape=True)
 
 
 def members_read(templates: Iterable[Template], owner: str) -> Names:
@@ -48,13 +43,15 @@ def _texts(template: Template) -> Iterable[str]:
 
 
 def _read_by(source: str, owner: str) -> Names:
+    tree = template_tree(source)
+    if not isinstance(tree, nodes.Template):
+        return None
     try:
-        tree = _environment().parse(source)
         named = sum(name.name == owner for name in tree.find_all(nodes.Name))
         read = [
             name for each in tree.find_all((nodes.Getattr, nodes.Getitem)) for name in _member(each, owner)
         ]
-    except (TemplateSyntaxError, RecursionError, ValueError):
+    except RecursionError:
         return None
     return frozenset(read) if len(read) == named else None
 
