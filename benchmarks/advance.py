@@ -50,14 +50,13 @@ steps:
 TEMPLATE = "---\nsubject: Hello\n---\nHello\n"
 
 
-def fill(database: Database, size: int) -> None:
-    """``size`` contacts, all of whom consent, each with a run on the first wait, due an hour after the start."""
-    files = {
-        "journeys/catalog.yaml": CATALOG,
-        "journeys/bench/journey.yaml": JOURNEY,
-        "journeys/bench/voucher.txt": TEMPLATE,
-        "journeys/bench/nudge.txt": TEMPLATE,
-    }
+def fill(database: Database, size: int, *, journeys: int = 1) -> None:
+    """``size`` contacts, all of whom consent, each with a run on the first wait, due an hour after the start. So many
+    ``journeys`` are in force; nobody is in the others."""
+    files = {"journeys/catalog.yaml": CATALOG}
+    for name in ("bench", *(f"other{place}" for place in range(1, journeys))):
+        files[f"journeys/{name}/journey.yaml"] = JOURNEY.replace("journey: bench", f"journey: {name}")
+        files[f"journeys/{name}/voucher.txt"] = files[f"journeys/{name}/nudge.txt"] = TEMPLATE
     fill_with_runs(
         database,
         files,

@@ -13,10 +13,8 @@ from datetime import timedelta
 
 from benchmarks import advance
 from benchmarks.harness import KINDS, Figure, Limit, Scale, analyse, databases, processor_seconds
-from runner.engine.apply import apply_project
 from runner.engine.tick import tick
 from runner.engine.versions import load_versions
-from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.journeys.in_force import in_force
 from runner.store.work.wake import ready_messages
@@ -32,8 +30,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
         with databases(kind) as make:
             for journeys in (1, 200):
                 database = make()
-                advance.fill(database, 1_000)
-                others(database, journeys - 1)
+                advance.fill(database, 1_000, journeys=journeys)
                 yield from figures(database, f"idle look, {journeys} in force", 1_000)
             database = make()
             advance.fill(database, waiting)
@@ -43,16 +40,6 @@ def measure(scale: Scale) -> Iterator[Figure]:
             advance.advance_with_engine(database, advance.START + timedelta(hours=1))
             yield from figures(database, "idle look, after as many were moved", waiting, hours=1)
             analyse(database)
-
-
-def others(database: Database, number: int) -> None:
-    """So many journeys more in force, into which nobody comes."""
-    files = {"journeys/catalog.yaml": advance.CATALOG}
-    for place in range(number):
-        name = f"other{place}"
-        files[f"journeys/{name}/journey.yaml"] = advance.JOURNEY.replace("journey: bench", f"journey: {name}")
-        files[f"journeys/{name}/voucher.txt"] = files[f"journeys/{name}/nudge.txt"] = advance.TEMPLATE
-    apply_project(database, load_project(files), now=advance.START, author="bench", git_commit=None)
 
 
 def figures(database: Database, name: str, size: int, *, hours: int = 0) -> Iterator[Limit]:
