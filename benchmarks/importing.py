@@ -24,7 +24,6 @@ from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.engines import write_json
 from runner.store.people.contacts import Identity
-from runner.store.tables import event
 from runner.store.types import to_microseconds
 
 BATCH = 5_000
@@ -95,10 +94,8 @@ def _import(database: Database, catalog: Catalog, files: list[Path], number: int
 
 def _import_by_hand(database: Database, known: dict[str, Identity], files: list[Path], number: int) -> int:
     sqlite = database.dialect == "sqlite"
-    names = ", ".join(column.name for column in event.columns)
-    insert = (
-        f"INSERT INTO event ({names}) VALUES ({', '.join(['?' if sqlite else '%s'] * len(event.columns))})"
-    )
+    marks = ", ".join(["?" if sqlite else "%s"] * len(intake.COLUMNS))
+    insert = f"INSERT INTO event ({', '.join(intake.COLUMNS)}) VALUES ({marks})"
     received = to_microseconds(RECEIVED) if sqlite else RECEIVED
     stored = 0
     with files[number].open(encoding="utf-8") as file:
