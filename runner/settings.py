@@ -92,6 +92,18 @@ def check_settings(folder: Path, channels: Collection[str] | None = None) -> tup
     return problems, text
 
 
+def transports(folder: Path) -> Mapping[str, str]:
+    """Which transport carries which channel, by the settings of the project in ``folder``, whatever the environment is;
+    the catalog's holds for all others."""
+    tree = _read(folder)[0]
+    channels = tree.get("channels") if isinstance(tree, Fields) else None
+    return {
+        channel.key: channel.value.fields[0].key
+        for channel in (channels.fields if isinstance(channels, Fields) else ())
+        if isinstance(channel.value, Fields) and channel.value.fields
+    }
+
+
 def _unknown_channels(value: Value | None, channels: Collection[str]) -> Iterator[Problem]:
     for each in value.fields if isinstance(value, Fields) else ():
         if each.key not in (*channels, ASKED_BY_CALL):

@@ -63,6 +63,13 @@ class Project:
     trees: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
     fragments: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The paths of the fragments that each journey is made from."""
+    transports: Mapping[str, str] = field(default_factory=dict)
+    """What carries a channel in this deployment (``smtp``), where its settings say so and not the catalog."""
+
+    def uses(self, channel: str, transport: str) -> bool:
+        """Whether the transport carries messages of the channel: as the catalog says, or in this deployment."""
+        declared = self.catalog.channels.get(channel)
+        return transport in (declared and declared.uses, self.transports.get(channel))
 
     @cached_property
     def included(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.journey.project import CATALOG, FOLDER, Project, load_project, read_folder
@@ -13,7 +13,7 @@ from runner.problem import Problem, Severity
 from runner.review.ignores import heeding
 from runner.review.proof.question import Prover, Reasoner
 from runner.review.rules import PROVEN, RULES
-from runner.settings import SETTINGS_FILE, check_settings
+from runner.settings import SETTINGS_FILE, check_settings, transports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ def check_folder(folder: Path, reasoner: Reasoner | None = None) -> Checked:
     Raises JourneysError where there is no journeys/.
     """
     files, unreadable = read_folder(folder)
-    project = load_project(files)
+    project = replace(load_project(files), transports=transports(folder))
     checked = _check(project, reasoner)
     known = CATALOG in files and not any(problem.span.file == CATALOG for problem in checked.problems)
     settings, settings_source = check_settings(folder, project.catalog.channels if known else None)

@@ -128,8 +128,7 @@ def _check_cells(project: Project, journey: str, step: Step, send: Send) -> Iter
 
 def is_mail(project: Project, channel: str) -> bool:
     """Whether messages of the channel are mails, with a subject and an HTML part."""
-    declared = project.catalog.channels.get(channel)
-    return channel == "email" or (declared is not None and declared.uses == "smtp")
+    return channel == "email" or project.uses(channel, "smtp")
 
 
 def is_fallback(template: Template, locale: str) -> bool:

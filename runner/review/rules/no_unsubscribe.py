@@ -1,8 +1,9 @@
 """A mail that needs its reader's consent shows a way to take it back.
 
 Looked for in the template, its layout and its snippets: a link of the journey that withdraws the consent,
-``{{ links.NAME }}``, or an address of one's own that speaks of unsubscribing, opting out or preferences. Mail that the
-catalog hands to a mail server (``uses: smtp``) is looked at, and no other.
+``{{ links.NAME }}``, or an address of one's own that speaks of unsubscribing, opting out or preferences. Mail that goes
+to a mail server is looked at, and no other: that of channels with ``uses: smtp`` in the catalog, or with ``smtp:`` in the
+deployment's ``journeys.yaml``.
 
 Passes:
 
@@ -50,7 +51,7 @@ _OWN_PAGE = re.compile(r"unsubscri|opt[-_]?out|preferences", re.IGNORECASE)
 
 
 def check(project: Project) -> Iterator[Problem]:
-    mails = {name for name, channel in project.catalog.channels.items() if channel.uses == "smtp"}
+    mails = {name for name in project.catalog.channels if project.uses(name, "smtp")}
     for name, journey in project.journeys.items() if mails else ():
         for step in walk(journey.steps):
             send = step.verb
