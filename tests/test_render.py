@@ -12,14 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.engine.budget import LARGEST_OUTPUT
+from runner.engine.budget import BUDGET, LARGEST_OUTPUT, Budget
 from runner.engine.filters import FILTERS
 from runner.engine.render import Content, Recipient, RenderError, render
 from runner.engine.sandbox import compiled
+from runner.journey.expression import parse_expression
+from runner.journey.fit import present
 from runner.journey.locales import locales
 from runner.journey.project import load_project
 from runner.problem import Problem
 from runner.review.check import check_files
+from tests.reference.expression_world import ATTRIBUTES, SCOPE, situations
+from tests.reference.expressions import holds
 from tests.shop import CATALOG, FILES
 
 ANA = Recipient(
@@ -114,6 +118,28 @@ def html(body: str, **options: Any) -> str:
         ("{{ contact.first_name[0] }}{{ contact.tags[1] }}", "Avip"),
         ("{{ [3, 1, 2]|sort|join }}", "123"),
         ("{{ range(3)|join(',') }}", "0,1,2"),
+        # What is missing.
+        (
+            "{{ contact.phone > 100 }} {{ not contact.phone > 100 }} {{ contact.phone != 5 }}",
+            "false true false",
+        ),
+        (
+            "{{ contact.phone in ['a'] }} {{ contact.phone not in ['a'] }} {{ 'a' in contact.phone }}",
+            "false " * 2 + "false",
+        ),
+        (
+            "{{ contact.phone is lt 5 }} {{ contact.phone is odd }} {{ 1 < contact.phone < 3 }}",
+            "false false false",
+        ),
+        ("{{ contact.phone + 1 }}{{ 1 - contact.phone }}{{ -contact.phone }}{{ 'a' + contact.phone }}", ""),
+        ("{% for tag in contact.tags if contact.phone > 3 %}{{ tag }}{% endfor %}", ""),
+        ("{{ 'a' ~ contact.phone ~ contact.points ~ contact.tags }}", "a1234.5speaker, vip"),
+        # Numbers.
+        (
+            "{{ contact.points - 0.5 }} {{ 1 / 3 }} {{ 0.1 + 0.2 == 0.3 }} {{ 9000000000000 * 2 }}",
+            "1234 0.333333 true ",
+        ),
+        ("{{ contact.tags[-1] }} {{ contact.tags[2 - 1] }} {{ 80.1 in [80.1] }}", "vip vip true"),
     ],
 )
 def test_what_templates_can_say(body: str, expected: str) -> None:
@@ -135,6 +161,48 @@ def test_values_are_escaped_in_html_and_plain_in_text_and_headers() -> None:
 def test_joined_values_are_escaped_one_by_one() -> None:
     tagged = replace(ANA, tags=["<a>", "b"])
     assert html("{{ contact.tags|join('<br>') }}", recipient=tagged) == "&lt;a&gt;&lt;br&gt;b"
+
+
+CONDITIONS = (
+    *(
+        f"contact.n {sign} {other}"
+        for sign in ("==", "!=", "<", "<=", ">", ">=")
+        for other in ("1", "contact.m", "0.333333")
+    ),
+    *(f"not contact.n {sign} contact.m" for sign in ("==", "!=", "<", ">=")),
+    *(f"contact.n {sign} contact.m > 0.5" for sign in "+-*/"),
+    *(f"not (contact.n {sign} contact.m == 1.5)" for sign in "+-*/"),
+    *("-contact.n < contact.m", "0 < contact.n <= contact.m", "contact.n / 3 * 3 == contact.n"),
+    *("contact.s == 'a'", "contact.s != 'a'", "contact.s in ('a', 'Z')", "contact.s not in ('a', 'Z')"),
+    *(
+        "'a' in contact.s",
+        "'a' not in contact.s",
+        "contact.s + 'b' == 'ab'",
+        "contact.s is none",
+        "contact.s is not none",
+    ),
+    *("contact.b", "not contact.b", "contact.b and contact.n > 0", "contact.b or not contact.n > 0"),
+    *(
+        "'a' in contact.o.lines",
+        "'a' not in contact.o.lines",
+        "'vip' in contact.tags",
+        "'vip' not in contact.tags",
+    ),
+    "(1 if contact.n > 0 else 2) == 2",
+)
+
+
+def test_a_condition_means_in_a_template_what_it_means_in_an_expression() -> None:
+    """As the reference evaluator of the expressions has it, for people of whom much is missing."""
+    meant = [parse_expression(each.replace(" none", " None"), SCOPE) for each in CONDITIONS]
+    for person in situations(60, seed=7):
+        of = {name: person.attributes.get(name) for name in ("s", "n", "m", "b", "o")}
+        contact = {name: None if raw is None else present(raw, ATTRIBUTES[name]) for name, raw in of.items()}
+        contact["tags"] = list(person.tags)
+        for expression, source in zip(meant, CONDITIONS, strict=True):
+            template = compiled(f"{{% if {source} %}}true{{% endif %}}", html=False)
+            said = template.render(contact=contact, **{BUDGET: Budget()})
+            assert (said == "true") is holds(expression, person), (source, contact)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from runner.engine import formats
 from runner.engine.budget import LARGEST_OUTPUT, UNIT, bounded, spend
 from runner.engine.calendar import escaped
+from runner.engine.reckoning import decimal, is_number
 from runner.journey.zone_names import known_zone
 
 LONGEST_RANGE = 1_000
@@ -38,14 +39,6 @@ def each(context: Context, values: Any) -> Sequence[Any]:
     items = () if values is None else tuple(values)
     spend(context, len(items) + 1)
     return items
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-
-
-def decimal(value: Any) -> Decimal:
-    return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
 # Values, printed and formatted -------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ escaped in HTML; a template cannot run for long or write without end, whatever t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
+from math import isfinite
 from typing import Any, TypeVar
 
-from jinja2 import StrictUndefined, Template, TemplateRuntimeError, Undefined, nodes
+from jinja2 import StrictUndefined, Template, TemplateRuntimeError, TemplateSyntaxError, Undefined, nodes
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
@@ -20,21 +21,28 @@ from runner.engine.budget import CALL, UNIT, bounded, spend, spent, weighed
 from runner.engine.filters import (
     FILTERS,
     LONGEST_RANGE,
-    decimal,
     each,
-    is_number,
     printed,
     printed_on_one_line,
 )
+from runner.engine.reckoning import (
+    OPERATORS,
+    comparable,
+    decimal,
+    forgiving,
+    inside,
+    outside,
+    reckoned,
+    signed,
+)
 from runner.journey.template_tree import refuse
-
-_DENIED = "is not something that a template may use"
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja with plain values: a name after a dot is a member of an object, never an attribute of a Python value."""
 
-    intercepted_binops = frozenset({"+", "*", "/", "//", "%", "**"})
+    intercepted_binops = OPERATORS
+    intercepted_unops = frozenset({"+", "-"})
 
     def __init__(self, *, autoescape: bool, lined: bool = False) -> None:
         super().__init__(
@@ -48,6 +56,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self.filters = {**FILTERS, **_CHARGES}
         self.tests = {name: self.tests[name] for name in TESTS}
+        self.tests |= {name: forgiving(self.tests[name]) for name in COMPARING}
         self.globals = {"range": _range}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -60,6 +69,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._member(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, Decimal) and argument == int(argument):
+            argument = int(argument)
         if isinstance(argument, int) and isinstance(obj, str | list | tuple):
             try:
                 return obj[argument]
@@ -75,6 +86,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return obj[name]
         if isinstance(obj, Undefined):
             obj._fail_with_undefined_error()
+        if obj is None:  # as in expressions: what belongs to something missing is missing
+            return None
         if isinstance(obj, Mapping) and name in obj:
             return obj[name]
         if isinstance(obj, list | tuple) and obj and all(isinstance(item, Mapping) for item in obj):
@@ -88,16 +101,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.undefined(hint=f"'{name}' is undefined", name=str(name))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if operator == "+" and isinstance(left, str) and isinstance(right, str):
-            return bounded(context, left + right)
-        if not (is_number(left) and is_number(right)) or operator == "**":
-            raise TemplateRuntimeError(
-                f"`{operator}` is for numbers here" if operator != "**" else f"`**` {_DENIED}"
-            )
-        try:
-            return self.binop_table[operator](decimal(left), decimal(right))
-        except (InvalidOperation, ZeroDivisionError):
-            return None
+        if operator == "+" and isinstance(left, str | None) and isinstance(right, str | None):
+            return None if left is None or right is None else bounded(context, left + right)
+        return reckoned(operator, left, right)
+
+    def call_unop(self, _: Context, operator: str, arg: Any) -> Any:
+        return signed(operator, arg)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(obj, Undefined):
@@ -114,7 +123,13 @@ _LOOP = frozenset(
     | {"previtem", "nextitem"}
 )
 
+COMPARING = (
+    *("odd", "even", "divisibleby", "equalto", "greaterthan", "lessthan"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "==", "!=", "<", "<=", ">", ">="),
+)
+"""The tests of Jinja that a missing value never passes."""
 TESTS = (
+    *COMPARING,
     *(
         "defined",
         "undefined",
@@ -128,15 +143,14 @@ TESTS = (
         "mapping",
         "iterable",
     ),
-    *("odd", "even", "divisibleby", "in", "lower", "upper", "sameas", "equalto", "greaterthan", "lessthan"),
-    *("eq", "ne", "lt", "le", "gt", "ge", "==", "!=", "<", "<=", ">", ">="),
+    *("in", "lower", "upper", "sameas"),
 )
 """The tests of Jinja that templates may use (``is defined``, ``is none`` …)."""
 
 
 class _Bounds(NodeTransformer):
-    """Makes every loop count its turns, every text that is made know its limit, and what is repeated cost what it is
-    long."""
+    """Makes every loop count its turns, every text that is made know its limit, what is repeated cost what it is long,
+    and signs mean what they mean in expressions."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)
@@ -155,18 +169,51 @@ class _Bounds(NodeTransformer):
         self.generic_visit(node)
         return _filtered(node, "_bounded") if isinstance(node.arg, nodes.Slice) else node
 
+    def visit_Const(self, node: nodes.Const) -> nodes.Expr:
+        if not isinstance(node.value, float):
+            return node
+        if not isfinite(node.value):
+            raise TemplateSyntaxError("a number here is too large", node.lineno)
+        # A number with a point is a decimal, as those of people are: 0.1 + 0.2 is 0.3.
+        return _filtered(nodes.Const(repr(node.value), lineno=node.lineno), "_decimal")
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
+        self.generic_visit(node)
+        node.expr = _filtered(node.expr, "_comparable")
+        return node
+
     def visit_Operand(self, node: nodes.Operand) -> nodes.Operand:
         self.generic_visit(node)
         if node.op in ("in", "notin"):
-            node.expr = _filtered(node.expr, "_weighed")
+            holding = "_inside" if node.op == "in" else "_outside"
+            node.op, node.expr = "in", _filtered(_filtered(node.expr, "_weighed"), holding)
+        else:
+            node.expr = _filtered(node.expr, "_comparable")
+        return node
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Test:
+        self.generic_visit(node)
+        if node.name == "in":
+            node.args = [_filtered(_filtered(each, "_weighed"), "_inside") for each in node.args]
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
         self.generic_visit(node)
+        node.nodes = [_filtered(each, "_printed") for each in node.nodes]
         return _filtered(node, "_bounded")
 
 
-_CHARGES = {"_each": each, "_bounded": bounded, "_weighed": weighed, "_spent": spent}
+_CHARGES = {
+    "_each": each,
+    "_bounded": bounded,
+    "_weighed": weighed,
+    "_spent": spent,
+    "_printed": printed,
+    "_decimal": decimal,
+    "_comparable": comparable,
+    "_inside": inside,
+    "_outside": outside,
+}
 """What ``_Bounds`` puts into templates."""
 
 _Repeated = TypeVar("_Repeated", nodes.For, nodes.Macro, nodes.CallBlock)

@@ -121,6 +121,12 @@ def comparison_trouble(
 ) -> Trouble | None:
     """Why two values cannot be compared, or never are equal: one in words with its type, and the other."""
     (value, one), (node, other) = left, right
+    if operator in ("eq", "ne") and isinstance(node, nodes.Const) and node.value is None:
+        sign, instead = ("==", "is none") if operator == "eq" else ("!=", "is not none")
+        return (
+            f"`{sign} none` never holds: what is missing is compared with nothing.",
+            f"Write {value} {instead}.",
+        )
     if operator not in _SIGNS or one is None or other is None or Kind.OBJECT in (one.kind, other.kind):
         return None
     written = node.value if isinstance(node, nodes.Const) else None

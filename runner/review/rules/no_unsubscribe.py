@@ -2,8 +2,8 @@
 
 Looked for in the template, its layout and its snippets: a link of the journey that withdraws the consent,
 ``{{ links.NAME }}``, or an address of one's own that speaks of unsubscribing, opting out or preferences. Mail that goes
-to a mail server is looked at, and no other: that of channels with ``uses: smtp`` in the catalog, or with ``smtp:`` in the
-deployment's ``journeys.yaml``.
+to a mail server is looked at, and no other: that of channels with ``uses: smtp`` in the catalog, or with ``smtp:`` in
+the deployment's ``journeys.yaml``.
 
 Passes:
 
