@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pools": ("runner.cli.pools", "Import the values that steps draw, and show how many are left."),
     "status": ("runner.cli.status", "Show journeys, people on each step, messages by state."),
     "funnel": ("runner.cli.funnel", "Show people on each step of the funnel, and the revenue to expect."),
+    "report": ("runner.cli.report", "Show what messages led to, and what journeys brought."),
     "doctor": ("runner.cli.doctor", "Say what is wrong with a deployment, and how to mend it."),
     "messages": ("runner.cli.messages", "List messages, and settle those that may have arrived."),
     "runs": ("runner.cli.runs", "List runs that the engine gave up on, and let them go on."),

@@ -136,10 +136,10 @@ def _message_table(messages: Sequence[Messages], states: bool) -> list[str]:
     if any(notes):
         header.append("why blocked")
         rows = [[*row, note] for row, note in zip(rows, notes, strict=True)]
-    return _table(header, rows, left={0, 1, len(header) - 1 if any(notes) else 0})
+    return table_lines(header, rows, left={0, 1, len(header) - 1 if any(notes) else 0})
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
     """Lines of columns, each as wide as its widest cell; columns in ``left`` begin at the left, numbers end
     at the right.
     """

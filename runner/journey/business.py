@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from runner.journey.duration import Duration
+from runner.journey.values import ValueType
+
+if TYPE_CHECKING:
+    from runner.journey.expression import Expression
 
 
 class Period(StrEnum):
@@ -46,6 +53,40 @@ class BusinessGoal:
     by: date
     journeys: tuple[str, ...] = ()
     alert_below: Decimal | None = None
+
+
+class Reaction(StrEnum):
+    """What a reader, or their mailbox, does with a message that another tool sent."""
+
+    OPENED = "opened"
+    CLICKED = "clicked"
+    BOUNCED = "bounced"
+    UNSUBSCRIBED = "unsubscribed"
+    COMPLAINED = "complained"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignGoal:
+    """What campaigns are measured by. ``within`` counts from the last message of the tool to the contact; ``trigger.*``
+    of the expressions is the event of the sending."""
+
+    event: str
+    within: Duration
+    where: Expression | None = None
+    value: Expression | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaigns:
+    """A tool that sends messages beside the journeys, and the events by which it tells of them. ``label`` is the
+    property of all of them that says which campaign it was, and ``type`` what it holds: a text or a number."""
+
+    tool: str
+    sent: str
+    label: str
+    type: ValueType
+    reactions: Mapping[Reaction, str] = field(default_factory=dict)
+    goal: CampaignGoal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from runner.journey.business import BusinessGoal, Cost, LinkSettings
+from runner.journey.business import BusinessGoal, Campaigns, Cost, LinkSettings
 from runner.journey.duration import Duration
 from runner.journey.hours import BusinessHours
 from runner.journey.policies import Policies
@@ -276,6 +276,8 @@ class Catalog:
     policies: Policies = field(default_factory=Policies)
     costs: tuple[Cost, ...] = ()
     goals: tuple[BusinessGoal, ...] = ()
+    campaigns: tuple[Campaigns, ...] = ()
+    """What other tools send."""
     links: LinkSettings = field(default_factory=LinkSettings)
     unreadable: frozenset[str] = frozenset()
 

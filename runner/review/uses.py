@@ -55,6 +55,8 @@ def uses_of(project: Project) -> Uses:
     # What every contact has is read by the engine; the addresses of channels are.
     found["attributes"] |= {*CONTACT_FIELDS, *project.catalog.channels, *ADDRESS_OF.values()}
     found["events"] |= {rule.event for score in project.catalog.scores.values() for rule in score.rules}
+    for tool in project.catalog.campaigns:
+        found["events"] |= {tool.sent, *tool.reactions.values(), *([tool.goal.event] if tool.goal else ())}
     found["segments"] |= {name for name, segment in project.catalog.segments.items() if segment.persona}
     return found
 
@@ -69,6 +71,8 @@ def _of_catalog(catalog: Catalog) -> Iterator[Expression]:
     yield from (hold.when for hold in catalog.policies.holds)
     yield from (case.when for topic in catalog.topics.values() for case in topic.cases if case.when)
     yield from (rule.where for score in catalog.scores.values() for rule in score.rules if rule.where)
+    for goal in (tool.goal for tool in catalog.campaigns if tool.goal):
+        yield from (each for each in (goal.where, goal.value) if each)
 
 
 def _of_journey(journey: Journey, found: Uses) -> Iterator[Expression]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from runner.journey.builder.business import amount_of, build_costs, build_goals, build_links
+from runner.journey.builder.campaigns import build_campaigns
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
 from runner.journey.builder.people import build_people
 from runner.journey.builder.policies import build_opt_in_cases, build_policies
@@ -34,6 +35,8 @@ from runner.journey.yaml import Field, Fields, Scalar, Value
 from runner.problem import Problem, Severity
 
 RESERVED_EVENTS = (IDENTIFIED, CONTACT_UPDATED, *RESERVED_PROPERTIES)
+LONGEST_ZONE = 64
+"""No name of a zone is so long."""
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _SIMPLE = {kind.value: kind for kind in (Kind.STRING, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME)}
 
@@ -46,7 +49,8 @@ def is_locale(text: str) -> bool:
 def zone_problem(name: str) -> tuple[str, str | None] | None:
     """Why ``name`` is no IANA time zone, and what was perhaps meant; None where it is one."""
     try:
-        ZoneInfo(name)
+        # It is looked for as a module in modules, as many within one another as it has slashes.
+        ZoneInfo(name[:LONGEST_ZONE])
     except (KeyError, ValueError, OSError):
         from zoneinfo import available_timezones
 
@@ -82,6 +86,7 @@ def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
             policies=build_policies(notes, root, catalog),
             costs=build_costs(root.get("costs")),
             goals=build_goals(notes, root.get("goals")),
+            campaigns=build_campaigns(notes, root.get("campaigns"), catalog),
             links=build_links(notes, root.get("links")),
             pools=build_pools(root.get("pools")),
             hours=build_hours(notes, root.get("hours"), catalog.timezone),
