@@ -116,6 +116,7 @@ WRITTEN = {
     "0009": "12bac1f52a818f43",
     "0010": "6697dba13c15eef2",
     "0011": "40161a67de7713b7",
+    "0012": "fadb9409a943ca39",
 }
 """What each revision does, as SHA-256 of its code without docstring, comments and layout."""
 

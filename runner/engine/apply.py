@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from runner.engine.in_flight import Crossed, People
+from runner.engine.renaming import successor
 from runner.engine.timed import begin_triggers
 from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
@@ -18,7 +19,7 @@ from runner.settings import Limits
 from runner.store.audit import record
 from runner.store.causes.begun import give_up_watching
 from runner.store.database import Database
-from runner.store.journeys.versions import StoredVersion, current_versions, store_version
+from runner.store.journeys.versions import StoredVersion, current_versions, hashes_of, store_version
 from runner.store.local_time.zones import ensure_zones
 
 
@@ -71,11 +72,15 @@ def apply_project(
             if outcome is Outcome.UNCHANGED:
                 applied.append(Applied(journey=name, hash=hash_, outcome=outcome))
                 continue
+            known = hashes_of(connection, name).values()
+            next_ = successor(stored.get(name), project.journeys[name], hash_, known)
+            problems += next_.problems
             version = store_version(
                 connection,
                 journey_name=name,
                 hash_=hash_,
                 files=project.bundle(name),
+                renames=next_.renames,
                 now=now,
                 author=author,
                 git_commit=git_commit,
@@ -83,7 +88,7 @@ def apply_project(
                 and project.journeys[name].in_flight.retired is None
                 and _retired(stored[name]),
             )
-            crossed, left_behind = people.follow(name, version, hash_)
+            crossed, left_behind = people.follow(next_.journey, version, hash_)
             problems += left_behind
             applied.append(Applied(journey=name, hash=hash_, outcome=outcome, crossed=crossed))
             begin_triggers(connection, project.journeys[name], now)

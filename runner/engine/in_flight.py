@@ -11,7 +11,7 @@ from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
 from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
-from runner.journey.model import Retired, Timers
+from runner.journey.model import Journey, Retired, Timers
 from runner.journey.project import Project
 from runner.journey.succession import Carried, Fate, Leaves, Moved, Trouble, Unaccounted, succession
 from runner.journey.wakes import Turns, wakes_of
@@ -25,10 +25,11 @@ from runner.store.journeys.carried import (
     end_journey,
     end_where,
     hold_everybody,
-    people_at,
     release,
 )
+from runner.store.journeys.places import has_places, take_over_places
 from runner.store.journeys.spread import last_released
+from runner.store.journeys.standing import Stand, stands
 from runner.store.journeys.versions import hashes_of, version_files
 from runner.store.passes.program import ProgramSql
 from runner.store.statement import Connection
@@ -39,12 +40,19 @@ RETIRED = "retired"
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """The people in one version of a journey: how many stand at each node of its program."""
+    """The people in one version of a journey, by the nodes of its program at which they stand, in order. ``project`` is
+    as it was applied."""
 
     version: int
     hash: str
+    project: Project
     program: Program
-    people: Mapping[int, int]
+    stands: tuple[Stand, ...]
+
+    @property
+    def people(self) -> Mapping[int, int]:
+        """How many stand at each node."""
+        return {each.node: each.people for each in self.stands}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,25 +90,22 @@ def people_in(connection: Connection, journey: str, *, but: str | None = None) -
     Raises JourneysError where a stored version cannot be read by this release of the software.
     """
     hashes = {number: hash_ for number, hash_ in hashes_of(connection, journey).items() if hash_ != but}
-    found = people_at(connection, hashes) if hashes else {}
-    return tuple(
-        Standing(
-            version=number,
-            hash=hashes[number],
-            program=_program(journey, number, version_files(connection, number)),
-            people=people,
+    found: dict[int, list[Stand]] = {}
+    for stand in stands(connection, hashes):
+        found.setdefault(stand.version, []).append(stand)
+    standing = []
+    for number, at in sorted(found.items()):
+        project = stored_project(journey, number, version_files(connection, number))
+        program = compile_program(project.journeys[journey])
+        standing.append(
+            Standing(version=number, hash=hashes[number], project=project, program=program, stands=tuple(at))
         )
-        for number, people in sorted(found.items())
-    )
+    return tuple(standing)
 
 
 def crossings(standing: Sequence[Standing], new: Program) -> tuple[Crossing, ...]:
     """How the people of each version come over into ``new``."""
     return tuple(Crossing(standing=each, fates=succession(each.program, new)) for each in standing)
-
-
-def _program(journey: str, number: int, files: Mapping[str, str]) -> Program:
-    return compile_program(stored_project(journey, number, files).journeys[journey])
 
 
 def _left_behind(node: Node, people: int, trouble: Trouble, new: Program) -> Problem:
@@ -139,14 +144,16 @@ class People:
         zone = project.catalog.timezone
         self._told = watched_by((journey, zone) for journey in project.journeys.values()).journeys
 
-    def follow(self, name: str, version: int, hash_: str) -> tuple[Crossed, tuple[Problem, ...]]:
-        """Carry those in older versions of ``name`` over into ``version``, if they follow, and end all runs of a
+    def follow(self, journey: Journey, version: int, hash_: str) -> tuple[Crossed, tuple[Problem, ...]]:
+        """Carry those in older versions of ``journey`` over into ``version``, if they follow, and end all runs of a
         journey that is retired so. Where somebody is left behind the problems say so, and nothing has been done."""
-        journey = self._project.journeys[name]
+        name = journey.name
         ends = journey.in_flight.retired is Retired.EXIT
         if not journey.in_flight.follows and not ends:
             return Crossed(), ()
-        if not people_at(self.connection, hashes_of(self.connection, name)):
+        if not ends:
+            self._keep_places(journey)
+        if not stands(self.connection, hashes_of(self.connection, name)):
             return Crossed(), ()
         self._hold()
         if ends:
@@ -159,6 +166,13 @@ class People:
         timezone = self._project.catalog.timezone
         sql = ProgramSql(version, program, timezone, self.connection.dialect.name)
         return self._cross(sql, found), ()
+
+    def _keep_places(self, journey: Journey) -> None:
+        """What a send has used of its rate under the names that it had before counts for it."""
+        renamed = journey.in_flight.renamed or {}
+        if renamed and has_places(self.connection, journey.name, renamed):
+            self._hold()
+            take_over_places(self.connection, journey.name, renamed)
 
     def _hold(self) -> None:
         if not self._held:

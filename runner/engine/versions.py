@@ -17,6 +17,7 @@ from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey, Update
 from runner.journey.newest_texts import Written, newest_texts
 from runner.journey.project import Project, load_project
+from runner.journey.renames import Renames
 from runner.journey.run_values import reads_blocked, written_behind
 from runner.journey.send_rules import send_rules
 from runner.journey.template import Template
@@ -45,6 +46,7 @@ class Version:
     """What its messages are rendered from: of one that is only finished, the newest texts that it can fill."""
     own_templates: tuple[Template, ...]
     files: Mapping[str, str]
+    renames: Renames | None
     since: datetime
     entered_from: datetime
     """What was received before does not enter it any more: it is from before its first apply, or of a pause."""
@@ -239,6 +241,7 @@ def load_versions(database: Database, previous: Versions | None = None) -> Versi
                 templates=_texts(one, present.get(row.journey, one)),
                 own_templates=one.templates,
                 files=row.files,
+                renames=row.renames,
                 since=row.since,
                 entered_from=max(row.since, row.resumed_at or row.since),
                 state=JourneyState(row.state),
@@ -271,7 +274,7 @@ def _texts(one: _Compiled, newest: _Compiled) -> tuple[Template, ...]:
 
 def _compiled(row: StoredVersion, previous: Versions | None) -> _Compiled:
     known = previous.by_id.get(row.id) if previous else None
-    if known is not None:
+    if known is not None and known.renames == row.renames:
         return _Compiled(
             program=known.program,
             catalog=known.catalog,
@@ -279,7 +282,7 @@ def _compiled(row: StoredVersion, previous: Versions | None) -> _Compiled:
             keeping=known.sql.rules.keeping,
             sql=known.sql,
         )
-    project = stored_project(row.journey, row.id, row.files)
+    project = stored_project(row.journey, row.id, row.files, row.renames)
     journey, templates = project.journeys[row.journey], tuple(project.templates.get(row.journey, ()))
     return _Compiled(
         program=compile_program(journey),
@@ -290,9 +293,12 @@ def _compiled(row: StoredVersion, previous: Versions | None) -> _Compiled:
     )
 
 
-def stored_project(journey: str, number: int, files: Mapping[str, str]) -> Project:
-    """The project of the stored version ``number``. Raises JourneysError where this release cannot read it."""
-    project = load_project(files)
+def stored_project(
+    journey: str, number: int, files: Mapping[str, str], renames: Renames | None = None
+) -> Project:
+    """The project of the stored version ``number``; ``renames`` are those of its journey, if they are kept. Raises
+    JourneysError where this release cannot read it."""
+    project = load_project(files, {journey: renames})
     if journey not in project.journeys:
         raise JourneysError(
             f"version {number} of journey `{journey}` was applied by a release that reads journeys "

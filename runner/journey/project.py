@@ -19,6 +19,7 @@ from runner.journey.fragments import load_fragments
 from runner.journey.graph import walk
 from runner.journey.inclusion import Shelf, shelf_of, with_parts
 from runner.journey.model import Journey, Send
+from runner.journey.renames import Renames
 from runner.journey.schema import load_document, validate
 from runner.journey.template import (
     ATTACHED,
@@ -187,8 +188,9 @@ def _unreadable(relative: str, error: OSError) -> Problem:
     return Problem(code="file/unreadable", message=message, span=Span(_printable(relative), 1, 1))
 
 
-def load_project(files: Mapping[str, str]) -> Project:
-    """The project that ``files`` make. Pure; bad content never raises, it is in ``problems``."""
+def load_project(files: Mapping[str, str], renames: Mapping[str, Renames | None] | None = None) -> Project:
+    """The project that ``files`` make; ``renames`` are those of the earlier versions of its journeys, by name, where
+    they are known. Pure; bad content never raises, it is in ``problems``."""
     problems: list[Problem] = []
     trees: dict[str, Value] = {}
     catalog = _load_catalog(files, trees, problems)
@@ -211,7 +213,7 @@ def load_project(files: Mapping[str, str]) -> Project:
             fragments_used[folder] = expanded.fragments
             trees[path] = tree
         if tree is not None and catalog is not None:
-            journey, more = build_journey(tree, catalog, folder)
+            journey, more = build_journey(tree, catalog, folder, (renames or {}).get(folder))
             found += more
             if journey and all(problem.severity is not Severity.ERROR for problem in found):
                 journeys[folder] = journey

@@ -1,7 +1,7 @@
 """Where people go who stand in an older version of a journey, when a newer one takes over.
 
 A step with the same id and of the same kind carries its people over by itself, wherever it stands in the file. What
-``moved`` of the newer version says is for the others.
+``moved`` of the newer version says is for the others, and what earlier versions said of renames.
 """
 
 from __future__ import annotations
@@ -69,9 +69,14 @@ def _fate(node: Node, by_id: Mapping[str, Node], new: Program) -> Fate:
     same = by_id.get(node.step.id)
     if same is not None and same_kind(node, same):
         return Carried(same)
-    target = new.journey.in_flight.moved.get(node.step.id)
+    in_flight = new.journey.in_flight
+    target = in_flight.moved.get(node.step.id)
     if isinstance(target, Exit):
         return Leaves(target.reason)
+    if target is None and in_flight.renamed is not None:
+        known = by_id.get(in_flight.renamed.get(node.step.id, ""))
+        if known is not None and same_kind(node, known):
+            return Moved(known)
     if target is None:
         return Unaccounted(Trouble.REMOVED if same is None else Trouble.RETYPED)
     found = by_id[target]

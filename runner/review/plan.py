@@ -6,14 +6,14 @@ that is tried in a transaction which is taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from runner.engine.apply import gone
 from runner.engine.in_flight import Crossed, Crossing, People, Standing, crossings, people_in
-from runner.engine.versions import stored_project
+from runner.engine.renaming import successor
 from runner.engine.watch import watched_by
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.lasting import Lasting, Unbounded, Waiting, lasting, standing
@@ -25,15 +25,16 @@ from runner.journey.succession import Carried, Fate, Leaves, Moved
 from runner.journey.template import Template
 from runner.journey.version import version_hash
 from runner.problem import Problem, Severity
+from runner.review.unsaid_renames import UnsaidRename, unsaid_renames
 from runner.settings import Limits
 from runner.store.database import Database
-from runner.store.journeys.standing import Stand, not_looked_for, people_for_whom, stands
-from runner.store.journeys.versions import StoredVersion, current_versions, version_files
+from runner.store.journeys.standing import Stand, not_looked_for, people_for_whom
+from runner.store.journeys.versions import StoredVersion, current_versions, hashes_of
 from runner.store.statement import Connection
 from runner.store.tables import JourneyState
 
 NOT_YET = 0
-"""Stands for the number of a version that has not been stored."""
+"""Stands for the number of a version that has not been stored; those of further ones are below it."""
 
 
 class Change(StrEnum):
@@ -93,6 +94,7 @@ class Existing:
 class JourneyPlan:
     """What applying would mean for one journey. ``before`` is the version in force, ``after`` the one that would be.
     ``overdue``: of those who come over, whose time is up by the new version; the last goes on at ``released_until``.
+    ``unsaid`` are sends that may have been renamed though nothing says so.
     """
 
     journey: str
@@ -104,6 +106,7 @@ class JourneyPlan:
     overdue: int = 0
     released_until: datetime | None = None
     existing: Existing | None = None
+    unsaid: tuple[UnsaidRename, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +144,7 @@ def plan(
         found = [looked.at(name, before.get(name)) for name in sorted({*project.journeys, *before})]
         problems = (*gone(before.values(), project), *looked.problems)
     if not problems:
-        found = [_timed(database, project, each, now, released_per_minute) for each in found]
+        found = _timed(database, project, looked.following, found, now, released_per_minute)
     return Plan(journeys=tuple(found), problems=problems)
 
 
@@ -150,6 +153,8 @@ class _Look:
 
     def __init__(self, *, connection: Connection, project: Project, now: datetime) -> None:
         self.problems: list[Problem] = []
+        self.following: dict[str, Journey] = {}
+        """The journeys that change, each knowing what its steps were called."""
         self._connection = connection
         self._project = project
         self._now = now
@@ -168,31 +173,30 @@ class _Look:
                 journey=name, change=Change.UNCHANGED, before=hash_, after=hash_, state=before.state
             )
         found = _new(self._project, name, before)
+        known = hashes_of(self._connection, name).values()
+        next_ = successor(before, journey, hash_, known)
+        self.problems += next_.problems
+        self.following[name] = next_.journey
+        people = people_in(self._connection, name, but=hash_)
+        found = replace(
+            found, existing=self._existing(journey) if found.change is not Change.RETIRED else None
+        )
+        if journey.in_flight.retired is Retired.EXIT:
+            return replace(found, versions=tuple(_leaving(each, "retired") for each in people))
+        if not journey.in_flight.follows:
+            return replace(found, versions=self._finishing(people))
+        program = compile_program(next_.journey)
+        over = crossings(people, program)
+        self.problems += [problem for each in over for problem in each.problems(program)]
         return replace(
             found,
-            versions=self._people(journey, people_in(self._connection, name, but=hash_)),
-            existing=self._existing(journey) if found.change is not Change.RETIRED else None,
+            versions=tuple(_crossing(each) for each in over),
+            unsaid=unsaid_renames(self._connection, over, program, self._project, next_.renames),
         )
 
-    def _people(self, journey: Journey, found: Sequence[Standing]) -> tuple[InVersion, ...]:
-        if journey.in_flight.retired is Retired.EXIT:
-            return tuple(_leaving(each, "retired") for each in found)
-        if not journey.in_flight.follows:
-            return self._finishing(found)
-        program = compile_program(journey)
-        over = crossings(found, program)
-        self.problems += [problem for each in over for problem in each.problems(program)]
-        return tuple(_crossing(each) for each in over)
-
     def _finishing(self, found: Sequence[Standing]) -> tuple[InVersion, ...]:
-        by_version: dict[int, list[Stand]] = {}
-        for stand in stands(self._connection, [each.version for each in found]):
-            by_version.setdefault(stand.version, []).append(stand)
         return tuple(
-            replace(
-                _finishing(each, by_version.get(each.version, ()), self._waiting(each), self._now),
-                old_texts=self._old_texts(each),
-            )
+            replace(_finishing(each, self._waiting(each), self._now), old_texts=self._old_texts(each))
             for each in found
         )
 
@@ -211,8 +215,7 @@ class _Look:
         name = found.program.journey.name
         if name not in self._project.journeys:
             return {}
-        stored = stored_project(name, found.version, version_files(self._connection, found.version))
-        old, new = _written(stored, name), _written(self._project, name)
+        old, new = _written(found.project, name), _written(self._project, name)
         return {
             template: reason
             for template, reason in kept_texts(old, new).items()
@@ -289,13 +292,15 @@ def _at_step(step: str, people: int, fate: Fate) -> AtStep:
             return AtStep(step=step, people=people, going=Going.NOWHERE)
 
 
-def _finishing(found: Standing, where: Iterable[Stand], waiting: Waiting, now: datetime) -> InVersion:
+def _finishing(found: Standing, waiting: Waiting, now: datetime) -> InVersion:
     steps = tuple(
         AtStep(step=_step(found.program, node), people=people, going=Going.FINISHES)
         for node, people in found.people.items()
     )
     behind = lasting(found.program, waiting)
-    ends = [_end(found.program.nodes[each.node], each, behind[each.node], waiting, now) for each in where]
+    ends = [
+        _end(found.program.nodes[each.node], each, behind[each.node], waiting, now) for each in found.stands
+    ]
     endless = next((each for each in ends if isinstance(each, str)), None)
     until = None if endless else max((each for each in ends if isinstance(each, datetime)), default=None)
     return InVersion(hash=found.hash, steps=steps, until=until, endless=endless)
@@ -317,14 +322,26 @@ def _end(node: Node, stand: Stand, behind: Lasting, waiting: Waiting, now: datet
 
 
 def _timed(
-    database: Database, project: Project, found: JourneyPlan, now: datetime, per_minute: int
-) -> JourneyPlan:
-    """The plan with those who become overdue, where the timers of those who come over are counted anew."""
-    journey = project.journeys.get(found.journey)
-    if journey is None or journey.in_flight.timers is Timers.KEEP or not _cross(found):
-        return found
-    crossed = _tried(database, project, found, now, per_minute)
-    return replace(found, overdue=crossed.overdue, released_until=crossed.released_until)
+    database: Database,
+    project: Project,
+    following: Mapping[str, Journey],
+    found: Sequence[JourneyPlan],
+    now: datetime,
+    per_minute: int,
+) -> list[JourneyPlan]:
+    """The plans with those who become overdue, where the timers of those who come over are counted anew."""
+    anew = [
+        each for each in found if _cross(each) and following[each.journey].in_flight.timers is not Timers.KEEP
+    ]
+    if not anew:
+        return list(found)
+    crossed = _tried(database, project, following, anew, now, per_minute)
+    return [
+        replace(each, overdue=its.overdue, released_until=its.released_until)
+        if (its := crossed.get(each.journey))
+        else each
+        for each in found
+    ]
 
 
 def _cross(found: JourneyPlan) -> bool:
@@ -337,13 +354,22 @@ class _TakenBackError(Exception):
 
 
 def _tried(
-    database: Database, project: Project, found: JourneyPlan, now: datetime, per_minute: int
-) -> Crossed:
-    crossed = Crossed()
+    database: Database,
+    project: Project,
+    following: Mapping[str, Journey],
+    found: Sequence[JourneyPlan],
+    now: datetime,
+    per_minute: int,
+) -> Mapping[str, Crossed]:
+    """What becomes of those in each journey, in the order in which ``apply`` changes them: all of them are released by
+    one count."""
+    crossed: dict[str, Crossed] = {}
     try:
         with database.begin() as connection:
             people = People(database, connection, project, now, per_minute)
-            crossed, _ = people.follow(found.journey, NOT_YET, found.after or "")
+            for place, each in enumerate(found):
+                number = NOT_YET - place
+                crossed[each.journey], _ = people.follow(following[each.journey], number, each.after or "")
             raise _TakenBackError
     except _TakenBackError:
         return crossed

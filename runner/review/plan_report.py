@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from runner.review.plan import AtStep, Change, Going, InVersion, JourneyPlan, Plan
 from runner.review.reporters import problem_json, summary, text_report
+from runner.review.unsaid_renames import UnsaidRename
 from runner.store.tables import JourneyState
 
 SHORT_HASH = 12
@@ -47,6 +48,7 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
             f"  {people(found.overdue)} {_are(found.overdue)} overdue by the new version:"
             f" released one after the other until {_minute(found.released_until)}"
         )
+    yield from (f"  {_asked(each)}" for each in found.unsaid)
     if found.existing is not None:
         matches = "matches" if found.existing.people == 1 else "match"
         enters = "enters" if found.existing.people == 1 else "enter"
@@ -56,6 +58,17 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
             else f"and do{'es' if matches[-2:] == 'es' else ''} not enter"
         )
         yield f"  {people(found.existing.people)} {matches} its trigger already, {enter}"
+
+
+def _asked(unsaid: UnsaidRename) -> str:
+    has = "has" if unsaid.people == 1 else "have"
+    like = "with the same text" if unsaid.same_text else "in its place"
+    else_ = "else they get it again" if unsaid.same_text else "else they get it, too"
+    return (
+        f"`{unsaid.gone}`, which {people(unsaid.people)} {has} passed, is gone, and `{unsaid.new}` is new {like}:"
+        f" if it is a rename, say `moved: {{{unsaid.gone}: {unsaid.new}}}`;"
+        f" {else_ if unsaid.again else 'else nothing knows that they have had it'}"
+    )
 
 
 def _heading(version: InVersion) -> str:
@@ -137,6 +150,16 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
         ],
         "overdue": found.overdue,
         "released_until": _instant(found.released_until),
+        "unsaid_renames": [
+            {
+                "gone": each.gone,
+                "new": each.new,
+                "people": each.people,
+                "same_text": each.same_text,
+                "again": each.again,
+            }
+            for each in found.unsaid
+        ],
         "existing": None if existing is None else {"people": existing.people, "enter": existing.enter},
     }
 

@@ -10,6 +10,7 @@ from runner.journey.builder.notes import Notes, fields_of, text_of
 from runner.journey.graph import walk
 from runner.journey.model import Exit, Step
 from runner.journey.model.in_flight import Content, Followers, InFlight, Retired, Timers
+from runner.journey.renames import Renames, leading_to
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Field, Fields
 from runner.problem import Severity
@@ -17,24 +18,31 @@ from runner.problem import Severity
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def former_ids(root: Fields, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-    """By step of the journey (``ids`` are theirs), the steps from which people move to it, before anything is known of
-    kinds."""
-    moved = fields_of(root.get("moved"))
-    direct = {field.key: target for field in (moved.fields if moved else ()) if (target := _target(field))}
+def former_ids(
+    root: Fields, ids: Mapping[str, bool], renames: Renames | None = None
+) -> Mapping[str, tuple[str, ...]]:
+    """By step of the journey, the names that it had before: as ``renames`` have it, or, where nothing is known of
+    earlier versions, as people move to it. ``ids`` are those of all steps, and whether each sends: more is not known of
+    them yet."""
+    if renames is None:
+        moved = fields_of(root.get("moved"))
+        direct = {field.key: _target(field) for field in (moved.fields if moved else ())}
+        renames = {was: target for was, target in direct.items() if isinstance(target, str)}
     found: dict[str, tuple[str, ...]] = {}
-    for gone in direct:
-        target, _ = _followed(gone, direct, ids)
-        if isinstance(target, str) and target in ids:
-            found[target] = (*found.get(target, ()), gone)
+    for was, step in sorted(leading_to(renames, ids).items()):
+        found[step] = (*found.get(step, ()), was)
     return found
 
 
-def build_in_flight(notes: Notes, root: Fields, steps: Sequence[Step]) -> InFlight:
-    """What the file says; ``steps`` are the journey's."""
+def build_in_flight(
+    notes: Notes, root: Fields, steps: Sequence[Step], renames: Renames | None = None
+) -> InFlight:
+    """What the file says; ``steps`` are the journey's, ``renames`` those of its earlier versions, if they are known."""
     followers = _chosen(root, "in_flight", Followers) or Followers.FINISH
     moved = fields_of(root.get("moved"))
     said = moved.fields if moved else ()
+    by_id = {step.id: step for step in walk(tuple(steps))}
+    kinds = {id: type(step.verb) for id, step in by_id.items()}
     for key in ("moved", "timers"):
         if key in root and followers is Followers.FINISH:
             message = f"`{key}` is about people who follow into a new version, and nobody follows."
@@ -42,7 +50,8 @@ def build_in_flight(notes: Notes, root: Fields, steps: Sequence[Step]) -> InFlig
             notes.note("in-flight/nobody", message, root.key_span(key), hint, Severity.WARNING)
     return InFlight(
         followers=followers,
-        moved=_moved(notes, said, {step.id: step for step in walk(tuple(steps))}),
+        moved=_moved(notes, said, by_id),
+        renamed=None if renames is None else leading_to(renames, kinds),
         timers=_chosen(root, "timers", Timers) or Timers.KEEP,
         content=_chosen(root, "content", Content) or Content.LATEST,
         retired=_chosen(root, "retired", Retired),

@@ -20,35 +20,41 @@ from runner.journey.catalog import Catalog
 from runner.journey.expression import Expression, Scope
 from runner.journey.model import Again, Entry, Goal, Journey, Reentry, Trigger
 from runner.journey.model.triggers import ExistingPeople, finds_people, repeats
+from runner.journey.renames import Renames
 from runner.journey.values import NUMBER, ValueType
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Fields, Items, Scalar, Value
 from runner.problem import Problem, Severity, Span
 
 
-def build_journey(tree: Value, catalog: Catalog, folder: str) -> tuple[Journey | None, tuple[Problem, ...]]:
-    """The journey of the file in ``folder``, and what is wrong with it beyond its schema.
+def build_journey(
+    tree: Value, catalog: Catalog, folder: str, renames: Renames | None = None
+) -> tuple[Journey | None, tuple[Problem, ...]]:
+    """The journey of the file in ``folder``, and what is wrong with it beyond its schema. ``renames`` are those of its
+    earlier versions, if they are known.
 
     With errors the journey is None, or one that lacks what could not be made: not to be used then.
     """
     root = fields_of(tree)
     if root is None:
         return None, ()
-    builder = _JourneyBuilder(root, Notes(catalog), folder)
+    builder = _JourneyBuilder(root, Notes(catalog), folder, renames)
     return builder.journey(), tuple(builder.notes.problems)
 
 
 class _JourneyBuilder:
-    def __init__(self, root: Fields, notes: Notes, folder: str) -> None:
+    def __init__(self, root: Fields, notes: Notes, folder: str, renames: Renames | None) -> None:
         self.root = root
         self.notes = notes
         self.folder = folder
+        self.renames = renames
         self.order = self._order()
+        sends = self._sends()
         scope = Scope(
             catalog=notes.catalog,
             trigger=self._trigger_properties(),
-            sends=self._sends(),
-            former=former_ids(root, self.order),
+            sends=sends,
+            former=former_ids(root, {id: id in sends for id in self.order}, renames),
         )
         self.scope = replace(scope, run_values=self._run_values(scope))
         said = {
@@ -73,7 +79,7 @@ class _JourneyBuilder:
         links = build_links(self.steps, self.root.get("links"))
         exits = build_exits(self.steps, self.root.get("exit"), steps)
         launch = build_launch(self.notes, self.root)
-        in_flight = build_in_flight(self.notes, self.root, steps)
+        in_flight = build_in_flight(self.notes, self.root, steps, self.renames)
         if name is None or not triggers or not steps:
             return None
         return Journey(

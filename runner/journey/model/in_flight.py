@@ -41,10 +41,12 @@ class Retired(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class InFlight:
     """``moved`` names steps that are gone, or of another kind now, and where those go who stand there: the id of a step
-    of the journey, or an exit. ``retired`` is None while people enter."""
+    of the journey, or an exit. ``renamed`` are the names that its steps had in earlier versions, each with the step;
+    None where nothing is known of earlier versions. ``retired`` is None while people enter."""
 
     followers: Followers = Followers.FINISH
     moved: Mapping[str, str | Exit] = field(default_factory=dict)
+    renamed: Mapping[str, str] | None = None
     timers: Timers = Timers.KEEP
     content: Content = Content.LATEST
     retired: Retired | None = None
@@ -54,5 +56,6 @@ class InFlight:
         return self.followers is Followers.FOLLOW
 
     def former(self, step: str) -> frozenset[str]:
-        """The ids from which people moved to ``step``: its messages may be known by them."""
-        return frozenset(name for name, target in self.moved.items() if target == step)
+        """The ids that ``step`` had before: its messages may be known by them."""
+        names = self.moved if self.renamed is None else self.renamed
+        return frozenset(name for name, target in names.items() if target == step)

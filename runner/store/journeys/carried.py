@@ -6,7 +6,7 @@ Nobody goes on here. Whoever is due by now goes on at a tick after it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,20 +56,6 @@ from runner.store.work.aside import hold_still
 _NOW = bindparam("now", type_=Instant())
 _OF_DATES = ("past", "missing")
 """The outcomes by which a wait for a date is left whose date is no time to wait for."""
-
-
-def people_at(connection: Connection, versions: Collection[int]) -> Mapping[int, Mapping[int, int]]:
-    """By version and node, how many runs stand there. Served by ix_run_version."""
-    query = (
-        select(run.c.version, run.c.node, func.count())
-        .where(run.c.version.in_(sorted(versions)), ACTIVE, run.c.node.is_not(None))
-        .group_by(run.c.version, run.c.node)
-        .order_by(run.c.version, run.c.node)
-    )
-    found: dict[int, dict[int, int]] = {}
-    for version, node, people in connection.execute(query):
-        found.setdefault(version, {})[node] = people
-    return found
 
 
 def hold_everybody(connection: Connection, partitions: int) -> None:

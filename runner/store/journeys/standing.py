@@ -16,22 +16,25 @@ from runner.store.types import Instant
 
 @dataclass(frozen=True, kw_only=True)
 class Stand:
-    """The people at one node of a version: the last of them came at ``arrived``, the last timer is due at ``due``;
-    ``untimed`` have no timer."""
+    """The people at one node of a version, and how many they are: the last of them came at ``arrived``, the last timer
+    is due at ``due``; ``untimed`` have no timer."""
 
     version: int
     node: int
+    people: int
     untimed: int
     arrived: datetime
     due: datetime | None
 
 
 def stands(connection: Connection, versions: Collection[int]) -> tuple[Stand, ...]:
-    """Since and until when the people of ``versions`` stand, by version and node. Served by ix_run_version."""
+    """Where the people of ``versions`` stand, how many, since and until when, by version and node. Served by
+    ix_run_version."""
     query = (
         select(
             run.c.version,
             run.c.node,
+            func.count().label("people"),
             func.sum(case((run.c.due_at.is_(None), 1), else_=0)).label("untimed"),
             func.max(run.c.arrived_at, type_=Instant()).label("arrived"),
             func.max(run.c.due_at, type_=Instant()).label("due"),
@@ -44,6 +47,7 @@ def stands(connection: Connection, versions: Collection[int]) -> tuple[Stand, ..
         Stand(
             version=row.version,
             node=row.node,
+            people=row.people,
             untimed=int(row.untimed),
             arrived=row.arrived,
             due=row.due,

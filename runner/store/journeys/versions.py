@@ -20,13 +20,15 @@ class StoredVersion:
     """A version as it was applied. ``files`` maps each path to the text that it was compiled from.
 
     ``current``: contacts enter it, by what is received at ``since`` (the first apply of the journey) or later.
-    ``resumed_at`` is the end of its last pause, if there was one. ``state`` is that of the journey.
+    ``resumed_at`` is the end of its last pause, if there was one. ``state`` is that of the journey, and so are
+    ``renames``: by former id of a step, the one that followed it; None where nobody has kept them yet.
     """
 
     id: int
     journey: str
     hash: str
     files: Mapping[str, str]
+    renames: Mapping[str, str] | None
     since: datetime
     resumed_at: datetime | None
     state: JourneyState
@@ -85,6 +87,7 @@ def _every_version() -> Select[Any]:
             journey_version.c.journey,
             journey_version.c.hash,
             journey_version.c.files,
+            journey.c.renames,
             journey.c.since,
             journey.c.resumed_at,
             journey.c.state,
@@ -103,6 +106,7 @@ def _versions(connection: Connection, query: Select[Any]) -> tuple[StoredVersion
             journey=row.journey,
             hash=row.hash,
             files=row.files,
+            renames=row.renames,
             since=row.since,
             resumed_at=row.resumed_at,
             state=JourneyState(row.state),
@@ -118,6 +122,7 @@ def store_version(
     journey_name: str,
     hash_: str,
     files: Mapping[str, str],
+    renames: Mapping[str, str],
     now: datetime,
     author: str | None,
     git_commit: str | None,
@@ -150,8 +155,18 @@ def store_version(
             index_elements=["name"],
             # `since` stays: what was received before this version, and is not handled yet, enters it. Otherwise each
             # apply would lose the triggers of the moment.
-            set_={"version": entered.excluded.version, **({"resumed_at": now} if anew else {})},
+            set_={
+                "version": entered.excluded.version,
+                "renames": entered.excluded.renames,
+                **({"resumed_at": now} if anew else {}),
+            },
         ),
-        {"name": journey_name, "version": version, "since": now, "state": JourneyState.LIVE.value},
+        {
+            "name": journey_name,
+            "version": version,
+            "since": now,
+            "state": JourneyState.LIVE.value,
+            "renames": dict(renames),
+        },
     )
     return version

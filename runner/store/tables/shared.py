@@ -75,6 +75,7 @@ journey = Table(
         Instant,
         comment="the end of its last pause; what was received before enters it no more",
     ),
+    Column("renames", Json, comment="by a former id of a step, the one that followed it; NULL: not known"),
     one_of("state", JourneyState),
     comment="The version of each journey that contacts enter.",
 )
