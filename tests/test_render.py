@@ -163,6 +163,35 @@ def test_joined_values_are_escaped_one_by_one() -> None:
     assert html("{{ contact.tags|join('<br>') }}", recipient=tagged) == "&lt;a&gt;&lt;br&gt;b"
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        # A line of tags alone leaves nothing, indented or not; it may hold several.
+        ("Hi\n{% if 1 %}\nA\n{% endif %}\nB\n", "Hi\nA\nB\n"),
+        ("a\n  {% if 1 %}{% if 1 %}  \nb\n{% endif %}{% endif %}\nc", "a\nb\nc"),
+        ("a\n  {# a\nnote #}\nb", "a\nb"),
+        ("a\n\n{% set x = 1 %}\n\nb", "a\n\n\nb"),
+        ("{% raw %}\n{% x %}\n{% endraw %}\nz", "{% x %}\nz"),
+        ("a\r\n{% if 1 %}\r\nb\r\n{% endif %}\r\nc", "a\nb\nc"),
+        # On any other line all stays.
+        ("Items: {% for i in [1, 2] %}{{ i }} {% endfor %}\nBye", "Items: 1 2 \nBye"),
+        ("  {% if 1 %}Hello{% endif %}\nX", "  Hello\nX"),
+        ("a {# note #}\nb", "a \nb"),
+        ("{{ 1 }}{% if 1 %}\nq{% endif %}\n{{ 2 }}", "1\nq\n2"),
+        # A sign in a tag says otherwise.
+        ("a\n{%- if 1 %}\nb\n{%- endif %}\nc", "abc"),
+        ("a\n{% if 1 -%}\n\nb\n{% endif +%}\nc", "a\nb\n\nc"),
+        ("a\n  {%+ if 1 %}\nb\n{% endif %}", "a\n  b\n"),
+    ],
+)
+def test_line_breaks_are_lost_where_tags_stand_alone_and_nowhere_else(body: str, expected: str) -> None:
+    mail = content(files={"hello.txt": f"---\nsubject: Hi\n---\n{body}"})
+    assert mail.text == expected
+    # What is put together from files is as what stands in one.
+    included = {"hello.txt": '---\nsubject: Hi\n---\n{% include "part.txt" %}', "part.txt": body}
+    assert content(files=included).text.rstrip("\n") == expected.rstrip("\n")
+
+
 CONDITIONS = (
     *(
         f"contact.n {sign} {other}"

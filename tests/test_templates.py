@@ -608,7 +608,7 @@ def test_the_page_about_templates_says_what_comes_out() -> None:
     catalog = block_of(ROOT / "docs" / "language.md", "yaml", "attributes:\n").text
     journey = (
         "journey: demo\nlanguage: 1\ntitle: Demo\ntopic: offers\ntrigger: {event: Cart Updated}\n"
-        "steps:\n  - {id: hello, send: email}\n  - {id: invited, send: email}\n"
+        "steps:\n  - {id: hello, send: email}\n  - {id: invited, send: email}\n  - {id: listed, send: email}\n"
     )
     files = {"journeys/catalog.yaml": catalog, "journeys/demo/journey.yaml": journey, **page_files(page)}
     project = load_project(files)
@@ -641,6 +641,7 @@ def test_the_page_about_templates_says_what_comes_out() -> None:
     assert (
         made("hello", "ar").text.replace("\u200f", "").replace("\xa0", " ") == "منتجان\nLens وCase: 80.50 €\n"
     )
+    assert made("listed", "en").text == block_of(page, "text", "Your cart").text
     (invite,) = made("invited", "en").attachments
     assert "SUMMARY:Ana\\, A, we meet\r\n" in invite.text
     assert (invite.name, invite.method) == ("visit.ics", "REQUEST")

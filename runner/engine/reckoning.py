@@ -76,7 +76,7 @@ def outside(container: Any) -> _Holding:
     return _Holding(container, negated=True)
 
 
-def forgiving(test: Callable[..., bool]) -> Callable[..., bool]:
+def forgiving(test: Any) -> Callable[..., bool]:
     """A test of Jinja (``is lt``, ``is odd``), which is false of what is missing."""
 
     def tested(value: Any, *others: Any) -> bool:

@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any, TypeVar
 
 from jinja2 import StrictUndefined, Template, TemplateRuntimeError, TemplateSyntaxError, Undefined, nodes
+from jinja2.lexer import Lexer
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
@@ -25,6 +26,7 @@ from runner.engine.filters import (
     printed,
     printed_on_one_line,
 )
+from runner.engine.line_breaks import LineLexer
 from runner.engine.reckoning import (
     OPERATORS,
     comparable,
@@ -49,8 +51,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
             undefined=StrictUndefined,
             autoescape=autoescape,
             finalize=printed_on_one_line if lined else printed,
-            trim_blocks=True,
-            lstrip_blocks=True,
             keep_trailing_newline=True,
             auto_reload=False,
         )
@@ -58,6 +58,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests = {name: self.tests[name] for name in TESTS}
         self.tests |= {name: forgiving(self.tests[name]) for name in COMPARING}
         self.globals = {"range": _range}
+        self._lexer = LineLexer(self)
+
+    @property
+    def lexer(self) -> Lexer:
+        return self._lexer
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         parsed = super()._parse(source, name, filename)

@@ -106,9 +106,7 @@ def pieces_of(text: str, file: str, line: int) -> tuple[Piece, ...]:
 
 def _pieces(text: str, file: str, before: int) -> Iterator[Piece]:
     kind, written, begins = Kind.TEXT, "", 0
-    for number, sort, value in _environment().lex(text):
-        if sort in _COMMENT:
-            continue
+    for number, sort, value in _without_comments(_environment().lex(text)):
         if sort in _OPENS:
             kind, written, begins = _OPENS[sort], value, 0
         elif kind is Kind.TEXT:
@@ -121,6 +119,32 @@ def _pieces(text: str, file: str, before: int) -> Iterator[Piece]:
                 kind = Kind.TEXT
     if kind is not Kind.TEXT:
         raise TemplateSyntaxError(f"this `{written[:2]}` is never closed", begins or number)
+
+
+def _without_comments(tokens: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str, str]]:
+    """The tokens without comments; one that stands alone on its line takes that with it."""
+    held: tuple[int, str, str] | None = None
+    begins, behind = True, False
+    for token in tokens:
+        number, sort, value = token
+        if sort in _COMMENT:
+            behind = True
+            continue
+        if behind and sort == "data":
+            before = held[2].rpartition("\n") if held else ("", "\n" if begins else "", "")
+            blank, line_break, rest = value.partition("\n")
+            if line_break and before[1] and not (before[2] + blank).strip():
+                held = held and (*held[:2], before[0] + before[1])
+                token = (number + 1, sort, rest)
+        if held:
+            yield held
+        held, begins, behind = None, False, False
+        if sort == "data":
+            held = token
+        else:
+            yield token
+    if held:
+        yield held
 
 
 def joined(pieces: Iterable[Piece], file: str) -> Source:
