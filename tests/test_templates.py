@@ -529,6 +529,10 @@ def test_css_is_inlined_and_what_cannot_be_stays() -> None:
             "<style>{% if contact.vip %}p {color: red}{% endif %}</style>\n<p>x</p>",
             ("template/css", "greet/hello.html", 4),
         ),
+        (
+            "{% if contact.vip %}\n<p>y</p>\n<style>p {color: red}</style>{% endif %}\n<p>x</p>",
+            ("template/css", "greet/hello.html", 6),
+        ),
     ],
 )
 def test_css_that_cannot_be_inlined_is_told(body: str, place: tuple[str, str, int]) -> None:

@@ -1,8 +1,9 @@
 """Which line breaks of a template are part of what it says: all but those of lines on which tags stand alone.
 
-A line that holds nothing but tags (``{% if … %}``, ``{# … #}``) leaves nothing behind, whether it is indented or not. On
-any other line what stands beside a tag stays as it was written, its line break too; Jinja by itself knows only "always"
-(``trim_blocks``) and "never". A ``-`` in a tag takes the white space on its side away as ever, and a ``+`` keeps it.
+A line that holds nothing but tags (``{% if … %}``, ``{# … #}``) leaves nothing behind, whether it is indented or not.
+On any other line what stands beside a tag stays as it was written, its line break too; Jinja by itself knows only
+"always" (``trim_blocks``) and "never". A ``-`` in a tag takes the white space on its side away as ever, and a ``+``
+keeps it.
 """
 
 from __future__ import annotations

@@ -170,6 +170,7 @@ def _line(tag: Piece) -> str:
 def _inlined(pieces: Sequence[Piece]) -> Sequence[Piece]:
     from css_inline import InlineError, inline
 
+    _check_branches(pieces)
     hidden = masked(pieces)
     _check_depth(hidden, "html")
     try:
@@ -193,6 +194,28 @@ def _inlined(pieces: Sequence[Piece]) -> Sequence[Piece]:
         raise TemplateTrouble(message, lost.file, lost.line, code="template/css", mark=_line(lost))
     _check_structure(hidden, html)
     return hidden.shown(html)
+
+
+_BLOCK = re.compile(r"\{%[-+]?\s*(end)?(if|for|macro|call)\b")
+
+
+def _check_branches(pieces: Sequence[Piece]) -> None:
+    """What is inlined holds for every reader: a ``<style>`` under a condition would lose it."""
+    within: list[str] = []
+    for piece in pieces:
+        block = _BLOCK.match(piece.text) if piece.kind is Kind.BLOCK else None
+        if block and block[1]:
+            within = within[:-1]
+        elif block:
+            within.append(block[2])
+        style = _STYLE.search(piece.text) if piece.kind is Kind.TEXT and within else None
+        if style:
+            message = (
+                f"this <style> stands within a `{{% {within[-1]} %}}`, and would be written into the elements whatever "
+                "that says: put it before, and let the condition choose a class"
+            )
+            line = piece.line + piece.text.count("\n", 0, style.start())
+            raise TemplateTrouble(message, piece.file, line, code="template/css", mark="<style")
 
 
 _ADDED = frozenset({"html", "head", "body", "tbody", "colgroup", "style"})
