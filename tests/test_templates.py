@@ -243,8 +243,26 @@ def test_a_value_begins_no_line_of_a_calendar() -> None:
     made = content(TAKEN_ALONG, recipient=evil)
     assert "x\\nATTACH:https" in made.attachments[0].text
     bare = {**TAKEN_ALONG, "journeys/greet/invite.ics": INVITE.replace("first_name|ics", "first_name")}
-    with pytest.raises(RenderError, match=r"greet/invite\.ics:8: a value with a line break .* write \|ics"):
+    with pytest.raises(RenderError, match=r"greet/invite\.ics:8: a value with a line break.* write \|ics"):
         content(bare, recipient=evil)
+
+
+@pytest.mark.parametrize("character", ["\r\n", "\r", "\v", "\f", "\x85", "\u2028", "\u2029"])
+def test_whatever_ends_a_line_is_escaped_in_a_calendar(character: str) -> None:
+    torn = replace(ANA, attributes={**ANA.attributes, "first_name": f"\0x{character}ATTACH:\x1by\t"})
+    (invite, *_) = content(TAKEN_ALONG, recipient=torn).attachments
+    assert "SUMMARY:x\\nATTACH:y\t," in invite.text
+    bare = {**TAKEN_ALONG, "journeys/greet/invite.ics": INVITE.replace("first_name|ics", "first_name")}
+    with pytest.raises(RenderError, match=r"greet/invite\.ics:8: a value with a line break.* write \|ics"):
+        content(bare, recipient=torn)
+
+
+def test_half_a_character_sets_the_message_aside_with_its_line() -> None:
+    half = replace(ANA, attributes={**ANA.attributes, "first_name": "\ud83d"})
+    with pytest.raises(RenderError, match=r"greet/invite\.ics:8: a value holds half a character"):
+        content(TAKEN_ALONG, recipient=half)
+    written = {"journeys/greet/hello.txt": '---\nsubject: x\n---\n\n{{ "\\ud83d" }}'}
+    assert found(written) == {("template/syntax", "greet/hello.txt", 5)}
 
 
 @given(text=st.text())

@@ -10,9 +10,15 @@ LONGEST_LINE = 75
 _METHOD = re.compile(r"^METHOD:([A-Z-]{1,20})$", re.MULTILINE)
 
 
+_LINE_BREAK = re.compile("\r\n|[\n\v\f\r\x85\u2028\u2029]")
+CONTROL = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\u2028\u2029]")
+"""What no value may hold as it is (RFC 5545, 3.1: CONTROL), and what programs take for a line break."""
+
+
 def escaped(text: str) -> str:
-    """A value of the type TEXT (RFC 5545, 3.3.11): backslash, semicolon, comma and line break escaped."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    """A value of the type TEXT (RFC 5545, 3.3.11): backslash, semicolon, comma and line break escaped, of whatever kind
+    it is; other control characters, which it cannot hold, are left out."""
+    lines = CONTROL.sub(lambda match: match[0] if match[0] == "\n" else "", _LINE_BREAK.sub("\n", text))
     for character in ("\\", ";", ","):
         lines = lines.replace(character, f"\\{character}")
     return lines.replace("\n", "\\n")

@@ -19,8 +19,9 @@ from markupsafe import Markup, escape
 
 from runner.engine import formats
 from runner.engine.budget import LARGEST_OUTPUT, UNIT, bounded, spend
-from runner.engine.calendar import escaped
+from runner.engine.calendar import CONTROL, escaped
 from runner.engine.reckoning import decimal, is_number
+from runner.journey.template_tree import SURROGATE
 from runner.journey.zone_names import known_zone
 
 LONGEST_RANGE = 1_000
@@ -49,6 +50,8 @@ def printed(context: Context, value: Any) -> Any:
     """How ``{{ value }}`` reads: a missing value as nothing, 80.00 as 80, an instant in the contact's zone, a list with
     commas. Raises TemplateRuntimeError for an object: one prints its members."""
     if type(value) is str:
+        if not value.isascii() and SURROGATE.search(value):
+            raise TemplateRuntimeError("a value holds half a character (a lone surrogate), which is no text")
         return value if len(value) < UNIT else bounded(context, value)
     if value is None or isinstance(value, str | Undefined):
         return "" if value is None else value
@@ -71,8 +74,10 @@ def printed(context: Context, value: Any) -> Any:
 def printed_on_one_line(context: Context, value: Any) -> Any:
     """As ``printed``, where a line is a record: a value that would begin another is refused."""
     text = printed(context, value)
-    if isinstance(text, str) and ("\n" in text or "\r" in text):
-        raise TemplateRuntimeError("a value with a line break would begin a line of its own here: write |ics")
+    if isinstance(text, str) and CONTROL.search(text):
+        raise TemplateRuntimeError(
+            "a value with a line break, or another control character, would end its line here: write |ics"
+        )
     return text
 
 

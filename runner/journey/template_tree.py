@@ -8,6 +8,9 @@ from functools import cache, lru_cache
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 @lru_cache(maxsize=2048)
 def template_tree(source: str) -> nodes.Template | TemplateSyntaxError | None:
     """The tree, what is wrong with the syntax, or None where the text is nested too deeply to be looked at."""
@@ -31,7 +34,11 @@ def _line_of_number(source: str) -> int:
 
 def refuse(tree: nodes.Template) -> None:
     """Raise TemplateSyntaxError for what no template may say, although Jinja knows it: ``autoescape`` would let what
-    people fill in become HTML, and names that begin with ``_`` are those of the rendering itself."""
+    people fill in become HTML, half a character can be written nowhere, and names that begin with ``_`` are those of
+    the rendering itself."""
+    for text in tree.find_all(nodes.Const):
+        if isinstance(text.value, str) and SURROGATE.search(text.value):
+            raise TemplateSyntaxError("half a character (a lone surrogate) is no text", text.lineno)
     for node in tree.find_all(nodes.ScopedEvalContextModifier):
         raise TemplateSyntaxError("`{% autoescape %}` may not stand in a template", node.lineno)
     named = [(each.name, each.lineno) for each in tree.find_all(nodes.Name) if each.ctx != "load"]
