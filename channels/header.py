@@ -132,13 +132,18 @@ def fields(head: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def shown(value: bytes) -> str:
-    """What a mail program shows for a field's value as it stands: unfolded, unquoted, decoded."""
+MAILBOXES = frozenset({"From", "Reply-To"})
+"""The fields in which quotes stand around a name. In any other they are what it says: a subject may be ``"Ana" <…>``."""
+
+
+def shown(name: str, value: bytes) -> str:
+    """What a mail program shows for the value of the field ``name`` as it stands: unfolded, decoded, names of mailboxes
+    unquoted."""
     # The space after the colon is no part of the value (as every writer puts one there).
     text = value.decode("utf-8", "replace").removeprefix(" ")
     if "\r\n" in text:
         text = _FOLD.sub("", text)
-    if text.startswith('"') and (quoted := _QUOTED.fullmatch(text)):
+    if name in MAILBOXES and text.startswith('"') and (quoted := _QUOTED.fullmatch(text)):
         return re.sub(r"\\(.)", r"\1", quoted[1]) + " " + quoted[2]
     if "=?" not in text:
         return text

@@ -13,7 +13,7 @@ library as well, whose parser would cost more than all the rest if it saw every 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes
@@ -107,7 +107,7 @@ def build(message: Message) -> Mail:
         *extra,
         ("MIME-Version", "1.0"),
     ]
-    if [(name.decode(), shown(value)) for name, value in fields(head)] != meant:
+    if [(name, shown(name, value)) for name, value in _named(head)] != meant:
         raise Unfit("its headers do not read back as they were meant")
     return Mail(
         sender=skeleton.sender,
@@ -115,6 +115,10 @@ def build(message: Message) -> Mail:
         content=head + content,
         smtputf8=skeleton.smtputf8 or not recipient.isascii(),
     )
+
+
+def _named(head: bytes) -> Iterator[tuple[str, bytes]]:
+    return ((name.decode(), value) for name, value in fields(head))
 
 
 @lru_cache(maxsize=1024)
@@ -146,7 +150,8 @@ def _parse(head: bytes, meant: Sequence[tuple[str, str]]) -> None:
     )
     # The parser keeps raw UTF-8 (RFC 6531) as surrogates.
     found = [
-        (name, shown(str(value).encode("utf-8", "surrogateescape"))) for name, value in parsed.raw_items()
+        (name, shown(name, str(value).encode("utf-8", "surrogateescape")))
+        for name, value in parsed.raw_items()
     ]
     if found[:-1] != list(meant) or found[-1][0] != "Content-Type" or not parsed.is_multipart():
         raise Unfit("its headers do not read back as they were meant")

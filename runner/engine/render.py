@@ -22,6 +22,7 @@ from runner.engine.sandbox import compiled
 from runner.journey.catalog import CONTACT_FIELDS, Catalog
 from runner.journey.derived_values import derived_contact
 from runner.journey.fit import present
+from runner.journey.header_text import NOT_IN_HEADERS
 from runner.journey.locales import locales, same
 from runner.journey.model import Journey
 from runner.journey.run_values import run_values
@@ -223,9 +224,6 @@ def _attached(template: Template, values: Mapping[str, Any]) -> Attachment:
     )
 
 
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
-
-
 def _header(template: Template, key: str, source: str, values: Mapping[str, Any]) -> str:
     """A value of the front matter: text, never HTML, on one line."""
     try:
@@ -237,7 +235,7 @@ def _header(template: Template, key: str, source: str, values: Mapping[str, Any]
 
 
 def _check_one_line(template: Template, key: str, text: str) -> None:
-    if _CONTROL.search(text):
+    if NOT_IN_HEADERS.search(text):
         raise RenderError(
             f"{_place(template, key)}: its {key} comes out with a line break or a control character"
         )

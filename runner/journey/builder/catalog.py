@@ -29,6 +29,7 @@ from runner.journey.catalog import (
 )
 from runner.journey.duration import DAY, Duration
 from runner.journey.expression.names import is_taken
+from runner.journey.header_text import header_trouble
 from runner.journey.values import Kind, ValueType
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Field, Fields, Scalar, Value
@@ -225,11 +226,19 @@ class _CatalogBuilder:
             stale_after=self.notes.duration(options.get("stale_after")) if options else None,
         )
 
+    def one_line(self, name: Value | None) -> None:
+        """The name of a sender stands in a header, of which a line break would begin another."""
+        trouble = header_trouble(name.text) if isinstance(name, Scalar) else None
+        if name is not None and trouble:
+            message = f"The name of a sender {trouble}."
+            self.notes.note("channel/sender-name", message, name.span)
+
     def channel(self, field: Field) -> ChannelSettings | None:
         options = fields_of(field.value)
         if options is None:
             return None
         sender = fields_of(options.get("sender"))
+        self.one_line(sender.get("name") if sender else None)
         made = ChannelSettings(
             name=field.key,
             uses=text_of(options.get("uses")) or "file",
