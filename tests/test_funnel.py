@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ scores:
 stages:
   - {name: looks, when: did("Asset Read")}
   - {name: tests, when: 'did("Trial Started", within="30d")'}
+policies:
+  holdout: {percent: 34, name: control}
 funnel:
   - {name: reads, when: contact.stage is not None}
   - {name: warm, when: contact.score >= 20, probability: 0.1, value: contact.deal_size}
@@ -59,13 +62,34 @@ def test_everybody_stands_on_the_last_step_that_holds(database: Database) -> Non
     shop.tick(START + timedelta(hours=1))
     rows = read_funnel(database, shop.catalog, START + timedelta(hours=1))
     assert [(row.name, row.people) for row in rows] == [("reads", 1), ("warm", 2), ("tests", 2)]
+    drawn = [
+        int.from_bytes(sha256(f"*/control/c{number}".encode()).digest()[:8]) % 10_000 for number in range(4)
+    ]
+    held_out = [bucket < 3_400 for bucket in drawn]
+    # c4 has entered no journey, so nothing was drawn.
+    assert [row.held_out for row in rows] == [held_out[0], held_out[1] + held_out[2], held_out[3]]
     assert funnel_json(rows) == {
         "steps": [
-            {"step": "reads", "people": 1, "value": "0", "probability": None, "forecast": "0"},
-            {"step": "warm", "people": 2, "value": "1000.5", "probability": "0.1", "forecast": "100.05"},
+            {
+                "step": "reads",
+                "people": 1,
+                "held_out": 1,
+                "value": "0",
+                "probability": None,
+                "forecast": "0",
+            },
+            {
+                "step": "warm",
+                "people": 2,
+                "held_out": 1,
+                "value": "1000.5",
+                "probability": "0.1",
+                "forecast": "100.05",
+            },
             {
                 "step": "tests",
                 "people": 2,
+                "held_out": 0,
                 "value": "4500000002000",
                 "probability": "0.25",
                 "forecast": "1125000000500",
@@ -76,8 +100,8 @@ def test_everybody_stands_on_the_last_step_that_holds(database: Database) -> Non
     later = read_funnel(database, shop.catalog, START + timedelta(days=31))
     assert [row.people for row in later] == [1, 3, 0], "who tested longer ago is where they were before"
     assert funnel_text(later).splitlines()[1:3] == [
-        "reads       1      0.00            -      0.00",
-        "warm        3  5,000.50         10 %    500.05",
+        "reads       1         1      0.00            -      0.00",
+        "warm        3         1  5,000.50         10 %    500.05",
     ]
 
 

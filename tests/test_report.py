@@ -71,6 +71,7 @@ class Rows:
         journey: str = "cart",
         at: str = "",
         reason: str = "",
+        held_out: bool = False,
     ) -> int:
         """A run that stands on the step ``at``, or ended for ``reason``; its id."""
         number = self.runs[who] = self.runs.get(who, 0) + 1
@@ -94,6 +95,7 @@ class Rows:
             ended_at=None if active else NOON,
             trigger={},
             data={},
+            held_out=held_out,
         )
         return number
 
@@ -208,6 +210,7 @@ def test_the_numbers_of_a_journey(rows: Rows, shop: Project) -> None:
         title="Win back abandoned carts",
         entered=8,
         contacts=3,
+        held_out=0,
         active=3,
         standing=(Standing(step="settle", people=1), Standing(step="patience", people=2)),
         completed=1,
@@ -235,6 +238,29 @@ def test_the_numbers_of_a_journey(rows: Rows, shop: Project) -> None:
         goals=Goals(conversions=3, contacts=2, value=Decimal(161)),
     )
     assert numbers.messages[0].let_go == 2
+
+
+def test_goals_of_people_who_are_held_out_are_told_apart(rows: Rows, shop: Project) -> None:
+    cart_life(rows)
+    held_out = rows.run((0, 2), RunStatus.COMPLETED, held_out=True)
+    rows.message((0, 2), held_out, "remind", MessageStatus.WITHHELD, reason="held_out")
+    rows.conversion((0, 2), held_out, 7, 30_000_000)
+    (numbers,) = journey_numbers(rows.database, [cart(shop)])
+    theirs = Goals(conversions=1, contacts=1, value=Decimal(30))
+    assert numbers.goals == Goals(conversions=3, contacts=2, value=Decimal(161), held_out=theirs)
+    assert (numbers.messages[0].let_go, numbers.messages[0].contacts) == (2, 1), (
+        "what was withheld was not sent"
+    )
+    told = journey_text(numbers, states=False).splitlines()
+    assert told[1] == "  entered    9 by 3 contacts, 1 of them held out"
+    assert told[6:8] == ["  goal       3 by 2 contacts, value 161", "  held out   1 by 1 contact, value 30"]
+    assert told[9:11] == [
+        "  message    channel  sent  contacts  withheld  blocked  why blocked",
+        "  remind     email       2         1         1        3  no_consent 2 (1 contact), no_address 1 (1 contact)",
+    ]
+    goal = journey_json(numbers)["goal"]
+    assert isinstance(goal, dict)
+    assert goal["held_out"] == {"conversions": 1, "contacts": 1, "value": "30"}
 
 
 def test_a_journey_that_nobody_entered_has_numbers_too(database: Database, shop: Project) -> None:

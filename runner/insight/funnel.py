@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from runner.insight.present import decimal_text
+from runner.insight.present import decimal_text, table_lines
 from runner.journey.catalog import Catalog
 from runner.journey.values import MILLIONTHS
 from runner.store.database import Database
@@ -16,11 +16,13 @@ from runner.store.watching.funnel import funnel_counts
 
 @dataclass(frozen=True, kw_only=True)
 class FunnelRow:
-    """A step: who has come so far and no farther, what their sales would be worth, and how probable they are, from 0 to
-    1; a step that gives no probability forecasts nothing."""
+    """A step: who has come so far and no farther, ``held_out`` of whom get nothing of any journey, what the sales of
+    all of them would be worth, and how probable they are, from 0 to 1; a step that gives no probability forecasts
+    nothing."""
 
     name: str
     people: int
+    held_out: int
     value: Decimal
     probability: Decimal | None
 
@@ -39,6 +41,7 @@ def read_funnel(database: Database, catalog: Catalog, now: datetime) -> tuple[Fu
         FunnelRow(
             name=step.name,
             people=found[number].people if number in found else 0,
+            held_out=found[number].held_out if number in found else 0,
             value=Decimal(found[number].value if number in found else 0) / MILLIONTHS,
             probability=step.probability,
         )
@@ -53,6 +56,7 @@ def funnel_json(rows: Sequence[FunnelRow]) -> dict[str, object]:
             {
                 "step": row.name,
                 "people": row.people,
+                "held_out": row.held_out,
                 "value": decimal_text(row.value),
                 "probability": None if row.probability is None else decimal_text(row.probability),
                 "forecast": decimal_text(row.forecast),
@@ -64,29 +68,22 @@ def funnel_json(rows: Sequence[FunnelRow]) -> dict[str, object]:
 
 
 def funnel_text(rows: Sequence[FunnelRow]) -> str:
-    """For people: a table, and below it the sum of what is forecast."""
-    lines = [("step", "people", "value", "probability", "forecast")]
-    lines += [
-        (
+    """For people: a table, and below it the sum of what is forecast; how many are held out where somebody is."""
+    held_out = any(row.held_out for row in rows)
+    header = ["step", "people", *(["held out"] if held_out else []), "value", "probability", "forecast"]
+    lines = [
+        [
             row.name,
             f"{row.people:,}",
+            *([f"{row.held_out:,}"] if held_out else []),
             f"{row.value:,.2f}",
             "-" if row.probability is None else f"{decimal_text(row.probability * 100)} %",
             f"{row.forecast:,.2f}",
-        )
+        ]
         for row in rows
     ]
-    lines.append(("", "", "", "", f"{_total(rows):,.2f}"))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            [
-                line[0].ljust(widths[0]),
-                *(text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for line in lines
-    )
+    lines.append([*[""] * (len(header) - 1), f"{_total(rows):,.2f}"])
+    return "\n".join(table_lines(header, lines, left={0}))
 
 
 def _total(rows: Sequence[FunnelRow]) -> Decimal:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from runner.insight.report import Ended, JourneyNumbers, Messages
+from runner.insight.report import Ended, Goals, JourneyNumbers, Messages
 from runner.store.tables import MessageStatus
 
 INDENT = "  "
@@ -31,6 +31,7 @@ def journey_json(numbers: JourneyNumbers) -> dict[str, object]:
         "title": numbers.title,
         "entered": numbers.entered,
         "contacts": numbers.contacts,
+        "held_out": numbers.held_out,
         "active": numbers.active,
         "standing": [{"step": item.step, "people": item.people} for item in numbers.standing],
         "completed": numbers.completed,
@@ -40,10 +41,17 @@ def journey_json(numbers: JourneyNumbers) -> dict[str, object]:
         "goal": None
         if goals is None
         else {
-            "conversions": goals.conversions,
-            "contacts": goals.contacts,
-            "value": None if goals.value is None else decimal_text(goals.value),
+            **_goals_json(goals),
+            "held_out": None if goals.held_out is None else _goals_json(goals.held_out),
         },
+    }
+
+
+def _goals_json(goals: Goals) -> dict[str, object]:
+    return {
+        "conversions": goals.conversions,
+        "contacts": goals.contacts,
+        "value": None if goals.value is None else decimal_text(goals.value),
     }
 
 
@@ -76,7 +84,9 @@ def journey_text(numbers: JourneyNumbers, *, states: bool, facts: Sequence[tuple
     if numbers.set_aside:
         facts.append(("set aside", _ended(numbers.set_aside)))
     if numbers.goals is not None:
-        facts.append(("goal", _goal(numbers)))
+        facts.append(("goal", _goal(numbers.goals)))
+        if numbers.goals.held_out is not None:
+            facts.append(("held out", _goal(numbers.goals.held_out)))
     width = max(len(name) for name, _ in facts)
     lines = [f"{numbers.journey} · {numbers.title}" if numbers.title != numbers.journey else numbers.journey]
     lines += [f"{INDENT}{name.ljust(width)}  {text}" for name, text in facts]
@@ -88,7 +98,8 @@ def journey_text(numbers: JourneyNumbers, *, states: bool, facts: Sequence[tuple
 def _entered(numbers: JourneyNumbers) -> str:
     if not numbers.entered:
         return "0"
-    return f"{numbers.entered:,} by {count_text(numbers.contacts, 'contact')}"
+    text = f"{numbers.entered:,} by {count_text(numbers.contacts, 'contact')}"
+    return f"{text}, {numbers.held_out:,} of them held out" if numbers.held_out else text
 
 
 def _ended(ended: Sequence[Ended]) -> str:
@@ -96,9 +107,7 @@ def _ended(ended: Sequence[Ended]) -> str:
     return f"{total:,}: " + ", ".join(f"{item.reason} {item.runs:,}" for item in ended) if ended else "0"
 
 
-def _goal(numbers: JourneyNumbers) -> str:
-    goals = numbers.goals
-    assert goals is not None
+def _goal(goals: Goals) -> str:
     if not goals.conversions:
         return "0"
     text = f"{goals.conversions:,} by {count_text(goals.contacts, 'contact')}"
@@ -115,14 +124,17 @@ def _message_table(messages: Sequence[Messages], states: bool) -> list[str]:
             for item in messages
         ]
     else:
-        header = ["message", "channel", "sent", "contacts", "blocked"]
+        also = [MessageStatus.BLOCKED]
+        if any(item.states.get(MessageStatus.WITHHELD) for item in messages):
+            also.insert(0, MessageStatus.WITHHELD)
+        header = ["message", "channel", "sent", "contacts", *(status.value for status in also)]
         rows = [
             [
                 item.step,
                 item.channel,
                 f"{item.let_go:,}",
                 f"{item.contacts:,}",
-                f"{item.states.get(MessageStatus.BLOCKED, 0):,}",
+                *(f"{item.states.get(status, 0):,}" for status in also),
             ]
             for item in messages
         ]

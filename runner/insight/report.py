@@ -55,29 +55,33 @@ class Messages:
 
     @property
     def let_go(self) -> int:
-        """How many messages policy let go, whatever became of them afterwards."""
-        return sum(self.states.get(status, 0) for status in LET_GO)
+        """How many messages policy let go, whatever became of them afterwards; those that were withheld left out."""
+        let_go = sum(self.states.get(status, 0) for status in LET_GO)
+        return let_go - self.states.get(MessageStatus.WITHHELD, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Goals:
-    """Goals reached within their window. ``value`` is their sum; None where the goal has no value."""
+    """Goals reached within their window. ``value`` is their sum; None where the goal has no value. Those of people who
+    were held out are not among them: they are ``held_out``, None where nobody was."""
 
     conversions: int
     contacts: int
     value: Decimal | None
+    held_out: Goals | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class JourneyNumbers:
-    """One journey's numbers. ``entered`` counts runs, ``contacts`` people; steps and messages are in file
-    order.
+    """One journey's numbers. ``entered`` counts runs, ``contacts`` people, ``held_out`` those of them who were held
+    out; steps and messages are in file order.
     """
 
     journey: str
     title: str
     entered: int
     contacts: int
+    held_out: int
     active: int
     standing: tuple[Standing, ...]
     completed: int
@@ -101,7 +105,9 @@ def journey_numbers(database: Database, journeys: Iterable[Journey]) -> tuple[Jo
             entries={count.journey: count for count in reports.entry_counts(connection)},
             messages=reports.message_counts(connection),
             recipients=reports.recipient_counts(connection),
-            conversions={count.journey: count for count in reports.conversion_counts(connection)},
+            conversions={
+                (count.journey, count.held_out): count for count in reports.conversion_counts(connection)
+            },
         )
     return tuple(_numbers(name, known.get(name), counts) for name in sorted({*known, *counts.entries}))
 
@@ -120,7 +126,7 @@ class _Counts:
     entries: Mapping[str, reports.EntryCount]
     messages: Sequence[reports.MessageCount]
     recipients: Mapping[tuple[str, str, str], int]
-    conversions: Mapping[str, reports.ConversionCount]
+    conversions: Mapping[tuple[str, bool], reports.ConversionCount]
 
 
 def _numbers(name: str, journey: Journey | None, counts: _Counts) -> JourneyNumbers:
@@ -137,6 +143,7 @@ def _numbers(name: str, journey: Journey | None, counts: _Counts) -> JourneyNumb
         title=journey.title if journey else name,
         entered=entry.runs if entry else 0,
         contacts=entry.contacts if entry else 0,
+        held_out=entry.held_out if entry else 0,
         active=sum(count.runs for count in standing),
         standing=tuple(Standing(step=str(count.step), people=count.runs) for count in standing),
         completed=sum(count.runs for count in runs if count.status is RunStatus.COMPLETED),
@@ -146,7 +153,12 @@ def _numbers(name: str, journey: Journey | None, counts: _Counts) -> JourneyNumb
             _messages(name, step, channel, counts)
             for step, channel in sorted(sends, key=lambda send: (place.get(send[0], len(place)), send))
         ),
-        goals=_goals(journey, counts.conversions.get(name)),
+        goals=_goals(
+            journey,
+            counts.conversions.get((name, False)),
+            counts.conversions.get((name, True)),
+            some_held_out=bool(entry and entry.held_out),
+        ),
     )
 
 
@@ -179,15 +191,28 @@ def _messages(journey: str, step: str, channel: str, counts: _Counts) -> Message
     )
 
 
-def _goals(journey: Journey | None, count: reports.ConversionCount | None) -> Goals | None:
+def _goals(
+    journey: Journey | None,
+    count: reports.ConversionCount | None,
+    held_out: reports.ConversionCount | None,
+    *,
+    some_held_out: bool,
+) -> Goals | None:
     goal = journey.goal if journey else None
-    if count is None and goal is None:
+    if count is None and held_out is None and goal is None:
         return None
+    valued = goal is not None and goal.value is not None
+    theirs = _counted(held_out, None, valued=valued) if some_held_out else None
+    return _counted(count, theirs, valued=valued)
+
+
+def _counted(count: reports.ConversionCount | None, held_out: Goals | None, *, valued: bool) -> Goals:
     millionths = count.value if count else None
-    if millionths is None and goal is not None and goal.value is not None:
+    if millionths is None and valued:
         millionths = 0
     return Goals(
         conversions=count.conversions if count else 0,
         contacts=count.contacts if count else 0,
         value=None if millionths is None else Decimal(millionths) / MILLIONTHS,
+        held_out=held_out,
     )

@@ -27,6 +27,7 @@ from runner.store.database import Database
 from runner.store.engines import write_json
 from runner.store.people.contacts import grant_consent
 from runner.store.people.events import Arrival, store_events
+from runner.store.tables import MessageStatus
 from runner.store.watching import reports
 
 SUFFIXES = (".ndjson", ".ndjson.gz", ".csv")
@@ -305,7 +306,9 @@ def replayed_json(replayed: Replayed) -> dict[str, object]:
 
 
 def message_json(line: reports.MessageLine) -> str:
-    """A message as a line of NDJSON: ``status`` is ``sent`` for what policy let go, else ``blocked``."""
+    """A message as a line of NDJSON: ``status`` is ``sent`` for what policy let go, ``withheld`` for what it would have
+    let go of somebody who is held out, else ``blocked``."""
+    withheld = line.status is MessageStatus.WITHHELD
     return write_json(
         {
             "contact": line.contact,
@@ -313,7 +316,7 @@ def message_json(line: reports.MessageLine) -> str:
             "step": line.step,
             "channel": line.channel,
             "at": _iso(line.at),
-            "status": "sent" if line.let_go else "blocked",
+            "status": "withheld" if withheld else "sent" if line.let_go else "blocked",
             "reason": line.reason,
         }
     )

@@ -49,11 +49,12 @@ class RunCount:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryCount:
-    """Runs of ``journey``, and how many contacts they belong to."""
+    """Runs of ``journey``, and how many contacts they belong to; ``held_out`` of these were held out."""
 
     journey: str
     runs: int
     contacts: int
+    held_out: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +70,11 @@ class MessageCount:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionCount:
-    """Goals reached within their window. ``value`` is a sum in millionths; None where no goal had a value."""
+    """Goals reached within their window, by runs that were held out or by the others. ``value`` is a sum in millionths;
+    None where no goal had a value."""
 
     journey: str
+    held_out: bool
     conversions: int
     contacts: int
     value: int | None
@@ -128,19 +131,26 @@ def run_counts(connection: Connection) -> list[RunCount]:
 def entry_counts(connection: Connection) -> list[EntryCount]:
     """How many times each journey was entered, and by how many contacts."""
     one_contact = (
-        select(run.c.journey, func.count().label("runs"))
+        select(
+            run.c.journey,
+            func.count().label("runs"),
+            func.max(case((run.c.held_out, 1), else_=0)).label("held_out"),
+        )
         .group_by(run.c.journey, run.c.partition, run.c.contact)
         .subquery()
     )
     counted = (
         select(
-            one_contact.c.journey, func.sum(one_contact.c.runs).label("runs"), func.count().label("contacts")
+            one_contact.c.journey,
+            func.sum(one_contact.c.runs).label("runs"),
+            func.count().label("contacts"),
+            func.sum(one_contact.c.held_out).label("held_out"),
         )
         .group_by(one_contact.c.journey)
         .order_by(one_contact.c.journey)
     )
     return [
-        EntryCount(journey=row.journey, runs=int(row.runs), contacts=row.contacts)
+        EntryCount(journey=row.journey, runs=int(row.runs), contacts=row.contacts, held_out=int(row.held_out))
         for row in connection.execute(counted)
     ]
 
@@ -197,11 +207,11 @@ def message_states(connection: Connection) -> dict[tuple[MessageStatus, str | No
 
 
 def recipient_counts(connection: Connection) -> dict[tuple[str, str, str], int]:
-    """How many contacts were let go at least one message, by (journey, step, channel)."""
+    """How many contacts were let go at least one message that was not withheld, by (journey, step, channel)."""
     kind = (message.c.journey, message.c.step, message.c.channel)
     one_contact = (
         select(*kind)
-        .where(message.c.status.in_(LET_GO))
+        .where(message.c.status.in_(LET_GO), message.c.status != MessageStatus.WITHHELD)
         .group_by(*kind, message.c.partition, message.c.contact)
         .subquery()
     )
@@ -211,7 +221,8 @@ def recipient_counts(connection: Connection) -> dict[tuple[str, str, str], int]:
 
 
 def conversion_counts(connection: Connection) -> list[ConversionCount]:
-    """How often each journey's goal was reached, by how many contacts, and the sum of its values.
+    """How often each journey's goal was reached, by how many contacts, and the sum of its values: those of runs that
+    were held out, and those of the others.
 
     Whole units and the rest are added apart: the sum of many values near the largest number would not fit an
     integer of 64 bits, in which SQLite adds.
@@ -222,29 +233,38 @@ def conversion_counts(connection: Connection) -> list[ConversionCount]:
     one_contact = (
         select(
             conversion.c.journey,
+            run.c.held_out,
             func.count().label("conversions"),
             func.count(conversion.c.value).label("valued"),
             whole.label("whole"),
             rest.label("rest"),
         )
-        .group_by(conversion.c.journey, conversion.c.partition, conversion.c.contact)
+        .join(
+            run,
+            (run.c.partition == conversion.c.partition)
+            & (run.c.contact == conversion.c.contact)
+            & (run.c.id == conversion.c.run),
+        )
+        .group_by(conversion.c.journey, run.c.held_out, conversion.c.partition, conversion.c.contact)
         .subquery()
     )
     counted = (
         select(
             one_contact.c.journey,
+            one_contact.c.held_out,
             func.sum(one_contact.c.conversions).label("conversions"),
             func.count().label("contacts"),
             func.sum(one_contact.c.valued).label("valued"),
             func.sum(one_contact.c.whole).label("whole"),
             func.sum(one_contact.c.rest).label("rest"),
         )
-        .group_by(one_contact.c.journey)
-        .order_by(one_contact.c.journey)
+        .group_by(one_contact.c.journey, one_contact.c.held_out)
+        .order_by(one_contact.c.journey, one_contact.c.held_out)
     )
     return [
         ConversionCount(
             journey=row.journey,
+            held_out=row.held_out,
             conversions=int(row.conversions),
             contacts=row.contacts,
             value=int(row.whole) * MILLIONTHS + int(row.rest) if row.valued else None,
