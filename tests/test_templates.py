@@ -925,6 +925,11 @@ def test_what_python_cannot_compile_is_a_finding(body: str, line: int) -> None:
         ("subject: |\n  a\n  b", 2),
         ("subject: x\nreply_to: the shop", 3),
         ("subject: x\nfrom: the shop", 3),
+        ("subject: x\nfrom: Ana <ana@shop.example> and Bela <bela@shop.example>", 3),
+        ('subject: "a\\u2028b"', 2),
+        ('subject: "a\\x07b"', 2),
+        ("subject: =?utf-8?q?Hi?=", 2),
+        ("subject: '\"Ana\" <ana@shop.example>, still there?'", None),
         ("subject: |\n  a\nfrom: Ana <ana@shop.example>\nreply_to: '{{ contact.email }}'", None),
     ],
 )

@@ -21,6 +21,4 @@ def unfit_headers(template: Template) -> Iterator[Problem]:
         if trouble is None and key in _ADDRESSES and mailbox(source := marked(text), source) is None:
             trouble = "is one plain address, or `Name <address>`; this is none"
         if trouble is not None:
-            yield Problem(
-                code="template/header", message=f"`{key}` {trouble}.", span=template.places[key]
-            )
+            yield Problem(code="template/header", message=f"`{key}` {trouble}.", span=template.places[key])

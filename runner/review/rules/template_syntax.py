@@ -68,6 +68,7 @@ from runner.journey.template_tree import template_tree
 from runner.journey.values import ValueType
 from runner.problem import Problem, Span
 from runner.review.places import text_in_lines
+from runner.review.template_headers import unfit_headers
 from runner.review.template_names import misreadings, template_values, trigger_properties
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
@@ -99,7 +100,7 @@ def _check_template(
 ) -> Iterator[Problem]:
     unfit = list(_unfit_characters(project, template))
     yield from unfit
-    yield from _unfit_headers(template)
+    yield from unfit_headers(template)
     texts = [*_front_texts(template)]
     try:
         texts.append(_text(template.source, put_together=bool(template.parts)))
@@ -142,20 +143,6 @@ def _unfit_characters(project: Project, template: Template) -> Iterator[Problem]
             message = f"The character U+{ord(control[0]):04X} may not stand in a template."
             span = text_in_lines(path, text, text.count("\n", 0, control.start()) + 1, re.escape(control[0]))
             yield Problem(code="template/character", message=message, span=span, hint="Remove it.")
-
-
-def _unfit_headers(template: Template) -> Iterator[Problem]:
-    """Values of the front matter without any Jinja, of which no message could be made."""
-    for key, text in template.front.items():
-        if "{{" in text or "{%" in text or "{#" in text or not text.strip():
-            continue
-        message = ""
-        if "\n" in text.strip():
-            message = f"`{key}` is one line of a message; this has several."
-        elif key in ("from", "reply_to") and "@" not in text:
-            message = f"`{key}` is an address, and there is none in this."
-        if message:
-            yield Problem(code="template/header", message=message, span=template.places[key])
 
 
 def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
