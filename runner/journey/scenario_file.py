@@ -40,7 +40,7 @@ from runner.journey.scenario import (
     Scenario,
 )
 from runner.journey.scenario_given import given_calls, given_pools, pressed
-from runner.journey.scenario_time import read_moment
+from runner.journey.scenario_time import read_played
 from runner.journey.schema import load_document, plain
 from runner.journey.values import ValueType
 from runner.journey.words import did_you_mean, listed
@@ -216,7 +216,7 @@ class _Test:
     def instant(self, value: Scalar, start: datetime | None) -> datetime:
         """The instant that ``value`` writes; a duration counts from ``start``, where there is one."""
         try:
-            return read_moment(value.text, start, self.zone)
+            return read_played(value.text, start, self.zone)
         except ValueError as error:
             raise self.mistake("tests/instant", str(error), value) from None
 

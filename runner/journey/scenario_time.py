@@ -7,6 +7,19 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from runner.journey.duration import parse_duration
 
 
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Before and after these nothing is played: beyond them calendars end, and what follows an instant must be one, too."""
+
+
+def read_played(text: str, start: datetime | None, zone: tzinfo) -> datetime:
+    """As ``read_moment``, an instant at which something is played. Raises ValueError also where it is too far away."""
+    instant = read_moment(text, start, zone)
+    if not FIRST <= instant < LAST:
+        raise ValueError(f"`{text}` is too far away: write an instant between {FIRST.year} and {LAST.year}.")
+    return instant
+
+
 def read_moment(text: str, start: datetime | None, zone: tzinfo) -> datetime:
     """The instant that ``text`` writes, aware, in UTC.
 
