@@ -287,11 +287,11 @@ class json_list_of(FunctionElement[Any]):
 
 
 @_written(
-    sqlite="(json_array_length({0}, '$.\"' || {1} || '\"') = 0)",
-    postgresql="({0} -> {1}::text = '[]'::jsonb)",
+    sqlite="(json_array_length({0}) = 0)",
+    postgresql="(jsonb_array_length({0}) = 0)",
 )
-class json_is_empty(FunctionElement[bool]):
-    """``json_is_empty(column, key)``: whether the array there has no members."""
+class json_list_is_empty(FunctionElement[bool]):
+    """``json_list_is_empty(array)``: whether the array has no members."""
 
     type = Boolean()
     inherit_cache = True

@@ -57,11 +57,13 @@ def arrivals(sql: ProgramSql, *expressions: Expression, with_run: bool = False) 
     return rows.join(contact, MOVING_CONTACT)
 
 
-def pass_on(sql: ProgramSql, found: Select[Any]) -> Statement:
-    """The statement that lets the runs of ``found`` (partition, contact, run, at, way) go on, each its way."""
+def pass_on(sql: ProgramSql, found: Select[Any], *, keeping: bool = False) -> Statement:
+    """The statement that lets the runs of ``found`` (partition, contact, run, at, way) go on, each its way; with
+    ``keeping``, with what they keep (kept)."""
+    kept = ("kept",) if keeping else ()
     return Statement(
         insert(moving).from_select(
-            ["partition", "contact", "run", "at", "way", "n", "version"],
+            ["partition", "contact", "run", "at", "way", *kept, "n", "version"],
             found.add_columns(PASS, constant(sql.version)),
         )
     )

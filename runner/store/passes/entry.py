@@ -42,8 +42,8 @@ from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import PASS, entering, in_pass, moving, once_each, wave
 from runner.store.predicates import Row, predicate, text_value
 from runner.store.statement import Statement
+from runner.store.steps.waits.at_once import rests_at_once
 from runner.store.steps.waits.due import elapsed_length
-from runner.store.steps.waits.rest import rests_at_once
 from runner.store.tables import RunStatus, contact, event, run, shard
 from runner.store.types import ByCodePoint, Instant, Json, constant, json_text, shifted
 

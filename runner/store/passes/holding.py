@@ -27,6 +27,7 @@ from sqlalchemy import (
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.graph import AGAIN, Node
 from runner.store.passes.advance import pass_on
+from runner.store.passes.kept import data_with_kept
 from runner.store.passes.program import MOVING_RUN, WAVE_RUN, ProgramSql, came, of_run
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
@@ -62,9 +63,15 @@ def hold(sql: ProgramSql, connection: Connection, n: int) -> None:
         outcome: ColumnElement[str | None] = case(
             *((came_so, name) for name, came_so in ways.items()), else_=run.c.leaves_by
         )
+        data = data_with_kept(sql, numbers)
         return Statement(
             update(run)
-            .values(leaves_by=outcome, due_at=null(), next_at=run.c.review_at)
+            .values(
+                leaves_by=outcome,
+                due_at=null(),
+                next_at=run.c.review_at,
+                **({} if data is None else {"data": data}),
+            )
             .where(
                 in_pass(moving),
                 moving.c.version == constant(sql.version),

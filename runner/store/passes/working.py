@@ -29,7 +29,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from runner.store.held import held
 from runner.store.passes.ways import Ways
-from runner.store.types import ByCodePoint, Instant
+from runner.store.types import ByCodePoint, Instant, Json
 
 working = MetaData()
 
@@ -63,6 +63,7 @@ moving = Table(
     Column("contact", BigInteger, nullable=False),
     Column("run", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("kept", Json, comment="what the run keeps of what it waited for"),
     # SQLite keeps the rows in the order in which they are read; PostgreSQL is faster with a narrow index beside them.
     PrimaryKeyConstraint("n", "version", "way", "partition", "contact", "run").ddl_if(dialect="sqlite"),
     prefixes=["TEMPORARY"],

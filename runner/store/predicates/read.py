@@ -4,7 +4,7 @@ stored can make a statement fail."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from runner.journey.catalog import CONTACT_FIELDS, OWN_FIELDS
-from runner.journey.expression import tree
+from runner.journey.expression import Expression, tree
 from runner.journey.values import Kind, ValueType
 from runner.store.predicates.row import Row
 from runner.store.types import constant, microseconds_of
@@ -71,6 +71,15 @@ def read_name(node: tree.Name, row: Row, dialect: str) -> ColumnElement[Any]:
     if column is None:
         return null()
     return read_json(column, node.path, node.type, dialect, node.inside)
+
+
+def reads_contact(expression: Expression) -> bool:
+    """Whether it may look at the row of the contact: at a value of it, at its zone, at its account or address."""
+    other = (tree.Clock, *get_args(tree.Recorded))
+    return any(
+        isinstance(node, other) or (isinstance(node, tree.Name) and node.source in ("contact", "account"))
+        for node in expression.nodes
+    )
 
 
 def read_json(

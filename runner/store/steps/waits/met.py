@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Connection,
     FromClause,
     Insert,
-    Text,
     and_,
     case,
     cast,
     insert,
-    literal,
     null,
     select,
-    update,
 )
 
 from runner.journey.graph import Node
 from runner.journey.wakes import Hears, Turns, Wake, wakes_of
 from runner.store.passes.advance import at_node
-from runner.store.passes.program import ProgramSql, of_run
+from runner.store.passes.kept import names_kept
+from runner.store.passes.program import ProgramSql
 from runner.store.passes.working import moving, resting
 from runner.store.predicates import predicate
 from runner.store.predicates.since import events_since
-from runner.store.statement import Statement
-from runner.store.steps.waits.arrived import comes_for_the_first_time, resting_at
+from runner.store.steps.waits.arrived import comes_for_the_first_time
 from runner.store.tables import event, run
-from runner.store.types import constant, json_with
+from runner.store.types import constant
 
 
 def is_met_at_once(node: Node) -> bool:
@@ -84,26 +79,20 @@ def met(sql: ProgramSql, node: Node, columns: Mapping[str, ColumnElement[Any]], 
     )
 
 
-def save_met(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
-    """Keep the properties of the events that the runs which pass ``node`` at once have heard."""
-    for wake in wakes_of(node.verb):
-        if isinstance(wake, Hears) and wake.since_entry and wake.save_as is not None:
-            save = partial(_saving, sql, node, wake.outcome, wake.save_as.name)
-            sql.once(("save met", node.index, wake.outcome), save).run(connection, n=n)
-
-
-def _saving(sql: ProgramSql, node: Node, outcome: str, name: str) -> Statement:
-    return Statement(
-        update(run)
-        .values(data=json_with(run.c.data, literal(name, Text()), event.c.properties))
-        .where(
-            resting_at(sql, node),
-            resting.c.way == constant(sql.ways.leaving(node, outcome)),
-            of_run(resting),
-            and_(
-                event.c.partition == resting.c.partition,
-                event.c.contact == resting.c.contact,
-                event.c.id == resting.c.event,
-            ),
-        )
+def kept_of_met(sql: ProgramSql, node: Node) -> tuple[ColumnElement[Any], ColumnElement[bool]] | None:
+    """What the runs keep which pass ``node`` at once since they have heard an event of before, and how that event is
+    joined to them; None where they keep nothing."""
+    kept = names_kept(node.verb)
+    ways = [
+        constant(sql.ways.leaving(node, wake.outcome))
+        for wake in wakes_of(node.verb)
+        if isinstance(wake, Hears) and wake.since_entry and wake.outcome in kept
+    ]
+    if not ways:
+        return None
+    heard = and_(
+        event.c.partition == resting.c.partition,
+        event.c.contact == resting.c.contact,
+        event.c.id == resting.c.event,
     )
+    return case((resting.c.way.in_(ways), event.c.properties)), heard

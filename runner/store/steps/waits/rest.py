@@ -7,18 +7,21 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, cast, insert, literal, null, or_, select, update
 
 from runner.journey.graph import AGAIN, Node
-from runner.journey.model import Again, Leave, WaitCollect, WaitUntil
+from runner.journey.model import Leave, WaitCollect, WaitUntil
 from runner.store.passes.advance import RUN_KEY_AND_INSTANT, at_node, pass_on
+from runner.store.passes.kept import data_with_kept
 from runner.store.passes.program import MOVING_CONTACT, MOVING_RUN, ProgramSql, of_run
 from runner.store.passes.reviews import turn
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import PASS, moving, resting
 from runner.store.statement import Statement
 from runner.store.steps.waits.arrived import comes_for_the_first_time, resting_at, since
-from runner.store.steps.waits.collect import gather, way_out
+from runner.store.steps.waits.at_once import always_rests, rests_at_once
+from runner.store.steps.waits.collect import gathered
 from runner.store.steps.waits.due import due, elapsed_length, load_zones
-from runner.store.steps.waits.met import is_met_at_once, met, save_met
-from runner.store.tables import contact, run
+from runner.store.steps.waits.keep import write_at_once
+from runner.store.steps.waits.met import is_met_at_once, kept_of_met, met
+from runner.store.tables import contact, event, run
 from runner.store.types import Instant, constant, earliest, shifted
 
 
@@ -29,30 +32,15 @@ def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
         return
     load_zones(sql, node, connection, n)
     sql.once(("arrival", node.index), lambda: _arrival(sql, node)).run(connection, n=n)
-    if is_met_at_once(node):
-        save_met(sql, node, connection, n)
-    if isinstance(node.verb, WaitCollect):
-        gather(sql, node, connection, n)
-    if not _always_rests(node):
+    if not always_rests(node):
         sql.once(("pass wait", node.index), lambda: _passing(sql, node)).run(connection, n=n)
+        write_at_once(sql, node, connection, n)
     sql.once(("rest", node.index), lambda: _resting(sql, node)).run(connection, n=n)
-
-
-def _always_rests(node: Node) -> bool:
-    """Whether nobody ever passes the wait at once: its length is elapsed time, and more than nothing."""
-    elapsed = elapsed_length(node.verb)
-    comes_again = node.timer_outcome == AGAIN
-    return elapsed is not None and elapsed > 0 and not is_met_at_once(node) and not comes_again
-
-
-def rests_at_once(sql: ProgramSql, node: Node) -> bool:
-    """Whether one statement does: nobody passes, and all hangs on nothing but the instant of arrival."""
-    refreshed = sql.program.journey.entry.again is Again.REFRESH
-    return _always_rests(node) and not sql.reads_time and not refreshed
 
 
 def _resting_at_once(sql: ProgramSql, node: Node) -> Statement:
     when = shifted(moving.c.at, constant(elapsed_length(node.verb) or 0))
+    data = data_with_kept(sql, sql.ways.into(node.index))
     return Statement(
         update(run)
         .values(
@@ -63,6 +51,7 @@ def _resting_at_once(sql: ProgramSql, node: Node) -> Statement:
             next_at=when,
             leaves_by=None,
             **({"review_at": None} if sql.turning or sql.follows else {}),
+            **({} if data is None else {"data": data}),
         )
         .where(at_node(sql, node), of_run(moving), ACTIVE)
     )
@@ -100,6 +89,8 @@ def _arrival(sql: ProgramSql, node: Node) -> Statement:
 
 def _passing(sql: ProgramSql, node: Node) -> Statement:
     verb = node.verb
+    if isinstance(verb, WaitCollect):
+        return pass_on(sql, gathered(sql, node), keeping=True)
     passing: list[tuple[Any, Any]] = []
     if is_met_at_once(node):
         passing.append((resting.c.way.is_not(None), resting.c.way))
@@ -107,25 +98,18 @@ def _passing(sql: ProgramSql, node: Node) -> Statement:
         if verb.if_missing is not Leave.WAIT:
             passing.append((resting.c.due.is_(None), constant(sql.ways.leaving(node, "missing"))))
         passing.append((resting.c.due < resting.c.at, constant(sql.ways.leaving(node, "past"))))
-    over = resting.c.due <= resting.c.at
-    rows: Any = resting
-    if isinstance(verb, WaitCollect):
-        passing.append((over, way_out(sql, node)))
-        rows = resting.join(run, of_run(resting))
-    else:
-        passing.append((over, constant(sql.ways.leaving(node, node.timer_outcome or ""))))
-    return pass_on(
-        sql,
-        select(
-            resting.c.partition,
-            resting.c.contact,
-            resting.c.run,
-            resting.c.at,
-            case(*passing).label("way"),
-        )
-        .select_from(rows)
-        .where(resting_at(sql, node), or_(*(when for when, _ in passing))),
+    passing.append(
+        (resting.c.due <= resting.c.at, constant(sql.ways.leaving(node, node.timer_outcome or "")))
     )
+    found = select(
+        resting.c.partition, resting.c.contact, resting.c.run, resting.c.at, case(*passing).label("way")
+    ).where(resting_at(sql, node), or_(*(when for when, _ in passing)))
+    kept = kept_of_met(sql, node)
+    if kept is None:
+        return pass_on(sql, found)
+    properties, heard = kept
+    found = found.add_columns(properties.label("kept")).select_from(resting.outerjoin(event, heard))
+    return pass_on(sql, found, keeping=True)
 
 
 def _resting(sql: ProgramSql, node: Node) -> Statement:

@@ -7,15 +7,15 @@ the first of the list decides by which outcome a run goes on.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, literal, or_, select
 
 from runner.journey.graph import Node
 from runner.journey.values import MILLIONTHS, NUMBER, STRING
 from runner.journey.wakes import Hears, Turns, wakes_of
 from runner.store.passes.advance import pass_on
+from runner.store.passes.kept import names_kept
 from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
@@ -24,17 +24,16 @@ from runner.store.passes.program import (
     WAVE_RUN,
     ProgramSql,
     came,
-    of_run,
 )
-from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import in_pass, moving, wave
 from runner.store.predicates import Row, predicate
-from runner.store.predicates.read import read_json
+from runner.store.predicates.read import read_json, reads_contact
 from runner.store.statement import Statement
 from runner.store.steps.behind import of_step
+from runner.store.steps.waits.keep import write_at_once
 from runner.store.tables import contact, event, run
-from runner.store.types import Instant, constant, json_member, json_with
+from runner.store.types import Instant, constant, json_member
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
 
@@ -46,18 +45,19 @@ def wake(sql: ProgramSql, node: Node, connection: Connection, n: int, **floors: 
     says. Returns how many.
     """
     woken = sql.once(("wake", node.index), lambda: _waking(sql, node)).run(connection, n=n, **floors).rowcount
-    for heard in wakes_of(node.verb):
-        if woken and isinstance(heard, Hears) and heard.save_as is not None:
-            save = partial(_saving, sql, node, heard)
-            sql.once(("save", node.index, heard.outcome), save).run(connection, n=n)
+    if woken:
+        write_at_once(sql, node, connection, n)
     return woken
 
 
 def _waking(sql: ProgramSql, node: Node) -> Statement:
-    wakes = wakes_of(node.verb)
+    wakes, kept = wakes_of(node.verb), names_kept(node.verb)
+    conditions = [one.when if isinstance(one, Turns) else one.where for one in wakes]
     rows: Any = wave.join(run, and_(WAVE_RUN, sql.runs, run.c.node == constant(node.index)))
-    if any(isinstance(one, Turns) or one.where is not None or one.own for one in wakes):
-        rows = rows.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT)
+    if kept or any(isinstance(one, Hears) and (one.where is not None or one.own) for one in wakes):
+        rows = rows.join(event, WAVE_EVENT)
+    if any(condition is not None and reads_contact(condition) for condition in conditions):
+        rows = rows.join(contact, WAVE_CONTACT)
     at: ColumnElement[Any] = wave.c.at
     if any(isinstance(one, Turns) or one.since_entry for one in wakes):
         # An event may be told late, of an instant before the run came here: the run goes on from when it did.
@@ -74,18 +74,40 @@ def _waking(sql: ProgramSql, node: Node) -> Statement:
         for one in wakes
     ]
     (holds, way), *others = cases
-    found = select(
-        wave.c.partition,
-        wave.c.contact,
-        run.c.id.label("run"),
-        at.label("at"),
-        (case(*cases) if others else way).label("way"),
+    found = (
+        select(
+            wave.c.partition,
+            wave.c.contact,
+            run.c.id.label("run"),
+            at.label("at"),
+            (case(*cases) if others else way).label("way"),
+        )
+        .select_from(rows)
+        .where(in_pass(wave), wave.c.event.is_not(None), _undecided(node))
     )
-    found = found.select_from(rows).where(in_pass(wave), wave.c.event.is_not(None), _undecided(node))
+    hears = [one for one in wakes if isinstance(one, Hears) and one.outcome in kept]
     if not others:
-        return pass_on(sql, found.where(holds))
-    asked = found.cte().prefix_with("MATERIALIZED")  # or each condition would be read twice
-    return pass_on(sql, select(*asked.c).where(asked.c.way.is_not(None)))
+        parts = [_part_kept(one, event.c.properties).label("kept") for one in hears]
+        return pass_on(sql, found.where(holds).add_columns(*parts), keeping=bool(kept))
+    if not kept:
+        asked = found.cte().prefix_with("MATERIALIZED")  # or each condition would be read twice
+        return pass_on(sql, select(*asked.c).where(asked.c.way.is_not(None)))
+    asked = found.add_columns(event.c.properties).cte().prefix_with("MATERIALIZED")
+    part = case(
+        *(
+            (
+                asked.c.way == constant(sql.ways.leaving(node, one.outcome)),
+                _part_kept(one, asked.c.properties),
+            )
+            for one in hears
+        )
+    )
+    columns = [column for column in asked.c if column.name != "properties"]
+    return pass_on(sql, select(*columns, part.label("kept")).where(asked.c.way.is_not(None)), keeping=True)
+
+
+def _part_kept(heard: Hears, properties: Any) -> ColumnElement[Any]:
+    return properties if heard.member is None else json_member(properties, constant(heard.member))
 
 
 def _undecided(node: Node) -> ColumnElement[bool]:
@@ -110,33 +132,6 @@ def _hears(sql: ProgramSql, node: Node, heard: Hears, row: Row) -> ColumnElement
     if heard.where is not None:
         conditions.append(predicate(heard.where, row, sql.dialect))
     return and_(*conditions)
-
-
-def _saving(sql: ProgramSql, node: Node, heard: Hears) -> Statement:
-    """Before anybody advances in the pass, those who have come this way are those whom the event of the pass woke."""
-    assert heard.save_as is not None
-    properties: Any = event.c.properties
-    if heard.member is not None:
-        properties = json_member(properties, constant(heard.member))
-    of_wave = and_(
-        wave.c.n == moving.c.n,
-        wave.c.partition == moving.c.partition,
-        wave.c.contact == moving.c.contact,
-    )
-    # Joined step by step from those who were woken: the order in which a planner must look them up.
-    found = (
-        select(
-            moving.c.partition,
-            moving.c.contact,
-            moving.c.run,
-            properties.label("properties"),
-        )
-        .select_from(moving.join(wave, of_wave).join(event, WAVE_EVENT))
-        .where(came(sql, [sql.ways.leaving(node, heard.outcome)]))
-        .subquery()
-    )
-    data = json_with(run.c.data, literal(heard.save_as.name, Text()), found.c.properties)
-    return Statement(update(run).values(data=data).where(of_run(found), ACTIVE))
 
 
 def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
