@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+MOST_COMPARED = 40
+"""Candidates that are compared letter by letter; of more, those that begin or end most like the word."""
+LONGEST_COMPARED = 200
+"""Characters of a word that anything can be near to."""
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that was probably meant by ``word``, else None."""
+    if len(word) > LONGEST_COMPARED:
+        return None
+    lower = word.lower()
     by_lower = {candidate.lower(): candidate for candidate in candidates}
-    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    compared: Iterable[str] = by_lower
+    if len(by_lower) > MOST_COMPARED:
+        backwards = _beside(lower[::-1], (each[::-1] for each in by_lower))
+        compared = {*_beside(lower, by_lower), *(each[::-1] for each in backwards)}
+    near = get_close_matches(lower, compared, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else None
+
+
+def _beside(word: str, candidates: Iterable[str]) -> list[str]:
+    """Half of ``MOST_COMPARED``: those around ``word`` in a dictionary, which begin like it."""
+    row = sorted(candidates)
+    place = bisect(row, word)
+    return row[max(0, place - MOST_COMPARED // 4) : place + MOST_COMPARED // 4]
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
