@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from runner.journey.builder.notes import fields_of, items_of, text_of
 from runner.journey.yaml import Fields, Value
@@ -59,4 +60,26 @@ def _nested_in_wait(step: Fields) -> Iterator[Value | None]:
 
 def find_step(steps: Value | None, step_id: str) -> Fields | None:
     """The step of that id."""
-    return next((step for step in step_outline(steps) if text_of(step.get("id")) == step_id), None)
+    return _by_id(_Itself(steps)).get(step_id)
+
+
+class _Itself:
+    """A value told from others by what it is, not by what it holds."""
+
+    def __init__(self, value: Value | None) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+@lru_cache(maxsize=1)
+def _by_id(steps: _Itself) -> dict[str | None, Fields]:
+    """The steps of one file by their ids: whoever asks for one asks for others. Of several, the first."""
+    found: dict[str | None, Fields] = {}
+    for step in step_outline(steps.value):
+        found.setdefault(text_of(step.get("id")), step)
+    return found
