@@ -9,7 +9,7 @@ next best.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.journey.locales import locales, plain
@@ -145,7 +145,8 @@ class _Finder:
             except TemplateTrouble:
                 found = []  # found as the syntax that it is
             written = self.shelf.files.get(file, "")
-            self.asked[file] = [(_span(written, piece), included_name(piece)) for piece in found]
+            lines = written.splitlines()
+            self.asked[file] = [(_span(lines, piece), included_name(piece)) for piece in found]
         for span, name in self.asked[file]:
             if self.size > LARGEST:
                 return  # told where it grew too large
@@ -217,9 +218,8 @@ class _Finder:
             yield made
 
 
-def _span(text: str, piece: Piece) -> Span:
-    """Where a tag stands in its file."""
-    lines = text.splitlines()
+def _span(lines: Sequence[str], piece: Piece) -> Span:
+    """Where a tag stands in its file of these ``lines``."""
     shown = lines[piece.line - 1] if piece.line <= len(lines) else ""
     match = re.search(r"\{%[-+]?\s*include\b.*?(?:%\}|$)", shown)
     column, length = (match.start() + 1, len(match[0])) if match else (1, 1)

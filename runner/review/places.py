@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from runner.journey.builder.notes import fields_of
 from runner.journey.builder.outline import find_step
@@ -48,13 +49,19 @@ def text_in_tree(tree: Value, pattern: str) -> Span | None:
 def text_in_lines(file: str, text: str, line: int, pattern: str, last: int | None = None) -> Span:
     """Where ``pattern`` first matches on the lines ``line`` to ``last`` (from 1) of a file; else all of
     ``line``."""
-    lines = split_lines(text)
+    lines = _lines(text)
     for number in range(line, min(last or line, len(lines)) + 1):
         match = re.search(pattern, lines[number - 1])
         if match:
             return Span(file, number, match.start() + 1, max(1, len(match[0])))
     shown = lines[line - 1] if line <= len(lines) else ""
     return Span(file, line, len(shown) - len(shown.lstrip()) + 1, max(1, len(shown.strip())))
+
+
+@lru_cache(maxsize=4)
+def _lines(text: str) -> list[str]:
+    """The lines of a file: where there is one problem in it, there are often several."""
+    return split_lines(text)
 
 
 def _step(project: Project, journey: str, step_id: str) -> Value:

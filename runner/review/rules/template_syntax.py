@@ -55,6 +55,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from jinja2 import TemplateSyntaxError
 
@@ -157,6 +158,7 @@ def _values(project: Project, journey: str) -> Mapping[str, ValueType] | None:
 
 
 def _check_source(project: Project, text: _Text, values: Mapping[str, ValueType] | None) -> Iterator[Problem]:
+    @cache
     def place(inner: int, pattern: str) -> Span:
         file, line, last = text.place(inner)
         return text_in_lines(file, project.files[file].removeprefix("\ufeff"), line, pattern, last)
@@ -180,7 +182,8 @@ def _check_source(project: Project, text: _Text, values: Mapping[str, ValueType]
         return
     if not misread:
         yield from _uncompiled(source, place)
-    for found in misread:
+    # Of what stands several times on a line, the first is marked.
+    for found in dict.fromkeys(misread):
         span = place(found.line, _pattern(found.word))
         yield Problem(code=found.code, message=found.message, span=span, hint=found.hint)
 
@@ -201,11 +204,11 @@ def _uncompiled(source: str, place: Callable[[int, str], Span]) -> Iterator[Prob
 
 def _pattern(word: str) -> str:
     """What finds ``word`` where it stands alone; an operator by the brackets around it, since there are others like it
-    in any text."""
+    in any text. A search ends where other brackets open, so that nothing is read twice."""
     escaped = re.escape(word)
     if word[0].isalnum() or word[0] == "_":
         return rf"(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_])"
-    return rf"\{{[{{%](?:(?![%}}]\}}).)*?{escaped}.*?[%}}]\}}"
+    return rf"\{{[{{%](?:(?![%}}]\}}|\{{[{{%]).)*?{escaped}.*?[%}}]\}}"
 
 
 def _syntax_problem(
