@@ -25,10 +25,14 @@ from runner.review.proof.formula import (
     Order,
     both,
     either,
+    extent,
 )
 
 MOST_OUTCOMES = 32
 """Values of one node that are told apart; with more, it is a value of which nothing is known."""
+
+MOST_CLAIMS = 1_000
+"""Claims that one condition makes; nothing is known of one that makes more."""
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _REFLEXIVE = frozenset({"==", "<=", ">="})
@@ -51,14 +55,14 @@ class Encoder:
         """When the condition ``node`` is true."""
         found = self._true.get(node)
         if found is None:
-            found = self._true[node] = self._condition(node, wanted=True)
+            found = self._true[node] = _limited(self._condition(node, wanted=True))
         return found
 
     def untrue(self, node: Node) -> Formula:
         """When the condition ``node`` is false or missing."""
         found = self._untrue.get(node)
         if found is None:
-            found = self._untrue[node] = self._condition(node, wanted=False)
+            found = self._untrue[node] = _limited(self._condition(node, wanted=False))
         return found
 
     def _asked(self, node: Node, *, wanted: bool) -> Formula:
@@ -286,6 +290,11 @@ class Encoder:
                 (both((when, more)), (*before, value)) for when, before in combined for more, value in own
             ]
         return iter(combined)
+
+
+def _limited(formula: Formula) -> Formula:
+    """The formula, or, where it is too large, the claim that it may hold always: no proof comes of that."""
+    return formula if extent(formula) <= MOST_CLAIMS else ALWAYS
 
 
 def may_be_missing(node: Node) -> bool:

@@ -5,9 +5,8 @@ Both ways of reasoning are given the same facts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 from runner.journey.expression import tree
 from runner.journey.expression.tree import Node
@@ -154,9 +153,8 @@ def lemmas(read: Iterable[Node]) -> Iterator[Formula]:
             for any_topic in (tree.AnyConsent(node.channel), tree.AnyConsent()):
                 if any_topic in asked:
                     yield either((Holds(node, False), Holds(any_topic, True)))
-    for one, other in permutations(counts, 2):
-        if _is_part(one, other):
-            yield Order("<=", one, other)
+    for one, other in _nearest_wholes(counts):
+        yield Order("<=", one, other)
     for since in asked:
         if isinstance(since, tree.DaysSince):
             yield from _days_and_counts(since, counts)
@@ -184,6 +182,15 @@ def _is_part(one: tree.History, other: tree.History) -> bool:
         and (other.within is None or (one.within is not None and one.within <= other.within))
         and (other.where is None or one.where == other.where)
     )
+
+
+def _nearest_wholes(counts: Sequence[tree.Count]) -> Iterator[tuple[tree.Count, tree.Count]]:
+    """Each count with those whose events include its own, without any that another of them is between: what is at most
+    the one is at most the other."""
+    wholes = {one: [other for other in counts if other != one and _is_part(one, other)] for one in counts}
+    for one, others in wholes.items():
+        further = {far for near in others for far in wholes[near]}
+        yield from ((one, other) for other in others if other not in further)
 
 
 def _days_and_counts(since: tree.DaysSince, counts: Iterable[tree.Count]) -> Iterator[Formula]:

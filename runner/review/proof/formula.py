@@ -7,7 +7,7 @@ equal nodes have equal values, since all of a question is read at one instant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runner.journey.expression.tree import Node
 
@@ -51,6 +51,10 @@ class Both:
     """All of ``parts`` hold: always, where there are none."""
 
     parts: tuple[Formula, ...]
+    extent: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extent", sum(map(extent, self.parts)))
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,20 @@ class Either:
     """One of ``parts`` holds, or several: never, where there are none."""
 
     parts: tuple[Formula, ...]
+    extent: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extent", sum(map(extent, self.parts)))
 
 
 Claim = Holds | Missing | Fails | Order
 Formula = Claim | Both | Either
+
+
+def extent(formula: Formula) -> int:
+    """How many claims a formula has, those that stand in several places several times; answered at once."""
+    return formula.extent if isinstance(formula, Both | Either) else 1
+
 
 ALWAYS = Both(())
 NEVER = Either(())

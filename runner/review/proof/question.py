@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 
 from runner.journey.expression.tree import Node
 from runner.review.proof import intervals
-from runner.review.proof.encode import Encoder
+from runner.review.proof.encode import MOST_CLAIMS, Encoder
 from runner.review.proof.facts import lemmas, read
-from runner.review.proof.formula import Formula, both
+from runner.review.proof.formula import Formula, both, extent
 
 Reasoner = Callable[[Formula], bool]
 """Answers False where a formula surely holds for nobody, else True."""
 
 
 class Prover:
-    """Answers questions by ``possible``, each once."""
+    """Answers questions by ``possible``, each once. One that is too large, or too deep, has the answer that proves
+    nothing."""
 
     def __init__(self, possible: Reasoner = intervals.possible) -> None:
         self._possible = possible
@@ -40,8 +41,15 @@ class Prover:
     def _asked(self, true: tuple[Node, ...], untrue: tuple[Node, ...]) -> bool:
         found = self._answers.get((true, untrue))
         if found is None:
-            found = self._answers[true, untrue] = self._possible(self.formula(true, untrue))
+            found = self._answers[true, untrue] = self._answer(true, untrue)
         return found
+
+    def _answer(self, true: tuple[Node, ...], untrue: tuple[Node, ...]) -> bool:
+        try:
+            formula = self.formula(true, untrue)
+            return extent(formula) > MOST_CLAIMS or self._possible(formula)
+        except RecursionError:
+            return True
 
     def formula(self, true: Sequence[Node], untrue: Sequence[Node]) -> Formula:
         """That all of ``true`` are true and none of ``untrue``, with what is known of what they read."""
