@@ -7,15 +7,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from runner.engine.versions import Versions
+from runner.engine.versions import Versions, stored_project
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, LINK_PRESSED
 from runner.journey.fit import fit
 from runner.journey.model import ChangeConsent, Link, Snooze
 from runner.journey.model.links import Ask
 from runner.journey.values import MILLIONTHS
-from runner.store.causes.presses import Carrier, carrier
+from runner.problem import JourneysError
+from runner.store.causes.presses import carrier
 from runner.store.database import Database
+from runner.store.journeys.versions import version_files
 from runner.store.people.events import Arrival, store_events
+from runner.store.statement import Connection
 
 
 class Pressed(StrEnum):
@@ -47,7 +50,8 @@ def press(
     by name. What it does is done by the next tick."""
     with database.begin() as connection:
         found = carrier(connection, contact, journey, at=at, run_number=run, step=step, visit=visit)
-        known = _link(versions, found, journey, link) if found else None
+        links = links_of(connection, versions, journey, found.version) if found else ()
+        known = next((each for each in links if each.name == link), None)
         if found is None or known is None or not _fits(known, option, values or {}):
             return Pressed.REFUSED
         # A consent is the reader's own, and no matter of the run: it can be given and taken back when that is over.
@@ -79,10 +83,22 @@ def press(
     return Pressed.DONE if stored.new else Pressed.TWICE
 
 
-def _link(versions: Versions, carrier: Carrier, journey: str, name: str) -> Link | None:
-    """The link of that name, of the version whose message it was; of the present one where that is no longer kept."""
-    version = versions.by_id.get(carrier.version) or versions.current.get(journey)
-    return next((each for each in version.journey.links if each.name == name), None) if version else None
+def links_of(connection: Connection, versions: Versions, journey: str, version: int) -> tuple[Link, ...]:
+    """What the links of a message do that ``version`` of ``journey`` wrote, whether anybody is in it any more or not.
+    Where this release cannot read that version, they are those of the present one."""
+    known = versions.by_id.get(version)
+    if known is not None:
+        return known.journey.links
+    found = versions.former_links.get(version)
+    if found is None:
+        try:
+            project = stored_project(journey, version, version_files(connection, version))
+            found = project.journeys[journey].links
+        except JourneysError:
+            present = versions.current.get(journey)
+            found = present.journey.links if present else ()
+        versions.former_links[version] = found
+    return found
 
 
 def _consent(action: ChangeConsent, source: str) -> tuple[str, dict[str, Any]]:

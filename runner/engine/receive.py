@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from runner.engine.advance import Passes
+from runner.engine.presses import links_of
 from runner.engine.timed import keep_time, meant
 from runner.engine.versions import CONTACT_CHANGES, Version
 from runner.journey.catalog import (
@@ -25,7 +26,7 @@ from runner.store.causes.consents import tell_of_consents
 from runner.store.causes.double_opt_in import mark_pending
 from runner.store.causes.feedback import FEEDBACK, heed_feedback
 from runner.store.causes.history import begin_after_history
-from runner.store.causes.presses import heed_presses
+from runner.store.causes.presses import Printed, heed_presses, pressed_messages
 from runner.store.causes.segments import read_segments
 from runner.store.causes.stale import watch_age
 from runner.store.passes.entry import end_for_restart, enter, hold_accounts, refresh, trigger
@@ -115,11 +116,14 @@ def _count_goals(passes: Passes, n: int, events: Set[str]) -> None:
 
 
 def _heed_presses(passes: Passes, n: int) -> None:
-    """Do what the links say that readers have pressed."""
+    """Do what the links say that readers have pressed, each as the version has it that wrote its message."""
     stage, found = next(passes.stages), 0
+    pressed = pressed_messages(passes.connection, n)
     for version in passes.versions:
-        for link in version.journey.links:
-            found += heed_presses(version.sql, link, passes.connection, n, stage)
+        for wrote in pressed.get(version.id, ()):
+            for link in links_of(passes.connection, passes.versions, version.journey.name, wrote):
+                printed = Printed(link=link, wrote=wrote)
+                found += heed_presses(version.sql, printed, passes.connection, n, stage)
     passes.end(stage, found)
 
 

@@ -14,7 +14,7 @@ from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, Catalog, Topic
 from runner.journey.derived_values import derived_read
 from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
-from runner.journey.model import Journey, Update
+from runner.journey.model import Journey, Link, Update
 from runner.journey.newest_texts import Written, newest_texts
 from runner.journey.project import Project, load_project
 from runner.journey.renames import Renames
@@ -122,6 +122,8 @@ class Versions:
         """What was in force when they were read."""
         # The order in which versions act within a pass.
         self._ordered = tuple(sorted(versions, key=lambda version: (version.journey.name, version.id)))
+        self.former_links: dict[int, tuple[Link, ...]] = {}
+        """By version that nobody is in any more, the links of its messages, once one of them was pressed."""
         self.by_id: Mapping[int, Version] = {version.id: version for version in self._ordered}
         self.current: Mapping[str, Version] = {
             version.journey.name: version for version in self._ordered if version.current

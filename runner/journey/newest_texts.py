@@ -1,4 +1,5 @@
-"""Which texts those read who finish an older version of their journey: the newest, as far as their version can fill it.
+"""Which texts those read who finish an older version of their journey, and what was let go by one and has not left yet:
+the newest, as far as that version can fill it.
 
 A text is taken from the newest version as a whole, with all its languages, or not at all. What is written for those
 who asked for offers is for nobody else: it is taken only where both versions send it by the same rules.
@@ -46,9 +47,6 @@ def kept_texts(old: Written, newest: Written) -> Mapping[str, str]:
     names = sorted({template.name for template in old.templates})
     if newest.journey.in_flight.content is Content.PINNED:
         return dict.fromkeys(names, "the journey says `content: pinned`")
-    if newest.journey.in_flight.follows:
-        # Nobody finishes it. What is ready was let go by its rules, and is looked at once more by them.
-        return dict.fromkeys(names, "the journey says `in_flight: follow`")
     made, asked = _made_by(old), _made_by(newest)
     found = {}
     for name in names:

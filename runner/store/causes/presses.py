@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -43,32 +43,82 @@ from runner.store.types import ByCodePoint, constant, instant_of, json_object, j
 _STAGE = bindparam("stage", type_=Integer())
 
 
-def heed_presses(sql: ProgramSql, link: Link, connection: Connection, n: int, stage: int) -> int:
-    """Do what ``link`` says for the runs of this version whose reader has pressed it in pass ``n``. Answers how many
-    runs it ends, which are in ``stage``."""
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """A link as the version of the number ``wrote`` has it, which wrote the messages that carry it."""
+
+    link: Link
+    wrote: int
+
+
+def pressed_messages(connection: Connection, n: int) -> Mapping[int, Sequence[int]]:
+    """By the version in which runs are whose reader has pressed a link in pass ``n``: the versions that wrote the
+    messages with these links."""
+    found: dict[int, list[int]] = {}
+    for present, wrote in _versions_pressed(connection.dialect.name).run(connection, n=n):
+        found.setdefault(present, []).append(wrote)
+    return found
+
+
+@cache
+def _versions_pressed(dialect: str) -> Statement:
+    return Statement(
+        select(run.c.version, message.c.version)
+        .select_from(wave.join(run, WAVE_RUN).join(event, WAVE_EVENT).join(message, _carries(dialect)))
+        .where(*_of_run(dialect))
+        .distinct()
+        .order_by(run.c.version, message.c.version)
+    )
+
+
+def _carries(dialect: str) -> ColumnElement[bool]:
+    """Joins the message of the run that the press names."""
+    return and_(
+        message.c.partition == run.c.partition,
+        message.c.contact == run.c.contact,
+        message.c.run == run.c.id,
+        message.c.step == _property(dialect, "step", STRING),
+        message.c.visit * constant(MILLIONTHS) == _property(dialect, "visit", NUMBER),
+    )
+
+
+def _of_run(dialect: str) -> tuple[ColumnElement[bool], ...]:
+    """The presses of the pass, each with the run that it names."""
+    return (
+        in_pass(wave),
+        wave.c.name == literal(LINK_PRESSED, ByCodePoint()),
+        _property(dialect, "run", NUMBER) == run.c.id * constant(MILLIONTHS),
+    )
+
+
+def heed_presses(sql: ProgramSql, printed: Printed, connection: Connection, n: int, stage: int) -> int:
+    """Do what a link says for the runs of this version whose reader has pressed it in pass ``n``. Answers how many runs
+    it ends, which are in ``stage``."""
+    link = printed.link
+    key = ("press", printed.wrote, link.name)
     match link.action:
         case Exit(reason=reason):
-            statement = sql.once(("press", link.name), partial(_exit, sql, link, reason))
+            statement = sql.once(key, partial(_exit, sql, printed, reason))
             return statement.run(connection, n=n, stage=stage).rowcount
         case Ask(values=values, until=until):
             for asked in values:
-                key = ("press", link.name, asked.name)
-                sql.once(key, partial(_answer, sql, link, asked)).run(connection, n=n)
+                answer = partial(_answer, sql, printed, asked)
+                sql.once((*key, asked.name), answer).run(connection, n=n)
             for node in sql.program.nodes:
                 if until is not None and isinstance(node.verb, Send):
-                    back = partial(_put_back_until, sql, link, node, until)
-                    sql.once(("press", link.name, node.index, "back"), back).run(connection, n=n)
+                    back = partial(_put_back_until, sql, printed, node, until)
+                    sql.once((*key, node.index, "back"), back).run(connection, n=n)
         case Snooze(options=options):
             for node in sql.program.nodes:
                 for option, duration in options if isinstance(node.verb, Send) else ():
-                    back = partial(_put_back, sql, link, node, option, duration)
-                    sql.once(("press", link.name, node.index, option), back).run(connection, n=n)
+                    back = partial(_put_back, sql, printed, node, option, duration)
+                    sql.once((*key, node.index, option), back).run(connection, n=n)
         case Emit(event=name, properties=properties):
             sql.once(
-                ("press", link.name),
+                key,
                 lambda: _told(
                     sql,
-                    link,
+                    printed,
                     name,
                     {key: json_value(found, sql.row(wave), sql.dialect) for key, found in properties},
                 ),
@@ -76,40 +126,26 @@ def heed_presses(sql: ProgramSql, link: Link, connection: Connection, n: int, st
     return 0
 
 
-def _property(sql: ProgramSql, name: str, type: Any) -> ColumnElement[Any]:
-    return read_json(event.c.properties, (name,), type, sql.dialect)
+def _property(dialect: str, name: str, type: Any) -> ColumnElement[Any]:
+    return read_json(event.c.properties, (name,), type, dialect)
 
 
-def _pressed(sql: ProgramSql, link: Link) -> tuple[Any, list[ColumnElement[bool]]]:
+def _pressed(sql: ProgramSql, printed: Printed) -> tuple[Any, list[ColumnElement[bool]]]:
     """The presses of the link in the pass that count, with event, run and message: the run is on, and the link has not
     expired."""
-    rows = (
-        wave.join(run, and_(WAVE_RUN, sql.runs))
-        .join(event, WAVE_EVENT)
-        .join(contact, WAVE_CONTACT)
-        .join(
-            message,
-            and_(
-                message.c.partition == run.c.partition,
-                message.c.contact == run.c.contact,
-                message.c.run == run.c.id,
-                message.c.step == _property(sql, "step", STRING),
-                message.c.visit * constant(MILLIONTHS) == _property(sql, "visit", NUMBER),
-            ),
-        )
-    )
-    return rows, [
-        in_pass(wave),
-        wave.c.name == literal(LINK_PRESSED, ByCodePoint()),
-        _property(sql, "run", NUMBER) == run.c.id * constant(MILLIONTHS),
-        _property(sql, "link", STRING) == literal(link.name, Text()),
+    dialect = sql.dialect
+    rows = wave.join(run, and_(WAVE_RUN, sql.runs)).join(event, WAVE_EVENT).join(contact, WAVE_CONTACT)
+    return rows.join(message, _carries(dialect)), [
+        *_of_run(dialect),
+        _property(dialect, "link", STRING) == literal(printed.link.name, Text()),
+        message.c.version == constant(printed.wrote),
         message.c.status.in_([constant(status.value) for status in LET_GO]),
-        wave.c.at < shifted(message.c.let_go_at, constant(link.expires.elapsed)),
+        wave.c.at < shifted(message.c.let_go_at, constant(printed.link.expires.elapsed)),
     ]
 
 
-def _exit(sql: ProgramSql, link: Link, reason: str) -> Statement:
-    rows, conditions = _pressed(sql, link)
+def _exit(sql: ProgramSql, printed: Printed, reason: str) -> Statement:
+    rows, conditions = _pressed(sql, printed)
     columns = (wave.c.partition, wave.c.contact, run.c.id, wave.c.at, literal(reason, ByCodePoint()))
     return into_leaving(sql.dialect, select(_STAGE, *columns).select_from(rows).where(*conditions))
 
@@ -117,7 +153,7 @@ def _exit(sql: ProgramSql, link: Link, reason: str) -> Statement:
 def _taken(sql: ProgramSql, asked: Asked) -> list[ColumnElement[bool]]:
     """Whether what the reader has given is within its bounds."""
     row = sql.row(wave)
-    given = _property(sql, f"value_{asked.name}", asked.type)
+    given = _property(sql.dialect, f"value_{asked.name}", asked.type)
 
     def bound(expression: Expression) -> ColumnElement[Any]:
         return value(expression, row, sql.dialect)
@@ -130,8 +166,8 @@ def _taken(sql: ProgramSql, asked: Asked) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _answer(sql: ProgramSql, link: Link, asked: Asked) -> Statement:
-    rows, conditions = _pressed(sql, link)
+def _answer(sql: ProgramSql, printed: Printed, asked: Asked) -> Statement:
+    rows, conditions = _pressed(sql, printed)
     conditions += _taken(sql, asked)
     member = f"value_{asked.name}"
     kept: ColumnElement[Any] = literal_column(
@@ -159,31 +195,31 @@ def _same(found: Any) -> ColumnElement[bool]:
     )
 
 
-def _put_back(sql: ProgramSql, link: Link, node: Any, option: str, duration: Any) -> Statement:
+def _put_back(sql: ProgramSql, printed: Printed, node: Any, option: str, duration: Any) -> Statement:
     """The run stands before the send again until the time is up."""
     due = shifted(wave.c.at, constant(duration.elapsed))
-    chosen = _property(sql, "option", STRING) == literal(option, Text())
-    return _stands_before(sql, link, node, due, [chosen])
+    chosen = _property(sql.dialect, "option", STRING) == literal(option, Text())
+    return _stands_before(sql, printed, node, due, [chosen])
 
 
-def _put_back_until(sql: ProgramSql, link: Link, node: Any, until: Asked) -> Statement:
+def _put_back_until(sql: ProgramSql, printed: Printed, node: Any, until: Asked) -> Statement:
     """The run stands before the send again until the day that the reader has given begins where they live; a day that
     is past, or today, puts off nothing."""
-    day = _property(sql, f"value_{until.name}", until.type)
+    day = _property(sql.dialect, f"value_{until.name}", until.type)
     begins = instant_of(due_on(beginning_of(day), sql.zone))
     due = case((begins > wave.c.at, begins), else_=wave.c.at)
-    return _stands_before(sql, link, node, due, _taken(sql, until))
+    return _stands_before(sql, printed, node, due, _taken(sql, until))
 
 
 def _stands_before(
     sql: ProgramSql,
-    link: Link,
+    printed: Printed,
     node: Any,
     due: ColumnElement[Any],
     further: list[ColumnElement[bool]],
 ) -> Statement:
     """The runs of the presses stand before ``node`` until ``due``; their message will be another one."""
-    rows, conditions = _pressed(sql, link)
+    rows, conditions = _pressed(sql, printed)
     found = (
         select(run.c.partition, run.c.contact, run.c.id, due.label("due"))
         .select_from(rows)
@@ -208,8 +244,10 @@ def _stands_before(
     )
 
 
-def _told(sql: ProgramSql, link: Link, name: str, properties: Mapping[str, ColumnElement[Any]]) -> Statement:
-    rows, conditions = _pressed(sql, link)
+def _told(
+    sql: ProgramSql, printed: Printed, name: str, properties: Mapping[str, ColumnElement[Any]]
+) -> Statement:
+    rows, conditions = _pressed(sql, printed)
     parts = [part for key, found in properties.items() for part in (literal(key, Text()), found)]
     return announcement(
         sql.dialect,

@@ -145,6 +145,8 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
         }
         ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
         keeps = node.step.id in sql.rules.keeping
+        # Only where runs come from other versions may one have been put back by a link that this version has not.
+        visit = run.c.visit if sql.follows else literal_column("1")
         details = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
         # Nothing keeps a receipt back on a channel that goes by the contact's key.
         reason: ColumnElement[Any] = case(details, value=moving.c.way) if details else null()
@@ -173,7 +175,7 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
                     moving.c.contact,
                     moving.c.run,
                     literal(node.step.id, String()),
-                    literal_column("1"),
+                    visit,
                     literal(sql.program.journey.name, String()),
                     constant(sql.version),
                     literal(send.channel, String()),
@@ -189,7 +191,7 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
                     case((moving.c.way.in_(ready), moving.c.at)),
                     *([run.c.data] if keeps else []),
                 )
-                .select_from(moving.join(run, of_run(moving)) if keeps else moving)
+                .select_from(moving.join(run, of_run(moving)) if keeps or sql.follows else moving)
                 .where(came(sql, list(left))),
             )
         )
