@@ -175,6 +175,63 @@ def test_who_becomes_overdue_is_counted_and_when_the_last_goes_on(database: Data
     assert (one.overdue, one.released_until) == (2, START + 5 * DAY + timedelta(seconds=30))
 
 
+def test_all_journeys_are_released_by_one_count_in_a_plan_as_in_what_it_plans(database: Database) -> None:
+    def two(steps: str, head: str = "") -> Project:
+        files = tour(steps, head).files
+        path = "journeys/tour/journey.yaml"
+        other = {each.replace("tour", "visit"): text for each, text in files.items() if "tour" in each}
+        other["journeys/visit/journey.yaml"] = files[path].replace("journey: tour", "journey: visit")
+        return load_project({**files, **other})
+
+    with_people(database)
+    at = START + 5 * DAY
+    apply_project(database, two(STEPS), now=START - DAY, author=None, git_commit=None)
+    flight = Flight(database)
+    flight.load()
+    for who in ("elif", "finn"):
+        flight.known(who)
+        flight.happens(who, "Signed Up", START + 4 * DAY, {})
+    flight.until(at)
+    after = two(STEPS.replace("4d", "6h"), "in_flight: follow\ntimers: recompute\n")
+    before = rows(database)
+    found = plan(database, after, now=at, released_per_minute=2).journeys
+    assert rows(database) == before
+    applied = apply_project(database, after, now=at, author=None, git_commit=None, released_per_minute=2)
+    said = [(each.journey, each.overdue, each.released_until) for each in found]
+    assert said == [(each.journey, each.crossed.overdue, each.crossed.released_until) for each in applied]
+    seconds = [(until - at).total_seconds() for _, _, until in said if until]
+    assert [(name, overdue) for name, overdue, _ in said] == [("tour", 4), ("visit", 2)]
+    assert seconds == [90, 150]
+
+
+def test_a_rename_that_nobody_said_is_asked_about(sqlite_database: Database) -> None:
+    """By what the message says, else by its place; and not where nobody has had it, or all is said."""
+    flight = with_people(sqlite_database)
+    flight.happens("dora", "Signed Up", START + 5 * DAY, {})
+    hello, greet = "  - {id: hello, send: email}\n", "  - {id: greet, send: email}\n"
+
+    def asked(what: str, steps: str, head: str = "") -> str:
+        files = {"journey.yaml": HEAD + "in_flight: follow\n" + head + steps}
+        if "with the text" in what:
+            files["greet.html"] = "---\nsubject: hello\n---\n<p>hello</p>\n"
+        found = planned(sqlite_database, project_of(files))
+        assert not found.problems
+        lines = [line for line in plan_text(found).splitlines() if "rename" in line]
+        return "\n".join([f"{what}:", *(lines or ["  (nothing)"])])
+
+    later = STEPS.replace(hello, "").replace("  - {id: offer", greet + "  - {id: offer")
+    cases = [
+        asked("with the text of `hello`, before them again", later),
+        asked("with the text of `hello`, in its place", STEPS.replace(hello, greet)),
+        asked("with another text, in its place", STEPS.replace(hello, greet)),
+        asked("with another text, elsewhere", later),
+        asked("with the text of `hello`, and it is said", later, "moved: {hello: greet}\n"),
+        asked("with the text of `hello`, which is still there", STEPS.replace(hello, hello + greet)),
+        asked("one that nobody has had", STEPS.replace("id: offer", "id: bargain")),
+    ]
+    golden("plan/unsaid-renames.out", "\n\n".join(cases) + "\n")
+
+
 def segment(existing: str, when: str = "contact.vip") -> Project:
     catalog = CATALOG + f"segments: {{best: {{when: {when}}}}}\n"
     return load_project(
