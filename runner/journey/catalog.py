@@ -250,7 +250,7 @@ class Catalog:
     """The catalog of one project. ``timezone`` and ``locale`` stand in where a contact has none.
 
     ``unreadable`` names the attributes that are declared, but not so that their type is known; whoever reports that a
-    journey reads one of them would report the same mistake again.
+    journey reads one of them would report the same mistake again. So do ``unreadable_segments``.
     """
 
     timezone: str = "UTC"
@@ -280,6 +280,7 @@ class Catalog:
     """What other tools send."""
     links: LinkSettings = field(default_factory=LinkSettings)
     unreadable: frozenset[str] = frozenset()
+    unreadable_segments: frozenset[str] = frozenset()
 
     def attribute_type(self, name: str) -> ValueType | None:
         """The type of ``contact.NAME``, or None where the catalog declares none."""

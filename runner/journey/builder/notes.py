@@ -115,6 +115,8 @@ class Notes:
         word = source[finding.offset : finding.offset + finding.length]
         if finding.code == "unknown-attribute" and word in self.catalog.unreadable:
             return True
+        if finding.code == "unknown-segment" and word.strip("\"'") in self.catalog.unreadable_segments:
+            return True
         owner = re.search(r"(\w+)\s*\.\s*$", source[: finding.offset])
         unknown = finding.code in ("unknown-property", "unknown-value")
         return unknown and bool(owner and {f"{owner[1]}.", f"{owner[1]}.{word}"} & self.unsure)

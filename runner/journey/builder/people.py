@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from runner.journey.builder.notes import Notes, fields_of, items_of, text_of
+from runner.journey.builder.segments import Asked, asked_segments, in_order
 from runner.journey.catalog import Catalog, FunnelStep, Score, ScoreRule, Segment, Stage
+from runner.journey.circles import circles
 from runner.journey.expression import Expression, Scope
 from runner.journey.expression.derived import HOUR, persona_expression, score_expression, stage_expression
 from runner.journey.fit import millionths
@@ -19,8 +21,8 @@ Refresh = Callable[[Fields | None], Mapping[str, object]]
 
 
 def build_people(notes: Notes, root: Fields, catalog: Catalog, refresh: Refresh) -> Catalog:
-    """``catalog`` with segments, stages and scores. Each may speak of what stands above it in the file, so that nothing
-    can contain itself; the funnel may speak of all of them."""
+    """``catalog`` with segments, stages and scores. Each section may speak of what stands above it in the file, segments
+    of each other but in no circle, so that nothing can contain itself; the funnel may speak of all of them."""
     builder = _People(notes, catalog)
     for field in root.fields:
         if field.key == "segments":
@@ -45,16 +47,37 @@ class _People:
 
     def segments(self, value: Value, refresh: Refresh) -> None:
         fields = fields_of(value)
-        for field in fields.fields if fields else ():
-            options = fields_of(field.value)
+        asked = asked_segments(fields) if fields else {}
+        for circle in circles(asked, lambda each: each.name):
+            self.circle(circle)
+        made: dict[str, Segment] = {}
+        # What is wrong with a segment is told there; whoever asks for it is not to blame.
+        self.unbuilt(frozenset(asked))
+        for name in in_order(asked):
+            options = fields_of(fields.get(name)) if fields else None
             when = self.when(options)
             if when:
                 persona = options.get("persona") if options else None
                 is_persona = isinstance(persona, Scalar) and persona.value is True
-                made = Segment(name=field.key, when=when, persona=is_persona, **refresh(options))  # type: ignore[arg-type]
-                self.catalog = replace(self.catalog, segments={**self.catalog.segments, field.key: made})
+                made[name] = Segment(name=name, when=when, persona=is_persona, **refresh(options))  # type: ignore[arg-type]
+                self.catalog = replace(self.catalog, segments=made)
+        in_file_order = {name: made[name] for name in asked if name in made}
+        self.catalog = replace(self.catalog, segments=in_file_order)
+        self.unbuilt(frozenset(asked) - frozenset(made))
         if any(segment.persona for segment in self.catalog.segments.values()):
             self.catalog = replace(self.catalog, persona=persona_expression(self.catalog.segments.values()))
+
+    def unbuilt(self, names: frozenset[str]) -> None:
+        self.catalog = replace(self.catalog, unreadable_segments=names)
+        self.notes.catalog = replace(self.notes.catalog, unreadable_segments=names)
+
+    def circle(self, circle: Sequence[Asked]) -> None:
+        first = circle[0]
+        told = ", ".join(f"`{asked.by}` for `{asked.name}`" for asked in circle)
+        message = f"These segments ask for each other in a circle: {told}."
+        if len(circle) == 1:
+            message = f"The segment `{first.name}` asks for itself."
+        self.notes.note("segment/circle", message, first.span, "Let one of them say by itself who is in it.")
 
     def stages(self, value: Value) -> None:
         named = self.named(value, "stage")

@@ -69,10 +69,12 @@ class TriggerBuilder:
         name = text_of(value)
         if value is None or name is None:
             return None
-        if name not in among:
+        if name in among:
+            return name
+        # One that is declared, and wrong, is told there.
+        if what != "segment" or name not in self.notes.catalog.unreadable_segments:
             self.notes.unknown(what, name, list(among), value.span)
-            return None
-        return name
+        return None
 
     def attribute_type(self, name: str) -> ValueType | None:
         return self.scope.contact_type(name)

@@ -29,9 +29,10 @@ Fails:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from runner.journey.circles import circles
 from runner.journey.graph import walk
 from runner.journey.model import Emit, Enroll, EventTrigger, Journey, JourneyTrigger, ManualTrigger, Step
 from runner.journey.project import Project
@@ -59,8 +60,8 @@ class _Starts:
 
 def check(project: Project) -> Iterator[Problem]:
     starts = {name: _starts(journey) for name, journey in project.journeys.items()}
-    causes = {name: list(_causes(journey, starts)) for name, journey in project.journeys.items()}
-    for circle in _circles(causes):
+    causes = {name: list(_causes(journey, starts)) for name, journey in sorted(project.journeys.items())}
+    for circle in circles(causes, lambda cause: cause.other):
         first = circle[0]
         told = ", ".join(f"`{cause.journey}` {cause.how} `{cause.other}`" for cause in circle)
         yield Problem(
@@ -96,31 +97,6 @@ def _starts(journey: Journey) -> _Starts:
         journeys=frozenset(each.journey for each in journey.triggers if isinstance(each, JourneyTrigger)),
         by_hand=any(isinstance(each, ManualTrigger) for each in journey.triggers),
     )
-
-
-def _circles(causes: Mapping[str, Sequence[_Cause]]) -> Iterator[list[_Cause]]:
-    """One circle, the shortest, through each journey that is in one; told once, from its first journey on."""
-    told: set[frozenset[str]] = set()
-    for name in sorted(causes):
-        circle = _shortest(causes, name)
-        members = frozenset(cause.journey for cause in circle)
-        if circle and members not in told:
-            told.add(members)
-            yield circle
-
-
-def _shortest(causes: Mapping[str, Sequence[_Cause]], start: str) -> list[_Cause]:
-    """The shortest way from ``start`` back to it; empty where there is none."""
-    reached: dict[str, list[_Cause]] = {start: []}
-    queue = [start]
-    for name in queue:
-        for cause in causes.get(name, ()):
-            if cause.other == start:
-                return [*reached[name], cause]
-            if cause.other not in reached:
-                reached[cause.other] = [*reached[name], cause]
-                queue.append(cause.other)
-    return []
 
 
 def _place(project: Project, cause: _Cause) -> Span:
