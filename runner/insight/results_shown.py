@@ -103,7 +103,7 @@ def _in(result: Result, states: Sequence[MessageStatus]) -> int:
 
 
 def _part(count: int, whole: int) -> str:
-    return f"{count:,} ({100 * count / whole:.1f} %)" if whole else f"{count:,}"
+    return f"{count:,} ({100 * count / whole:.1f} %)" if count and whole else f"{count:,}"
 
 
 def _printable(text: str) -> str:
