@@ -1,5 +1,6 @@
 """Small journeys that are changed at random, as careful authors change them: whatever a step was called before, and
-wherever those go who stand at a step that is gone, is said.
+wherever those go who stand at a step that is gone, is said once. What was said and applied is taken out again, now and
+then.
 
 A step has an ``origin``, which it keeps under every name; a send's subject is its origin. So nobody may ever get a
 subject twice in a run.
@@ -59,6 +60,8 @@ class Draft:
     aliases: dict[str, set[str]] = field(default_factory=dict)
     kinds: dict[str, set[str]] = field(default_factory=dict)
     """By name, the kinds of steps that ever had it."""
+    said: list[set[str]] = field(default_factory=list)
+    """Names of which ``moved`` has said, in applied versions, that they are those of one step."""
     occupied: frozenset[str] = frozenset()
     """The steps at which people stand: most changes are about them."""
     count: int = 0
@@ -92,8 +95,13 @@ class Draft:
         """The kind of each step, by its name."""
         return {steps[place].name: steps[place].kind for steps, place in self.places()}
 
-    def note_names(self) -> None:
-        """Remember how the steps are called, once the version is applied."""
+    def note_names(self, moved: dict[str, Any]) -> None:
+        """Remember how the steps are called, and what was said of it, once the version is applied."""
+        for name, target in moved.items() if self.follow else ():
+            if isinstance(target, str):
+                both = [names for names in self.said if names & {name, target}]
+                self.said = [names for names in self.said if names not in both]
+                self.said.append({name, target}.union(*both))
         for steps, place in self.places():
             made = steps[place]
             self.aliases.setdefault(made.origin, set()).add(made.name)
@@ -204,6 +212,15 @@ class Draft:
             name: target
             for name, target in found.items()
             if not (isinstance(target, str) and now.get(name) == now[target])
+        }
+
+    def moved_without_what_was_said(self) -> dict[str, Any]:
+        """The same without some of the entries that earlier versions had, be it the other way round."""
+        return {
+            name: target
+            for name, target in self.moved().items()
+            if not any({name, target} <= names for names in self.said if isinstance(target, str))
+            or self.random.random() < 0.3
         }
 
     def files(self, moved: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """A journey that is changed under the people in it, told as a timeline a person.
 
 A case is a folder: ``case.yaml`` says what it shows, what happens to whom, and when the change comes; ``before/`` has
-the journey that people enter, each ``after…/`` one that it may be changed to. A send whose template is not written gets
+the journey that people enter, ``between/`` one that it is changed to before, if at all, and each ``after…/`` one that it
+may be changed to. A send whose template is not written gets
 one whose subject is its name.
 """
 
@@ -238,6 +239,9 @@ def told(case: Path, after: Path, database: Database) -> Iterator[str]:
         flight.happened.setdefault(who, []).append((when, f"it is {event}"))
         if when <= at:
             flight.happens(who, event, when, properties)
+    if "between" in said:
+        flight.until(instant(said["between"]))
+        flight.apply(project_of(texts_in(case / "between")), instant(said["between"]), "BETWEEN")
     flight.until(at)
     project = project_of(texts_in(after))
     yield from _plan(flight, project, at)

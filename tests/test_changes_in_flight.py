@@ -151,7 +151,7 @@ class Changing:
 
     def _apply(self, at: datetime) -> None:
         """Apply the draft; now and then an author forgets to say where people go, and is told."""
-        moved = self.draft.moved()
+        moved = self.draft.moved_without_what_was_said()
         if moved and self.random.random() < 0.2:
             project = self._project({})
             before = self.flight.runs()
@@ -161,10 +161,10 @@ class Changing:
                 assert self.flight.runs() == before
                 self.told.append("  refused")
             else:
-                self.draft.note_names()
+                self.draft.note_names({})
                 return
         self._planned(self._project(moved), at)
-        self.draft.note_names()
+        self.draft.note_names(moved)
 
     def _project(self, moved: dict[str, Any]) -> Project:
         project = load_project(self.draft.files(moved))
