@@ -2,11 +2,18 @@
 
 All runs stand at a wait. What ends it has come and is still to be handled: an event, a change of the contact, an
 instant. Both ways must leave the same runs, kept values and log behind.
+
+The floor is what an expert would write who knows this journey, its catalog and how values are stored: a few
+statements a batch, each row looked up by an index and written once, with fresh statistics of what the batch found. It
+does what nobody can leave out: a contact's events are taken in their order, one at a time; what was due before an event
+comes before it, and an event before what is due later; an event is marked as handled; each step that was left is
+logged. It does nothing that only other journeys need: it does not ask which journey or version a run is in, whether
+somebody has paused it, whether an attribute has its declared type, or how late an event is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,6 +27,7 @@ from runner.engine.tick import LIVE, tick
 from runner.engine.versions import load_versions
 from runner.journey.project import load_project
 from runner.store.database import Database
+from runner.store.passes.working import steady_plans
 from runner.store.types import to_microseconds
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -287,7 +295,7 @@ def with_engine(database: Database, _: Wait) -> int:
 
 
 def by_hand(database: Database, wait: Wait) -> int:
-    """What this one journey needs and nothing else: a few statements a batch."""
+    """What this one journey needs and nothing else: a few statements a batch, ``{among}`` its partitions."""
     words = Words(database)
     cross = "CROSS JOIN" if words.sqlite else "JOIN"
     create = (
@@ -302,20 +310,25 @@ def by_hand(database: Database, wait: Wait) -> int:
     now = words.instant(NOW)
     if wait.event:
         first = (
-            f"(SELECT * FROM event WHERE pending AND at <= {now} LIMIT {BATCH}) e {cross} run r "
-            "ON r.partition = e.partition AND r.contact = e.contact AND r.status = 'active'"
+            f"(SELECT * FROM event f WHERE pending AND {{among}} AND at <= {now} AND NOT EXISTS (SELECT 1 FROM event o "
+            "WHERE o.partition = f.partition AND o.contact = f.contact AND o.pending "
+            f"AND (o.at, o.id) < (f.at, f.id)) LIMIT {BATCH}) e {cross} run r "
+            "ON r.partition = e.partition AND r.contact = e.contact AND r.status = 'active' "
+            "AND (r.next_at IS NULL OR r.next_at > e.at)"
         )
         columns = "e.id, e.at"
     else:
         first = (
-            "(SELECT * FROM run WHERE status = 'active' AND next_at IS NOT NULL "
-            f"AND next_at <= {now} LIMIT {BATCH}) r"
+            "(SELECT * FROM run f WHERE status = 'active' AND next_at IS NOT NULL "
+            f"AND {{among}} AND next_at <= {now} AND NOT EXISTS (SELECT 1 FROM event o WHERE o.partition = f.partition "
+            f"AND o.contact = f.contact AND o.pending AND o.at < f.next_at) LIMIT {BATCH}) r"
         )
         columns = "NULL, r.next_at"
-    statements = [
+    find = (
         f"INSERT INTO found SELECT r.partition, r.contact, {columns}, {wait.kept(words)} FROM {first} "
         f"{wait.joined(words)} WHERE {wait.found(words)}"
-    ]
+    )
+    statements = []
     of_event = "WHERE event.partition = f.partition AND event.contact = f.contact AND event.id = f.event"
     if wait.changes_contact:
         changed = words.merged("contact.attributes", "event.properties")
@@ -346,19 +359,38 @@ def by_hand(database: Database, wait: Wait) -> int:
             f"next_at = {until}, review_at = NULL, data = f.data FROM found f {of_run}"
         )
     done = 0
-    while True:
-        with database.begin() as connection:
-            connection.exec_driver_sql(create)
-            if words.sqlite:
-                connection.exec_driver_sql("DELETE FROM found")
-            for number, statement in enumerate(statements):
-                rows = connection.exec_driver_sql(statement).rowcount
-                if number == 0:
-                    if not rows:
-                        return done
-                    done += rows
-                    if not words.sqlite:
-                        connection.exec_driver_sql("ANALYZE found")
+    for among in shares_of(database):
+        finding = find.replace("{among}", among)
+        while found := _batch(database, create, finding, statements):
+            done += found
+    return done
+
+
+def _batch(database: Database, create: str, find: str, statements: Sequence[str]) -> int:
+    """One transaction; answers how many runs ``find`` found."""
+    with database.begin() as connection:
+        steady_plans(connection)
+        connection.exec_driver_sql(create)
+        if database.dialect == "sqlite":
+            connection.exec_driver_sql("DELETE FROM found")
+        found = connection.exec_driver_sql(find).rowcount
+        if found:
+            if database.dialect == "postgresql":
+                connection.exec_driver_sql("ANALYZE found")
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+        return found
+
+
+def shares_of(database: Database) -> Iterator[str]:
+    """The partitions in shares of about a batch, each a condition in SQL: whoever goes through a large table in batches
+    does not want to step over what the batches before have left in its indexes."""
+    partitions = database.deployment.partitions
+    with database.read() as connection:
+        contacts = connection.execute(text("SELECT count(*) FROM contact")).scalar_one()
+    share = max(1, BATCH * partitions // contacts)
+    for first in range(0, partitions, share):
+        yield f"partition BETWEEN {first} AND {first + share - 1}"
 
 
 def summary(database: Database) -> tuple[Any, ...]:

@@ -1,12 +1,13 @@
 """How fast events wake the runs that wait for them.
 
 All runs stand at a wait for an event, which has come for each of them and is still to be handled. The floor is the SQL
-that somebody would write by hand for this one journey, over the same tables.
+that somebody would write by hand for this one journey, over the same tables: what it does and leaves out is said in
+``waits``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -14,9 +15,11 @@ from sqlalchemy import text
 
 from benchmarks.filled import as_json, fill_with_runs, instant
 from benchmarks.harness import KINDS, Figure, Scale, Sides, analyse, databases, spent
+from benchmarks.waits import shares_of
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import Versions, load_versions
 from runner.store.database import Database
+from runner.store.passes.working import steady_plans
 from runner.store.types import to_microseconds
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -99,10 +102,13 @@ def wake_by_hand(database: Database) -> int:
         "run bigint, at timestamptz) ON COMMIT DELETE ROWS"
     )
     batch = (
-        "INSERT INTO woken SELECT e.partition, e.contact, e.id, r.id, e.at FROM (SELECT * FROM event WHERE pending "
-        f"AND at <= {instant(database, NOW)} LIMIT {BATCH}) e {'CROSS ' if sqlite else ''}JOIN run r "
+        "INSERT INTO woken SELECT e.partition, e.contact, e.id, r.id, e.at FROM (SELECT * FROM event f WHERE pending "
+        f"AND {{among}} AND at <= {instant(database, NOW)} AND NOT EXISTS (SELECT 1 FROM event o "
+        "WHERE o.partition = f.partition AND o.contact = f.contact AND o.pending "
+        f"AND (o.at, o.id) < (f.at, f.id)) LIMIT {BATCH}) e "
+        f"{'CROSS ' if sqlite else ''}JOIN run r "
         "ON r.partition = e.partition AND r.contact = e.contact AND r.status = 'active' AND r.step = 'order' "
-        "AND e.name = 'Order Completed'"
+        "AND e.name = 'Order Completed' AND r.next_at > e.at"
     )
     key = "WHERE {0}.partition = w.partition AND {0}.contact = w.contact AND {0}.id = w.{0}"
     statements = (
@@ -113,19 +119,26 @@ def wake_by_hand(database: Database) -> int:
         f"{two_hours}, next_at = w.at + {two_hours} FROM woken w {key.format('run')} AND run.status = 'active'",
     )
     woken = 0
-    while True:
-        with database.begin() as connection:
-            connection.exec_driver_sql(create)
-            if sqlite:
-                connection.exec_driver_sql("DELETE FROM woken")
-            found = connection.exec_driver_sql(batch).rowcount
-            if not found:
-                return woken
-            if not sqlite:
+    for among in shares_of(database):
+        while found := _batch(database, create, batch.replace("{among}", among), statements):
+            woken += found
+    return woken
+
+
+def _batch(database: Database, create: str, batch: str, statements: Sequence[str]) -> int:
+    """One transaction; answers how many runs it woke."""
+    with database.begin() as connection:
+        steady_plans(connection)
+        connection.exec_driver_sql(create)
+        if database.dialect == "sqlite":
+            connection.exec_driver_sql("DELETE FROM woken")
+        found = connection.exec_driver_sql(batch).rowcount
+        if found:
+            if database.dialect == "postgresql":
                 connection.exec_driver_sql("ANALYZE woken")
             for statement in statements:
                 connection.exec_driver_sql(statement)
-            woken += found
+        return found
 
 
 def check(database: Database, size: int) -> None:
