@@ -277,3 +277,40 @@ def test_the_command_says_what_is_wrong_with_its_options(
 ) -> None:
     assert command(folder, "--project", SHOP, *arguments) == code
     assert says in capsys.readouterr().err
+
+
+COUPONS = """
+journey: coupons
+language: 1
+title: A coupon, and a tip
+topic: receipts
+trigger: {event: Cart Updated}
+entry: {reentry: always}
+steps:
+  - {id: voucher, draw: {pool: vouchers, save_as: code, if_empty: [{id: on, goto: tip}]}}
+  - {id: offer, send: {channel: email, template: offer}}
+  - {id: tip, send: {channel: email, template: tip}}
+"""
+
+
+def test_draws_that_found_a_pool_empty_are_told_with_the_messages_that_hang_on_them(
+    database: Database, shop: Project, folder: Path
+) -> None:
+    catalog = shop.files["journeys/catalog.yaml"] + "pools: {vouchers: {file: vouchers.csv}}\n"
+    files = {
+        **shop.files,
+        "journeys/catalog.yaml": catalog,
+        "journeys/coupons/journey.yaml": COUPONS,
+        "journeys/coupons/offer.txt": "---\nsubject: Yours\n---\n{{ run.code }}\n",
+        "journeys/coupons/tip.txt": "---\nsubject: A tip\n---\nTip\n",
+    }
+    project = load_project(files)
+    assert "coupons" in project.journeys, project.problems
+    replayed = replay(database, project, recordings(folder))
+    (told,) = replayed.undrawn
+    assert (told.journey, told.step, told.pool, told.sends) == ("coupons", "voucher", "vouchers", ("offer",))
+    said = f"    coupons: voucher (vouchers), {told.times} times, and did not get `offer`"
+    assert said in replayed_text(replayed).splitlines()
+    with database.read() as connection:
+        sent = [line.step for line in message_lines(connection) if line.journey == "coupons" and line.let_go]
+    assert set(sent) == {"tip"}

@@ -21,6 +21,7 @@ from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import EVERY_CHANNEL, Catalog
 from runner.journey.project import Project
 from runner.problem import JourneysError
+from runner.review.backtest_pools import Undrawn, undrawn, undrawn_json, undrawn_text
 from runner.review.reporters import counted
 from runner.store.causes.schedules import next_firings
 from runner.store.database import Database
@@ -101,6 +102,7 @@ class Replayed:
     rejections: tuple[Rejection, ...]
     misfits: tuple[Misfit, ...]
     unread: Unread
+    undrawn: tuple[Undrawn, ...] = ()
 
 
 @dataclass
@@ -185,6 +187,8 @@ def replay(
     with database.begin() as connection:
         begin_anew(connection, versions, totals.first - INSTANT)
     _live(database, versions, end, pace, totals.pending, progress)
+    with database.read() as connection:
+        empty = reports.left_by(connection, "empty")
     return Replayed(
         files=tuple(path.name for path in paths),
         contacts=totals.contacts,
@@ -200,6 +204,7 @@ def replay(
             for (event, value), count in sorted(intake.misfits.items())
         ),
         unread=intake.unread.told(),
+        undrawn=tuple(undrawn(project.journeys.values(), empty)),
     )
 
 
@@ -279,6 +284,7 @@ def replayed_text(replayed: Replayed) -> str:
         lines += [
             f"    {item.event}: {item.value}, {counted(item.count, 'time')}" for item in replayed.misfits
         ]
+    lines += undrawn_text(replayed.undrawn)
     if told := unread_text(replayed.unread):
         lines.append(f"  {told[0].upper()}{told[1:]}.")
     return "\n".join(lines)
@@ -302,6 +308,7 @@ def replayed_json(replayed: Replayed) -> dict[str, object]:
             {"event": item.event, "value": item.value, "count": item.count} for item in replayed.misfits
         ],
         "not_read": unread_json(replayed.unread),
+        "not_drawn": [undrawn_json(one) for one in replayed.undrawn],
     }
 
 

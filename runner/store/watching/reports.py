@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, case, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, case, func, select
 
 from runner.journey.values import MILLIONTHS
 from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
@@ -29,6 +29,7 @@ from runner.store.tables import (
     firing,
     message,
     run,
+    step_log,
 )
 from runner.store.types import constant
 
@@ -153,6 +154,22 @@ def entry_counts(connection: Connection) -> list[EntryCount]:
         EntryCount(journey=row.journey, runs=int(row.runs), contacts=row.contacts, held_out=int(row.held_out))
         for row in connection.execute(counted)
     ]
+
+
+def left_by(connection: Connection, outcome: str) -> dict[tuple[str, str], int]:
+    """How many times runs left a step by ``outcome``, by journey and step: reads every step of every run."""
+    same = and_(
+        run.c.partition == step_log.c.partition,
+        run.c.contact == step_log.c.contact,
+        run.c.id == step_log.c.run,
+    )
+    counted = (
+        select(run.c.journey, step_log.c.step, func.count().label("times"))
+        .select_from(step_log.join(run, same))
+        .where(step_log.c.outcome == constant(outcome))
+        .group_by(run.c.journey, step_log.c.step)
+    )
+    return {(row.journey, row.step): row.times for row in connection.execute(counted)}
 
 
 def active_by_version(connection: Connection) -> dict[tuple[str, int], int]:
