@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from functools import cached_property
 from zoneinfo import ZoneInfo, available_timezones
 
 from runner.journey.catalog import (
@@ -24,27 +25,18 @@ from runner.journey.catalog import (
     Catalog,
 )
 from runner.journey.fit import fit
-from runner.journey.graph import compile_program, walk
-from runner.journey.model import HandOff, Journey, Send, Split
+from runner.journey.graph import walk
+from runner.journey.model import HandOff, Journey, Send, Split, Verb
 from runner.journey.project import FOLDER, Project
-from runner.journey.scenario import (
-    Consent,
-    Expected,
-    ExpectedCompletion,
-    ExpectedExit,
-    ExpectedPassing,
-    ExpectedSend,
-    Never,
-    Person,
-    Received,
-    Scenario,
-)
+from runner.journey.scenario import Consent, Person, Received, Scenario
+from runner.journey.scenario_expected import Expectations
 from runner.journey.scenario_given import given_calls, given_pools, pressed
 from runner.journey.scenario_time import read_played
+from runner.journey.scenario_tree import fields_in, items_in, scalar_at
 from runner.journey.schema import load_document, plain
 from runner.journey.values import ValueType
 from runner.journey.words import did_you_mean, listed
-from runner.journey.yaml import Field, Fields, Items, Scalar, Value
+from runner.journey.yaml import Field, Fields, Scalar, Value
 from runner.journey.zone_names import known_zone
 from runner.problem import Problem, Span
 
@@ -112,10 +104,27 @@ class _File:
     catalog: Catalog
     journeys: Mapping[str, Journey]
     problems: list[Problem] = field(default_factory=list)
+    _steps: dict[str, Mapping[str, Verb]] = field(default_factory=dict)
+
+    @cached_property
+    def attribute_types(self) -> Mapping[str, ValueType]:
+        declared = {name: attribute.type for name, attribute in self.catalog.attributes.items()}
+        return {name: kind for name, kind in {**CONTACT_FIELDS, **declared}.items() if name != "id"}
+
+    @cached_property
+    def expectations(self) -> Expectations:
+        journey = self.journeys[self.folder]
+        return Expectations(journey, self.steps_of(journey), self.unknown, self.note)
+
+    def steps_of(self, journey: Journey) -> Mapping[str, Verb]:
+        """What each step of a journey does, by its id."""
+        if journey.name not in self._steps:
+            self._steps[journey.name] = {step.id: step.verb for step in walk(journey.steps)}
+        return self._steps[journey.name]
 
     def scenarios(self, document: Value) -> Iterator[Scenario]:
-        file = _fields(document)
-        name = _scalar(file, "journey")
+        file = fields_in(document)
+        name = scalar_at(file, "journey")
         if name.text != self.folder:
             self.note(
                 "tests/journey",
@@ -128,9 +137,9 @@ class _File:
         if journey is None:
             return
         seen: dict[str, Span] = {}
-        for test in _items(file.get("tests")):
+        for test in items_in(file.get("tests")):
             try:
-                scenario = _Test(self, journey, _fields(test)).scenario()
+                scenario = _Test(self, journey, fields_in(test)).scenario()
             except _Mistake:
                 continue
             if scenario.name in seen:
@@ -158,16 +167,16 @@ class _Test:
         self.catalog = file.catalog
         self.journey = journey
         self.fields = fields
-        self.steps = {step.id: step.verb for step in walk(journey.steps)}
+        self.steps = file.steps_of(journey)
         contact = fields.get("contact")
         self.contact = contact if isinstance(contact, Fields) else Fields((), fields.span)
         self.zone = self.contact_zone()
-        self.start = self.instant(_scalar(fields, "start"), None)
+        self.start = self.instant(scalar_at(fields, "start"), None)
 
     def scenario(self) -> Scenario:
-        name = _scalar(self.fields, "name")
+        name = scalar_at(self.fields, "name")
         until = self.fields.get("until")
-        expected, never = self.expectations()
+        expected, never = self.file.expectations.read(self.fields.get("expect"), self.at)
         return Scenario(
             journey=self.journey.name,
             name=name.text,
@@ -192,8 +201,8 @@ class _Test:
         """A scenario for each further person: all but what is their own is that of the first."""
         shared = [item for item in self.fields.fields if item.key not in (*OWN, "others")]
         taken = {self.person_id()}
-        for item in _items(self.fields.get("others")):
-            fields = _fields(item)
+        for item in items_in(self.fields.get("others")):
+            fields = fields_in(item)
             other = _Test(self.file, self.journey, Fields((*fields.fields, *shared), fields.span))
             if other.person_id() in taken:
                 message = f"Somebody else of this scenario is called `{other.person_id()}`."
@@ -236,13 +245,13 @@ class _Test:
             tuple(item for item in self.contact.fields if item.key not in ("id", "consents")),
             self.contact.span,
         )
-        traits = self.values(given, "attribute", self.attribute_types())
+        traits = self.values(given, "attribute", self.file.attribute_types)
         if "email" not in given:
             traits["email"] = f"{name}@example.com"
         return Person(id=name, traits=traits, consents=tuple(self.consents()))
 
     def consents(self) -> Iterator[Consent]:
-        for item in _items(self.contact.get("consents")):
+        for item in items_in(self.contact.get("consents")):
             assert isinstance(item, Scalar)
             topic, colon, channel = item.text.partition(":")
             if topic not in self.catalog.topics:
@@ -260,12 +269,8 @@ class _Test:
             if isinstance(each.value, Fields):
                 yield each.key, self.values(each.value, "account attribute", types)
 
-    def attribute_types(self) -> Mapping[str, ValueType]:
-        declared = {name: attribute.type for name, attribute in self.catalog.attributes.items()}
-        return {name: kind for name, kind in {**CONTACT_FIELDS, **declared}.items() if name != "id"}
-
     def others(self) -> Iterator[str]:
-        for item in _items(self.fields.get("with")):
+        for item in items_in(self.fields.get("with")):
             assert isinstance(item, Scalar)
             if item.text not in self.file.journeys:
                 self.file.unknown("journey", item.text, self.file.journeys, item.span)
@@ -296,12 +301,14 @@ class _Test:
     # What arrives --------------------------------------------------------------------------------
 
     def received(self) -> Iterator[Received]:
-        for item in _items(self.fields.get("events")):
-            fields = _fields(item)
+        for item in items_in(self.fields.get("events")):
+            fields = fields_in(item)
             at = self.at(fields)
             assert at is not None
             if "identify" in fields:
-                traits = self.values(_fields(fields.get("identify")), "attribute", self.attribute_types())
+                traits = self.values(
+                    fields_in(fields.get("identify")), "attribute", self.file.attribute_types
+                )
                 yield Received(at=at, name=IDENTIFIED, properties=traits, span=fields.key_span("identify"))
             elif "consent" in fields:
                 yield self.consent(at, fields)
@@ -315,7 +322,7 @@ class _Test:
                 yield from self.event(at, fields)
 
     def consent(self, at: datetime, fields: Fields) -> Received:
-        topic = _scalar(fields, "consent")
+        topic = scalar_at(fields, "consent")
         if topic.text not in self.catalog.topics:
             self.file.unknown("topic", topic.text, self.catalog.topics, topic.span)
         channel = fields.get("channel")
@@ -327,18 +334,18 @@ class _Test:
         confirmed = fields.get("confirmed")
         if isinstance(confirmed, Scalar):
             properties["confirmed"] = confirmed.value
-        given = _scalar(fields, "change").text == "given"
+        given = scalar_at(fields, "change").text == "given"
         name = CONSENT_GRANTED if given else CONSENT_WITHDRAWN
         return Received(at=at, name=name, properties=properties, span=fields.key_span("consent"))
 
     def became(self, at: datetime, what: str, fields: Fields) -> Iterator[Received]:
         """What became of a message: of which run is known when it happens."""
-        named = _scalar(fields, what)
+        named = scalar_at(fields, what)
         name, slash, step = named.text.partition("/")
         journey = self.file.journeys.get(name) if slash else self.journey
-        steps = walk(journey.steps) if journey else ()
+        steps = self.file.steps_of(journey) if journey else {}
         kind, called = (HandOff, "task") if BECAME[what] in TASK_EVENTS else (Send, "send step")
-        sends = [each.id for each in steps if isinstance(each.verb, kind)]
+        sends = [each for each, verb in steps.items() if isinstance(verb, kind)]
         step = step if slash else name
         if step not in sends:
             self.file.unknown(called, named.text, sends, named.span)
@@ -353,7 +360,7 @@ class _Test:
         yield Received(at=at, name=BECAME[what], properties=properties, span=named.span)
 
     def event(self, at: datetime, fields: Fields) -> Iterator[Received]:
-        name = _scalar(fields, "event")
+        name = scalar_at(fields, "event")
         declared = self.catalog.events.get(name.text)
         if declared is None:
             self.file.unknown("event", name.text, self.catalog.events, name.span)
@@ -386,98 +393,6 @@ class _Test:
         accepted = f"one of {', '.join(kind.one_of)}" if kind.one_of else f"a {kind.kind.value}"
         self.file.note("tests/value", f"`{item.key}` takes {accepted}.", item.value.span)
 
-    # What is expected ----------------------------------------------------------------------------
-
-    def expectations(self) -> tuple[tuple[Expected, ...], tuple[Never, ...]]:
-        expected: list[Expected] = []
-        never: list[Never] = []
-        latest: datetime | None = None
-        for item in _items(self.fields.get("expect")):
-            fields = _fields(item)
-            if "never" in fields:
-                step = _scalar(fields, "never")
-                self.known_step(step, self.steps, "step")
-                never.append(Never(step=step.text, span=step.span))
-                continue
-            one = self.expectation(fields)
-            if one.at is not None and latest is not None and one.at < latest:
-                self.file.note(
-                    "tests/order",
-                    "This is expected before what stands above it.",
-                    fields.key_span("at"),
-                    "List expectations in order of time.",
-                )
-            latest = one.at or latest
-            expected.append(one)
-        return tuple(expected), tuple(never)
-
-    def expectation(self, fields: Fields) -> Expected:
-        at = self.at(fields)
-        if "completed" in fields:
-            return ExpectedCompletion(at=at, span=fields.key_span("completed"))
-        if "exit" in fields:
-            reason = _scalar(fields, "exit")
-            return ExpectedExit(at=at, reason=reason.text, span=reason.span)
-        if "passes" in fields:
-            return self.passing(fields, at)
-        step = _scalar(fields, "send")
-        sends = [name for name, verb in self.steps.items() if isinstance(verb, Send)]
-        self.known_step(step, sends, "send step")
-        said = {
-            key: value.text
-            for key in ("channel", "blocked", "withheld", "template")
-            if isinstance(value := fields.get(key), Scalar)
-        }
-        return ExpectedSend(
-            at=at,
-            step=step.text,
-            span=step.span,
-            **said,
-            subject_contains=_texts(fields.get("subject_contains")),
-            text_contains=_texts(fields.get("text_contains")),
-            attached_contains=_texts(fields.get("attached_contains")),
-        )
-
-    def passing(self, fields: Fields, at: datetime | None) -> ExpectedPassing:
-        step, way = _scalar(fields, "passes"), fields.get("way")
-        others = [name for name, verb in self.steps.items() if not isinstance(verb, Send)]
-        self.known_step(step, others, "step but a send")
-        if isinstance(way, Scalar) and step.text in others:
-            edges = compile_program(self.journey).node(step.text).edges
-            ways = {edge.outcome for edge in edges}
-            if way.text not in ways:
-                self.file.unknown(f"way out of `{step.text}`", way.text, ways, way.span)
-        said = way.text if isinstance(way, Scalar) else None
-        return ExpectedPassing(at=at, step=step.text, way=said, span=step.span)
-
-    def known_step(self, name: Scalar, among: Iterable[str], what: str) -> None:
-        known = set(among)
-        if name.text not in known:
-            self.file.unknown(what, name.text, known, name.span)
-
     def mistake(self, code: str, message: str, value: Scalar, hint: str | None = None) -> _Mistake:
         self.file.note(code, message, value.span, hint)
         return _Mistake()
-
-
-def _fields(value: Value | None) -> Fields:
-    """A mapping that the schema has made sure of."""
-    assert isinstance(value, Fields)
-    return value
-
-
-def _items(value: Value | None) -> tuple[Value, ...]:
-    return value.items if isinstance(value, Items) else ()
-
-
-def _scalar(fields: Fields, key: str) -> Scalar:
-    """A value that the schema has made sure of."""
-    value = fields.get(key)
-    assert isinstance(value, Scalar)
-    return value
-
-
-def _texts(value: Value | None) -> tuple[str, ...]:
-    if isinstance(value, Scalar):
-        return (value.text,)
-    return tuple(item.text for item in _items(value) if isinstance(item, Scalar))
