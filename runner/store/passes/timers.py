@@ -12,34 +12,46 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    CursorResult,
     FromClause,
     Integer,
     Select,
     and_,
     bindparam,
-    exists,
+    func,
     insert,
     literal_column,
     select,
     true,
+    tuple_,
 )
 
 from runner.store.held import held
 from runner.store.passes.timeline import ACTIVE, way_of_due
-from runner.store.passes.working import PASS, moving, once_each
+from runner.store.passes.working import PASS, in_pass, moving, once_each
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
-from runner.store.types import Instant, constant
+from runner.store.types import Instant, constant, from_microseconds, microseconds_of
 
 _now = bindparam("now", type_=Instant())
 _late_before = bindparam("late_before", type_=Instant())
 _limit = bindparam("limit", type_=Integer())
+_partition = bindparam("partition", type_=Integer())
 
 
 def _first_timers(partition: Any, late: bool) -> Select[Any]:
     """The first runs of one partition whose timers are due: in time, or late."""
     return (
-        select(run.c.partition, run.c.contact, run.c.id, run.c.next_at)
+        select(
+            run.c.partition,
+            run.c.contact,
+            run.c.id,
+            run.c.next_at,
+            run.c.version,
+            run.c.node,
+            run.c.due_at,
+            run.c.leaves_by,
+        )
         .where(
             run.c.partition == partition,
             ACTIVE,
@@ -48,41 +60,62 @@ def _first_timers(partition: Any, late: bool) -> Select[Any]:
         )
         .order_by(run.c.next_at)
         .limit(_limit)
+        .correlate(shard)
     )
 
 
-def _fire_due(
-    dialect: str, first: Any, rows: FromClause, late: bool, *held: ColumnElement[bool]
-) -> Statement:
-    """Fires all timers of the contacts of ``first`` that are due at the same instant: however many runs were asked for,
-    the timers of a contact at one instant are not torn apart."""
-    waiting, other, due = event.alias("waiting"), run.alias("other"), run.alias("due")
-
-    def of_contact(of: Any) -> ColumnElement[bool]:
-        return and_(
-            of.c.partition == first.c.partition,
-            of.c.contact == first.c.contact,
-            of.c.status == constant("active"),
-        )
-
-    at = _now if late else due.c.next_at
-    an_event = exists(literal_column("1")).where(
-        waiting.c.partition == first.c.partition,
-        waiting.c.contact == first.c.contact,
-        waiting.c.pending,
-        waiting.c.at <= _now,
+def _of_contact(of: Any, first: Any) -> ColumnElement[bool]:
+    """``of``, a table of runs, has one that is on, of the contact of ``first``."""
+    return and_(
+        of.c.partition == first.c.partition,
+        of.c.contact == first.c.contact,
+        of.c.status == constant("active"),
     )
-    in_time_before = (
-        other.c.next_at.between(_late_before, _now)
+
+
+def _none(rows: FromClause, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """There is no row of which the conditions are true. One is looked up for each run that is asked about: PostgreSQL
+    would rather read all rows beforehand, of which it believes there are few."""
+    return (
+        select(literal_column("1"))
+        .select_from(rows)
+        .where(*conditions)
+        .limit(literal_column("1"))
+        .correlate_except(rows)
+        .scalar_subquery()
+        .is_(None)
+    )
+
+
+_waiting = event.alias("waiting")
+
+
+def _no_event(first: Any) -> ColumnElement[bool]:
+    return _none(
+        _waiting,
+        _waiting.c.partition == first.c.partition,
+        _waiting.c.contact == first.c.contact,
+        _waiting.c.pending,
+        _waiting.c.at <= _now,
+    )
+
+
+_other = run.alias("other")
+
+
+def _none_before(first: Any, another: ColumnElement[bool], late: bool) -> ColumnElement[bool]:
+    """Nothing else of the contact comes before: to one that is late, all that is in time."""
+    before = (
+        _other.c.next_at.between(_late_before, _now)
         if late
-        else and_(other.c.next_at >= _late_before, other.c.next_at < first.c.next_at)
+        else and_(_other.c.next_at >= _late_before, _other.c.next_at < first.c.next_at)
     )
-    # SQLite finds the number of a row in the index, so that of a contact's only run the row itself is not looked up.
-    another = (
-        literal_column("other.rowid") != first.c.own_row if dialect == "sqlite" else other.c.id != first.c.id
-    )
-    together = due.c.next_at < _late_before if late else due.c.next_at == first.c.next_at
-    found = (
+    return _none(_other, _of_contact(_other, first), another, before)
+
+
+def _move(due: Any, at: Any, rows: FromClause, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Rows of ``moving`` for those of ``due``, runs whose instant is ``at``."""
+    return (
         select(
             PASS.label("n"),
             due.c.version,
@@ -92,34 +125,75 @@ def _fire_due(
             due.c.id,
             at.label("at"),
         )
-        .select_from(rows.join(due, and_(of_contact(due), together)))
-        .where(
-            *held, ~an_event, ~exists(literal_column("1")).where(of_contact(other), another, in_time_before)
-        )
+        .select_from(rows)
+        .where(*conditions)
     )
-    # Two runs of a contact that are due together each lead to both.
-    if dialect == "postgresql":
-        found = found.distinct()
-    return Statement(
-        once_each(insert(moving)).from_select(
-            ["n", "version", "way", "partition", "contact", "run", "at"], found
-        )
-    )
+
+
+def _into_moving(found: Select[Any]) -> Statement:
+    columns = ["n", "version", "way", "partition", "contact", "run", "at"]
+    return Statement(once_each(insert(moving)).from_select(columns, found))
 
 
 def _fire_one(late: bool) -> Statement:
+    # SQLite finds the number of a row in the index, so that of a contact's only run the row itself is not looked up.
     own_row: ColumnElement[int] = literal_column("run.rowid", Integer()).label("own_row")
-    first = _first_timers(bindparam("partition", type_=Integer()), late).add_columns(own_row).subquery()
-    return _fire_due("sqlite", first, first, late)
+    first = _first_timers(_partition, late).add_columns(own_row).subquery()
+    another = literal_column("other.rowid") != first.c.own_row
+    at = _now if late else first.c.next_at
+    return _into_moving(_move(first, at, first, _no_event(first), _none_before(first, another, late)))
 
 
 def _fire_all(late: bool) -> Statement:
     first = _first_timers(shard.c.partition, late).lateral()
-    return _fire_due("postgresql", first, shard.join(first, true()), late, held(shard.c.partition))
+    if late:
+        none_before = _none_before(first, _other.c.id != first.c.id, late)
+    else:
+        # What comes before one that is in time is among the first as well.
+        place = func.rank().over(partition_by=first.c.contact, order_by=first.c.next_at)
+        first = select(*first.c, place.label("place")).lateral()
+        none_before = first.c.place == literal_column("1")
+    at, rows = _now if late else first.c.next_at, shard.join(first, true())
+    return _into_moving(_move(first, at, rows, held(shard.c.partition), _no_event(first), none_before))
 
 
-_FIRE_ONE = [_fire_one(late) for late in (False, True)]
-_FIRE_ALL = [_fire_all(late) for late in (False, True)]
+def _last(found: Select[Any]) -> Select[Any]:
+    return (
+        found.with_only_columns(run.c.next_at).limit(literal_column("1")).offset(_limit - literal_column("1"))
+    )
+
+
+def _last_of_one(late: bool) -> Statement:
+    last = _last(_first_timers(_partition, late)).subquery()
+    return Statement(select(microseconds_of(last.c.next_at)))
+
+
+def _last_of_all(late: bool) -> Statement:
+    last = _last(_first_timers(shard.c.partition, late)).lateral()
+    earliest = func.min(microseconds_of(last.c.next_at))
+    return Statement(select(earliest).select_from(shard.join(last, true())).where(held(shard.c.partition)))
+
+
+def _fire_rest(late: bool) -> Statement:
+    due = run.alias("due")
+    together = due.c.next_at < _late_before if late else due.c.next_at == moving.c.at
+    fired = select(moving.c.partition, moving.c.contact, moving.c.run).where(in_pass(moving))
+    return _into_moving(
+        _move(
+            due,
+            moving.c.at,
+            moving.join(due, and_(_of_contact(due, moving), together)),
+            in_pass(moving),
+            *([] if late else [moving.c.at >= bindparam("last", type_=Instant())]),
+            tuple_(due.c.partition, due.c.contact, due.c.id).not_in(fired),
+        ).distinct()
+    )
+
+
+_LATE = (False, True)
+_FIRE_ONE, _FIRE_ALL = [_fire_one(late) for late in _LATE], [_fire_all(late) for late in _LATE]
+_LAST_OF_ONE, _LAST_OF_ALL = [_last_of_one(late) for late in _LATE], [_last_of_all(late) for late in _LATE]
+_FIRE_REST = [_fire_rest(late) for late in _LATE]
 
 
 def fire_due(
@@ -131,22 +205,30 @@ def fire_due(
     size: int,
 ) -> int:
     """Pass ``n`` of those contacts that have no event to be handled: move up to about ``size`` of their runs, each
-    contact's at its earliest instant; those that are late come when nobody else is due. Served by ix_run_due. Returns
-    how many there are.
+    contact's at its earliest instant; those that are late come when nobody else is due. However many runs were asked
+    for, the timers of a contact at one instant are not torn apart. Served by ix_run_due and uq_run_active. Returns how
+    many there are.
     """
+    apart = connection.dialect.name != "postgresql"
     parameters = {
         "n": n,
         "now": now,
         "late_before": late_before,
         "limit": max(1, -(-size // len(partitions))),
     }
-    for one, every in zip(_FIRE_ONE, _FIRE_ALL, strict=True):
-        if connection.dialect.name == "postgresql":
-            found = every.run(connection, **parameters).rowcount
-        else:
-            found = sum(
-                one.run(connection, partition=partition, **parameters).rowcount for partition in partitions
-            )
+
+    def ask(one: Statement, every: Statement) -> list[CursorResult[Any]]:
+        if apart:
+            return [one.run(connection, partition=partition, **parameters) for partition in partitions]
+        return [every.run(connection, **parameters)]
+
+    for late in _LATE:
+        found = sum(fired.rowcount for fired in ask(_FIRE_ONE[late], _FIRE_ALL[late]))
         if found:
+            lasts = [last.scalar() for last in ask(_LAST_OF_ONE[late], _LAST_OF_ALL[late])]
+            full = [last for last in lasts if last is not None]
+            if full:
+                last = from_microseconds(min(full))
+                found += _FIRE_REST[late].run(connection, last=last, **parameters).rowcount
             return found
     return 0
