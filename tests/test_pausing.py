@@ -31,6 +31,7 @@ from runner.store.database import Database
 from runner.store.journeys.states import NEVER
 from runner.store.tables import contact, conversion, event, run, step_log
 from runner.store.work.aside import runs_set_aside
+from tests.followed import Tour, wait
 from tests.living import living
 from tests.shop import CATALOG, START, Shop, Sink
 
@@ -359,6 +360,26 @@ def test_what_became_overdue_is_released_at_a_limited_rate(database: Database) -
         left.append(len(paused.sink.messages) - 20)
     assert left == [1, 11, 20]
     assert sorted(paused.sink.contacts) == sorted(keys * 2)
+
+
+def test_who_is_held_before_decisions_within_decisions_goes_on(sqlite_database: Database) -> None:
+    """Some steps of a program are only ever passed together with the one before."""
+    steps = (
+        wait("rest", "1d")
+        + "  - {id: pro, condition: 'trigger.plan == \"pro\"'}\n"
+        + "  - id: many\n    branch:\n"
+        + "      - {name: many, when: trigger.seats > 2, steps: [{id: out, exit: many}]}\n"
+        + "      - {name: few, else: []}\n"
+    )
+    tour = Tour(sqlite_database, steps)
+    tour.enter("ana")
+    pause_journey(sqlite_database, "tour", now=START + HOUR, who="tests")
+    tour.versions = load_versions(sqlite_database, tour.versions)
+    tour.until(START + 2 * DAY)
+    resume_journey(sqlite_database, "tour", now=START + 2 * DAY, who="tests")
+    tour.versions = load_versions(sqlite_database, tour.versions)
+    tour.until(START + 2 * DAY)
+    assert tour.where()[1] == "many"
 
 
 def test_a_second_pause_holds_those_who_were_not_released_yet(sqlite_database: Database) -> None:

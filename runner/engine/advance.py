@@ -135,7 +135,7 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
     _read_exits(passes, n, version)
     reached = {node for node in occupied if node is not None}
     if None in occupied and let_go_on(sql, connection, n):
-        reached.update(way.target for way in sql.ways if way.target is not None)
+        reached |= sql.ways.targets
     reached |= _look_at(passes, n, version, occupied)
     for node in version.program.nodes:
         if node.index in reached:

@@ -132,6 +132,11 @@ class Ways:
                 return way.number
         raise KeyError(outcome)
 
+    @property
+    def targets(self) -> frozenset[int]:
+        """Where the runs come that leave a step, or come to it again."""
+        return frozenset(way.target for way in self if way.steps or way.number < 0)
+
     def behind(self, node: int) -> Sequence[Way]:
         """All ways that lead through a node."""
         return self._behind[node]
