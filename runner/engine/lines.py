@@ -1,8 +1,9 @@
 """The connections of one process, over which messages are handed over at the same time.
 
-Each has channels of its own and a thread of its own, which does nothing but wait for the other side. All the rest, from
-the claim to the record, is the work of one thread, which alone uses what is here: several that did it would fight for
-the interpreter, and commit for one message at a time.
+Each has channels of its own, and there are as many threads, which do nothing but wait for the other side. Whichever is
+awake takes what is to be done next: where the other side answers at once one of them does it all, since to wake the
+others would cost more than the work. All the rest, from the claim to the record, is the work of one thread, which alone
+uses what is here: several that did it would fight for the interpreter, and commit for one message at a time.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ Work = Callable[[Channels], T]
 
 @dataclass(eq=False)
 class _Line(Generic[T]):
-    """One connection to each channel. ``given`` is None where its work is done in the caller's own thread."""
+    """One connection to each channel."""
 
     channels: Channels
-    given: queue.SimpleQueue[Work[T] | None] | None = None
     following: Channels | None = None
     """The channels that it is to have once it is free."""
     since: float = field(default=0.0)
@@ -42,10 +42,11 @@ class Lines(Generic[T]):
         self._done: queue.SimpleQueue[tuple[_Line[T], T] | None] = queue.SimpleQueue()
         self._free = [_Line[T](each) for each in channels]
         self._busy: list[_Line[T]] = []
+        self._given: queue.SimpleQueue[tuple[_Line[T], Work[T]] | None] | None = None
         if len(channels) > 1:
-            for line in self._free:
-                line.given = queue.SimpleQueue()
-                threading.Thread(target=self._work, args=(line,), name="line", daemon=True).start()
+            self._given = queue.SimpleQueue()
+            for _ in channels:
+                threading.Thread(target=self._work, args=(self._given,), name="line", daemon=True).start()
 
     @property
     def count(self) -> int:
@@ -72,10 +73,10 @@ class Lines(Generic[T]):
         line = self._free.pop()
         line.since = time.monotonic()
         self._busy.append(line)
-        if line.given is None:
+        if self._given is None:
             self._done.put((line, work(line.channels)))
         else:
-            line.given.put(work)
+            self._given.put((line, work))
 
     def collect(self, seconds: float = 0.0) -> T | None:
         """What a line came to; None where none is done within ``seconds``, or ``nudge`` was called."""
@@ -112,17 +113,17 @@ class Lines(Generic[T]):
         """Close the channels of all that are free, and end their threads. Those at work are left to their fate."""
         for line in self._free:
             _close(line.channels)
-            if line.given is not None:
-                line.given.put(None)
+            if self._given is not None:
+                self._given.put(None)
 
     def _renew(self, line: _Line[T]) -> None:
         if line.following is not None:
             _close(line.channels)
             line.channels, line.following = line.following, None
 
-    def _work(self, line: _Line[T]) -> None:
-        assert line.given is not None
-        while (work := line.given.get()) is not None:
+    def _work(self, given: queue.SimpleQueue[tuple[_Line[T], Work[T]] | None]) -> None:
+        while (found := given.get()) is not None:
+            line, work = found
             self._done.put((line, work(line.channels)))
 
 
