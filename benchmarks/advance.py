@@ -2,6 +2,11 @@
 
 Beside the engine, in the same run and over the same tables, stands what somebody would write by hand for this one
 journey: set-based SQL, a batch a transaction. The ratio of the two is the cost of being general.
+
+What is written by hand does all that keeps a promise to people: who has an event to be handled waits for it, nothing
+goes to somebody without an address, to a suppressed address or without consent (that for the channel itself goes
+before that for all), and each partition is held while it is worked on. It leaves out what it knows of this one journey:
+that nobody is in it twice or in another one, that nobody leaves it early, who is in which version.
 """
 
 from __future__ import annotations
@@ -112,32 +117,48 @@ def advance_by_hand(database: Database, now: datetime) -> int:
     )
     create = (
         "CREATE TEMPORARY TABLE IF NOT EXISTS due (partition INTEGER, contact INTEGER, run INTEGER, high INTEGER, "
-        "due_at INTEGER)"
+        "due_at INTEGER, reason TEXT)"
         if sqlite
         else "CREATE TEMPORARY TABLE IF NOT EXISTS due (partition smallint, contact bigint, run bigint, high int, "
-        "due_at timestamptz) ON COMMIT DELETE ROWS"
+        "due_at timestamptz, reason text) ON COMMIT DELETE ROWS"
     )
+    partitions = database.deployment.partitions
+    first = (
+        "(SELECT * FROM run WHERE partition = {} AND status = 'active' AND next_at IS NOT NULL "
+        f"AND next_at <= {present} ORDER BY next_at LIMIT {-(-BATCH // partitions)}) r"
+    )
+    # On PostgreSQL others may share the work: each holds the partitions that it works on.
+    rows = (
+        first.format(0)
+        if sqlite
+        else "(SELECT partition FROM shard FOR UPDATE SKIP LOCKED) h CROSS JOIN LATERAL "
+        + first.format("h.partition")
+    )
+    join = "CROSS JOIN" if sqlite else "JOIN"
     batch = (
-        "INSERT INTO due SELECT r.partition, r.contact, r.id, "
-        f"CASE WHEN {high} THEN 1 ELSE 0 END, r.due_at FROM (SELECT * FROM run WHERE status = 'active' AND next_at "
-        f"IS NOT NULL AND next_at <= {present} LIMIT {BATCH}) r "
-        f"{'CROSS ' if sqlite else ''}JOIN contact c ON c.partition = r.partition AND c.id = r.contact"
+        f"INSERT INTO due SELECT r.partition, r.contact, r.id, CASE WHEN {high} THEN 1 ELSE 0 END, r.due_at, "
+        "CASE WHEN c.email IS NULL OR c.email = '' THEN 'no_address' WHEN EXISTS (SELECT 1 FROM suppression s WHERE "
+        "s.partition = r.partition AND s.contact = r.contact AND s.channel = 'email' AND s.address = c.email) "
+        "THEN 'suppressed' WHEN coalesce(o.state, k.state, '') <> 'given' THEN 'no_consent' END "
+        f"FROM {rows} {join} contact c ON c.partition = r.partition AND c.id = r.contact "
+        "LEFT JOIN consent o ON o.partition = r.partition AND o.contact = r.contact AND o.topic = 'offers' "
+        "AND o.channel = 'email' LEFT JOIN consent k ON k.partition = r.partition AND k.contact = r.contact "
+        "AND k.topic = 'offers' AND k.channel = '*' WHERE NOT EXISTS (SELECT 1 FROM event e "
+        f"WHERE e.partition = r.partition AND e.contact = r.contact AND e.pending AND e.at <= {present})"
     )
     messages = (
         "INSERT INTO message (partition, contact, run, step, visit, journey, version, channel, topic, status, reason, "
-        "let_go_at, expires_at, attempts, available_at) SELECT d.partition, d.contact, d.run, CASE d.high WHEN 1 THEN "
-        "'voucher' ELSE 'nudge' END, 1, 'bench', 1, 'email', 'offers', CASE WHEN k.state = 'given' THEN 'ready' "
-        f"ELSE 'blocked' END, CASE WHEN k.state = 'given' THEN NULL ELSE 'no_consent' END, d.due_at, "
-        f"d.due_at + {hours(24)}, 0, CASE WHEN k.state = 'given' THEN d.due_at END "
-        "FROM due d LEFT JOIN consent k ON k.partition = d.partition "
-        "AND k.contact = d.contact AND k.topic = 'offers' AND k.channel = '*'"
+        "let_go_at, expires_at, attempts, available_at) SELECT partition, contact, run, CASE high WHEN 1 THEN "
+        "'voucher' ELSE 'nudge' END, 1, 'bench', 1, 'email', 'offers', CASE WHEN reason IS NULL THEN 'ready' "
+        f"ELSE 'blocked' END, reason, due_at, due_at + {hours(24)}, 0, CASE WHEN reason IS NULL THEN due_at END "
+        "FROM due"
     )
     log = (
         "INSERT INTO step_log (partition, contact, run, node, visit, step, outcome, at) "
         "SELECT partition, contact, run, 0, 1, 'settle', 'elapsed', due_at FROM due UNION ALL "
         "SELECT partition, contact, run, 1, 1, 'value', CASE high WHEN 1 THEN 'high' ELSE 'rest' END, due_at FROM due "
         "UNION ALL SELECT partition, contact, run, 3 - high, 1, CASE high WHEN 1 THEN 'voucher' ELSE 'nudge' END, "
-        "'ready', due_at FROM due"
+        "CASE WHEN reason IS NULL THEN 'ready' ELSE 'blocked' END, due_at FROM due"
     )
     runs = (
         f"UPDATE run SET step = 'pause', node = 4, arrived_at = d.due_at, due_at = d.due_at + {hours(2)}, "
