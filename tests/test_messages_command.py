@@ -70,6 +70,15 @@ def test_the_topic_says_whether_an_unknown_message_is_sent_again(
     assert len(sink.messages) == 1 + resends
 
 
+def test_the_topic_is_as_the_version_in_force_has_it(database: Database) -> None:
+    shop = shop_with(database)
+    shop.sign_up("ana")
+    hand_over(shop, Sink(answers={"ana": SILENT}))
+    assert resend_unknown(database, shop.versions, START) == 0
+    following = shop_with(database, on_unknown=", on_unknown: resend")
+    assert resend_unknown(database, following.versions, START) == 1
+
+
 def test_a_message_that_arrived_once_for_certain_is_no_possible_duplicate(database: Database) -> None:
     shop = shop_with(database, topic="receipts")
     shop.sign_up("ana", "bob")

@@ -86,7 +86,7 @@ def _resends(version: Version, send: Send) -> bool:
     """Whether a message that may have arrived is sent again."""
     if send.on_unknown is not None:
         return send.on_unknown is OnUnknown.RESEND
-    topic = version.catalog.topics.get(send.topic)
+    topic = version.sql.rules.topics.get(send.topic)
     return topic is not None and topic.resends_unknown
 
 
