@@ -113,7 +113,7 @@ class Draft:
         """Change something; answers what."""
         what = self.random.choice(
             ["length", "length", "move", "move", "remove", "retype", "nest", "unnest", "rename", "rename", "later",
-             "later", "add", "timers", "timers", "follow", "exits"]
+             "later", "again", "again", "again", "add", "timers", "timers", "follow", "exits"]
         )  # fmt: skip
         getattr(self, f"_{what}")()
         return what
@@ -150,6 +150,17 @@ class Draft:
                 self.steps.append(steps.pop(place))
                 return
 
+    def _again(self) -> None:
+        """A message that some have had is called otherwise, and comes to stand before everybody once more: at once, or
+        in a version to come."""
+        found = [(steps, place) for steps, place in self.places() if steps[place].kind == "send"]
+        if found:
+            steps, place = self.random.choice(found)
+            if self.random.random() < 0.6:
+                self._call_otherwise(steps[place])
+            if self.random.random() < 0.6:
+                self.steps.append(steps.pop(place))
+
     def _remove(self) -> None:
         self._take()
 
@@ -176,8 +187,10 @@ class Draft:
                 return
 
     def _rename(self) -> None:
+        self._call_otherwise(self._any())
+
+    def _call_otherwise(self, made: Made) -> None:
         self.count += 1
-        made = self._any()
         made.name = f"{made.origin}-{self.count}"
 
     def _add(self) -> None:
