@@ -11,6 +11,7 @@ from runner.journey.builder.outline import find_step
 from runner.journey.project import Project, journey_path
 from runner.journey.yaml import Fields, Items, Scalar, Value, split_lines
 from runner.problem import Span
+from runner.review.template_places import occurrences
 
 _NESTED_STEPS = frozenset({"steps", "else", "then", "timeout", "if_blocked"})
 
@@ -56,6 +57,17 @@ def text_in_lines(file: str, text: str, line: int, pattern: str, last: int | Non
             return Span(file, number, match.start() + 1, max(1, len(match[0])))
     shown = lines[line - 1] if line <= len(lines) else ""
     return Span(file, line, len(shown) - len(shown.lstrip()) + 1, max(1, len(shown.strip())))
+
+
+def word_in_lines(file: str, text: str, line: int, word: str, nth: int, last: int | None = None) -> Span:
+    """Where ``word`` stands for the ``nth`` time (from 0) in the tags of the first of the lines ``line`` to ``last`` (from
+    1) of a template that has it; else all of ``line``. What is put in several times is counted on from the first."""
+    lines = _lines(text)
+    for number in range(line, min(last or line, len(lines)) + 1):
+        offsets = occurrences(lines[number - 1], word)
+        if offsets:
+            return Span(file, number, offsets[nth % len(offsets)] + 1, len(word))
+    return text_in_lines(file, text, line, re.escape(word), last)
 
 
 @lru_cache(maxsize=4)

@@ -25,13 +25,14 @@ _CONSTANTS = {str: STRING, int: NUMBER, float: NUMBER, bool: BOOLEAN}
 
 @dataclass(frozen=True, kw_only=True)
 class Misread:
-    """One thing that a template may not read. ``line`` counts from 1 within the source; ``word`` is what to
-    mark, or, of an operator, what the expression to be marked holds."""
+    """One thing that a template may not read. ``line`` counts from 1 within the source; ``word`` is what to mark: the
+    one by which ``node`` is known, if there are several."""
 
     line: int
     word: str
     code: str
     message: str
+    node: nodes.Node = field(compare=False, repr=False)
     hint: str | None = None
 
 
@@ -154,7 +155,7 @@ class _Reader:
             other = self.node(operand.expr, scope)
             trouble = comparison_trouble(operand.op, (_dotted(left), type), (operand.expr, other))
             if trouble:
-                self.report(node, _last_name(left), "template/type", *trouble)
+                self.report(_filtered(left), _last_name(left), "template/type", *trouble)
             left, type = operand.expr, other
 
     def loop(self, node: nodes.For, scope: _Scope) -> None:
@@ -215,7 +216,7 @@ class _Reader:
         written_out = len(numbers) == len(node.args) and all(type(number) is int for number in numbers)
         if written_out and 1 <= len(numbers) <= 3 and len(range(*numbers)) > LONGEST_RANGE:
             message = f"`range` is limited to {LONGEST_RANGE:,} numbers."
-            self.report(node, "range", "template/range", message)
+            self.report(node.node, "range", "template/range", message)
 
     def value(self, node: nodes.Expr, scope: _Scope) -> ValueType | None:
         if isinstance(node, nodes.Name):
@@ -282,7 +283,8 @@ class _Reader:
         return f"`{owner}` has no member `{name}`.", hint or _these(base)
 
     def report(self, node: nodes.Node, word: str, code: str, message: str, hint: str | None = None) -> None:
-        self.found.append(Misread(line=node.lineno, word=word, code=code, message=message, hint=hint))
+        misread = Misread(line=node.lineno, word=word, code=code, message=message, node=node, hint=hint)
+        self.found.append(misread)
 
 
 def _these(type: ValueType) -> str | None:

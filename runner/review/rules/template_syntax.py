@@ -68,9 +68,10 @@ from runner.journey.template_pieces import Source, TemplateTrouble, as_written
 from runner.journey.template_tree import template_tree
 from runner.journey.values import ValueType
 from runner.problem import Problem, Span
-from runner.review.places import text_in_lines
+from runner.review.places import text_in_lines, word_in_lines
 from runner.review.template_headers import unfit_headers
 from runner.review.template_names import misreadings, template_values, trigger_properties
+from runner.review.template_places import ordinals
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _BRACKET = r"\{[{%#].*?(?:[}%#]\}|$)"
@@ -182,9 +183,12 @@ def _check_source(project: Project, text: _Text, values: Mapping[str, ValueType]
         return
     if not misread:
         yield from _uncompiled(source, place)
-    # Of what stands several times on a line, the first is marked.
+    nth = ordinals(tree, text.place) if misread else {}
+    # Of one thing that is wrong several times on a line, the first is marked.
     for found in dict.fromkeys(misread):
-        span = place(found.line, _pattern(found.word))
+        file, line, last = text.place(found.line)
+        written = project.files[file].removeprefix("\ufeff")
+        span = word_in_lines(file, written, line, found.word, nth.get(id(found.node), 0), last)
         yield Problem(code=found.code, message=found.message, span=span, hint=found.hint)
 
 
@@ -200,15 +204,6 @@ def _uncompiled(source: str, place: Callable[[int, str], Span]) -> Iterator[Prob
     except (NameError, ValueError, ArithmeticError):
         message = "A number in this template is too large."
         yield Problem(code="template/syntax", message=message, span=place(1, r"\S+"))
-
-
-def _pattern(word: str) -> str:
-    """What finds ``word`` where it stands alone; an operator by the brackets around it, since there are others like it
-    in any text. A search ends where other brackets open, so that nothing is read twice."""
-    escaped = re.escape(word)
-    if word[0].isalnum() or word[0] == "_":
-        return rf"(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_])"
-    return rf"\{{[{{%](?:(?![%}}]\}}|\{{[{{%]).)*?{escaped}.*?[%}}]\}}"
 
 
 def _syntax_problem(
