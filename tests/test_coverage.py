@@ -112,7 +112,6 @@ def test_a_suggested_scenario_passes_and_reaches_what_it_is_for(title: str) -> N
     project = load_project(read_files(PROJECT))
     (item,) = (item for item in cover(project, ["demo"], Reached()).items if item.title == title)
     found = suggest(project, item)
-    assert found is not None
     assert found.reaches
     text = f"journey: demo\ntests:\n{found.text}"
     scenarios, problems = load_scenarios(found.file, text, "demo", project.catalog, project.journeys)
@@ -122,7 +121,7 @@ def test_a_suggested_scenario_passes_and_reaches_what_it_is_for(title: str) -> N
     assert title not in [missed.title for missed in cover(project, ["demo"], outcome.reached).missed]
 
 
-def test_a_suggestion_says_where_it_is_stuck() -> None:
+def test_no_scenario_is_suggested_that_does_not_reach_what_it_is_for() -> None:
     """A plan that is none cannot be known by then."""
     files = read_files(PROJECT)
     path = "journeys/demo/journey.yaml"
@@ -130,9 +129,10 @@ def test_a_suggestion_says_where_it_is_stuck() -> None:
     project = load_project({**files, path: files[path].replace("steps:\n", steps, 1)})
     (item,) = (item for item in cover(project, ["demo"], Reached()).items if item.title == "step `gate`")
     found = suggest(project, item)
-    assert found is not None
-    assert (found.reaches, found.stuck) == (False, "never")
-    assert "it comes to `never`" in found.told()
+    assert (found.text, found.stuck) == (None, "never")
+    assert found.told() == (
+        "no scenario was found for step `gate`: what was tried comes no further than `never`"
+    )
 
 
 def test_the_command_writes_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ from runner.journey.model import (
     WaitWhen,
 )
 from runner.journey.project import Project
+from runner.journey.scenario import Scenario
 from runner.journey.scenario_file import load_scenarios, scenario_path
 from runner.journey.values import Kind as ValueKind
 from runner.journey.values import ValueType
@@ -40,7 +41,7 @@ from runner.review.scenarios import Stage
 from runner.review.suggestion_text import Given, Spot, scenario_text
 from runner.review.timeline import COMPARED, Happening
 from runner.review.timeline import Kind as Happened
-from runner.review.wishes import Before, Consent, Tag, Value, Wish, wishes
+from runner.review.wishes import Before, Consent, Reacted, Tag, Value, Wish, wishes
 from runner.store.database import Database
 
 MOST_PATHS = 6
@@ -57,40 +58,41 @@ SAMPLES: Mapping[ValueKind, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """The scenario as it stands in ``tests.yaml``, one item of ``tests``, for what is called ``title``. ``reaches`` is
-    False where it comes only so far: to the step ``stuck``."""
+    """A scenario for what is called ``title``, as it stands in ``tests.yaml``: one item of ``tests``, which was played,
+    passes and reaches that. ``text`` is None where none was found; what was tried then came to the step ``stuck``, if
+    it came to any."""
 
     title: str
     file: str
-    text: str
-    reaches: bool
+    text: str | None
     stuck: str | None = None
 
+    @property
+    def reaches(self) -> bool:
+        return self.text is not None
+
     def told(self) -> str:
-        """For people: what it is for, where to put it, and what is left to do."""
-        said = f"a scenario for {self.title}, for the tests of {self.file}"
-        if not self.reaches:
-            said += (
-                f"; it comes to `{self.stuck}`, from where the way on is yours to find" if self.stuck else ""
-            )
-        return f"{said}\n\n{self.text.rstrip()}"
+        """For people: what it is for and where to put it, or that none was found."""
+        if self.text is None:
+            far = f": what was tried comes no further than `{self.stuck}`" if self.stuck else ""
+            return f"no scenario was found for {self.title}{far}"
+        return f"a scenario for {self.title}, for the tests of {self.file}\n\n{self.text.rstrip()}"
 
 
 def suggestions(project: Project, items: Iterable[Item]) -> Iterator[Suggestion]:
-    """Scenarios for ``items``, those first that reach what they are for, each looked for when it is asked for."""
-    partial = []
+    """Scenarios for ``items``, each looked for when it is asked for; last come those for which none was found."""
+    in_vain = []
     for item in items:
         found = suggest(project, item)
-        if found is not None and found.reaches:
+        if found.reaches:
             yield found
-        elif found is not None:
-            partial.append(found)
-    yield from partial
+        else:
+            in_vain.append(found)
+    yield from in_vain
 
 
-def suggest(project: Project, item: Item) -> Suggestion | None:
-    """A scenario of the journey of ``item`` that reaches it, or comes as near as was found; None where nobody knows how
-    such a run begins."""
+def suggest(project: Project, item: Item) -> Suggestion:
+    """A scenario of the journey of ``item`` that reaches it, if one is found."""
     program = compile_program(project.journeys[item.journey])
     avoided: set[tuple[int, str]] = set()
     nearest: Suggestion | None = None
@@ -102,14 +104,18 @@ def suggest(project: Project, item: Item) -> Suggestion | None:
                 break
             search = _Search(project, item, stage, path)
             found = search.found()
-            if found is None or found.reaches:
+            if found.reaches:
                 return found
             nearest = nearest or found
             # What two steps ask for may contradict: there may be another way around the one or the other.
             if search.stuck is None or search.stuck == path[-1]:
                 break
             avoided.add((search.stuck[0].index, search.stuck[1]))
-    return nearest
+    return nearest or _none_found(item)
+
+
+def _none_found(item: Item, stuck: str | None = None) -> Suggestion:
+    return Suggestion(title=item.title, file=scenario_path(item.journey), text=None, stuck=stuck)
 
 
 @dataclass
@@ -122,9 +128,9 @@ class _Search:
     stuck: tuple[Node, str] | None = None
     """The step that the run has not left as it should, and how it should have."""
 
-    def found(self) -> Suggestion | None:
+    def found(self) -> Suggestion:
         if not self._enters():
-            return None
+            return _none_found(self.item)
         journey = self.project.journeys[self.item.journey]
         if journey.holdout or self.project.catalog.policies.holdout:
             self.given.held_out = False
@@ -134,12 +140,13 @@ class _Search:
         while True:
             happened, reached = self._play()
             if self._reaches(reached):
-                return self._suggestion(happened)
+                text = self._written(happened)
+                return replace(_none_found(self.item), text=text if self._holds(text) else None)
             tried.add(self.given.written())
             self._go_on(happened)
             if self.given.written() in tried:
                 name = self.stuck[0].step.id if self.stuck else None
-                return replace(self._suggestion(happened), reaches=False, stuck=name)
+                return _none_found(self.item, name)
 
     def _enters(self) -> bool:
         """What begins the run; False where that is not known."""
@@ -167,15 +174,26 @@ class _Search:
         return False
 
     def _play(self) -> tuple[Sequence[Happening], Reached]:
-        text = scenario_text(self.given, "suggested", (), self.item.journey, whole=True)
-        path = scenario_path(self.item.journey)
+        scenario = self._read(scenario_text(self.given, "suggested", (), self.item.journey, whole=True))
+        happened, reached = self.stage.lived(scenario)
+        return happened[scenario.person.id], reached
+
+    def _holds(self, text: str) -> bool:
+        """Whether the scenario, as its author would have it in the file, passes and reaches what it is for."""
+        outcome = self.stage.play(self._read(f"journey: {self.item.journey}\ntests:\n{text}"))
+        return outcome.passed and self._reaches(outcome.reached)
+
+    def _read(self, text: str) -> Scenario:
         scenarios, problems = load_scenarios(
-            path, text, self.item.journey, self.project.catalog, self.project.journeys
+            scenario_path(self.item.journey),
+            text,
+            self.item.journey,
+            self.project.catalog,
+            self.project.journeys,
         )
         if problems:
             raise AssertionError(f"{problems[0].message} {text}")
-        happened, reached = self.stage.lived(scenarios[0])
-        return happened[scenarios[0].person.id], reached
+        return scenarios[0]
 
     def _reaches(self, reached: Reached) -> bool:
         journey, name, way = self.item.journey, self.item.name, self.item.way
@@ -209,11 +227,11 @@ class _Search:
             case Branch(cases=cases):
                 for case in cases:
                     if case.when is not None:
-                        self._take(wishes(case.when, case.name == outcome), self.given.trigger)
+                        self._take(wishes(case.when, case.name == outcome), self.given.trigger, by=arrived)
                     if case.name == outcome:
                         break
             case Condition(test=test):
-                self._take(wishes(test, outcome == "true"), self.given.trigger)
+                self._take(wishes(test, outcome == "true"), self.given.trigger, by=arrived)
             case Split():
                 self.given.arms[step] = outcome
             case WaitEvent(event=event, where=where) if outcome == "event":
@@ -274,8 +292,15 @@ class _Search:
         self._take(wanted, properties)
         self.given.happens(spot)
 
-    def _take(self, wanted: Sequence[Wish], properties: dict[str, Any], at: timedelta | None = None) -> None:
-        """Give what is wished: to the contact, from the beginning or ``at``; to the event with ``properties``."""
+    def _take(
+        self,
+        wanted: Sequence[Wish],
+        properties: dict[str, Any],
+        at: timedelta | None = None,
+        by: timedelta = timedelta(),
+    ) -> None:
+        """Give what is wished: to the contact, from the beginning or ``at``; to the event with ``properties``. Readers
+        react ``at`` then, or shortly before it is asked, ``by`` then."""
         told: dict[str, Any] = {}
         for wish in wanted:
             match wish:
@@ -291,6 +316,8 @@ class _Search:
                         tags.append(tag)
                 case Consent(topic=topic):
                     self.given.consent(topic)
+                case Reacted(what=what, step=step):
+                    self.given.happens(Spot(at if at is not None else max(by - MOMENT, by / 2), {what: step}))
                 case Before(event=event, properties=found, times=times, ago=ago):
                     declared = self.project.catalog.events.get(event)
                     beside = {**(_samples(declared.properties) if declared else {}), **dict(found)}
@@ -300,19 +327,14 @@ class _Search:
         if told:
             self.given.happens(Spot(at or timedelta(), {"identify": told}))
 
-    def _suggestion(self, happened: Sequence[Happening]) -> Suggestion:
+    def _written(self, happened: Sequence[Happening]) -> str:
         """The scenario, with what happened up to the first thing that shows that the way was gone."""
         last = self.path[-1][0].step.id
         gone = [each.at for each in happened if each.name == last and _way(each) is not None]
         told = [each for each in happened if each.kind in COMPARED]
         shown = [each.at for each in told if gone and each.at >= gone[-1]][:1]
         told = [each for each in told if not shown or each.at <= shown[0]]
-        return Suggestion(
-            title=self.item.title,
-            file=scenario_path(self.item.journey),
-            text=scenario_text(self.given, self.item.title, told, self.item.journey),
-            reaches=True,
-        )
+        return scenario_text(self.given, self.item.title, told, self.item.journey)
 
 
 def _samples(properties: Mapping[str, ValueType]) -> dict[str, Any]:

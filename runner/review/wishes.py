@@ -47,7 +47,15 @@ class Consent:
     topic: str
 
 
-Wish = Value | Tag | Before | Consent
+@dataclass(frozen=True)
+class Reacted:
+    """The reader has ``what`` (``opened``, ``clicked``, ``replied``) the message of ``step`` of the run."""
+
+    what: str
+    step: str
+
+
+Wish = Value | Tag | Before | Consent | Reacted
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _SWAPPED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -72,6 +80,9 @@ def _wishes(node: Node, holds: bool) -> Iterator[Wish]:
         case tree.Consented(topic=topic):
             if holds:
                 yield Consent(topic)
+        case tree.Reaction(function=what, step=step, journey=None):
+            if holds:
+                yield Reacted(what, step)
         case tree.Name(type=type) if type.kind is Kind.BOOLEAN:
             yield from _named(node, holds)
         case tree.IsNone(operand=tree.Name() as name, negated=negated):
