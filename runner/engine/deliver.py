@@ -12,27 +12,27 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
 from channels.base import Channel, Message, Preparing, Recoverable, Result, RetryLater, Unknown
+from runner.engine.address_limit import beyond_limit
 from runner.engine.asked import answered
 from runner.engine.lines import Channels, Lines
 from runner.engine.outcome import Delivered as Delivered  # which whoever delivers is told
 from runner.engine.outcome import Unrecorded as Unrecorded
 from runner.engine.outcome import change_of, not_begun
 from runner.engine.prepare import Prepared, made_beforehand, prepare
+from runner.engine.recording import Recording
 from runner.engine.second_look import derived, not_allowed, second_look, without_paused
 from runner.engine.versions import Versions
 from runner.store.database import Database
-from runner.store.people.events import store_events
 from runner.store.sending import messages
-from runner.store.sending.messages import Change, Held, MessageKey
+from runner.store.sending.messages import Change
 from runner.store.statement import Connection
-from runner.store.tables import MessageStatus
 
 logger = logging.getLogger(__name__)
 
@@ -131,23 +131,22 @@ class Delivery:
         self._recipients = recipients
         self._lease = lease
         self._stopping = stopping
-        self._unrecorded = unrecorded if unrecorded is not None else Unrecorded()
+        self._recording = Recording(database, unrecorded if unrecorded is not None else Unrecorded())
         self._parts: deque[_Part] = deque()
         self._passed_over: list[Prepared] = []
-        self._counts: dict[str, int] = {}
         self._last_took = 0.0
 
     @property
     def pending(self) -> bool:
         """Whether something is on its way, or its result is not written yet."""
-        return bool(self.lines.busy or self._unrecorded.changes or self._unrecorded.in_vain)
+        return bool(self.lines.busy or self._recording.pending)
 
     def step(self, versions: Versions, now: datetime, *, limit: int) -> Delivered:
         """Claim up to ``limit`` messages that are ready at ``now``, and begin to hand each of them over. Answers what
         is known by then, of earlier ones too. Where there are none, it waits a while for those on their way."""
         try:
             if not self.lines.busy:
-                self._write_results()
+                self._recording.write()
             claimed = self._claim(versions, now, limit)
             if self._parts:
                 kept = self._database.keep()
@@ -160,11 +159,11 @@ class Delivery:
             elif self.lines.busy:
                 self._collect(PATIENCE)
                 self._wait_for_company()
-                self._write_results()
+                self._recording.write()
         except BaseException:
             self._parts.clear()
             raise
-        return self._told(claimed)
+        return self._recording.told(claimed)
 
     def finish(self, seconds: float | None = None) -> Delivered:
         """Wait for what is on its way, so long at most, and write what became of it."""
@@ -174,8 +173,8 @@ class Delivery:
             if left <= 0:
                 break
             self._collect(left)
-        self._write_results()
-        return self._told(0)
+        self._recording.write()
+        return self._recording.told(0)
 
     # Preparing -------------------------------------------------------------------------------------------------------
 
@@ -189,6 +188,8 @@ class Delivery:
             going = without_paused(connection, claimed)
             looked = {} if self._exact else second_look(connection, going, versions, now)
             unwanted = {**looked, **not_allowed(going, self._recipients)}
+            wanted = [one for one in going if one.held not in unwanted]
+            unwanted |= beyond_limit(connection, wanted, versions, self._database.deployment)
             computed = derived(connection, going, versions, now)
         if not claimed:
             return 0
@@ -196,10 +197,7 @@ class Delivery:
         prepared, refused = prepare(
             going, versions, channels, self._database.deployment, now, unwanted, computed
         )
-        if refused:
-            with self._database.begin() as connection:
-                messages.change(connection, MessageStatus.CLAIMED, refused)
-        self._count(change.to for change in refused)
+        self._recording.settle(refused)
         for name, group in _by_channel(prepared).items():
             channel = channels[name]
             size = len(group) if self._exact else TOGETHER if isinstance(channel, Recoverable) else 1
@@ -245,7 +243,10 @@ class Delivery:
             parts.append(self._parts.popleft())
         if not parts:
             return
-        begun = self._begin(kept, [one for part in parts for one in part.messages], present)
+        before = time.perf_counter()
+        together = [one for part in parts for one in part.messages]
+        begun = self._recording.begin(kept, together, present, present + self._lease)
+        self._last_took = time.perf_counter() - before
         for part in parts:
             ours = [one for one in part.messages if one.held in begun]
             self._passed_over += [one for one in part.messages if one.held not in begun]
@@ -266,7 +267,7 @@ class Delivery:
         outcome = self.lines.collect(seconds)
         if outcome is None:
             return False
-        self._unrecorded.changes += outcome.changes
+        self._recording.add(outcome.changes)
         if outcome.trouble is not None:
             raise outcome.trouble
         if outcome.unreachable is not None:
@@ -274,24 +275,6 @@ class Delivery:
             logger.warning("a channel cannot be reached; its messages wait", extra=extra)
             self._put_off(outcome.channel)
         return True
-
-    def _begin(self, kept: Connection, prepared: Sequence[Prepared], present: datetime) -> frozenset[Held]:
-        """Commit that these are being handed over, and the results that are known. Answers which are still ours."""
-        until = present + self._lease
-        begins = [Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in prepared]
-        before = time.perf_counter()
-        try:
-            with self._database.begin(kept) as connection:
-                recorded = self._record(connection)
-                begun = messages.change(connection, MessageStatus.CLAIMED, begins)
-        except Exception:
-            self._unrecorded.in_vain.extend(not_begun(one, present) for one in prepared)
-            raise
-        self._last_took = time.perf_counter() - before
-        self._written(recorded)
-        # A claim that lapsed and the one that followed it may meet in one commit: only the later holds the message.
-        holders = {held.key: held for held in sorted(one.held for one in prepared)}
-        return frozenset(held for key, held in holders.items() if key in begun)
 
     def _sent(self, name: str, part: Sequence[Prepared], begun: datetime, channels: Channels) -> _Outcome:
         """Hand a part over, one message after the other: the work of a line."""
@@ -319,41 +302,7 @@ class Delivery:
         change = change_of(one, result, present, at)
         return answered(one.verb, one.held.key, one.message, result, change, at)
 
-    # Recording -------------------------------------------------------------------------------------------------------
-
-    def _write_results(self) -> None:
-        """Write the results that are known; they stay where they are if the database is away."""
-        if self._unrecorded.in_vain:
-            with self._database.begin() as connection:
-                messages.record(connection, self._unrecorded.in_vain)
-            self._unrecorded.in_vain = []
-        if self._unrecorded.changes:
-            with self._database.begin() as connection:
-                recorded = self._record(connection)
-            self._written(recorded)
-
-    def _record(self, connection: Connection) -> frozenset[MessageKey]:
-        """Write the results that are known, and tell the runs that wait for one of them."""
-        recorded = messages.record(connection, self._unrecorded.changes)
-        told = [
-            change.told
-            for change in self._unrecorded.changes
-            if change.told is not None and change.held.key in recorded
-        ]
-        if told:
-            store_events(connection, self._database.deployment, told, pending=True)
-        return recorded
-
-    def _written(self, done: frozenset[MessageKey]) -> None:
-        changes, self._unrecorded.changes = self._unrecorded.changes, []
-        self._count(change.to for change in changes)
-        for change in changes:
-            if change.held.key not in done:
-                name = "/".join(map(str, change.held.key))
-                logger.warning(
-                    "a result came too late: the message is no longer ours",
-                    extra={"key": name, "result": change.to.value},
-                )
+    # Handing back ----------------------------------------------------------------------------------------------------
 
     def _rest(self, channel: str | None = None) -> list[Prepared]:
         """Take what was not begun out of the queue: all, or that of one channel."""
@@ -370,26 +319,12 @@ class Delivery:
 
     def _hand_back(self, rest: Sequence[Prepared], present: datetime) -> None:
         """Nothing was handed over: ready again, at once."""
-        with self._database.begin() as connection:
-            messages.change(connection, MessageStatus.CLAIMED, [not_begun(one, present) for one in rest])
-        self._counts["skipped"] = self._counts.get("skipped", 0) + len(rest)
+        self._recording.hand_back([not_begun(one, present) for one in rest])
 
     def _put_off(self, channel: str) -> None:
         """The channel cannot be reached: what waits for it is ready again, later."""
         waiting = RetryLater("the channel could not be reached")
-        changes = [self._change(one, waiting) for one in self._rest(channel)]
-        with self._database.begin() as connection:
-            messages.change(connection, MessageStatus.CLAIMED, changes)
-        self._count(change.to for change in changes)
-
-    def _count(self, statuses: Iterable[MessageStatus]) -> None:
-        for status in statuses:
-            name = "retried" if status is MessageStatus.READY else status.value
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    def _told(self, claimed: int) -> Delivered:
-        counts, self._counts = self._counts, {}
-        return Delivered(claimed=claimed, **counts)
+        self._recording.settle([self._change(one, waiting) for one in self._rest(channel)])
 
 
 def _by_channel(prepared: Sequence[Prepared]) -> dict[str, list[Prepared]]:

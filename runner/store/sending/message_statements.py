@@ -78,30 +78,39 @@ _CHANGE: Mapping[str, TypeEngine[Any]] = {
     **dict.fromkeys(INSTANTS, BigInteger()),
     "provider_id": ByCodePoint(),
 }
+CHANGE = tuple(_CHANGE)
+"""What a row of the batch of ``change`` says, in this order."""
+GIVEN_CHANGE = tuple(GIVEN + name for name in CHANGE)
+"""The same as parameters of ``change_one``."""
 
 
 class Decoded:
-    """A query compiled once, whose rows come as dicts of Python values."""
+    """A query compiled once, whose rows come as lists of Python values. ``names``: those of its columns."""
 
     def __init__(self, query: Select[Any]) -> None:
         self._statement = Statement(query)
-        self._columns = [(str(each.key), each.type) for each in query.selected_columns]
-        self._decoders: Sequence[tuple[str, Callable[[Any], Any] | None]] | None = None
+        self._types = [column.type for column in query.selected_columns]
+        self._decoders: Sequence[tuple[int, Callable[[Any], Any]]] | None = None
+        self.names = tuple(str(column.key) for column in query.selected_columns)
 
-    def run(self, connection: Connection, **parameters: Any) -> Iterator[dict[str, Any]]:
+    def run(self, connection: Connection, **parameters: Any) -> Iterator[list[Any]]:
         """Execute with ``parameters``."""
-        decoders = self._decoders = self._decoders or _decoders(self._columns, connection.dialect)
+        decoders = self._decoders = self._decoders or _decoders(self._types, connection.dialect)
         for row in self._statement.run(connection, **parameters):
-            yield {
-                name: decode(value) if decode else value
-                for (name, decode), value in zip(decoders, row, strict=True)
-            }
+            values = list(row)
+            for place, decode in decoders:
+                if values[place] is not None:
+                    values[place] = decode(values[place])
+            yield values
 
 
 def _decoders(
-    columns: Sequence[tuple[str, TypeEngine[Any]]], dialect: Dialect
-) -> Sequence[tuple[str, Callable[[Any], Any] | None]]:
-    return [(name, type_.dialect_impl(dialect).result_processor(dialect, None)) for name, type_ in columns]
+    types: Sequence[TypeEngine[Any]], dialect: Dialect
+) -> Sequence[tuple[int, Callable[[Any], Any]]]:
+    """How the columns whose values do not come as they are wanted are decoded, by place."""
+    found = [(place, type_.dialect_impl(dialect)) for place, type_ in enumerate(types)]
+    decoders = [(place, type_.result_processor(dialect, None)) for place, type_ in found]
+    return [(place, decode) for place, decode in decoders if decode is not None]
 
 
 @lru_cache
@@ -130,7 +139,7 @@ def claim() -> Statement:
 
 @lru_cache
 def details(dialect: str) -> Decoded:
-    """The messages of ``batch`` with their contacts, runs and consents."""
+    """The messages of ``batch`` with their contacts, runs and consents; who holds them comes first."""
     batch = _batch(dialect, _HELD)
     own, every = consent.alias("own"), consent.alias("every")
 
@@ -197,10 +206,11 @@ def details(dialect: str) -> Decoded:
 
 @lru_cache
 def change(dialect: str, status: MessageStatus) -> Statement:
-    """Give the messages of ``batch`` that have ``status``, and are held by that attempt, what the batch says.
+    """Give the messages of ``batch`` that have ``status``, and are held by that attempt, what the batch says; answers
+    their keys and what they have become.
 
     The status stands in each row of the batch, as ``was``: of a constant PostgreSQL knows that few or no messages have
-    it, reads all that do, and looks for each in the batch.
+    it, reads all that do, and looks for each in the batch. So other messages of another status may be in the batch too.
     """
     batch = wanted = _batch(dialect, _CHANGE, few=True)
     held = and_(
@@ -216,7 +226,10 @@ def change(dialect: str, status: MessageStatus) -> Statement:
         wanted = found.cte("ours")
         held = and_(_same(message, wanted), message.c.status == wanted.c.was)
     return Statement(
-        update(message).values(**_changed({each.key: each for each in wanted.c})).where(held).returning(*KEY)
+        update(message)
+        .values(**_changed({each.key: each for each in wanted.c}))
+        .where(held)
+        .returning(*KEY, message.c.status)
     )
 
 

@@ -120,7 +120,7 @@ def claim(connection: Connection, *, now: datetime, lease_until: datetime, limit
     if not held:
         return []
     details = statements.details(connection.dialect.name)
-    return [_claimed(row) for row in details.run(connection, batch=_packed(map(_held_row, held)))]
+    return [_claimed(row, details.names[6:]) for row in details.run(connection, batch=packed_keys(held))]
 
 
 def change(connection: Connection, status: MessageStatus, changes: Iterable[Change]) -> frozenset[MessageKey]:
@@ -131,17 +131,14 @@ def change(connection: Connection, status: MessageStatus, changes: Iterable[Chan
     instead of being waited for. Raises ValueError for a transition that is not in MESSAGE_TRANSITIONS.
     """
     changes = list(changes)
-    for wanted in {item.to for item in changes} - MESSAGE_TRANSITIONS[status]:
-        raise ValueError(f"a message that is {status} never becomes {wanted}")
+    _check(status, changes)
     if not changes:
         return frozenset()
     if connection.dialect.name == "sqlite":
-        found = statements.change_one(status).each(connection, map(_given_row, changes))
+        found = statements.change_one(status).each(connection, (_given_row(item, status) for item in changes))
         return frozenset(item.held.key for item, ours in zip(changes, found, strict=True) if ours)
-    statement = statements.change(connection.dialect.name, status)
-    batch = [{**_change_row(item), "was": status.value} for item in changes]
-    rows = statement.run(connection, batch=_packed(batch), most=len(batch))
-    return frozenset(MessageKey(*row) for row in rows)
+    rows = _changed(connection, status, [_change_row(item, status) for item in changes])
+    return frozenset(key for key, _ in rows)
 
 
 def record(connection: Connection, results: Sequence[Change]) -> frozenset[MessageKey]:
@@ -152,6 +149,26 @@ def record(connection: Connection, results: Sequence[Change]) -> frozenset[Messa
     done = change(connection, MessageStatus.SENDING, results)
     late = [one for one in results if one.held.key not in done and one.to is not MessageStatus.UNKNOWN]
     return done | change(connection, MessageStatus.UNKNOWN, late)
+
+
+def record_and_begin(
+    connection: Connection, results: Sequence[Change], begins: Sequence[Change]
+) -> tuple[frozenset[MessageKey], frozenset[MessageKey]]:
+    """``record`` what became of some messages, and ``change`` claimed ones as ``begins`` says, to ``sending``; answers
+    which of either were still ours. Where the database is a server, it is asked once for both."""
+    if connection.dialect.name == "sqlite" or not results:
+        recorded = record(connection, results)
+        return recorded, change(connection, MessageStatus.CLAIMED, begins)
+    _check(MessageStatus.SENDING, results)
+    _check(MessageStatus.CLAIMED, begins)
+    batch = [_change_row(item, MessageStatus.SENDING) for item in results]
+    batch += [_change_row(item, MessageStatus.CLAIMED) for item in begins]
+    rows = _changed(connection, MessageStatus.CLAIMED, batch)
+    begun = frozenset(key for key, status in rows if status == MessageStatus.SENDING)
+    recorded = frozenset(key for key, status in rows if status != MessageStatus.SENDING)
+    # A result waits for whoever looks at its message just then; what is to be begun was passed over.
+    left = [item for item in results if item.held.key not in recorded]
+    return recorded | record(connection, left), begun
 
 
 def release_lapsed(connection: Connection, *, lapsed_by: datetime, now: datetime, limit: int) -> int:
@@ -181,11 +198,12 @@ def ever_claimed(connection: Connection) -> bool:
     return bool(connection.execute(select(exists().where(message.c.attempts > 0))).scalar())
 
 
-def _claimed(row: Mapping[str, Any]) -> Claimed:
-    values = {name: row[name] for name in Claimed.__dataclass_fields__ if name not in ("held", "consent")}
-    key = MessageKey(*(row[name] for name in MessageKey._fields))
-    state = ConsentState(row["consent"]) if row["consent"] else None
-    return Claimed(held=Held(key, row["attempts"]), consent=state, **values)
+def _claimed(row: Sequence[Any], rest: Sequence[str]) -> Claimed:
+    """The message of a row that begins with who holds it; ``rest`` names what follows."""
+    said = dict(zip(rest, row[6:], strict=True))
+    consent = said.pop("consent")
+    held = Held(MessageKey(*row[:5]), row[5])
+    return Claimed(held=held, consent=ConsentState(consent) if consent else None, **said)
 
 
 def _held(row: Any) -> Held:
@@ -205,21 +223,47 @@ def _held_row(held: Held) -> dict[str, Any]:
     return {**held.key._asdict(), "attempts": held.attempts}
 
 
-def _change_row(item: Change) -> dict[str, Any]:
-    instants = {name: getattr(item, name) for name in statements.INSTANTS}
-    return {
-        **_held_row(item.held),
-        "status": item.to.value,
-        "reason": _storable(item.reason),
-        **{name: None if at is None else to_microseconds(at) for name, at in instants.items()},
-        "provider_id": _storable(item.provider_id),
-    }
+def _changed(
+    connection: Connection, status: MessageStatus, batch: Sequence[Mapping[str, Any]]
+) -> list[tuple[MessageKey, str]]:
+    """Run the statement that changes messages of ``status`` with ``batch``; the messages that it changed, and what they
+    have become."""
+    statement = statements.change(connection.dialect.name, status)
+    rows = statement.run(connection, batch=_packed(batch), most=len(batch))
+    return [(MessageKey(*row[:5]), row[5]) for row in rows]
 
 
-def _given_row(item: Change) -> dict[str, Any]:
-    return {statements.GIVEN + name: value for name, value in _change_row(item).items()}
+def _check(status: MessageStatus, changes: Iterable[Change]) -> None:
+    for wanted in {item.to for item in changes} - MESSAGE_TRANSITIONS[status]:
+        raise ValueError(f"a message that is {status} never becomes {wanted}")
+
+
+def _change_row(item: Change, was: MessageStatus) -> dict[str, Any]:
+    return dict(zip(statements.CHANGE, _change_values(item, was), strict=True))
+
+
+def _given_row(item: Change, was: MessageStatus) -> dict[str, Any]:
+    return dict(zip(statements.GIVEN_CHANGE, _change_values(item, was), strict=True))
+
+
+def _change_values(item: Change, was: MessageStatus) -> tuple[Any, ...]:
+    """What ``statements.CHANGE`` names."""
+    return (
+        *item.held.key,
+        item.held.attempts,
+        was.value,
+        item.to.value,
+        _storable(item.reason),
+        *(
+            None if at is None else to_microseconds(at)
+            for at in (item.available_at, item.lease_until, item.sent_at)
+        ),
+        _storable(item.provider_id),
+    )
 
 
 def _storable(text: str | None) -> str | None:
     """Text from outside as every database takes it: without NUL and lone surrogates."""
-    return None if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
