@@ -40,10 +40,11 @@ def made(*names: str, moved: str = "", waits: tuple[str, ...] = ()) -> Journey:
         ([made("a"), made("b"), made("b", moved="a: b"), made("b")], {"a": "b"}),
         ([made("a", "b"), made("b", moved="a: b"), made("b")], {}),
         ([made("a", "b"), made("b", moved="a: b"), made("b", moved="a: b"), made("a", "b")], {}),
+        ([made("a", "b"), made("b", moved="a: b"), made("c", moved="a: b, b: c")], {"b": "c"}),
         ([made("a"), made("b", moved="a: b", waits=("a",)), made("b", waits=("a",))], {"a": "b"}),
     ],
     ids=["twice", "taken-out", "put-back", "back-by-name", "back-over-two", "gone-and-back", "said-later", "one-of-two",
-         "one-of-two-for-long", "name-of-a-wait"],
+         "one-of-two-for-long", "one-of-two-renamed", "name-of-a-wait"],
 )  # fmt: skip
 def test_what_steps_were_called(versions: list[Journey], expected: Renames) -> None:
     renames: Renames | None = {}

@@ -61,8 +61,8 @@ def renames_with(
     old, new = _steps(before), _steps(after)
     known = dict(renames if renames is not None else _said(before))
     for was, target in _said(after).items():
-        if before is not None and before.in_flight.moved.get(was) == target:
-            continue
+        if before is not None and was in before.in_flight.moved and was not in known:
+            continue  # it was none when it was said first
         # Two that stood beside one another are two steps: people go from one to the other.
         if was in old and _same(old, new, target) and _alike(old, was, target):
             continue
