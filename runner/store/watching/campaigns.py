@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Text, and_, cast, func, literal, null, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+)
 
-from runner.journey.business import Campaigns, Reaction
+from runner.journey.business import Campaigns
 from runner.journey.duration import Duration
 from runner.store.predicates import Row, millionths, predicate
 from runner.store.tables import contact, event
@@ -17,15 +30,16 @@ from runner.store.watching.sendings import (
     TOLD,
     Led,
     Period,
+    counts_of,
+    goal_counts,
     led_to,
-    money,
     month_of,
     one,
     span_of,
     value_of,
 )
 
-_KEYS = ("partition", "contact", "id")
+_SENDING = ("partition", "contact", "id", "campaign", "month")
 
 
 def campaign_span(connection: Connection, tool: Campaigns, period: Period) -> tuple[datetime, ...]:
@@ -39,24 +53,13 @@ def campaigns_led(
     """What the messages of ``tool`` led to. A reaction belongs to the last sending of its campaign to the contact
     before it, a goal to the last sending of the tool within the goal's time. ``timezone`` is the catalog's."""
     sent = event.alias("sent")
-    told = _told(tool)
-    won = _won(connection, tool, timezone)
-    zero = constant(0)
-    columns = [func.coalesce(told.c[name], zero) if name in told.c else zero for name in TOLD]
-    goals = ("goals", "valued", "whole", "rest")
-    found = (
-        select(
-            sent.c.partition,
-            sent.c.contact,
-            _label(sent, tool).label("campaign"),
-            month_of(sent.c.at, begins).label("month"),
-            constant(1).label("sent"),
-            *(column.label(name) for name, column in zip(TOLD, columns, strict=True)),
-            *((func.coalesce(won.c[name], zero) if won is not None else zero).label(name) for name in goals),
-        )
-        .select_from(_joined(sent, told, won))
-        .where(sent.c.name == tool.sent, *period.holds(sent.c.at))
-    )
+    found = [
+        select(*_sending(sent, tool, begins), *counts_of({"sent": constant(1)})).where(
+            sent.c.name == literal(tool.sent), *period.holds(sent.c.at)
+        ),
+        *_told(tool, period, begins),
+        *_won(connection, tool, period, begins, timezone),
+    ]
     return [
         Led(
             name=tool.tool,
@@ -71,17 +74,19 @@ def campaigns_led(
             told={name: int(getattr(row, name)) for name in TOLD},
             states={},
         )
-        for row in led_to(connection, found, by=("campaign", "month"))
+        for row in led_to(connection, found, by=("campaign", "month"), of_message=("id",))
     ]
 
 
-def _joined(sent: FromClause, told: FromClause, won: FromClause | None) -> FromClause:
-    joined = sent.outerjoin(told, _same(sent, told))
-    return joined if won is None else joined.outerjoin(won, _same(sent, won))
-
-
-def _same(sent: FromClause, other: FromClause) -> ColumnElement[bool]:
-    return and_(*(other.c[key] == sent.c[key] for key in _KEYS))
+def _sending(sent: FromClause, tool: Campaigns, begins: Sequence[datetime]) -> list[ColumnElement[Any]]:
+    """Of which sending a count is."""
+    return [
+        sent.c.partition,
+        sent.c.contact,
+        sent.c.id,
+        _label(sent, tool).label("campaign"),
+        month_of(sent.c.at, begins).label("month"),
+    ]
 
 
 def _label(of: FromClause, tool: Campaigns) -> ColumnElement[str]:
@@ -97,13 +102,16 @@ def _last_before(of: FromClause, sent: FromClause) -> ColumnElement[int]:
     )
 
 
-def _told(tool: Campaigns) -> FromClause:
-    """What was told of each sending: 1 for each reaction that was."""
+def _told(tool: Campaigns, period: Period, begins: Sequence[datetime]) -> list[Select[Any]]:
+    """What was told of sendings; nothing of a tool that tells nothing."""
+    if not tool.reactions:
+        return []
     sent, reaction = event.alias("of"), event.alias("reaction")
     pairs = (
         select(
-            *(sent.c[key] for key in _KEYS),
-            reaction.c.name,
+            *_sending(sent, tool, begins),
+            sent.c.at,
+            reaction.c.name.label("told"),
             _last_before(reaction, sent).label("nth"),
         )
         .select_from(
@@ -121,20 +129,24 @@ def _told(tool: Campaigns) -> FromClause:
         .where(reaction.c.name.in_(sorted(set(tool.reactions.values()))))
         .subquery("pairs")
     )
-    keys = [pairs.c[key] for key in _KEYS]
-    flags = [
-        func.max(one(pairs.c.name == tool.reactions[reaction])).label(reaction.value)
-        for reaction in Reaction
-        if reaction in tool.reactions
-    ]
-    return select(*keys, *flags).where(pairs.c.nth == constant(1)).group_by(*keys).subquery("told")
+    flags = {each.value: one(pairs.c.told == literal(name)) for each, name in tool.reactions.items()}
+    return [_of_last(pairs, flags, period)]
 
 
-def _won(connection: Connection, tool: Campaigns, timezone: str) -> FromClause | None:
-    """The goals that each sending is credited with; None where campaigns have no goal."""
+def _of_last(pairs: FromClause, given: Mapping[str, ColumnElement[Any]], period: Period) -> Select[Any]:
+    """The counts ``given`` of the last sendings before something, where these are of the period."""
+    return select(*(pairs.c[name] for name in _SENDING), *counts_of(given)).where(
+        pairs.c.nth == constant(1), *period.holds(pairs.c.at)
+    )
+
+
+def _won(
+    connection: Connection, tool: Campaigns, period: Period, begins: Sequence[datetime], timezone: str
+) -> list[Select[Any]]:
+    """The goals that sendings are credited with; nothing where campaigns have no goal."""
     goal = tool.goal
     if goal is None:
-        return None
+        return []
     dialect = connection.dialect.name
     sent, reached = event.alias("of"), event.alias("reached")
     row = Row(
@@ -146,10 +158,13 @@ def _won(connection: Connection, tool: Campaigns, timezone: str) -> FromClause |
         trigger=sent.c.properties,
         event=reached.c.properties,
     )
-    value: ColumnElement[Any] = millionths(goal.value, row, dialect) if goal.value else null()
+    value: ColumnElement[Any] = (
+        millionths(goal.value, row, dialect) if goal.value else cast(null(), BigInteger())
+    )
     pairs = (
         select(
-            *(sent.c[key] for key in _KEYS),
+            *_sending(sent, tool, begins),
+            sent.c.at,
             value.label("value"),
             _last_before(reached, sent).label("nth"),
         )
@@ -165,13 +180,7 @@ def _won(connection: Connection, tool: Campaigns, timezone: str) -> FromClause |
         )
         .subquery("pairs")
     )
-    keys = [pairs.c[key] for key in _KEYS]
-    return (
-        select(*keys, func.count().label("goals"), *money(pairs.c.value))
-        .where(pairs.c.nth == constant(1))
-        .group_by(*keys)
-        .subquery("won")
-    )
+    return [_of_last(pairs, goal_counts(pairs.c.value), period)]
 
 
 def _within(sent: FromClause, reached: FromClause, name: str, within: Duration) -> ColumnElement[bool]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Float, and_, cast, func, or_, select
+from sqlalchemy import Connection, Float, and_, cast, func, or_, select, union_all
 
 from runner.journey.values import MILLIONTHS
 from runner.store.tables import conversion, run
 from runner.store.types import Instant, constant
-from runner.store.watching.sendings import Period, money, one, value_of
+from runner.store.watching.sendings import Period, goal_counts, one, value_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,42 +61,27 @@ def sides(
         )
         rows = run.outerjoin(first, first.c.journey == run.c.journey)
         entered.append(or_(first.c.since.is_(None), run.c.entered_at >= first.c.since))
-    won = (
-        select(
-            conversion.c.partition,
-            conversion.c.contact,
-            conversion.c.run,
-            func.count().label("goals"),
-            *money(conversion.c.value),
-        )
-        .where(*([conversion.c.journey == journey] if journey else ()))
-        .group_by(conversion.c.partition, conversion.c.contact, conversion.c.run)
-        .subquery("won")
+    whose = (run.c.journey, run.c.partition, run.c.contact, one(run.c.held_out).label("held_out"))
+    goal = goal_counts(conversion.c.value)
+    won = and_(
+        conversion.c.partition == run.c.partition,
+        conversion.c.contact == run.c.contact,
+        conversion.c.run == run.c.id,
     )
-    zero = constant(0)
-    sums = [
-        func.coalesce(func.sum(won.c[name]), zero).label(name)
-        for name in ("goals", "valued", "whole", "rest")
-    ]
+    parts = union_all(
+        select(*whose, *(constant(0).label(name) for name in goal)).select_from(rows).where(*entered),
+        select(*whose, *(counted.label(name) for name, counted in goal.items()))
+        .select_from(rows.join(conversion, won))
+        .where(*entered),
+    ).subquery("parts")
     person = (
         select(
-            run.c.journey,
-            func.min(one(run.c.held_out)).label("always"),
-            func.max(one(run.c.held_out)).label("ever"),
-            *sums,
+            parts.c.journey,
+            func.min(parts.c.held_out).label("always"),
+            func.max(parts.c.held_out).label("ever"),
+            *(func.sum(parts.c[name]).label(name) for name in goal),
         )
-        .select_from(
-            rows.outerjoin(
-                won,
-                and_(
-                    won.c.partition == run.c.partition,
-                    won.c.contact == run.c.contact,
-                    won.c.run == run.c.id,
-                ),
-            )
-        )
-        .where(*entered)
-        .group_by(run.c.journey, run.c.partition, run.c.contact)
+        .group_by(parts.c.journey, parts.c.partition, parts.c.contact)
         .subquery("person")
     )
     side = (person.c.ever + (person.c.ever - person.c.always)).label("side")
@@ -107,7 +92,7 @@ def sides(
             side,
             func.count().label("people"),
             func.sum(one(person.c.goals > 0)).label("reached"),
-            *(func.sum(person.c[name]).label(name) for name in ("goals", "valued", "whole", "rest")),
+            *(func.sum(person.c[name]).label(name) for name in goal),
             func.sum(worth * worth).label("squares"),
         )
         .group_by(person.c.journey, "side")

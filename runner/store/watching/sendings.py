@@ -15,7 +15,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Integer,
     Row,
     Select,
     and_,
@@ -24,6 +23,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    union_all,
 )
 
 from runner.journey.catalog import (
@@ -51,7 +51,7 @@ TOLD = {
 """What may be told of a message after it left, and the event that tells it."""
 GONE = (MessageStatus.SENT, MessageStatus.UNKNOWN)
 """The states of a message that has left, as far as anybody knows."""
-_COUNTS = ("sent", *TOLD, "goals", "valued", "whole", "rest")
+COUNTS = ("sent", *TOLD, "goals", "valued", "whole", "rest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +103,30 @@ def month_of(instant: ColumnElement[Any], begins: Sequence[datetime]) -> ColumnE
 
 
 def led_to(
-    connection: Connection, found: Select[Any], more: Sequence[str] = (), *, by: Sequence[str]
+    connection: Connection,
+    found: Sequence[Select[Any]],
+    *,
+    by: Sequence[str],
+    of_message: Sequence[str],
+    more: Sequence[str] = (),
 ) -> list[Row[Any]]:
-    """The rows of ``found``, a row a message with a column for each of ``_COUNTS``, ``partition`` and ``contact``,
-    added up ``by`` columns and counted by contact: ``people`` and ``reached`` too. ``more`` are further counts."""
-    counts = (*_COUNTS, *more)
-    each = found.subquery("each")
+    """The rows of ``found``, each a part of what is known of a message, added up ``by`` columns and counted by contact:
+    ``people`` and ``reached`` too. Their columns are ``partition`` and ``contact``, ``of_message``, which tell the
+    messages of a contact apart, those of ``by``, ``COUNTS`` and ``more``.
+
+    All parts stand in one list, which is grouped: PostgreSQL cannot guess how many rows a grouped part has that is
+    joined, and would go through all of it for each message."""
+    counts = (*COUNTS, *more)
+    parts = union_all(*found).subquery("parts")
+    whose = [parts.c[name] for name in (*by, "partition", "contact")]
+    each = (
+        select(
+            *whose,
+            *(_at_most_once(name, func.sum(parts.c[name])).label(name) for name in counts),
+        )
+        .group_by(*whose, *(parts.c[name] for name in of_message))
+        .subquery("each")
+    )
     of_one = (
         select(*(each.c[name] for name in by), *(func.sum(each.c[name]).label(name) for name in counts))
         .group_by(*(each.c[name] for name in by), each.c.partition, each.c.contact)
@@ -127,24 +145,35 @@ def led_to(
     return list(connection.execute(rows))
 
 
+def _at_most_once(name: str, counted: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A message is opened, or not, however often that is told."""
+    return one(counted > 0) if name in TOLD else counted
+
+
 def one(holds: ColumnElement[bool]) -> ColumnElement[int]:
     """1 where something holds, else 0: to be added up."""
     return case((holds, constant(1)), else_=constant(0))
 
 
-def money(value: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
-    """The sums over values in millionths: how many there are, whole units, and the rest, which are added apart, since
-    the sum of many large values would not fit 64 bits, in which SQLite adds."""
-    million = constant(MILLIONTHS)
-    return (
-        func.count(value).label("valued"),
-        func.coalesce(func.sum(value // million), constant(0)).label("whole"),
-        func.coalesce(func.sum(value % million), constant(0)).label("rest"),
-    )
+def counts_of(given: Mapping[str, ColumnElement[Any]], more: Sequence[str] = ()) -> list[ColumnElement[Any]]:
+    """A column for each of ``COUNTS`` and ``more``: 0 for what is not ``given``."""
+    return [given.get(name, constant(0)).label(name) for name in (*COUNTS, *more)]
+
+
+def goal_counts(value: ColumnElement[Any]) -> dict[str, ColumnElement[Any]]:
+    """What one goal counts for, from its value in millionths, which may be NULL. Whole units and the rest stand apart,
+    since the sum of many large values would not fit 64 bits, in which SQLite adds."""
+    million, zero = constant(MILLIONTHS), constant(0)
+    return {
+        "goals": constant(1),
+        "valued": one(value.is_not(None)),
+        "whole": func.coalesce(value // million, zero),
+        "rest": func.coalesce(value % million, zero),
+    }
 
 
 def value_of(row: Row[Any]) -> int | None:
-    """The sum in millionths that ``money`` has taken apart."""
+    """The sum in millionths that ``goal_counts`` has taken apart."""
     return int(row.whole) * MILLIONTHS + int(row.rest) if row.valued else None
 
 
@@ -158,38 +187,39 @@ def messages_led(
 ) -> list[Led]:
     """What the messages of journeys led to, those of held-out runs left out. A message belongs to the month in which
     policy let it go or blocked it. Served by the primary keys and ix_event_history."""
-    wanted = [*period.holds(message.c.let_go_at), *([message.c.journey == journey] if journey else ())]
-    told, credited = _told(period), _credited(journey)
     states = {f"state_{status.value}": one(message.c.status == status.value) for status in MessageStatus}
-    gone = message.c.status.in_([constant(status.value) for status in GONE])
-    found = (
-        select(
-            message.c.partition,
-            message.c.contact,
-            message.c.journey,
-            message.c.step,
-            message.c.channel,
-            month_of(message.c.let_go_at, begins).label("month"),
-            one(gone).label("sent"),
-            *(func.coalesce(told.c[name], constant(0)).label(name) for name in TOLD),
-            *(_if(gone, credited.c[name]).label(name) for name in ("goals", "valued", "whole", "rest")),
-            *(counted.label(name) for name, counted in states.items()),
-        )
-        .select_from(
-            message.join(
-                run,
-                and_(
-                    run.c.partition == message.c.partition,
-                    run.c.contact == message.c.contact,
-                    run.c.id == message.c.run,
-                ),
-            )
-            .outerjoin(told, _of_message(told))
-            .outerjoin(credited, _of_message(credited))
-        )
-        .where(*wanted, message.c.kind == constant(MessageKind.MESSAGE.value), ~run.c.held_out)
+    columns = (
+        message.c.partition,
+        message.c.contact,
+        message.c.run,
+        message.c.visit,
+        message.c.journey,
+        message.c.step,
+        message.c.channel,
+        month_of(message.c.let_go_at, begins).label("month"),
     )
-    rows = led_to(connection, found, tuple(states), by=("journey", "step", "channel", "month"))
+    wanted = (
+        *period.holds(message.c.let_go_at),
+        *([message.c.journey == journey] if journey else ()),
+        message.c.kind == constant(MessageKind.MESSAGE.value),
+        ~run.c.held_out,
+    )
+    gone = message.c.status.in_([constant(status.value) for status in GONE])
+    told, credited = _told(period), _credited(journey)
+    flags = {name: one(told.c.name == event_name) for name, event_name in TOLD.items()}
+    found = [
+        select(*columns, *counts_of({"sent": one(gone), **states}, tuple(states)))
+        .select_from(message.join(run, _of_run()))
+        .where(*wanted),
+        select(*columns, *counts_of(flags, tuple(states)))
+        .select_from(told.join(message, _of_message(told)).join(run, _of_run()))
+        .where(*wanted),
+        select(*columns, *counts_of(goal_counts(credited.c.value), tuple(states)))
+        .select_from(credited.join(message, _of_message(credited)).join(run, _of_run()))
+        .where(*wanted, gone, credited.c.nth == constant(1)),
+    ]
+    by = ("journey", "step", "channel", "month")
+    rows = led_to(connection, found, by=by, of_message=("run", "visit"), more=tuple(states))
     return [
         Led(
             name=row.journey,
@@ -212,8 +242,12 @@ def messages_led(
     ]
 
 
-def _if(holds: ColumnElement[bool], counted: ColumnElement[Any]) -> ColumnElement[Any]:
-    return case((holds, func.coalesce(counted, constant(0))), else_=constant(0))
+def _of_run() -> ColumnElement[bool]:
+    return and_(
+        run.c.partition == message.c.partition,
+        run.c.contact == message.c.contact,
+        run.c.id == message.c.run,
+    )
 
 
 def _of_message(other: FromClause) -> ColumnElement[bool]:
@@ -221,39 +255,37 @@ def _of_message(other: FromClause) -> ColumnElement[bool]:
 
 
 def _told(period: Period) -> FromClause:
-    """What was told of each message, by humans: 1 for each of ``TOLD`` that was. It cannot have been before the message
-    was decided about."""
-    since = Period(since=period.since)
+    """What was told of messages, by humans, and of which. It cannot have been before the message was decided about."""
     run_number, visit = (
         cast(json_text(event.c.properties, constant(name)), BigInteger()) // constant(MILLIONTHS)
         for name in ("run", "visit")
     )
-    keys = (
-        event.c.partition,
-        event.c.contact,
-        run_number.label("run"),
-        json_text(event.c.properties, constant("step")).label("step"),
-        func.coalesce(visit, constant(1)).label("visit"),
-    )
-    flags = (func.max(one(event.c.name == name)).label(key) for key, name in TOLD.items())
-    wanted = event.c.name.in_(list(TOLD.values()))
-    human = ~json_true(event.c.properties, constant("bot"))
     return (
-        select(*keys, *flags)
-        .where(wanted, human, *since.holds(event.c.at))
-        .group_by(*keys[:2], "run", "step", "visit")
+        select(
+            event.c.partition,
+            event.c.contact,
+            event.c.name,
+            run_number.label("run"),
+            json_text(event.c.properties, constant("step")).label("step"),
+            func.coalesce(visit, constant(1)).label("visit"),
+        )
+        .where(
+            event.c.name.in_(list(TOLD.values())),
+            ~json_true(event.c.properties, constant("bot")),
+            *Period(since=period.since).holds(event.c.at),
+        )
         .subquery("told")
     )
 
 
 def _credited(journey: str | None) -> FromClause:
-    """The goals that each message is credited with: those of its run that it was the last message before."""
+    """The goals, and the messages of their runs that stand before them with that step; the last has ``nth`` 1."""
     let_go = message.alias("let_go")
     nth = func.row_number().over(
         partition_by=(conversion.c.partition, conversion.c.contact, conversion.c.run, conversion.c.event),
         order_by=(let_go.c.let_go_at.desc(), let_go.c.visit.desc()),
     )
-    pairs = (
+    return (
         select(
             *(let_go.c[key.name] for key in message.primary_key.columns), conversion.c.value, nth.label("nth")
         )
@@ -271,12 +303,5 @@ def _credited(journey: str | None) -> FromClause:
             )
         )
         .where(*([conversion.c.journey == journey] if journey else ()))
-        .subquery("pairs")
-    )
-    keys = [pairs.c[key.name] for key in message.primary_key.columns]
-    return (
-        select(*keys, func.count(type_=Integer()).label("goals"), *money(pairs.c.value))
-        .where(pairs.c.nth == constant(1))
-        .group_by(*keys)
         .subquery("credited")
     )
