@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -150,50 +151,53 @@ def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connect
         details = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
         # Nothing keeps a receipt back on a channel that goes by the contact's key.
         reason: ColumnElement[Any] = case(details, value=moving.c.way) if details else null()
-        return Statement(
-            insert(message).from_select(
-                [
-                    "partition",
-                    "contact",
-                    "run",
-                    "step",
-                    "visit",
-                    "journey",
-                    "version",
-                    "channel",
-                    "topic",
-                    "status",
-                    "reason",
-                    "let_go_at",
-                    "expires_at",
-                    "attempts",
-                    "available_at",
-                    *(["payload"] if keeps else []),
-                ],
-                select(
-                    moving.c.partition,
-                    moving.c.contact,
-                    moving.c.run,
-                    literal(node.step.id, String()),
-                    visit,
-                    literal(sql.program.journey.name, String()),
-                    constant(sql.version),
-                    literal(send.channel, String()),
-                    literal(send.topic, String()),
-                    case(
-                        (moving.c.way.in_(ready), constant(MessageStatus.READY.value)),
-                        else_=constant(MessageStatus.BLOCKED.value),
-                    ),
-                    reason,
-                    moving.c.at,
-                    shifted(moving.c.at, constant(send.valid_for.elapsed)),
-                    literal_column("0"),
-                    case((moving.c.way.in_(ready), moving.c.at)),
-                    *([run.c.data] if keeps else []),
-                )
-                .select_from(moving.join(run, of_run(moving)) if keeps or sql.follows else moving)
-                .where(came(sql, list(left))),
-            )
+        return insert_messages(
+            sql,
+            node,
+            moving,
+            {
+                "visit": visit,
+                "status": case(
+                    (moving.c.way.in_(ready), constant(MessageStatus.READY.value)),
+                    else_=constant(MessageStatus.BLOCKED.value),
+                ),
+                "reason": reason,
+                "let_go_at": moving.c.at,
+                "expires_at": shifted(moving.c.at, constant(send.valid_for.elapsed)),
+                "available_at": case((moving.c.way.in_(ready), moving.c.at)),
+            },
+            moving.join(run, of_run(moving)) if keeps or sql.follows else moving,
+            came(sql, list(left)),
         )
 
     sql.once(("messages", start.index, node.index), build).run(connection, n=n)
+
+
+def insert_messages(
+    sql: ProgramSql,
+    node: Node,
+    rows: FromClause | type,
+    decided: Mapping[str, ColumnElement[Any]],
+    joined: FromClause,
+    *where: ColumnElement[bool],
+) -> Statement:
+    """The insert of a message of the send ``node`` for each of ``rows``, which carry the key of a run. ``decided``: the
+    columns in which they differ. ``joined``: the rows with all that is read, and with their runs where the step keeps
+    what these knew."""
+    send = node.verb
+    assert isinstance(send, Send)
+    values: dict[str, ColumnElement[Any]] = {
+        "partition": rows.c.partition,  # type: ignore[union-attr]
+        "contact": rows.c.contact,  # type: ignore[union-attr]
+        "run": rows.c.run,  # type: ignore[union-attr]
+        "step": literal(node.step.id, String()),
+        "journey": literal(sql.program.journey.name, String()),
+        "version": constant(sql.version),
+        "channel": literal(send.channel, String()),
+        "topic": literal(send.topic, String()),
+        "attempts": literal_column("0"),
+        **decided,
+        **({"payload": run.c.data} if node.step.id in sql.rules.keeping else {}),
+    }
+    found = select(*values.values()).select_from(joined).where(*where)
+    return Statement(insert(message).from_select(list(values), found))

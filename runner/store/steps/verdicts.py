@@ -25,7 +25,6 @@ from sqlalchemy import (
 
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.graph import Node
-from runner.journey.model import Send
 from runner.journey.send_rules import HOLD
 from runner.store.passes import ways
 from runner.store.passes.advance import pass_on
@@ -35,7 +34,8 @@ from runner.store.passes.reviews import turn
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import PASS, in_pass, moving, once_each, wave
 from runner.store.statement import Connection, Statement
-from runner.store.tables import MessageStatus, contact, deferral, message, run
+from runner.store.steps.sends import insert_messages
+from runner.store.tables import MessageStatus, contact, deferral, run
 from runner.store.types import Instant, constant, earliest, json_merged, json_object
 
 _RANK = bindparam("rank", type_=Integer())
@@ -56,60 +56,30 @@ _verdict_run = verdict.join(run, and_(of_run(verdict), ACTIVE))
 def write_messages(sql: ProgramSql, node: Node, connection: Connection, n: int, *, rank: int) -> None:
     """Write the messages of the send ``node`` that were decided about in pass ``n``, of one turn: the row exists before
     anything is sent, and the turns behind see it."""
-    send = node.verb
-    assert isinstance(send, Send)
 
     def build() -> Statement:
         ready = verdict.c.outcome == constant(READY)
         leaves = and_(ready, verdict.c.withheld.is_(None))
-        keeps = node.step.id in sql.rules.keeping
-        return Statement(
-            insert(message).from_select(
-                [
-                    "partition",
-                    "contact",
-                    "run",
-                    "step",
-                    "visit",
-                    "journey",
-                    "version",
-                    "channel",
-                    "topic",
-                    "status",
-                    "reason",
-                    "let_go_at",
-                    "expires_at",
-                    "attempts",
-                    "available_at",
-                    "template",
-                    *(["payload"] if keeps else []),
-                ],
-                select(
-                    verdict.c.partition,
-                    verdict.c.contact,
-                    verdict.c.run,
-                    literal(node.step.id, String()),
-                    run.c.visit,
-                    literal(sql.program.journey.name, String()),
-                    constant(sql.version),
-                    literal(send.channel, String()),
-                    literal(send.topic, String()),
-                    case(
-                        (leaves, constant(MessageStatus.READY.value)),
-                        (ready, constant(MessageStatus.WITHHELD.value)),
-                        else_=constant(MessageStatus.BLOCKED.value),
-                    ),
-                    case((ready, verdict.c.withheld), else_=verdict.c.reason),
-                    verdict.c.at,
-                    verdict.c.expires,
-                    literal_column("0"),
-                    case((leaves, verdict.c.at)),
-                    verdict.c.template,
-                    *([run.c.data] if keeps else []),
-                )
-                .select_from(_verdict_run)
-                .where(_of(sql, node, READY, BLOCKED), verdict.c.rank == _RANK),
-            )
+        return insert_messages(
+            sql,
+            node,
+            verdict,
+            {
+                "visit": run.c.visit,
+                "status": case(
+                    (leaves, constant(MessageStatus.READY.value)),
+                    (ready, constant(MessageStatus.WITHHELD.value)),
+                    else_=constant(MessageStatus.BLOCKED.value),
+                ),
+                "reason": case((ready, verdict.c.withheld), else_=verdict.c.reason),
+                "let_go_at": verdict.c.at,
+                "expires_at": verdict.c.expires,
+                "available_at": case((leaves, verdict.c.at)),
+                "template": verdict.c.template,
+            },
+            _verdict_run,
+            _of(sql, node, READY, BLOCKED),
+            verdict.c.rank == _RANK,
         )
 
     sql.once(("messages together", node.index), build).run(connection, n=n, rank=rank)
