@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
+    create_mock_engine,
     insert,
     literal_column,
     make_url,
     text,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import ExecutableDDLElement
 
 from runner.problem import JourneysError
 from runner.store import functions, migrations, tables
@@ -239,11 +242,27 @@ def _made(engine: Engine, partitions: int | None) -> Deployment:
 def _create(engine: Engine, partitions: int | None, key: str) -> Deployment:
     """Make all tables in an empty database, without Alembic."""
     with engine.begin() as connection:
-        tables.metadata.create_all(connection, checkfirst=False)
-        if engine.dialect.name == "postgresql":
-            for statement in functions.POSTGRESQL_DDL:
-                connection.exec_driver_sql(statement)
+        for script in _scripts(engine.dialect.name):
+            connection.exec_driver_sql(script, execution_options={"no_parameters": True})
         return _found(connection, partitions, key)
+
+
+@cache
+def _scripts(dialect: str) -> tuple[str, ...]:
+    """What makes all tables, as the driver takes it. To write it takes longer than to run it, and a process may make
+    many databases; PostgreSQL takes it at once."""
+    url = make_url({"sqlite": "sqlite://", "postgresql": "postgresql+psycopg://"}[dialect])
+    kind: Any = url.get_dialect()
+    made = kind(paramstyle="named")  # no values follow: nothing is to be escaped
+    written: list[str] = []
+
+    def write(ddl: ExecutableDDLElement, *_: Any, **__: Any) -> None:
+        written.append(str(ddl.compile(dialect=made)))
+
+    tables.metadata.create_all(create_mock_engine(url, write), checkfirst=False)
+    if dialect == "sqlite":
+        return tuple(written)
+    return (";\n".join((*written, *functions.POSTGRESQL_DDL)),)
 
 
 def _found(connection: Connection, partitions: int | None, key: str) -> Deployment:
