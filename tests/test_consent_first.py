@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from test_acts import rows
@@ -10,11 +11,15 @@ from runner.journey.project import load_project, read_files
 from runner.journey.scenario_file import find_scenarios
 from runner.review.scenarios import Stage
 from runner.store.database import Database
-from runner.store.tables import consent_log
+from runner.store.sending.address_places import hashed_address, take_place
+from runner.store.tables import address_use, consent_log
 
 ROOT = Path(__file__).parents[1]
 PLAYBOOK = "confirm-consent"
 SCENARIO = "leaving takes one press, as joining does"
+
+
+SHARED = "at most two mails to an address, also where it is typed in under several names"
 
 
 def test_each_word_is_kept_with_where_it_was_said(database: Database) -> None:
@@ -28,3 +33,32 @@ def test_each_word_is_kept_with_where_it_was_said(database: Database) -> None:
         ("withdrawn", f"{PLAYBOOK}/leave"),
         ("pending", "scenario"),
     ]
+
+
+def test_two_mails_to_an_address_whoever_has_it(database: Database) -> None:
+    project = load_project(read_files(ROOT))
+    (scenario,) = (each for each in find_scenarios(project)[0] if each.name == SHARED)
+    assert Stage(database, project, [PLAYBOOK]).play(scenario).passed
+    kept = rows(database, address_use.c.address, address_use.c.nth)
+    assert sorted(nth for _, nth in kept) == [1, 1, 2, 2]
+    assert len({address for address, _ in kept}) == 2
+    assert not any("example.com" in address for address, _ in kept)
+
+
+def test_no_two_that_ask_at_once_get_one_place(database: Database) -> None:
+    deployment = database.deployment
+    address = hashed_address(deployment, "email", "ana@example.com")
+
+    def ask(message: str) -> bool:
+        with database.begin() as connection:
+            return take_place(
+                connection, deployment, address=address, journey=PLAYBOOK, message=message, most=2
+            )
+
+    messages = [f"message {number}" for number in range(12)]
+    # Of a database in memory there is one connection.
+    with ThreadPoolExecutor(6 if database.dialect == "postgresql" else 1) as threads:
+        first = list(threads.map(ask, messages))
+    assert sum(first) == 2
+    # What has a place keeps it at the next attempt, and nobody gets one more.
+    assert [ask(message) for message in messages] == first

@@ -117,6 +117,7 @@ WRITTEN = {
     "0010": "6697dba13c15eef2",
     "0011": "40161a67de7713b7",
     "0012": "fadb9409a943ca39",
+    "0013": "a13103c68b4d6b8f",
 }
 """What each revision does, as SHA-256 of its code without docstring, comments and layout."""
 

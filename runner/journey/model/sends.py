@@ -71,6 +71,8 @@ class Send:
     if_blocked: tuple[Step, ...] = ()
     ignore_quiet_hours: bool = False
     on_unknown: OnUnknown | None = None
+    per_address: int | None = None
+    """How many messages of the journey go to one address at most, whoever has it, before one of this step."""
 
     def sends(self, template: str) -> bool:
         """Whether the step may send the template of that name."""

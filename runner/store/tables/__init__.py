@@ -15,7 +15,7 @@ from runner.store.tables.causes import (
     firing,
     membership,
 )
-from runner.store.tables.messages import conversion, message
+from runner.store.tables.messages import address_use, conversion, message
 from runner.store.tables.people import (
     account,
     consent,
@@ -61,6 +61,7 @@ __all__ = [
     "RunStatus",
     "SuppressionReason",
     "account",
+    "address_use",
     "appointing",
     "appointment",
     "assignment",

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     Table,
+    UniqueConstraint,
     text,
 )
 
@@ -70,6 +71,18 @@ Index(
 )
 
 Index("ix_message_let_go", message.c.partition, message.c.contact, message.c.let_go_at)
+
+address_use = Table(
+    "address_use",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("address", ByCodePoint, primary_key=True, comment="its SHA-256, with channel and deployment"),
+    Column("journey", ByCodePoint, primary_key=True),
+    Column("nth", SmallInteger, primary_key=True, autoincrement=False),
+    Column("message", ByCodePoint, nullable=False, comment="the message that has the place"),
+    UniqueConstraint("partition", "address", "journey", "message"),
+    comment="Messages of sends with `per_address`, in the partition of their address.",
+)
 
 conversion = Table(
     "conversion",

@@ -50,6 +50,7 @@ def send(build: StepBuilder, value: Value, step_id: str | None) -> Send | None:
         "window": _window(build, fields_of(options.get("window"))),
         "only_if": build.notes.expression(options.get("only_if"), build.scope, expect=BOOLEAN),
         "rate": _rate(build, fields_of(options.get("rate"))),
+        "per_address": _count(options.get("per_address")),
         "priority": _priority(build, options.get("priority")),
         "if_blocked": build.steps(options.get("if_blocked")),
         "ignore_quiet_hours": _true(options.get("ignore_quiet_hours")),
@@ -93,6 +94,11 @@ def _rate(build: StepBuilder, options: Fields | None) -> Rate | None:
     if not isinstance(number, int) or isinstance(number, bool) or number < 1 or per is None:
         return None
     return Rate(most=number, per=per)
+
+
+def _count(value: Value | None) -> int | None:
+    number = value.value if isinstance(value, Scalar) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
 
 
 def _cells(build: StepBuilder, options: Fields | None) -> Cells | None:

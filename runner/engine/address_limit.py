@@ -1,0 +1,41 @@
+"""Sends with ``per_address``: so many messages of their journey go to one address, whoever has it.
+
+It is asked as a message leaves. People of one address lie in any partitions, and policy, which looks at those that it
+has locked, cannot know of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from runner.engine.prepare import idempotency_key, recipient_of
+from runner.engine.versions import Versions
+from runner.journey.model import Send
+from runner.store.deployment import Deployment
+from runner.store.sending.address_places import hashed_address, take_place
+from runner.store.sending.messages import Claimed, Held
+from runner.store.statement import Connection
+
+ADDRESS_LIMIT = "address_limit"
+"""Why a message is blocked whose address has had as many of its journey as it says."""
+
+
+def beyond_limit(
+    connection: Connection, claimed: Sequence[Claimed], versions: Versions, deployment: Deployment
+) -> Mapping[Held, str]:
+    """The messages for which there is no place left, each with the reason; the others have theirs from now on."""
+    asking = []
+    for one in claimed:
+        version = versions.by_id.get(one.version)
+        verb = version.program.node(one.held.key.step).verb if version else None
+        if isinstance(verb, Send) and verb.per_address is not None:
+            asking.append((hashed_address(deployment, one.channel, recipient_of(one)), one, verb.per_address))
+    found = {}
+    # Who asks for several places asks in one order, as everybody does: so nobody waits for each other.
+    for address, one, most in sorted(asking, key=lambda each: (each[0], each[1].let_go_at, each[1].held)):
+        key = idempotency_key(deployment.as_of(one.let_go_at), one.held.key, one.made_in)
+        if not take_place(
+            connection, deployment, address=address, journey=one.journey, message=key, most=most
+        ):
+            found[one.held] = ADDRESS_LIMIT
+    return found

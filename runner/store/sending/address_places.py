@@ -1,0 +1,42 @@
+"""How many messages of a journey go to one address, whoever has it: contacts of any partition."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import and_, exists, select
+
+from runner.store.deployment import Deployment
+from runner.store.insert import insert_new
+from runner.store.partition import partition_of
+from runner.store.statement import Connection
+from runner.store.tables import address_use
+
+
+def hashed_address(deployment: Deployment, channel: str, address: str) -> str:
+    """An address as it is counted: 64 hexadecimal digits, which nobody who lacks the deployment's key can guess.
+    Capital letters make no other address."""
+    return hashlib.sha256("\x1f".join((deployment.key, channel, address.lower())).encode()).hexdigest()
+
+
+def take_place(
+    connection: Connection, deployment: Deployment, *, address: str, journey: str, message: str, most: int
+) -> bool:
+    """Give ``message``, an idempotency key, one of the ``most`` places that ``journey`` has for ``address``, which is
+    hashed. False where all are taken; what has a place keeps it. Two that ask at once never get the same. Served by
+    pk_address_use and its unique constraint."""
+    partition = partition_of(address, deployment.partitions)
+    same = and_(
+        address_use.c.partition == partition,
+        address_use.c.address == address,
+        address_use.c.journey == journey,
+    )
+    has_place = select(exists().where(same, address_use.c.message == message))
+    if connection.execute(has_place).scalar():
+        return True
+    place = {"partition": partition, "address": address, "journey": journey, "message": message}
+    for nth in range(1, most + 1):
+        new = insert_new(connection, address_use).values(**place, nth=nth).returning(address_use.c.nth)
+        if connection.execute(new).first() is not None:
+            return True
+    return bool(connection.execute(has_place).scalar())
