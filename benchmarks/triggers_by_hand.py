@@ -22,10 +22,12 @@ class Hand:
     due: str
     later: str
     next_day: str
-    next_year: str
+    two_days_ago: str
+    year: int
 
-    def told(self, name: str, properties: str) -> str:
-        """Writes an event that has been handled for everybody in ``found``."""
+    def told(self, name: str, properties: str | None = None) -> str:
+        """Writes an event that has been handled for everybody in ``found``, with its properties unless all have the
+        same."""
         identity = (
             "(SELECT coalesce(max(id), 0) + 1 FROM event e WHERE e.partition = f.partition AND e.contact = f.contact)"
             if self.words.sqlite
@@ -34,17 +36,19 @@ class Hand:
         return (
             "INSERT INTO event (partition, contact, id, name, at, received_at, properties, dedup_key, pending) "
             f"SELECT partition, contact, {identity}, '{name}', {self.due}, {self.due}, "
-            f"{self.words.json(properties)}, '{name}', false FROM found f"
+            f"{self.words.json(properties) if properties else 'f.properties'}, '{name}', false FROM found f"
         )
 
-    def entered(self, trigger: str) -> str:
-        """Begins a run for everybody in ``found`` who has none on."""
+    def entered(self, trigger: str | None = None) -> str:
+        """Begins a run for everybody in ``found`` who has none on. A run can read what started it (``trigger.…``),
+        ``trigger`` where that is the same for all; and one cause starts it once, an event that arrived by its id."""
+        cause = "'cause:' || coalesce(f.event, 0)"
         return (
             "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, "
             "arrived_at, due_at, next_at, entered_at, trigger, data) SELECT partition, contact, "
-            "(SELECT coalesce(max(id), 0) + 1 "
-            "FROM run r WHERE r.partition = f.partition AND r.contact = f.contact), 'bench', 1, '', 'cause', 'active', "
-            f"'pause', 0, {self.due}, {self.later}, {self.later}, {self.due}, {self.words.json(trigger)}, "
+            "(SELECT coalesce(max(id), 0) + 1 FROM run r WHERE r.partition = f.partition AND r.contact = f.contact), "
+            f"'bench', 1, '', {cause}, 'active', 'pause', 0, {self.due}, {self.later}, {self.later}, {self.due}, "
+            f"{self.words.json(trigger) if trigger else 'f.properties'}, "
             f"{self.words.json('{}')} FROM found f WHERE NOT EXISTS (SELECT 1 FROM run o WHERE "
             "o.partition = f.partition AND o.contact = f.contact AND o.journey = 'bench' AND o.status = 'active')"
         )
@@ -59,6 +63,51 @@ class Hand:
         return (
             f"UPDATE appointment SET due_at = {due} FROM found f "
             "WHERE appointment.partition = f.partition AND appointment.contact = f.contact"
+        )
+
+    def anniversaries(self) -> str:
+        """Those whose date has come, with the day that their run can read."""
+        made, cross = ("json_object", "CROSS JOIN") if self.words.sqlite else ("jsonb_build_object", "JOIN")
+        return (
+            f"SELECT a.partition, a.contact, CAST(NULL AS bigint), {made}('journey', 'bench', 'date', "
+            f"'{self.year}' || substr({self.words.member('c.attributes', 'ends')}, 5)) "
+            f"FROM (SELECT partition, contact FROM appointment WHERE due_at <= {self.due} LIMIT {BATCH}) a "
+            f"{cross} contact c ON c.partition = a.partition AND c.id = a.contact"
+        )
+
+    def appointed_in_a_year(self) -> str:
+        """Each has a date and a zone of their own, and 29 February is the 28th in other years: the next instant is
+        nobody else's."""
+        ends = self.words.member("c.attributes", "ends")
+        if self.words.sqlite:
+            day = f"CASE substr({ends}, 5) WHEN '-02-29' THEN '-02-28' ELSE substr({ends}, 5) END"
+            local = f"(unixepoch('{self.year + 1}' || {day} || ' 09:00') * 1000000)"
+            # SQLite knows no zones: a table of their offsets is looked up.
+            due = (
+                f"(SELECT coalesce({local} - z.offset, z.instant) FROM zone_local z WHERE z.zone = "
+                f"coalesce(c.timezone, 'UTC') AND z.begins <= {local} ORDER BY z.begins DESC LIMIT 1)"
+            )
+        else:
+            years = f"make_interval(years => {self.year + 1} - extract(year FROM ({ends})::date)::int)"
+            local = f"(({ends})::date + {years} + time '09:00')"
+            due = f"({local} AT TIME ZONE coalesce(c.timezone, 'UTC'))"
+        cross = "CROSS JOIN" if self.words.sqlite else "JOIN"
+        return (
+            f"UPDATE appointment SET due_at = {due} FROM found f {cross} contact c "
+            "ON c.partition = f.partition AND c.id = f.contact "
+            "WHERE appointment.partition = f.partition AND appointment.contact = f.contact"
+        )
+
+    def quiet(self) -> str:
+        """Those who are to be looked at again, and have ordered nothing for two days: whoever has since is no member,
+        so that it is asked each time."""
+        last = (
+            "(SELECT max(o.at) FROM event o WHERE o.partition = a.partition AND o.contact = a.contact "
+            f"AND o.name = 'Ordered' AND o.at <= {self.due})"
+        )
+        return (
+            "SELECT a.partition, a.contact, CAST(NULL AS bigint), NULL FROM (SELECT partition, contact "
+            f"FROM appointment WHERE due_at <= {self.due} LIMIT {BATCH}) a WHERE {last} <= {self.two_days_ago}"
         )
 
     def member(self, segment: str) -> str:
@@ -80,7 +129,7 @@ class Hand:
     def arrived(self, condition: str = "true") -> str:
         """Those who have an event to be handled."""
         return (
-            f"SELECT partition, contact, id FROM (SELECT * FROM event WHERE pending AND at <= {self.due} "
+            f"SELECT partition, contact, id, properties FROM (SELECT * FROM event WHERE pending AND at <= {self.due} "
             f"LIMIT {BATCH}) e WHERE {condition}"
         )
 
@@ -88,8 +137,11 @@ class Hand:
         """Those who have an event that changes their points."""
         points = (self.words.member("e.properties", "points"), self.words.member("c.attributes", "points"))
         cross = "CROSS JOIN" if self.words.sqlite else "JOIN"
+        made = "json_object" if self.words.sqlite else "jsonb_build_object"
+        # Each run can read from what the attribute has changed to what.
+        told = f"{made}('attribute', 'points', 'old', {points[1]}, 'new', {points[0]})"
         return (
-            f"SELECT e.partition, e.contact, e.id FROM (SELECT * FROM event WHERE pending AND at <= {self.due} "
+            f"SELECT e.partition, e.contact, e.id, {told} FROM (SELECT * FROM event WHERE pending AND at <= {self.due} "
             f"LIMIT {BATCH}) e {cross} contact c ON c.partition = e.partition AND c.id = e.contact "
             f"WHERE e.name = 'Contact Identified' AND {points[0]} <> {points[1]}"
         )
@@ -129,16 +181,13 @@ class Trigger:
 
 
 POINTS = ("Contact Identified", '{"points": 200000000}')
-APPOINTED = (
-    "SELECT partition, contact, CAST(NULL AS bigint) FROM appointment WHERE due_at <= {due} LIMIT {most}"
-)
 TRIGGERS = (
     Trigger(
         name="event",
         form="{event: Signed Up, where: event.n > 5}",
         arrives=("Signed Up", '{"n": 20000000}'),
         found=lambda hand: hand.arrived(f"{hand.words.number('e.properties', 'n')} > 5000000"),
-        then=lambda hand: [hand.handled(), hand.entered('{"n": 20000000}')],
+        then=lambda hand: [hand.handled(), hand.entered()],
     ),
     Trigger(
         name="attribute",
@@ -148,8 +197,8 @@ TRIGGERS = (
         then=lambda hand: [
             hand.handled(),
             hand.identified(),
-            hand.told("Attribute Changed", '{"attribute": "points", "old": 0, "new": 200000000}'),
-            hand.entered('{"attribute": "points", "old": 0, "new": 200000000}'),
+            hand.told("Attribute Changed"),
+            hand.entered(),
         ],
     ),
     Trigger(
@@ -168,7 +217,7 @@ TRIGGERS = (
     Trigger(
         name="segment, by time",
         form="{segment: quiet, change: enter}",
-        found=lambda hand: APPOINTED.format(due=hand.due, most=BATCH),
+        found=Hand.quiet,
         then=lambda hand: [
             hand.told("Segment Due", '{"segment": "quiet"}'),
             hand.appointed(hand.next_day),
@@ -194,7 +243,7 @@ TRIGGERS = (
         form="{journey: first, outcome: completed}",
         of_runs=True,
         found=lambda hand: (
-            "SELECT partition, contact, CAST(NULL AS bigint) FROM run WHERE status = 'active' "
+            "SELECT partition, contact, CAST(NULL AS bigint), NULL FROM run WHERE status = 'active' "
             f"AND next_at IS NOT NULL AND next_at <= {hand.due} LIMIT {BATCH}"
         ),
         then=lambda hand: [
@@ -208,7 +257,7 @@ TRIGGERS = (
         form="{manual: true}",
         arrives=("Enrolled", SAID),
         found=Hand.arrived,
-        then=lambda hand: [hand.handled(), hand.entered(SAID)],
+        then=lambda hand: [hand.handled(), hand.entered()],
     ),
     Trigger(
         name="broadcast",
@@ -216,7 +265,7 @@ TRIGGERS = (
         everywhere=("Stock", '{"plan": "pro"}'),
         goes_through=True,
         found=lambda hand: (
-            "SELECT partition, id, CAST(NULL AS bigint) FROM contact c "
+            "SELECT partition, id, CAST(NULL AS bigint), NULL FROM contact c "
             f"WHERE {hand.words.member('c.attributes', 'plan')} = 'pro' AND {{}}"
         ),
         then=lambda hand: [hand.told("Stock", '{"plan": "pro"}'), hand.entered('{"plan": "pro"}')],
@@ -226,7 +275,7 @@ TRIGGERS = (
         form='{schedule: "0 9 * * MON", audience: contact.plan == "pro"}',
         goes_through=True,
         found=lambda hand: (
-            "SELECT partition, id, CAST(NULL AS bigint) FROM contact c "
+            "SELECT partition, id, CAST(NULL AS bigint), NULL FROM contact c "
             f"WHERE {hand.words.member('c.attributes', 'plan')} = 'pro' AND {{}}"
         ),
         then=lambda hand: [hand.told("Schedule Fired", SAID), hand.entered(SAID)],
@@ -234,11 +283,11 @@ TRIGGERS = (
     Trigger(
         name="date",
         form='{date: contact.ends, every: year, at: "09:00"}',
-        found=lambda hand: APPOINTED.format(due=hand.due, most=BATCH),
+        found=Hand.anniversaries,
         then=lambda hand: [
-            hand.told("Date Reached", SAID),
-            hand.entered(SAID),
-            hand.appointed(hand.next_year),
+            hand.told("Date Reached"),
+            hand.entered(),
+            hand.appointed_in_a_year(),
         ],
     ),
 )
@@ -252,12 +301,19 @@ def by_hand(database: Database, trigger: Trigger, due: datetime) -> int:
         due=words.instant(due),
         later=words.instant(due + timedelta(hours=2)),
         next_day=words.instant(due + timedelta(days=1)),
-        next_year=words.instant(due + timedelta(days=365)),
+        two_days_ago=words.instant(due - timedelta(days=2)),
+        year=due.year,
     )
     found, then = trigger.found(hand), trigger.then(hand)
+    first = True
     for portion in _portions(database) if trigger.goes_through else iter(lambda: "", None):
         if not _batch(database, found.format(portion) if portion else found, then) and not portion:
             break
+        if first and not words.sqlite:
+            # Taken while there was no run, its statistics lead to an index that finds all that are active.
+            with database.begin() as connection:
+                connection.exec_driver_sql("ANALYZE run")
+        first = False
     with database.read() as connection:
         return int(connection.execute(text("SELECT count(*) FROM run WHERE step = 'pause'")).scalar_one())
 
@@ -266,7 +322,8 @@ def _batch(database: Database, found: str, then: Sequence[str]) -> int:
     with database.begin() as connection:
         sqlite = database.dialect == "sqlite"
         create = (
-            "CREATE TEMPORARY TABLE IF NOT EXISTS found (partition INTEGER, contact BIGINT, event BIGINT)"
+            "CREATE TEMPORARY TABLE IF NOT EXISTS found (partition INTEGER, contact BIGINT, event BIGINT, "
+            f"properties {'TEXT' if sqlite else 'JSONB'})"
         )
         connection.exec_driver_sql(create + ("" if sqlite else " ON COMMIT DELETE ROWS"))
         # Row by row through indexes, as the engine has it: the planner knows nothing of tables that were just filled.
