@@ -6,7 +6,6 @@ What an event ends, ends before triggers are looked at, so that one event can en
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from datetime import datetime
 
 from runner.engine.advance import Passes
 from runner.engine.presses import links_of
@@ -29,7 +28,8 @@ from runner.store.causes.history import begin_after_history
 from runner.store.causes.presses import Printed, heed_presses, pressed_messages
 from runner.store.causes.segments import read_segments
 from runner.store.causes.stale import watch_age
-from runner.store.passes.entry import end_for_restart, enter, hold_accounts, refresh, trigger
+from runner.store.passes.entrants import Floors, hold_accounts, trigger
+from runner.store.passes.entry import end_for_restart, enter, enter_at_once, enters_at_once, refresh
 from runner.store.passes.exits import (
     exit_on_condition_after_event,
     exit_on_event,
@@ -198,11 +198,17 @@ def _stand_anew(passes: Passes, n: int, version: Version, events: Set[str], stoo
 
 def _enter(passes: Passes, n: int, version: Version) -> None:
     sql, connection = version.sql, passes.connection
-    since: datetime = EPOCH if passes.exact else version.since
+    floors = Floors(
+        since=EPOCH if passes.exact else version.since,
+        received_since=EPOCH if passes.exact else version.entered_from,
+        event=passes.event_floor,
+    )
+    if enters_at_once(sql):
+        enter_at_once(sql, connection, n, floors)
+        return
     if version.journey.entry.by_account:
         hold_accounts(sql, connection, n)
-    resumed = EPOCH if passes.exact else version.entered_from
-    if not trigger(sql, connection, n, since=since, received_since=resumed, event_floor=passes.event_floor):
+    if not trigger(sql, connection, n, floors):
         return
     match version.journey.entry.again:
         case Again.RESTART:
