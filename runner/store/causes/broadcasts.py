@@ -22,8 +22,10 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     cast,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -31,6 +33,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     union,
     update,
 )
@@ -39,11 +42,12 @@ from runner.journey.broadcasts import Ear
 from runner.journey.expression import Expression
 from runner.journey.values import BOOLEAN
 from runner.store.causes.announce import announcement
+from runner.store.causes.older_work import has_older_work
 from runner.store.held import held
 from runner.store.insert import insert_new
 from runner.store.predicates import Row, predicate
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, broadcast, broadcast_heard, contact, event, run, shard
+from runner.store.tables import RunStatus, broadcast, broadcast_heard, contact, run, shard
 from runner.store.types import ByCodePoint, Instant, constant
 
 _now = bindparam("now", type_=Instant())
@@ -57,6 +61,10 @@ class Listener:
     ear: Ear
     timezone: str
     journey: str | None = None
+
+    @property
+    def looks_at_runs(self) -> bool:
+        return self.ear.source == "trigger"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +136,11 @@ class Copies:
 
 
 def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
-    found = union(*(_hearers(dialect, listener) for listener in listeners), _with_older_work()).subquery(
-        "hearers"
-    )
+    in_runs = [listener for listener in listeners if listener.looks_at_runs]
+    hearers: Any = _hearers(dialect, [listener for listener in listeners if listener not in in_runs])
+    if in_runs:
+        hearers = union(hearers, *(_hearing_runs(dialect, listener) for listener in in_runs))
+    found = hearers.subquery("hearers")
     return announcement(
         dialect,
         select(
@@ -157,19 +167,32 @@ def _untold(partition: ColumnElement[int]) -> ColumnElement[bool]:
     )
 
 
-def _hearers(dialect: str, listener: Listener) -> Select[Any]:
-    rows: Any = broadcast.join(contact, held(contact.c.partition))
-    own = listener.ear.source == "trigger"
-    if own:
-        rows = rows.join(
-            run,
-            and_(
-                run.c.partition == contact.c.partition,
-                run.c.contact == contact.c.id,
-                run.c.status == constant(RunStatus.ACTIVE.value),
-                run.c.journey == literal(listener.journey or "", ByCodePoint()),
-            ),
-        )
+def _hearers(dialect: str, listeners: Sequence[Listener]) -> Select[Any]:
+    """The contacts that have what a listener looks at, and those with older work: that may make them hear."""
+    heard = or_(*(_means(dialect, listener) for listener in listeners)) if listeners else false()
+    return (
+        select(contact.c.partition, contact.c.id.label("contact"))
+        .select_from(broadcast.join(contact, held(contact.c.partition)))
+        .where(broadcast.c.id == _its_id, case((heard, true()), else_=has_older_work(broadcast.c.at)))
+    )
+
+
+def _hearing_runs(dialect: str, listener: Listener) -> Select[Any]:
+    """The contacts with a run of the journey that was started by what the listener looks at."""
+    runs = and_(
+        run.c.partition == contact.c.partition,
+        run.c.contact == contact.c.id,
+        run.c.status == constant(RunStatus.ACTIVE.value),
+        run.c.journey == literal(listener.journey or "", ByCodePoint()),
+    )
+    return (
+        select(contact.c.partition, contact.c.id.label("contact"))
+        .select_from(broadcast.join(contact, held(contact.c.partition)).join(run, runs))
+        .where(broadcast.c.id == _its_id, _means(dialect, listener))
+    )
+
+
+def _means(dialect: str, listener: Listener) -> ColumnElement[bool]:
     row = Row(
         partition=contact.c.partition,
         contact=contact.c.id,
@@ -177,41 +200,9 @@ def _hearers(dialect: str, listener: Listener) -> Select[Any]:
         zone=func.coalesce(contact.c.timezone, literal(listener.timezone, ByCodePoint())),
         instant=broadcast.c.at,
         event=broadcast.c.properties,
-        trigger=run.c.trigger if own else None,
+        trigger=run.c.trigger if listener.looks_at_runs else None,
     )
-    equal = predicate(Expression("", listener.ear.equality, BOOLEAN), row, dialect)
-    return (
-        select(contact.c.partition, contact.c.id.label("contact"))
-        .select_from(rows)
-        .where(broadcast.c.id == _its_id, equal)
-    )
-
-
-def _with_older_work() -> Select[Any]:
-    """Those who have an event or a timer to be handled before: it may make them hear."""
-    waiting, standing = event.alias("waiting"), run.alias("standing")
-    an_event = exists(
-        select(literal_column("1")).where(
-            waiting.c.partition == contact.c.partition,
-            waiting.c.contact == contact.c.id,
-            waiting.c.pending,
-            waiting.c.at <= broadcast.c.at,
-        )
-    )
-    a_timer = exists(
-        select(literal_column("1")).where(
-            standing.c.partition == contact.c.partition,
-            standing.c.contact == contact.c.id,
-            standing.c.status == constant(RunStatus.ACTIVE.value),
-            standing.c.next_at.is_not(None),
-            standing.c.next_at <= broadcast.c.at,
-        )
-    )
-    return (
-        select(contact.c.partition, contact.c.id)
-        .select_from(broadcast.join(contact, held(contact.c.partition)))
-        .where(broadcast.c.id == _its_id, or_(an_event, a_timer))
-    )
+    return predicate(Expression("", listener.ear.equality, BOOLEAN), row, dialect)
 
 
 _TOLD = insert(broadcast_heard)

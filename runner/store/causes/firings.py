@@ -23,11 +23,9 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    exists,
     func,
     literal_column,
     null,
-    or_,
     select,
     true,
     update,
@@ -37,13 +35,14 @@ from runner.journey.expression import Expression
 from runner.journey.expression.literals import datetime_text
 from runner.journey.reserved import SCHEDULE_FIRED
 from runner.store.causes.announce import announcement
+from runner.store.causes.older_work import has_older_work
 from runner.store.causes.schedules import Due, its_rows, plan
 from runner.store.local_time.wall_clock import Firing
 from runner.store.passes.program import WAVE_CONTACT, ProgramSql
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import Row, predicate
 from runner.store.statement import Statement
-from runner.store.tables import contact, event, firing, run
+from runner.store.tables import contact, firing
 from runner.store.types import Instant, Json, constant
 
 _at = bindparam("at", type_=Instant())
@@ -186,7 +185,7 @@ def _fired(sql: ProgramSql, whom: Whom, audience: Expression | None) -> Select[A
             zone=sql.zone,
             instant=at,
         )
-        conditions.append(case((or_(*_busy(at)), true()), else_=predicate(audience, row, sql.dialect)))
+        conditions.append(case((predicate(audience, row, sql.dialect), true()), else_=has_older_work(at)))
     return (
         select(
             contact.c.partition,
@@ -199,30 +198,6 @@ def _fired(sql: ProgramSql, whom: Whom, audience: Expression | None) -> Select[A
         )
         .select_from(people)
         .where(*conditions)
-    )
-
-
-def _busy(at: ColumnElement[Any]) -> tuple[ColumnElement[bool], ...]:
-    """Whether something of the contact is to be handled before that instant, which the audience may hang on."""
-    waiting, timer = event.alias("waiting"), run.alias("timer")
-    return (
-        exists(
-            select(literal_column("1")).where(
-                waiting.c.partition == contact.c.partition,
-                waiting.c.contact == contact.c.id,
-                waiting.c.pending,
-                waiting.c.at <= at,
-            )
-        ),
-        exists(
-            select(literal_column("1")).where(
-                timer.c.partition == contact.c.partition,
-                timer.c.contact == contact.c.id,
-                timer.c.status == constant("active"),
-                timer.c.next_at.is_not(None),
-                timer.c.next_at <= at,
-            )
-        ),
     )
 
 
