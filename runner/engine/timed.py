@@ -162,13 +162,17 @@ def keep_time(passes: Passes, n: int, events: Set[str]) -> None:
     """Compute anew what the events of pass ``n`` move: dates that have changed or were reached, and the zone in which a
     schedule fires for a contact. To be done when all else has been done about them."""
     connection, timetable = passes.connection, passes.versions.timetable
-    if not events.isdisjoint(HEARD):
-        settle(connection, n)
     changed = not events.isdisjoint(CHANGES)
-    if timetable.dates and (moved := _moved(passes, n, events)):
+    moved = _moved(passes, n, events) if timetable.dates else []
+    # A date that was reached is appointed anew, whereby the one that is over is settled; it takes nothing back.
+    reached_alone = events.isdisjoint((HEARD | CHANGES) - {DATE_REACHED})
+    if not events.isdisjoint(HEARD) and not (reached_alone and moved):
+        settle(connection, n)
+    if moved:
         for dated in moved:
             appoint_dates(dated.version.sql, dated.trigger, connection, n)
-        withdraw(connection, n)
+        if not reached_alone:
+            withdraw(connection, n)
         tell_of_pass(connection, n, passes.now, passes.late_before)
     if changed:
         for scheduled in timetable.in_own_zones:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -83,7 +83,7 @@ PREFIX = "appointment:"
 """How the keys of their events begin."""
 
 
-def _key(of: Any) -> ColumnElement[str]:
+def key_of(of: Any) -> ColumnElement[str]:
     """The key of the event that waits for the appointment, or that it will become."""
     at = func.coalesce(of.c.told_at, of.c.due_at, type_=Instant())
     key: ColumnElement[str] = (
@@ -157,7 +157,7 @@ _WITHDRAW = Statement(
                 _other.c.partition == event.c.partition,
                 _other.c.contact == event.c.contact,
                 _other.c.told_at.is_not(None),
-                event.c.dedup_key == _key(_other),
+                event.c.dedup_key == key_of(_other),
             )
         ),
     )
@@ -182,7 +182,7 @@ def _settle() -> Statement:
             appointment.c.partition == wave.c.partition,
             appointment.c.contact == wave.c.contact,
             appointment.c.told_at.is_not(None),
-            event.c.dedup_key == _key(appointment),
+            event.c.dedup_key == key_of(appointment),
         )
     )
 
@@ -221,7 +221,7 @@ def _told(due: Any) -> Select[Any]:
             value=due.c.kind,
         ).label("name"),
         due.c.properties,
-        _key(due).label("key"),
+        key_of(due).label("key"),
     )
 
 
@@ -238,7 +238,33 @@ def _moved(due: Any) -> Statement:
     )
 
 
-def _tell_first(dialect: str) -> tuple[Statement, Statement]:
+class _Told(NamedTuple):
+    """How appointments that are due become events. ``crowd`` answers with a row where a contact has several: they need
+    ``announce``, which puts them in order; ``announce_each`` is for the rest."""
+
+    crowd: Statement
+    announce: Statement
+    announce_each: Statement
+    move: Statement
+
+
+def _telling(dialect: str, due: Any) -> _Told:
+    several: Select[Any] = (
+        select(literal_column("1"))
+        .select_from(due)
+        .group_by(due.c.partition, due.c.contact)
+        .having(func.count() > literal_column("1"))
+        .limit(literal_column("1"))
+    )
+    return _Told(
+        crowd=Statement(several),
+        announce=announcement(dialect, _told(due)),
+        announce_each=announcement(dialect, _told(due), one_each=True),
+        move=_moved(due),
+    )
+
+
+def _tell_first(dialect: str) -> _Told:
     if dialect == "postgresql":
         each = _first_due(shard.c.partition).lateral()
         due: Any = (
@@ -249,10 +275,10 @@ def _tell_first(dialect: str) -> tuple[Statement, Statement]:
         )
     else:
         due = _first_due(bindparam("partition", type_=Integer())).subquery("first")
-    return announcement(dialect, _told(due)), _moved(due)
+    return _telling(dialect, due)
 
 
-def _tell_of_pass(dialect: str) -> tuple[Statement, Statement]:
+def _tell_of_pass(dialect: str) -> _Told:
     due = (
         select(*appointment.c)
         .select_from(
@@ -269,11 +295,33 @@ def _tell_of_pass(dialect: str) -> tuple[Statement, Statement]:
         .where(in_pass(wave))
         .subquery("first")
     )
-    return announcement(dialect, _told(due)), _moved(due)
+    return _telling(dialect, due)
 
 
 _TELL_FIRST = {dialect: _tell_first(dialect) for dialect in ("sqlite", "postgresql")}
 _TELL_OF_PASS = {dialect: _tell_of_pass(dialect) for dialect in ("sqlite", "postgresql")}
+_SOME_DUE = Statement(
+    select(literal_column("1"))
+    .select_from(
+        shard.join(
+            appointment,
+            and_(
+                appointment.c.partition == shard.c.partition,
+                appointment.c.due_at.is_not(None),
+                appointment.c.due_at <= _now,
+            ),
+        )
+    )
+    .where(held(shard.c.partition))
+    .limit(literal_column("1"))
+)
+
+
+def _tell(connection: Connection, told: _Told, **named: Any) -> int:
+    """Answers how many became events."""
+    crowded = told.crowd.run(connection, **named).first() is not None
+    (told.announce if crowded else told.announce_each).run(connection, **named)
+    return told.move.run(connection, **named).rowcount
 
 
 def tell_first(
@@ -282,19 +330,24 @@ def tell_first(
     """Turn up to about ``size`` appointments that are due at ``now`` into events, those in front first. Answers whether
     more may be due."""
     share = max(1, -(-size // len(partitions)))
-    announce, move = _TELL_FIRST[connection.dialect.name]
-    told = {"now": now, "late_before": late_before, "limit": share}
+    told = _TELL_FIRST[connection.dialect.name]
+    named = {"now": now, "late_before": late_before, "limit": share}
+    if not _some_due(connection, now):
+        return False
     if connection.dialect.name == "postgresql":
-        announce.run(connection, **told)
-        return move.run(connection, **told).rowcount >= share
+        return _tell(connection, told, **named) >= share
     more = False
     for partition in partitions:
-        announce.run(connection, partition=partition, **told)
-        more |= move.run(connection, partition=partition, **told).rowcount >= share
+        more |= _tell(connection, told, partition=partition, **named) >= share
     return more
 
 
 def tell_of_pass(connection: Connection, n: int, now: datetime, late_before: datetime) -> None:
     """Turn all appointments of the contacts of pass ``n`` that are due at ``now`` into events."""
-    for statement in _TELL_OF_PASS[connection.dialect.name]:
-        statement.run(connection, n=n, now=now, late_before=late_before)
+    if _some_due(connection, now):
+        _tell(connection, _TELL_OF_PASS[connection.dialect.name], n=n, now=now, late_before=late_before)
+
+
+def _some_due(connection: Connection, now: datetime) -> bool:
+    """Whether any appointment of the partitions that are held is due: a look at ix_appointment_due in each."""
+    return _SOME_DUE.run(connection, now=now).first() is not None

@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    null,
     or_,
     select,
     true,
@@ -32,7 +33,7 @@ from runner.journey.model.timed import DateTrigger, IfPast
 from runner.journey.model.waits import LocalTimes
 from runner.journey.reserved import DATE_REACHED
 from runner.journey.values import Kind as ValueKind
-from runner.store.causes.appointments import SEGMENT_DUE, STANDS, Kind, appoint
+from runner.store.causes.appointments import SEGMENT_DUE, STANDS, Kind, appoint, key_of
 from runner.store.local_time.localtime import (
     day_number,
     due_after,
@@ -137,7 +138,11 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
             microseconds_of(func.coalesce(event.c.received_at, wave.c.at, type_=Instant())).label("at"),
             sql.zone.label("zone"),
             given.label("given"),
-            microseconds_of(STANDS).label("standing"),
+            # What this very event has told is over.
+            case(
+                (event.c.dedup_key == key_of(appointment), null()),
+                else_=microseconds_of(STANDS),
+            ).label("standing"),
             *late,
         )
         .select_from(
