@@ -204,9 +204,9 @@ def test_all_journeys_are_released_by_one_count_in_a_plan_as_in_what_it_plans(da
     assert seconds == [90, 150]
 
 
-def test_a_rename_that_nobody_said_is_asked_about(sqlite_database: Database) -> None:
+def test_a_rename_that_nobody_said_is_asked_about(database: Database) -> None:
     """By what the message says, else by its place; and not where nobody has had it, or all is said."""
-    flight = with_people(sqlite_database)
+    flight = with_people(database)
     flight.happens("dora", "Signed Up", START + 5 * DAY, {})
     hello, greet = "  - {id: hello, send: email}\n", "  - {id: greet, send: email}\n"
 
@@ -214,7 +214,7 @@ def test_a_rename_that_nobody_said_is_asked_about(sqlite_database: Database) -> 
         files = {"journey.yaml": HEAD + "in_flight: follow\n" + head + steps}
         if "with the text" in what:
             files["greet.html"] = "---\nsubject: hello\n---\n<p>hello</p>\n"
-        found = planned(sqlite_database, project_of(files))
+        found = planned(database, project_of(files))
         assert not found.problems
         lines = [line for line in plan_text(found).splitlines() if "rename" in line]
         return "\n".join([f"{what}:", *(lines or ["  (nothing)"])])
