@@ -200,7 +200,7 @@ def test_a_template_of_the_pages_is_one(block: Block) -> None:
 
 def test_the_templates_of_their_page_make_a_project() -> None:
     """All of them together, in the journey that sends them."""
-    steps = "steps:\n  - {id: hello, send: email}\n  - {id: invited, send: email}\n"
+    steps = "steps:\n  - {id: hello, send: email}\n  - {id: invited, send: email}\n  - {id: listed, send: email}\n"
     journey = "trigger: {event: Cart Updated}\n" + steps
     journey += "".join(f"{line}\n" for key, line in FRAGMENT.items() if key not in ("trigger", "steps"))
     files = {CATALOG: catalog_text(), "journeys/demo/journey.yaml": journey, **files_of(TEMPLATES)}
