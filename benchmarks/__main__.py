@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--quick", dest="scale", action="store_const", const=Scale.QUICK, help="small and rough"
     )
     scale.add_argument(
+        "--trial", dest="scale", action="store_const", const=Scale.TRIAL, help="see that each can be measured"
+    )
+    scale.add_argument(
         "--full", dest="scale", action="store_const", const=Scale.FULL, help="up to 3,000,000 contacts"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")

@@ -24,7 +24,7 @@ from runner.store.types import Instant, to_microseconds
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 BATCH = 20_000
-EARLY = 200
+EARLY = 100
 CATALOG = """
 attributes:
   lifetime_value: {type: number}

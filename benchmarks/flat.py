@@ -13,9 +13,7 @@ from sqlalchemy import text
 
 from benchmarks import advance, wakeup
 from benchmarks.harness import KINDS, Figure, Scale, Sides, Spent, analyse, databases, spent
-from runner.engine.apply import apply_project
 from runner.engine.versions import load_versions
-from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.types import Instant
 
@@ -40,14 +38,15 @@ steps:
 def measure(scale: Scale) -> Iterator[Figure]:
     for kind in KINDS:
         with databases(kind) as make:
+            due = scale.of(DUE, DUE)  # a trial has fewer
             sizes = scale.of((DUE, 100_000), (DUE, 300_000), (DUE, 300_000, 3_000_000))
             rounds = scale.of(1, 2)
             for name, some in (("flat, 20,000 due of so many", True), ("flat, all due", False)):
-                filled = partial(_stored, make, some)
+                filled = partial(_stored, make, due if some else None)
                 yield from _beside_the_first(name, kind, sizes, rounds, partial(_advance, filled))
             numbers = scale.of((1, 50), (1, 200))
             yield from _beside_the_first(
-                "flat, journeys in force", kind, numbers, rounds, partial(_wake, make)
+                "flat, journeys in force", kind, numbers, rounds, partial(_wake, make, due)
             )
 
 
@@ -68,16 +67,16 @@ def _advance(filled: Callable[[int], Database], size: int) -> Spent:
     return took
 
 
-def _stored(make: Callable[[], Database], some: bool, size: int) -> Database:
-    """A store of ``size`` runs, of which all are due an hour after the start, or only ``DUE``, spread evenly."""
+def _stored(make: Callable[[], Database], due: int | None, size: int) -> Database:
+    """A store of ``size`` runs, of which all are due an hour after the start, or only ``due``, spread evenly."""
     database = make()
     advance.fill(database, size)
-    if some and size > DUE:
+    if due is not None and size > due:
         with database.begin() as connection:
             connection.execute(
                 text("UPDATE run SET due_at = :later, next_at = :later WHERE contact % :every <> 0")
                 .columns()
-                .bindparams(later=_bound(database, advance.START + timedelta(days=3)), every=size // DUE)
+                .bindparams(later=_bound(database, advance.START + timedelta(days=3)), every=size // due)
             )
         analyse(database)
     return database
@@ -87,22 +86,19 @@ def _bound(database: Database, instant: datetime) -> object:
     return Instant().process_bind_param(instant, database.engine.dialect)
 
 
-def _wake(make: Callable[[], Database], journeys: int) -> Spent:
+def _wake(make: Callable[[], Database], people: int, journeys: int) -> Spent:
     """Events wake the runs of one journey, with so many in force."""
     database = make()
-    files = {"journeys/catalog.yaml": wakeup.CATALOG.replace("topics:", "  Subscribed: {}\ntopics:")}
-    files["journeys/bench/journey.yaml"] = wakeup.JOURNEY
+    files = dict(wakeup.FILES)
+    files["journeys/catalog.yaml"] = wakeup.CATALOG.replace("topics:", "  Subscribed: {}\ntopics:")
     for number in range(1, journeys):
         name = f"other{number:03}"
         files[f"journeys/{name}/journey.yaml"] = OTHER_JOURNEY.replace("NAME", name)
-    project = load_project(files)
-    assert not project.problems, project.problems
-    apply_project(database, project, now=wakeup.START, author="bench", git_commit=None)
-    wakeup.fill(database, DUE)
+    wakeup.fill(database, people, files)
     # Compiled once a process, whatever happens then.
     versions = load_versions(database)
     took = spent(partial(wakeup.wake_with_engine, database, versions), database)
-    wakeup.check(database, DUE)
+    wakeup.check(database, people)
     _forget(database)
     return took
 

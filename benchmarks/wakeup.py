@@ -7,7 +7,7 @@ that somebody would write by hand for this one journey, over the same tables: wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -67,9 +67,12 @@ def measure(scale: Scale) -> Iterator[Figure]:
                 yield Sides.of(pairs).row("wake-up", kind, size)
 
 
-def fill(database: Database, size: int) -> None:
-    """``size`` contacts, each with a run at the wait for an order and with an order to be handled."""
-    files = {"journeys/catalog.yaml": CATALOG, "journeys/bench/journey.yaml": JOURNEY}
+FILES = {"journeys/catalog.yaml": CATALOG, "journeys/bench/journey.yaml": JOURNEY}
+
+
+def fill(database: Database, size: int, files: Mapping[str, str] = FILES) -> None:
+    """``size`` contacts, each with a run at the wait for an order and with an order to be handled, while the project
+    ``files`` is in force."""
     fill_with_runs(database, files, size, step="order", started=START, due=START + timedelta(days=7))
     ordered, total = instant(database, ORDERED), as_json(database, "'{\"total\"\\: 20000000}'")
     with database.begin() as connection:
