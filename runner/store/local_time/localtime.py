@@ -13,11 +13,11 @@ from collections.abc import Callable
 from datetime import time
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, Subquery, and_, case, func, or_, select
-from sqlalchemy.sql.selectable import NamedFromClause
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Table, case, func, literal_column, or_
 
 from runner.journey.duration import DAY, MICROSECONDS, Duration
 from runner.store import tables
+from runner.store.composed import looked_up
 from runner.store.local_time.years import divided
 from runner.store.types import constant
 
@@ -33,10 +33,12 @@ _SHIFT = _SHIFT_DAYS * DAY
 _THURSDAY = 3
 """The weekday of 1 January 1970, where 0 is Monday."""
 
-# Made once: an alias makes all its columns anew, which takes longer than all else that a look-up consists of. A look-up
-# within a look-up has a FROM of its own, and so no need for other names.
+# The names that stand in every look-up. One within another has a FROM of its own, and so no need for other names.
 _OFFSET, _LOCAL = tables.zone_offset.alias("in_force"), tables.zone_local.alias("in_force")
-_EARLIER = {_OFFSET: tables.zone_offset.alias("earlier"), _LOCAL: tables.zone_local.alias("earlier")}
+_GIVEN: ColumnElement[int] = literal_column("given.instant", BigInteger())
+"""The instant that is asked about: one row of a query of its own. Neither database folds it into its surroundings:
+SQLite because nothing stands in its FROM, PostgreSQL because of the OFFSET. Folded, the computations would repeat at
+each mention, and nest."""
 
 Microseconds = ColumnElement[int]
 Zone = ColumnElement[str]
@@ -51,7 +53,7 @@ def local_microseconds(utc: Microseconds, zone: Zone) -> Microseconds:
 def utc_microseconds(local: Microseconds, zone: Zone) -> Microseconds:
     """The instant at which the wall clock shows ``local`` (the first, or the next valid one)."""
     return _latest(
-        lambda local: func.coalesce(local - _LOCAL.c.offset, _LOCAL.c.instant), _LOCAL, zone, local
+        lambda local: func.coalesce(local - _LOCAL.c.offset, _LOCAL.c.instant), tables.zone_local, zone, local
     )
 
 
@@ -187,42 +189,25 @@ def _at_instant(
     utc: Microseconds, zone: Zone, answer: Callable[[FromClause, Microseconds], ColumnElement[T]]
 ) -> ColumnElement[T]:
     """``answer`` over the row of ``zone_offset`` that is in force at ``utc``, and ``utc``."""
-    return _latest(lambda utc: answer(_OFFSET, utc), _OFFSET, zone, utc)
+    return _latest(lambda utc: answer(_OFFSET, utc), tables.zone_offset, zone, utc)
 
 
 def _latest(
     answer: Callable[[Microseconds], ColumnElement[T]],
-    row: NamedFromClause,
+    table: Table,
     zone: Zone,
     instant: Microseconds,
 ) -> ColumnElement[T]:
-    given, earlier = _given(instant), _EARLIER[row]
-    begins = (
-        select(func.max(earlier.c.begins))
-        .where(earlier.c.zone == zone, earlier.c.begins <= given.c.instant)
-        .correlate_except(earlier)
-        .scalar_subquery()
+    found = answer(_GIVEN)
+    query = (
+        f"(SELECT {{0}} FROM (SELECT {{1}} AS instant{{apart}}) AS given {{join}} {table.name} AS in_force "
+        f"ON in_force.zone = {{2}} AND in_force.begins = (SELECT max(earlier.begins) FROM {table.name} AS earlier "
+        "WHERE earlier.zone = {2} AND earlier.begins <= given.instant))"
     )
-    found = (
-        select(answer(given.c.instant))
-        .select_from(given.join(row, and_(row.c.zone == zone, row.c.begins == begins)))
-        .correlate_except(row, given)
-    )
-    return found.scalar_subquery()
+    return looked_up(found.type, query, found, instant, zone)
 
 
 def _named(instant: Microseconds, answer: Callable[[Microseconds], ColumnElement[T]]) -> ColumnElement[T]:
     """``answer`` over ``instant``, which is computed once however often the answer mentions it."""
-    given = _given(instant)
-    return select(answer(given.c.instant)).select_from(given).correlate_except(given).scalar_subquery()
-
-
-def _given(instant: Microseconds) -> Subquery:
-    """One row with ``instant``. Neither database folds it into its surroundings: SQLite because nothing stands in its
-    FROM, PostgreSQL because of the OFFSET. Folded, the computations would repeat at each mention, and nest."""
-    return (
-        select(instant.label("instant"))
-        .correlate_except(None)
-        .suffix_with("OFFSET 0", dialect="postgresql")
-        .subquery()
-    )
+    found = answer(_GIVEN)
+    return looked_up(found.type, "(SELECT {0} FROM (SELECT {1} AS instant{apart}) AS given)", found, instant)

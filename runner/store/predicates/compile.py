@@ -6,7 +6,7 @@ the SQL twice, unless it is read from a column: nesting makes a statement longer
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,22 +17,18 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Text,
-    and_,
-    case,
     cast,
     collate,
-    false,
     func,
     literal,
-    not_,
     null,
-    or_,
-    true,
 )
+from sqlalchemy.types import TypeEngine
 
 from runner.journey.expression import tree
 from runner.journey.expression.tree import Node
 from runner.journey.values import MILLIONTHS, Kind
+from runner.store.composed import composed, condition
 from runner.store.local_time.localtime import local_microseconds
 from runner.store.predicates import recorded
 from runner.store.predicates.history import history_value
@@ -45,14 +41,8 @@ Sql = ColumnElement[Any]
 _DAY = 86_400_000_000
 _SHIFT_DAYS = 7 * 200_000
 """Added before dividing, since division truncates and days before 1970 are negative; a multiple of seven."""
-_COMPARE: dict[str, Callable[[Sql, Sql], Sql]] = {
-    "==": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-}
+_COMPARE = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_WHOLE = BigInteger()
 _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 
 
@@ -63,15 +53,16 @@ class Compiler:
         self.row = row
         self.dialect = dialect
         self.postgresql = dialect == "postgresql"
+        self.true, self.false = ("true", "false") if self.postgresql else ("1", "0")
 
     def condition(self, node: Node) -> Sql:
         """True or false; a missing boolean is false."""
         built = self.value(node)
-        return _holds(built) if may_be_missing(node) else built
+        return self.holds(built) if may_be_missing(node) else built
 
-    def holds(self, condition: Sql) -> Sql:
-        """True where ``condition`` is, false where it is false or NULL."""
-        return _holds(condition)
+    def holds(self, found: Sql) -> Sql:
+        """True where the condition is, false where it is false or NULL."""
+        return condition(f"(({{0}}) IS {self.true})", found)
 
     def value(self, node: Node) -> Sql:
         """The value in its stored form; NULL where it is missing."""
@@ -79,13 +70,11 @@ class Compiler:
 
     def typed(self, name: str, *arguments: Any, kind: Kind) -> Sql:
         """A call of one of our functions."""
-        call: Sql = getattr(func, f"journeys_{name}")(*arguments, type_=sql_type(kind, self.dialect))
-        return call
+        return _call(sql_type(kind, self.dialect), name, arguments)
 
     def microseconds(self, name: str, *arguments: Any) -> Sql:
         """A call of one of our functions that answers whole days or microseconds."""
-        call: Sql = getattr(func, f"journeys_{name}")(*arguments, type_=BigInteger())
-        return call
+        return _call(_WHOLE, name, arguments)
 
     def instant(self) -> Sql:
         """Microseconds of the instant at which the expression is read."""
@@ -172,46 +161,48 @@ class Compiler:
         return cast(integer, Numeric()) if self.postgresql else integer
 
     def conditional(self, node: tree.Conditional) -> Sql:
-        return case((self.condition(node.test), self.value(node.then)), else_=self.value(node.otherwise))
+        then, otherwise = self.value(node.then), self.value(node.otherwise)
+        pattern = "CASE WHEN {0} THEN {1} ELSE {2} END"
+        return composed(
+            sql_type(node.type.kind, self.dialect), pattern, self.condition(node.test), then, otherwise
+        )
 
     # Conditions -----------------------------------------------------------------------------------------------
 
     def logic(self, node: tree.Logic) -> Sql:
-        operands = [self.condition(operand) for operand in node.operands]
-        return and_(*operands) if node.operator == "and" else or_(*operands)
+        joined = f" {node.operator.upper()} ".join(f"{{{place}}}" for place in range(len(node.operands)))
+        return condition(f"({joined})", *[self.condition(operand) for operand in node.operands])
 
     def negation(self, node: tree.Not) -> Sql:
-        return not_(self.condition(node.operand))
+        return condition("(NOT {0})", self.condition(node.operand))
 
     def comparison(self, node: tree.Comparison) -> Sql:
-        if not self.postgresql:
+        sign = _COMPARE[node.operator]
+        if not self.postgresql or node.operator == "==":
+            unguarded = unguarded_text if self.postgresql else unguarded_value
             for one, other in ((node.left, node.right), (node.right, node.left)):
-                value = unguarded_value(one, self.row) if isinstance(other, tree.Literal) else None
+                value = unguarded(one, self.row) if isinstance(other, tree.Literal) else None
                 if value is not None:
                     # Whether it is of the type at all is asked only where the comparison holds.
-                    extracted, fits = value
-                    sides = [
-                        extracted if side is one else self.comparable(side)
-                        for side in (node.left, node.right)
-                    ]
-                    return and_(_holds(_COMPARE[node.operator](*sides)), _holds(fits))
-        if self.postgresql and node.operator == "==":
-            for one, other in ((node.left, node.right), (node.right, node.left)):
-                found = unguarded_text(one, self.row) if isinstance(other, tree.Literal) else None
-                if found is not None:
-                    # Whether it is a text at all is asked only where it reads the same.
-                    member, text = found
-                    is_text = func.jsonb_typeof(member) == constant("string")
-                    return and_(_holds(collate(text, "C") == self.comparable(other)), _holds(is_text))
-        return _holds(_COMPARE[node.operator](self.comparable(node.left), self.comparable(node.right)))
+                    found, fits, parts = value
+                    left, right = (
+                        found if side is one else f"{{{len(parts)}}}" for side in (node.left, node.right)
+                    )
+                    if self.postgresql:
+                        left = f'{left} COLLATE "C"'
+                    pattern = f"(({left} {sign} {right}) IS {self.true} AND ({fits}) IS {self.true})"
+                    return condition(pattern, *parts, self.value(other))
+        collated = ' COLLATE "C"' if self.postgresql and node.left.type.kind is Kind.STRING else ""
+        pattern = f"((({{0}}){collated} {sign} ({{1}})) IS {self.true})"
+        return condition(pattern, self.value(node.left), self.value(node.right))
 
     def membership(self, node: tree.Membership) -> Sql:
         if isinstance(node.container, tree.Members):
             members = self.members(node.container)
             item = self.comparable(node.item)
-            return _holds(item.not_in(members) if node.negated else item.in_(members))
+            return self.holds(item.not_in(members) if node.negated else item.in_(members))
         within = self.within_text(node) if node.container.type.kind is Kind.STRING else self.within_list(node)
-        return _is(within, not node.negated)
+        return condition(f"(({{0}}) IS {self.false if node.negated else self.true})", within)
 
     def within_text(self, node: tree.Membership) -> Sql:
         item, container = self.value(node.item), self.value(node.container)
@@ -227,7 +218,7 @@ class Compiler:
 
     def is_none(self, node: tree.IsNone) -> Sql:
         operand = self.value(node.operand)
-        return operand.is_not(null()) if node.negated else operand.is_(null())
+        return condition(f"(({{0}}) IS {'NOT ' if node.negated else ''}NULL)", operand)
 
     def text_test(self, node: tree.TextTest) -> Sql:
         text = self.value(node.text)
@@ -239,15 +230,15 @@ class Compiler:
                 part = func.left(text, length) if starts else func.right(text, length)
             else:
                 part = func.substr(text, constant(1), length) if starts else func.substr(text, -length)
-            return _holds(part == affix)
-        return _holds(self.typed(node.operator, text, self.value(node.affix), kind=Kind.BOOLEAN))
+            return self.holds(part == affix)
+        return self.holds(self.typed(node.operator, text, self.value(node.affix), kind=Kind.BOOLEAN))
 
     def matches(self, node: tree.Matches) -> Sql:
         text = self.value(node.text)
         if self.postgresql:
             pattern = literal(postgresql_pattern(node.pattern), Text())
-            return _holds(collate(text, "C").op("~", return_type=Boolean())(pattern))
-        return _holds(self.typed("matches", text, literal(node.pattern, Text()), kind=Kind.BOOLEAN))
+            return self.holds(collate(text, "C").op("~", return_type=Boolean())(pattern))
+        return self.holds(self.typed("matches", text, literal(node.pattern, Text()), kind=Kind.BOOLEAN))
 
     # What is recorded -----------------------------------------------------------------------------------------
 
@@ -268,18 +259,14 @@ class Compiler:
         return Compiler(row, self.dialect)
 
 
+def _call(type: TypeEngine[Any], name: str, arguments: Sequence[Sql]) -> Sql:
+    places = ", ".join(f"{{{place}}}" for place, _ in enumerate(arguments))
+    return composed(type, f"journeys_{name}({places})", *arguments)
+
+
 def may_be_missing(node: Node) -> bool:
     """Whether a boolean node can be None."""
     return isinstance(node, tree.Name | tree.Literal | tree.Last | tree.Conditional)
-
-
-def _holds(condition: Sql) -> Sql:
-    """True where ``condition`` is, false where it is false or NULL."""
-    return _is(condition, True)
-
-
-def _is(condition: Sql, wanted: bool) -> Sql:
-    return condition.is_(true() if wanted else false())
 
 
 _HANDLERS: dict[type[Node], Callable[[Compiler, Any], Sql]] = {

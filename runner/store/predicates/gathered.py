@@ -51,14 +51,14 @@ class Gathered:
         return rows
 
     def _group(self, compiler: Compiler, node: Aggregate) -> Subquery:
-        event = tables.event.alias()
+        event = tables.event.alias("gathered")
         query = (
             select(
                 event.c.partition,
                 event.c.contact,
                 compiler.number(aggregate(compiler, node, event)).label("value"),
             )
-            .where(*conditions(compiler, node, event))
+            .where(conditions(compiler, node, event))
             .group_by(event.c.partition, event.c.contact)
         )
         return (query.where(self._within(event.c.partition)) if self._within else query).subquery()

@@ -6,28 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    Numeric,
-    Text,
-    case,
-    cast,
-    func,
-    literal,
-    literal_column,
-    null,
-    type_coerce,
-)
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Numeric, Text, func, literal, null
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from runner.journey.catalog import CONTACT_FIELDS, OWN_FIELDS
 from runner.journey.expression import Expression, tree
 from runner.journey.values import Kind, ValueType
+from runner.store.composed import composed, named
 from runner.store.predicates.row import Row
-from runner.store.types import constant, microseconds_of
+from runner.store.types import microseconds_of
 
 DATE_SHAPE = "####-[01]#-[0-3]#"
 DATETIME_SHAPE = "####-[01]#-[0-3]#T[0-2]#:[0-5]#:[0-5]#.######Z"
@@ -40,15 +28,21 @@ _JSON_TYPES = {Kind.STRING: "text", Kind.NUMBER: "integer", Kind.LIST: "array", 
 _JSONB_TYPES = {Kind.STRING: "string", Kind.NUMBER: "number", Kind.LIST: "array", Kind.OBJECT: "object"}
 
 
+_TYPES: dict[str, dict[Kind, TypeEngine[Any]]] = {
+    "sqlite": {Kind.NUMBER: BigInteger(), Kind.BOOLEAN: Boolean()},
+    "postgresql": {
+        Kind.NUMBER: Numeric(),
+        Kind.BOOLEAN: Boolean(),
+        Kind.LIST: JSONB(),
+        Kind.OBJECT: JSONB(),
+    },
+}
+_TEXT = Text()
+
+
 def sql_type(kind: Kind, dialect: str) -> TypeEngine[Any]:
     """The SQL type of a value of ``kind``."""
-    if kind is Kind.NUMBER:
-        return Numeric() if dialect == "postgresql" else BigInteger()
-    if kind is Kind.BOOLEAN:
-        return Boolean()
-    if kind in (Kind.LIST, Kind.OBJECT):
-        return JSONB() if dialect == "postgresql" else Text()
-    return Text()
+    return _TYPES[dialect].get(kind, _TEXT)
 
 
 def read_name(node: tree.Name, row: Row, dialect: str) -> ColumnElement[Any]:
@@ -92,75 +86,76 @@ def read_json(
     """The value of ``type`` at ``path`` of a JSON column; with ``inside``, the list of what each member has there."""
     base = ValueType(Kind.LIST) if inside else type
     read = _read_postgresql if dialect == "postgresql" else _read_sqlite
-    found = read(column, path, base)
+    found = read(column, path, base.kind)
     if not inside:
         return found
     keys = [literal(key, Text()) for key in inside]
     return func.journeys_pluck(found, *keys, type_=sql_type(Kind.LIST, dialect))
 
 
-def _sqlite_path(path: Sequence[str]) -> ColumnElement[str]:
-    return literal("$" + "".join(f'."{key}"' for key in path), Text())
-
-
-def _read_sqlite(column: ColumnElement[Any], path: Sequence[str], type: ValueType) -> ColumnElement[Any]:
-    where, kind = _sqlite_path(path), type.kind
+def _read_sqlite(column: ColumnElement[Any], path: Sequence[str], kind: Kind) -> ColumnElement[Any]:
     if kind is Kind.BOOLEAN:
-        branches = ((constant("true"), constant(1)), (constant("false"), constant(0)))
-        return type_coerce(case(*branches, value=func.json_type(column, where)), Boolean())
-    extracted = func.json_extract(column, where, type_=sql_type(kind, "sqlite"))
-    if kind in _GLOBS:
-        shaped = extracted.op("GLOB", return_type=Boolean())(literal(_GLOBS[kind], Text()))
-        return case((shaped, extracted))
-    return case((constant(_JSON_TYPES[kind]), extracted), value=func.json_type(column, where))
-
-
-def _read_postgresql(column: ColumnElement[Any], path: Sequence[str], type: ValueType) -> ColumnElement[Any]:
-    kind = type.kind
-    member, text = _postgresql_member(column, path)
-    if kind is Kind.BOOLEAN:
-        return case(
-            (member == cast(constant("true"), JSONB()), literal_column("true", Boolean())),
-            (member == cast(constant("false"), JSONB()), literal_column("false", Boolean())),
+        pattern = "CASE json_type({0}, {1}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
+    elif kind in _GLOBS:
+        pattern = (
+            f"CASE WHEN json_extract({{0}}, {{1}}) GLOB '{_GLOBS[kind]}' THEN json_extract({{0}}, {{1}}) END"
         )
-    if kind in _PATTERNS:
-        shaped = text.op("~", return_type=Boolean())(literal(_PATTERNS[kind], Text()))
-        return case((shaped, text))
-    value: ColumnElement[Any] = text if kind is Kind.STRING else member
-    if kind is Kind.NUMBER:
-        value = cast(member, Numeric())
-    return case((func.jsonb_typeof(member) == constant(_JSONB_TYPES[kind]), value))
+    else:
+        pattern = (
+            f"CASE json_type({{0}}, {{1}}) WHEN '{_JSON_TYPES[kind]}' THEN json_extract({{0}}, {{1}}) END"
+        )
+    return composed(sql_type(kind, "sqlite"), pattern, column, _sqlite_path(path))
 
 
-def _postgresql_member(column: Any, path: Sequence[str]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """What lies at ``path``, as JSON and as text."""
-    for key in path[:-1]:
-        column = column.op("->", return_type=JSONB())(literal(key, Text()))
+def _sqlite_path(path: Sequence[str]) -> ColumnElement[str]:
+    return named("$" + "".join(f'."{key}"' for key in path))
+
+
+def _read_postgresql(column: ColumnElement[Any], path: Sequence[str], kind: Kind) -> ColumnElement[Any]:
+    member, text, parts = _postgresql_member(column, path)
+    if kind is Kind.BOOLEAN:
+        pattern = f"CASE {member} WHEN 'true'::jsonb THEN true WHEN 'false'::jsonb THEN false END"
+    elif kind in _PATTERNS:
+        pattern = f"CASE WHEN {text} ~ '{_PATTERNS[kind]}' THEN {text} END"
+    else:
+        value = text if kind is Kind.STRING else f"{member}::numeric" if kind is Kind.NUMBER else member
+        pattern = f"CASE WHEN jsonb_typeof({member}) = '{_JSONB_TYPES[kind]}' THEN {value} END"
+    return composed(sql_type(kind, "postgresql"), pattern, *parts)
+
+
+def _postgresql_member(
+    column: ColumnElement[Any], path: Sequence[str]
+) -> tuple[str, str, list[ColumnElement[Any]]]:
+    """What lies at ``path``, as patterns for JSON and for text, and the parts of what they are patterns in."""
+    parts = [column, *map(named, path)]
     if not path:
-        return column, column
-    key_of = literal(path[-1], Text())
-    return column.op("->", return_type=JSONB())(key_of), column.op("->>", return_type=Text())(key_of)
+        return "{0}", "{0}", parts
+    outer = " -> ".join(f"{{{place}}}" for place in range(len(path)))
+    return f"({outer} -> {{{len(path)}}})", f"({outer} ->> {{{len(path)}}})", parts
 
 
-def unguarded_text(node: tree.Node, row: Row) -> tuple[ColumnElement[Any], ColumnElement[Any]] | None:
-    """PostgreSQL: a string that is read from JSON, as JSON, whatever it is, and as text; None for another node."""
+def unguarded_text(node: tree.Node, row: Row) -> tuple[str, str, list[ColumnElement[Any]]] | None:
+    """PostgreSQL: a string that is read from JSON, as patterns of its text, whatever it is, and of whether it is one,
+    and their parts; None for another node."""
     if not isinstance(node, tree.Name) or node.type.kind is not Kind.STRING:
         return None
     column = _json_column(node, row)
-    return None if column is None else _postgresql_member(column, node.path)
-
-
-def unguarded_value(node: tree.Node, row: Row) -> tuple[ColumnElement[Any], ColumnElement[Any]] | None:
-    """SQLite: a number or string that is read from JSON, whatever it is, and whether it is one; None for another
-    node."""
-    if not isinstance(node, tree.Name) or node.type.kind not in (Kind.NUMBER, Kind.STRING):
-        return None
-    column, kind = _json_column(node, row), node.type.kind
     if column is None:
         return None
-    where = _sqlite_path(node.path)
-    extracted = func.json_extract(column, where, type_=sql_type(kind, "sqlite"))
-    return extracted, func.json_type(column, where) == constant(_JSON_TYPES[kind])
+    member, text, parts = _postgresql_member(column, node.path)
+    return text, f"jsonb_typeof({member}) = 'string'", parts
+
+
+def unguarded_value(node: tree.Node, row: Row) -> tuple[str, str, list[ColumnElement[Any]]] | None:
+    """SQLite: a number or string that is read from JSON, as patterns of its value, whatever it is, and of whether it is
+    one, and their parts; None for another node."""
+    if not isinstance(node, tree.Name) or node.type.kind not in (Kind.NUMBER, Kind.STRING):
+        return None
+    column = _json_column(node, row)
+    if column is None:
+        return None
+    fits = f"json_type({{0}}, {{1}}) = '{_JSON_TYPES[node.type.kind]}'"
+    return "json_extract({0}, {1})", fits, [column, _sqlite_path(node.path)]
 
 
 def _json_column(node: tree.Name, row: Row) -> ColumnElement[Any] | None:

@@ -6,13 +6,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, exists, false, func, null, or_, select
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Table, false, func, null
+from sqlalchemy.sql.selectable import NamedFromClause
 from sqlalchemy.sql.util import ClauseAdapter
 
 from runner.journey.catalog import EVERY_CHANNEL
 from runner.journey.expression import tree
 from runner.journey.values import MILLIONTHS
 from runner.store import tables
+from runner.store.composed import looked_up, named
 from runner.store.predicates.read import read_json
 from runner.store.predicates.row import Row
 from runner.store.types import constant, microseconds_of
@@ -22,11 +24,24 @@ if TYPE_CHECKING:
 
 Sql = ColumnElement[Any]
 _DAY = 86_400_000_000
+_BOOLEAN = Boolean()
+_GIVEN = tables.ConsentState.GIVEN.value
 
 
-def _of(row: Row, table: Any) -> list[Sql]:
-    """The rows of ``table`` that belong to the contact."""
-    return [table.c.partition == row.partition, table.c.contact == row.contact]
+def _name(parts: list[Sql], name: str) -> str:
+    """``name`` in a pattern over ``parts``: one more of them."""
+    parts.append(named(name))
+    return f"{{{len(parts) - 1}}}"
+
+
+def _of(row: Row, table: NamedFromClause) -> tuple[str, list[Sql]]:
+    """The rows of ``table`` that belong to the contact: a pattern to be gone on with, and its parts."""
+    name = table.name
+    return f"{name}.partition = {{0}} AND {name}.contact = {{1}}", [row.partition, row.contact]
+
+
+def _exists(table: Table, row: NamedFromClause, where: str, parts: list[Sql]) -> Sql:
+    return looked_up(_BOOLEAN, f"EXISTS (SELECT 1 FROM {table.name} AS {row.name} WHERE {where})", *parts)
 
 
 # Messages and runs ----------------------------------------------------------------------------------------------
@@ -34,23 +49,18 @@ def _of(row: Row, table: Any) -> list[Sql]:
 
 def sent(compiler: Compiler, node: tree.Sent) -> Sql:
     row, message = compiler.row, compiler.row.alias(tables.message)
+    where, parts = _of(row, message)
     if node.journey is not None:
-        whose: Sql = message.c.journey == node.journey
+        where += f" AND {message.name}.journey = {_name(parts, node.journey)}"
     elif row.run is not None:
-        whose = message.c.run == row.run
+        where += f" AND {message.name}.run = {{{len(parts)}}}"
+        parts.append(row.run)
     else:
         return false()
-    return exists(
-        select(constant(1))
-        .select_from(message)
-        .where(
-            *_of(row, message),
-            whose,
-            or_(*(message.c.step == name for name in (node.step, *node.former))),
-            message.c.status.in_([constant(status.value) for status in tables.LET_GO]),
-        )
-        .correlate_except(message)
-    )
+    steps = ", ".join(_name(parts, name) for name in (node.step, *node.former))
+    let_go = ", ".join(f"'{status.value}'" for status in tables.LET_GO)
+    where += f" AND {message.name}.step IN ({steps}) AND {message.name}.status IN ({let_go})"
+    return _exists(tables.message, message, where, parts)
 
 
 def run_number(compiler: Compiler, node: tree.RunNumber) -> Sql:  # noqa: ARG001
@@ -61,55 +71,48 @@ def run_number(compiler: Compiler, node: tree.RunNumber) -> Sql:  # noqa: ARG001
 def in_journey(compiler: Compiler, node: tree.InJourney) -> Sql:
     run = compiler.row.alias(tables.run, "s")
     status = tables.RunStatus.COMPLETED if node.completed else tables.RunStatus.ACTIVE
-    return exists(
-        select(constant(1))
-        .select_from(run)
-        .where(
-            *_of(compiler.row, run),
-            run.c.journey == node.journey,
-            run.c.status == constant(status.value),
-        )
-        .correlate_except(run)
+    where, parts = _of(compiler.row, run)
+    where += (
+        f" AND {run.name}.journey = {_name(parts, node.journey)} AND {run.name}.status = '{status.value}'"
     )
+    return _exists(tables.run, run, where, parts)
 
 
 # Consent --------------------------------------------------------------------------------------------------------
 
 
 def consented(compiler: Compiler, node: tree.Consented) -> Sql:
-    states = []
-    for channel in (node.channel, EVERY_CHANNEL):
-        consent = compiler.row.alias(tables.consent)
-        states.append(
-            select(consent.c.state)
-            .where(*_of(compiler.row, consent), consent.c.topic == node.topic, consent.c.channel == channel)
-            .correlate_except(consent)
-            .scalar_subquery()
-        )
-    given = func.coalesce(*states) == constant(tables.ConsentState.GIVEN.value)
-    return compiler.holds(given)
+    consent = compiler.row.alias(tables.consent)
+    name = consent.name
+    where, parts = _of(compiler.row, consent)
+    where += f" AND {name}.topic = {_name(parts, node.topic)} AND {name}.channel = "
+    found = f"SELECT {name}.state FROM consent AS {name} WHERE {where}"
+    states = ", ".join(f"({found}{_name(parts, channel)})" for channel in (node.channel, EVERY_CHANNEL))
+    return compiler.holds(looked_up(_BOOLEAN, f"coalesce({states}) = '{_GIVEN}'", *parts))
 
 
 def given_since(compiler: Compiler, node: tree.ConsentAge) -> Sql:
     """Microseconds of the instant at which the consent was given; NULL where none is."""
-    consent, every = (compiler.row.alias(tables.consent, use) for use in ("", "own"))
-    given = constant(tables.ConsentState.GIVEN.value)
-    own = select(constant(1)).where(
-        *_of(compiler.row, every), every.c.topic == node.topic, every.c.channel == node.channel
+    consent = compiler.row.alias(tables.consent)
+    name = consent.name
+    where, parts = _of(compiler.row, consent)
+    topic = _name(parts, node.topic)
+    latest = microseconds_of(func.max(consent.c.since))
+    of_channel = _of_channel(compiler.row, parts, name, node.channel, topic)
+    where += f" AND {name}.topic = {topic} AND {name}.state = '{_GIVEN}' AND {of_channel}"
+    place = len(parts)
+    return looked_up(
+        BigInteger(), f"(SELECT {{{place}}} FROM consent AS {name} WHERE {where})", *parts, latest
     )
+
+
+def _of_channel(row: Row, parts: list[Sql], name: str, channel: str, topic: str) -> str:
+    """Whether the consent ``name`` is that for a channel: its own, or the one for every channel where it has none."""
+    of, every = _name(parts, channel), _name(parts, EVERY_CHANNEL)
+    own = row.alias(tables.consent, "own").name
     return (
-        select(microseconds_of(func.max(consent.c.since)))
-        .where(
-            *_of(compiler.row, consent),
-            consent.c.topic == node.topic,
-            consent.c.state == given,
-            or_(
-                consent.c.channel == node.channel,
-                (consent.c.channel == EVERY_CHANNEL) & ~exists(own.correlate_except(every)),
-            ),
-        )
-        .correlate_except(consent)
-        .scalar_subquery()
+        f"({name}.channel = {of} OR ({name}.channel = {every} AND NOT EXISTS (SELECT 1 FROM consent AS {own} "
+        f"WHERE {own}.partition = {{0}} AND {own}.contact = {{1}} AND {own}.topic = {topic} AND {own}.channel = {of})))"
     )
 
 
@@ -120,34 +123,22 @@ def consent_age(compiler: Compiler, node: tree.ConsentAge) -> Sql:
 
 
 def any_consent(compiler: Compiler, node: tree.AnyConsent) -> Sql:
-    consent, every = (compiler.row.alias(tables.consent, use) for use in ("", "own"))
-    found = [*_of(compiler.row, consent), consent.c.state == constant(tables.ConsentState.GIVEN.value)]
+    consent = compiler.row.alias(tables.consent)
+    name = consent.name
+    where, parts = _of(compiler.row, consent)
+    where += f" AND {name}.state = '{_GIVEN}'"
     if node.channel is not None:
-        own = (
-            select(constant(1))
-            .where(
-                *_of(compiler.row, every),
-                every.c.topic == consent.c.topic,
-                every.c.channel == node.channel,
-            )
-            .correlate_except(every)
-        )
-        for_every = (consent.c.channel == EVERY_CHANNEL) & ~exists(own)
-        found.append(or_(consent.c.channel == node.channel, for_every))
-    return exists(select(constant(1)).select_from(consent).where(*found).correlate_except(consent))
+        where += f" AND {_of_channel(compiler.row, parts, name, node.channel, f'{name}.topic')}"
+    return _exists(tables.consent, consent, where, parts)
 
 
 def suppressed(compiler: Compiler, node: tree.Suppressed) -> Sql:
     row, suppression = compiler.row, compiler.row.alias(tables.suppression)
-    return exists(
-        select(constant(1))
-        .select_from(suppression)
-        .where(
-            *_of(row, suppression),
-            suppression.c.channel == node.channel,
-            suppression.c.address == row.contact_table.c[node.address or "key"],
-        )
-        .correlate_except(suppression)
+    name = suppression.name
+    where, parts = _of(row, suppression)
+    where += f" AND {name}.channel = {_name(parts, node.channel)} AND {name}.address = {{{len(parts)}}}"
+    return _exists(
+        tables.suppression, suppression, where, [*parts, row.contact_table.c[node.address or "key"]]
     )
 
 
@@ -158,26 +149,22 @@ def account_value(compiler: Compiler, node: tree.Name) -> Sql:
     """``account.ATTRIBUTE``."""
     row, account = compiler.row, compiler.row.alias(tables.account)
     found = read_json(account.c.attributes, node.path, node.type, compiler.dialect, node.inside)
-    return (
-        select(found)
-        .where(account.c.partition == row.partition, account.c.key == row.contact_table.c.account)
-        .correlate_except(account)
-        .scalar_subquery()
-    )
+    name = account.name
+    query = f"(SELECT {{0}} FROM account AS {name} WHERE {name}.partition = {{1}} AND {name}.key = {{2}})"
+    return looked_up(found.type, query, found, row.partition, row.contact_table.c.account)
 
 
 def people(compiler: Compiler, node: tree.People) -> Sql:
     """Served by ``ix_contact_account``."""
-    mate = compiler.row.alias(tables.contact)
-    condition = compiler.for_row(row_of(compiler.row, mate)).condition(node.condition)
-    found = (
-        select(func.count() * constant(MILLIONTHS))
-        .select_from(mate)
-        .where(*shares_account(compiler.row, mate), condition)
-        .correlate_except(mate)
-        .scalar_subquery()
+    row, mate = compiler.row, compiler.row.alias(tables.contact)
+    condition = compiler.for_row(row_of(row, mate)).condition(node.condition)
+    name = mate.name
+    query = (
+        f"(SELECT count(*) * {MILLIONTHS} FROM contact AS {name} "
+        f"WHERE {name}.partition = {{0}} AND {name}.account = {{1}} AND {{2}})"
     )
-    return compiler.number(found)
+    counted = looked_up(BigInteger(), query, row.partition, row.contact_table.c.account, condition)
+    return compiler.number(counted)
 
 
 def shares_account(row: Row, mate: Any) -> list[Sql]:

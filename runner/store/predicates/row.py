@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Table
+from sqlalchemy.sql.selectable import NamedFromClause
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Row:
     """Where the past is gathered for all rows at once (see ``gathered.py``): the value of a history function, None
     for one that is looked up row by row."""
 
-    def alias(self, table: Table, use: str = "") -> FromClause:
+    def alias(self, table: Table, use: str = "") -> NamedFromClause:
         """``table`` under a name that nothing around it has: one a level, and a ``use`` where a look-up needs several.
 
         An alias makes all its columns anew, which takes longer than all else that a look-up consists of: they are kept.
@@ -64,5 +65,5 @@ class Row:
 
 
 @cache
-def _alias(table: Table, level: int, use: str) -> FromClause:
+def _alias(table: Table, level: int, use: str) -> NamedFromClause:
     return table.alias(f"{table.name}{level}{use}")

@@ -27,7 +27,7 @@ def events_since(
     Of those at ``since`` itself only the ones that were received after the event ``after``, where that is given and not
     NULL. Answers the event's columns, and a query for its id to be ordered and limited.
     """
-    event = tables.event.alias()
+    event = row.alias(tables.event, "since")
     asked = tree.Did(event=name, where=where.tree if where else None)
     found = looked_at(Compiler(row, dialect), asked, event, event.c.id).where(event.c.at >= since)
     if after is not None:
