@@ -1,13 +1,15 @@
-"""How long it takes to read an expression and to make SQL of it: the slowest of a list over the whole language.
+"""How long it takes to read an expression and to make SQL of it, by the processor's time: the median over a list that
+goes through the whole language, and the slowest of it.
 
-What the catalog defines (a segment, a stage, a score) is as large as its definition: it is measured with one of three
-conditions each, and has no limit.
+What the catalog defines (a segment, a stage, a score) is as large as its definition: it is measured with three
+conditions each.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import literal
@@ -19,6 +21,7 @@ from runner.journey.project import CATALOG, load_project
 from runner.store.predicates import Row, predicate
 from runner.store.tables import contact, run
 
+LIMIT = 1.0
 FILES = {
     CATALOG: """
 attributes: {value: number, renewal: date, plan: string, seen: datetime}
@@ -83,21 +86,24 @@ def measure(scale: Scale) -> Iterator[Figure]:
         catalog=catalog, trigger=catalog.events["Signed Up"].properties, sends=frozenset({"remind"})
     )
     times = scale.of(20, 200)
-    for name, sources, limit in (("one expression", SINGLE, 1.0), ("stages and scores", DEFINED, None)):
-        reading = max(_best(times, parse_expression, source, scope) for source in sources)
-        yield Limit(
-            name=f"{name}: read", database="-", size=len(sources), measured=reading, unit="ms", limit=limit
-        )
+    for name, sources in (("one expression", SINGLE), ("stages and scores", DEFINED)):
+        reading = [_best(times, parse_expression, source, scope) for source in sources]
+        yield from _figures(f"{name}: read", "-", reading)
         for dialect in (sqlite.dialect(), postgresql.dialect()):  # type: ignore[no-untyped-call]
-            slowest = max(_best(times, _as_sql, source, scope, dialect) for source in sources)
-            yield Limit(
-                name=f"{name}: read and made SQL",
-                database=dialect.name,
-                size=len(sources),
-                measured=slowest,
-                unit="ms",
-                limit=limit,
-            )
+            whole = [_best(times, _as_sql, source, scope, dialect) for source in sources]
+            yield from _figures(f"{name}: read and made SQL", dialect.name, whole)
+
+
+def _figures(name: str, database: str, took: Sequence[float]) -> Iterator[Figure]:
+    for which, measured in (("median", statistics.median(took)), ("slowest", max(took))):
+        yield Limit(
+            name=f"{name}, {which}",
+            database=database,
+            size=len(took),
+            measured=measured,
+            unit="ms",
+            limit=LIMIT,
+        )
 
 
 def _as_sql(source: str, scope: Scope, dialect: Any) -> str:
@@ -105,10 +111,10 @@ def _as_sql(source: str, scope: Scope, dialect: Any) -> str:
 
 
 def _best(times: int, function: Callable[..., object], *arguments: object) -> float:
-    """Milliseconds of the fastest of so many calls: what it takes when nothing else happens."""
+    """Milliseconds of the processor that the fastest of so many calls took: when nothing else came between."""
     best = float("inf")
     for _ in range(times):
-        begun = time.perf_counter()
+        begun = time.process_time_ns()
         function(*arguments)
-        best = min(best, time.perf_counter() - begun)
-    return best * 1e3
+        best = min(best, time.process_time_ns() - begun)
+    return best / 1e6
