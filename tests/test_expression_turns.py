@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -93,17 +94,23 @@ def computed(
     return turns
 
 
-def moments_before(person: Situation, turn: int | None) -> list[int]:
-    """Instants at which the value must be what it is now: just before the turn, and at all that might be one."""
+def moments_of(person: Situation) -> list[int]:
+    """Instants ahead at which a value may turn, in their order."""
     begin = person.instant
     ahead = {begin + 1, *(begin + days * DAY for days in (1, 2, 7, 8, 14, 15, 28, 29, 31, 366, 800))}
     ahead |= {begin + HOUR * hours for hours in range(1, 30)}
     past = [at for one in (person, *person.members) for _, at, _ in one.events]
     for at in (*past, *person.consents_since.values()):
         ahead |= {at + days * DAY + more for days in (1, 2, 7, 28, 29, 30, 365) for more in (-1, 0, 1)}
-    if turn is not None:
-        ahead |= {turn - 1, begin + (turn - begin) // 2, begin + (turn - begin) // 3}
-    return sorted(at for at in ahead if at > begin and (turn is None or at < turn))
+    return sorted(at for at in ahead if at > begin)
+
+
+def moments_before(ahead: list[int], begin: int, turn: int | None) -> list[int]:
+    """Instants at which the value must be what it is now: at all of ``ahead`` before the turn, and just before it."""
+    if turn is None:
+        return ahead
+    between = {turn - 1, begin + (turn - begin) // 2, begin + (turn - begin) // 3}
+    return [*ahead[: bisect_left(ahead, turn)], *(at for at in between if begin < at < turn)]
 
 
 def check(both: tuple[Database, Database], sources: list[str], becomes: bool | None = None) -> None:
@@ -116,13 +123,15 @@ def check(both: tuple[Database, Database], sources: list[str], becomes: bool | N
             answers.append(computed(connection, found, becomes))
     assert answers[0] == answers[1], "SQLite and PostgreSQL agree"
     for person, turns in zip(map(as_of_now, PEOPLE), answers[0], strict=True):
+        ahead = moments_of(person)
+        later_on = {at: replace(person, instant=at) for at in ahead}
         for expression, turn in zip(found, turns, strict=True):
             assert turn is None or turn > person.instant
             now = evaluate(expression, person)
             if becomes is not None and now is becomes:
                 continue
-            for at in moments_before(person, turn):
-                later = evaluate(expression, replace(person, instant=at))
+            for at in moments_before(ahead, person.instant, turn):
+                later = evaluate(expression, later_on.get(at) or replace(person, instant=at))
                 assert (later == now) if becomes is None else (later is not becomes), (
                     f"{expression.source}: {now} at {person.instant}, {later} at {at}, turn {turn}"
                 )
