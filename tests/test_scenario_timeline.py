@@ -25,11 +25,10 @@ from runner.journey.scenario import (
     Scenario,
 )
 from runner.problem import Span
+from runner.review.happenings import Happening, Kind
 from runner.review.timeline import (
     Comparison,
     Decision,
-    Happening,
-    Kind,
     Mark,
     compare,
     comparison_text,

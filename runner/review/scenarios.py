@@ -27,7 +27,8 @@ from runner.journey.project import Project, load_project
 from runner.journey.scenario import Answered, Received, Scenario
 from runner.review.coverage import Reached
 from runner.review.decisions import Watcher
-from runner.review.timeline import Comparison, Happening, Kind, compare_everybody
+from runner.review.happenings import Happening, Kind
+from runner.review.timeline import Comparison, compare_everybody
 from runner.store.database import Database
 from runner.store.passes.holdouts import holdouts
 from runner.store.people.accounts import apply_account_traits

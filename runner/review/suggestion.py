@@ -37,10 +37,10 @@ from runner.journey.scenario_file import load_scenarios, scenario_path
 from runner.journey.values import Kind as ValueKind
 from runner.journey.values import ValueType
 from runner.review.coverage import Item, Kind, Reached
+from runner.review.happenings import COMPARED, Happening
+from runner.review.happenings import Kind as Happened
 from runner.review.scenarios import Stage
 from runner.review.suggestion_text import Given, Spot, scenario_text
-from runner.review.timeline import COMPARED, Happening
-from runner.review.timeline import Kind as Happened
 from runner.review.wishes import Before, Consent, Reacted, Tag, Value, Wish, wishes
 from runner.store.database import Database
 

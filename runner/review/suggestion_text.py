@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runner.journey.scenario import PATIENCE
-from runner.review.timeline import Happening, Kind, offset_text
+from runner.review.happenings import Happening, Kind
+from runner.review.timeline import offset_text
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./-]*[A-Za-z0-9]|[A-Za-z]")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
