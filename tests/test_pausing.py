@@ -382,6 +382,23 @@ def test_who_is_held_before_decisions_within_decisions_goes_on(sqlite_database: 
     assert tour.where()[1] == "many"
 
 
+def test_what_has_come_true_in_a_pause_and_still_is_counts_once(database: Database) -> None:
+    turned = wait("turned", '{when: \'did("Left", within="48h")\', up_to: 9d, then: [{id: out, exit: gone}]}')
+    tour = Tour(database, turned, "in_flight: follow")
+    tour.enter("ana")
+    pause_journey(database, "tour", now=START + HOUR, who="tests")
+    tour.versions = load_versions(database, tour.versions)
+    tour.arrive([tour.event("ana", "Left", START + 2 * HOUR)])
+    tour.until(START + 3 * HOUR)
+    resume_journey(database, "tour", now=START + 4 * HOUR, who="tests")
+    tour.versions = load_versions(database, tour.versions)
+    tour.until(START + 4 * HOUR)
+    assert tour.where()[1] == "gone"
+    with database.read() as connection:
+        left = connection.execute(select(step_log.c.step)).scalars().all()
+    assert sorted(left) == ["out", "turned"]
+
+
 def test_a_second_pause_holds_those_who_were_not_released_yet(sqlite_database: Database) -> None:
     paused = Paused(sqlite_database, court=COURT)
     paused.shop.sign_up("ana", "bea", "cleo")

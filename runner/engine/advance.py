@@ -119,12 +119,15 @@ def _read_exits(passes: Passes, n: int, version: Version, behind: int | None = N
         passes.end(stage, found)
 
 
-def _look_at(passes: Passes, n: int, version: Version, occupied: set[int | None]) -> set[int]:
-    """Look at those whose review is due. Answers the nodes to which what has turned leads."""
+def _look_at(
+    passes: Passes, n: int, version: Version, occupied: set[int | None], *, some_go: bool = False
+) -> set[int]:
+    """Look at those whose review is due. ``some_go``: some of them go on already. Answers the nodes to which what has
+    turned leads."""
     sql, reached = version.sql, set[int]()
     if None in occupied and (sql.reads_time or sql.turning or sql.follows):
         for index in sql.looked_at:
-            if wake_turned(sql, version.program.nodes[index], passes.connection, n):
+            if wake_turned(sql, version.program.nodes[index], passes.connection, n, some_go=some_go):
                 reached.update(way.target for way in sql.ways.beginning(index))
         plan_reviews(sql, passes.connection, n, after_event=False)
     return reached
@@ -134,9 +137,10 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
     sql, connection = version.sql, passes.connection
     _read_exits(passes, n, version)
     reached = {node for node in occupied if node is not None}
-    if None in occupied and let_go_on(sql, connection, n):
+    some_go = None in occupied and let_go_on(sql, connection, n) > 0
+    if some_go:
         reached |= sql.ways.targets
-    reached |= _look_at(passes, n, version, occupied)
+    reached |= _look_at(passes, n, version, occupied, some_go=some_go)
     for node in version.program.nodes:
         if node.index in reached:
             for left in _visit(passes, n, version, node):

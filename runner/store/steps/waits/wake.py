@@ -24,6 +24,7 @@ from runner.store.passes.program import (
     WAVE_RUN,
     ProgramSql,
     came,
+    stays,
 )
 from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import in_pass, moving, wave
@@ -134,9 +135,10 @@ def _hears(sql: ProgramSql, node: Node, heard: Hears, row: Row) -> ColumnElement
     return and_(*conditions)
 
 
-def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
+def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int, *, some_go: bool = False) -> int:
     """Let those runs go on that stand at ``node``, are looked at in pass ``n``, and for which what they wait for has
-    become true by time alone. Returns how many."""
+    become true by time alone. ``some_go``: some of those who are looked at go on already, whom a pause has held.
+    Returns how many."""
 
     def build() -> Statement:
         row = sql.row(moving)
@@ -148,10 +150,15 @@ def wake_turned(sql: ProgramSql, node: Node, connection: Connection, n: int) -> 
         found = (
             select(moving.c.partition, moving.c.contact, moving.c.run, moving.c.at, case(*cases).label("way"))
             .select_from(moving.join(run, MOVING_RUN).join(contact, MOVING_CONTACT))
-            .where(came(sql, [LOOKED_AT]), run.c.node == constant(node.index), _undecided(node))
+            .where(
+                came(sql, [LOOKED_AT]),
+                run.c.node == constant(node.index),
+                _undecided(node),
+                *([stays(sql)] if some_go else []),
+            )
             .cte()
             .prefix_with("MATERIALIZED")
         )
         return pass_on(sql, select(*found.c).where(found.c.way.is_not(None)))
 
-    return sql.once(("wake turned", node.index), build).run(connection, n=n).rowcount
+    return sql.once(("wake turned", node.index, some_go), build).run(connection, n=n).rowcount
