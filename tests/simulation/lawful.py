@@ -47,8 +47,9 @@ class Deed:
     now: int
 
 
-CAUSED_BY_TIME = ("schedule:", "appointment:")
-"""How the keys of those events begin that nobody sends: a schedule that fires, a date or a segment whose time comes."""
+CAUSED_BY_TIME = ("schedule:", "appointment:", "consent:")
+"""How the keys of those events begin that nobody sends: a schedule that fires, a date or a segment whose time comes, a
+consent that has changed."""
 
 _HELD = (MessageStatus.CLAIMED, MessageStatus.SENDING)
 _DECIDED = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.CANCELLED, MessageStatus.WITHHELD)
