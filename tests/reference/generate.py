@@ -7,6 +7,7 @@ of the clock. A journey is drawn as the mapping that its YAML file holds; JSON i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from runner.journey.catalog import (
+    CALL_ANSWERED,
     CONSENT_GRANTED,
     CONSENT_WITHDRAWN,
     IDENTIFIED,
@@ -22,6 +24,8 @@ from runner.journey.catalog import (
     MESSAGE_COMPLAINED,
     MESSAGE_REPLIED,
     MESSAGE_UNSUBSCRIBED,
+    TASK_ACCEPTED,
+    TASK_REJECTED,
 )
 from tests.reference.author import Author
 from tests.reference.step_author import Draw
@@ -37,6 +41,7 @@ CHANGES_OF_CLOCKS = {
     "UTC": (date(2026, 1, 1), date(2026, 12, 30)),
 }
 """Zones, each with days just before its clocks change; in some that is at midnight, in one by half an hour."""
+_ID = r'"id": "(s\d+)",\s*'
 ZONES = tuple(CHANGES_OF_CLOCKS)
 
 
@@ -115,6 +120,16 @@ def draw_policies(draw: Draw) -> dict[str, Any]:
     return policies
 
 
+def asked(files: Mapping[str, str], verb: str) -> list[str]:
+    """The steps at which somebody is asked, by the ids that the author wrote."""
+    return sorted({match[1] for text in files.values() for match in re.finditer(_ID + f'"{verb}"', text)})
+
+
+def answer_of(run: Any, steps: list[str], **more: Any) -> Any:
+    """Answers to what is asked at one of the steps."""
+    return st.fixed_dictionaries({"run": run, "step": st.sampled_from(steps), **more})
+
+
 @st.composite
 def cases(draw: Draw) -> Case:
     zone = draw(st.sampled_from(ZONES))
@@ -167,6 +182,12 @@ def cases(draw: Draw) -> Case:
         },
     )
     told = (MESSAGE_REPLIED, MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED)
+    run = st.sampled_from((1, 1, 2))
+    tasks, calls = (asked(files, verb) for verb in ("hand_off", "call"))
+    answers = [
+        *([st.tuples(st.sampled_from((TASK_ACCEPTED, TASK_REJECTED)), answer_of(run, tasks))] * bool(tasks)),
+        *([st.tuples(st.just(CALL_ANSWERED), answer_of(run, calls, ok=st.booleans()))] * bool(calls)),
+    ]
     event = st.one_of(
         st.tuples(st.sampled_from(EVENTS), properties),
         st.tuples(st.sampled_from(EVENTS), properties),
@@ -187,8 +208,11 @@ def cases(draw: Draw) -> Case:
             for topic in ("offers", "news", "tips"):
                 said = {"topic": topic, "confirmed": True}
                 recorded.append(Recorded(contact, CONSENT_GRANTED, start, said))
-        for (name, said), at in draw(st.lists(st.tuples(event, instants), min_size=3, max_size=12)):
-            recorded.append(Recorded(contact, name, at, said))
+        heard = draw(st.lists(st.tuples(event, instants), min_size=3, max_size=12))
+        if answers:
+            # Most come when nobody has asked, or are about another run.
+            heard += draw(st.lists(st.tuples(st.one_of(*answers), instants), min_size=3, max_size=9))
+        recorded += [Recorded(contact, name, at, said) for (name, said), at in heard]
     until = start + timedelta(days=draw(st.integers(4, 16)))
     cuts = tuple(sorted(cut for cut in draw(st.lists(instants, max_size=2)) if cut < until))
     return Case(files, tuple(recorded), until, cuts)

@@ -11,7 +11,10 @@ from typing import Any
 
 from runner.journey.model import (
     Branch,
+    Call,
     Condition,
+    Draw,
+    HandOff,
     Journey,
     Send,
     Split,
@@ -189,6 +192,12 @@ def _held(step: Step) -> Iterator[Sequence[Step]]:
             yield otherwise
         case Send(if_blocked=if_blocked):
             yield if_blocked
+        case HandOff(accepted=accepted, rejected=rejected, escalate=escalate):
+            yield from (accepted, rejected, escalate)
+        case Call(on_error=on_error):
+            yield on_error
+        case Draw(if_empty=if_empty):
+            yield if_empty
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,16 @@ from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_U
 from runner.journey.expression import Expression
 from runner.journey.model import (
     Branch,
+    Call,
     ChangeConsent,
     Condition,
+    Draw,
     Emit,
     Enroll,
     Exit,
     ExitRule,
     Goto,
+    HandOff,
     Journey,
     Send,
     Split,
@@ -47,6 +50,8 @@ from tests.reference.waiting import Waiting, moves_with_contact, waits_for_condi
 from tests.reference.wall_clock import elapsed
 
 UNHEARD = "Circle Broken"
+DRAWN = "(drawn)"
+"""Stands for the value of a pool that a run has drawn: which one, hangs on the others who draw."""
 
 
 class Contact(Waiting, Sending, Entering, Causes, Timed):
@@ -59,8 +64,11 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
         journeys: Mapping[str, Journey],
         catalog: Catalog,
         began: datetime,
+        filled: frozenset[str] = frozenset(),
     ) -> None:
+        """``filled`` are the pools that never run short; all others are empty."""
         self.key = key
+        self.filled = filled
         self.catalog = catalog
         self.journeys = [journeys[name] for name in sorted(journeys)]
         self.walks = {journey.name: Walk(journey) for journey in self.journeys}
@@ -219,6 +227,16 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
                 return following
             case Emit() | Enroll() | ChangeConsent():
                 self._act(run, step)
+                return following
+            case Call() | HandOff():
+                return following if run.held_out else self._ask(run, step)
+            case Draw(pool=pool, save_as=name, if_empty=if_empty):
+                if run.held_out:
+                    return following
+                if pool not in self.filled:
+                    run.data.pop(name, None)
+                    return To(walk.into(if_empty, step))
+                run.data[name] = DRAWN
                 return following
             case Goto(target=target):
                 return To(walk.by_id[target])

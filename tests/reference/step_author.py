@@ -124,6 +124,8 @@ class StepAuthor:
         kinds = ["send"] * (16 if self.chatty else 3)
         kinds += ["wait", "event", "when", "any", "collect", "until", "update", "update", "emit", "consent"]
         kinds += ["enroll"] if self.manual else []
+        kinds += ["hand_off", "call", "draw"]
+        kinds += ["series"] if not depth else []
         kinds += ["condition", "branch", "split"] if depth < 2 else []
         match self.one_of(*kinds):
             case "wait":
@@ -157,6 +159,18 @@ class StepAuthor:
                     step["consent"]["channel"] = self.one_of("email", "sms")
             case "update":
                 step["update"] = self.update()
+            case "hand_off":
+                step["hand_off"] = {"to": "sales", "sla": self.one_of("6h", "2d", "4d")}
+                step["hand_off"] |= self.nested(depth, "accepted", "rejected", "escalate")
+            case "call":
+                step["call"] = {"url": "https://example.com/", "json": {"n": 1}}
+                step["call"] |= {"up_to": self.one_of("6h", "2d", "4d")} | self.nested(depth, "on_error")
+            case "draw":
+                step["draw"] = {"pool": self.one_of("codes", "codes", "nothing"), "save_as": "code"}
+                step["draw"] |= self.nested(depth, "if_empty")
+                self.run_values |= {"code"}
+            case "series":
+                step["series"] = {"each": self.one_of([1], [1, 2], ["x", "y"]), "do": self.repeated()}
             case "condition":
                 test = self.test()
                 if not self.seldom():
@@ -184,6 +198,13 @@ class StepAuthor:
                     ]
                 }
         return step
+
+    def repeated(self) -> list[dict[str, Any]]:
+        """Steps of a series, whose sends nobody asks for: outside of it they have longer names."""
+        before = list(self.sends)
+        steps = self.list_of_steps(1, at_least=1)
+        self.sends = before
+        return steps
 
     def send(self, depth: int) -> dict[str, Any]:
         topic = self.one_of(*TOPICS)

@@ -7,6 +7,8 @@ from typing import Any
 
 PROPERTIES = {"n": "number", "k": "string", "d": "date", "t": "datetime"}
 EVENTS = ("A", "B", "C")
+CODES = tuple(f"code-{number}" for number in range(600))
+"""The values of the pool that has some: more than are ever drawn."""
 CATALOG: Mapping[str, Any] = {
     "locale": "en",
     "attributes": {
@@ -35,7 +37,9 @@ CATALOG: Mapping[str, Any] = {
     "channels": {
         "email": {"uses": "file", "sender": {"name": "Shop", "address": "shop@example.com"}},
         "sms": {"uses": "file"},
+        "crm": {"uses": "file"},
     },
+    "pools": {"codes": {"file": "codes.csv"}, "nothing": {"file": "nothing.csv"}},
 }
 TOPICS = ("offers", "offers", "news", "tips", "receipts")
 

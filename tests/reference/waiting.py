@@ -7,10 +7,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from runner.journey.catalog import CALL_ANSWERED, TASK_ACCEPTED, TASK_REJECTED
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
 from runner.journey.model import (
+    Call,
     Goto,
+    HandOff,
     Leave,
     LocalTimes,
     Option,
@@ -25,6 +28,7 @@ from runner.journey.model import (
     WaitUntil,
     WaitWhen,
 )
+from tests.reference.causes import MILLION
 from tests.reference.lives import Happening, Run, To, Walk
 from tests.reference.person import Person, as_date_or_instant
 from tests.reference.wall_clock import due_after, due_on, elapsed
@@ -58,6 +62,26 @@ class Waiting:
         assert run.due is not None
         return self._leave_wait(run, _timed_out(step)) if run.due <= self.now else None
 
+    def _ask(self, run: Run, step: Step) -> To | None:
+        """The run comes to a step at which somebody is asked, and stands there until the answer, or as long as it may
+        take."""
+        assert isinstance(step.verb, Call | HandOff)
+        run.step, run.arrived_at = step, self.now
+        run.due = self.now + elapsed(step.verb.up_to if isinstance(step.verb, Call) else step.verb.sla)
+        return None
+
+    def _answer(self, run: Run, event: Happening) -> str | None:
+        """By which outcome the event answers what the run has asked, if it does."""
+        assert run.step is not None
+        said = event.properties
+        if said.get("run") != run.number * MILLION or said.get("step") != run.step.id:
+            return None
+        if isinstance(run.step.verb, HandOff):
+            return {TASK_ACCEPTED: "accepted", TASK_REJECTED: "rejected"}.get(event.name)
+        if event.name != CALL_ANSWERED:
+            return None
+        return "answered" if said.get("ok") is True else "failed"
+
     def _time_is_up(self, run: Run) -> To:
         assert run.step is not None
         if isinstance(run.step.verb, WaitCollect | Send):
@@ -78,6 +102,11 @@ class Waiting:
                 return To(walk.into(ways[outcome], step))
             case WaitCollect(if_empty=if_empty) if outcome == "empty":
                 return To(walk.into(if_empty, step))
+            case HandOff(accepted=accepted, rejected=rejected, escalate=escalate):
+                ways = {"accepted": accepted, "rejected": rejected, "elapsed": escalate}
+                return To(walk.into(ways[outcome], step))
+            case Call(on_error=on_error) if outcome != "answered":
+                return To(walk.into(on_error, step))
             case WaitUntil(if_past=if_past, if_missing=if_missing) if outcome != "elapsed":
                 leave = if_past if outcome == "past" else if_missing
                 if isinstance(leave, Goto):
@@ -104,6 +133,8 @@ class Waiting:
 
     def _woken(self, run: Run, event: Happening) -> str | None:
         """By which outcome the event, or what is true after it, wakes the run, if it does."""
+        if run.step is not None and isinstance(run.step.verb, Call | HandOff):
+            return self._answer(run, event)
         for option in _options(run.step) if run.step else ():
             if option.when is not None:
                 if self._holds(option.when, run):
