@@ -92,9 +92,10 @@ _misplaced = (
     .is_not(None)
 )
 _due = or_(
-    # One row each: PostgreSQL would rather read all that is due at once than stop at the first of a partition.
-    select(event.c.contact).where(_events).limit(1).scalar_subquery().is_not(None),
-    select(run.c.contact).where(_timers).limit(1).scalar_subquery().is_not(None),
+    # One row each: PostgreSQL would rather read all that is due at once than stop at the first of a partition. And in
+    # the order of the index: who reads it so marks what is dead in it, and the next look steps over that.
+    select(event.c.contact).where(_events).order_by(event.c.at).limit(1).scalar_subquery().is_not(None),
+    select(run.c.contact).where(_timers).order_by(run.c.next_at).limit(1).scalar_subquery().is_not(None),
     select(appointment.c.contact).where(_appointments).limit(1).scalar_subquery().is_not(None),
     select(firing.c.partition).where(_firings).limit(1).scalar_subquery().is_not(None),
     select(appointing.c.partition).where(_to_appoint).limit(1).scalar_subquery().is_not(None),

@@ -37,6 +37,7 @@ _COUNT_READY = Statement(
         select(literal_column("1").label("one"))
         .select_from(message)
         .where(*_READY)
+        .order_by(message.c.available_at)  # a scan of the index, which marks what is dead in it
         .limit(bindparam("most", type_=Integer()))
         .subquery()
     )
