@@ -150,19 +150,24 @@ class Changing:
         self.kept.append(self.draft.kept())
 
     def _apply(self, at: datetime) -> None:
-        """Apply the draft; now and then an author forgets to say where people go, and is told."""
+        """Apply the draft; now and then an author forgets to say where people go, or what a message was called, and is
+        told, or asked."""
         moved = self.draft.moved_without_what_was_said()
         if moved and self.random.random() < 0.2:
             project = self._project({})
             before = self.flight.runs()
-            try:
-                self._planned(project, at)
-            except ProblemsFound:
-                assert self.flight.runs() == before
-                self.told.append("  refused")
+            found = plan(self.flight.database, project, now=at)
+            if any(each.unsaid for each in found.journeys):
+                self.told.append("  asked")
             else:
-                self.draft.note_names({})
-                return
+                try:
+                    self._planned(project, at)
+                except ProblemsFound:
+                    assert self.flight.runs() == before
+                    self.told.append("  refused")
+                else:
+                    self.draft.note_names({})
+                    return
         self._planned(self._project(moved), at)
         self.draft.note_names(moved)
 
