@@ -36,7 +36,8 @@ from runner.journey.values import MILLIONTHS, Kind, ValueType
 from runner.journey.wakes import Turns, wakes_of
 from runner.review.timeline import Decision, offset_text
 from runner.store.database import Database
-from runner.store.watching.story import Chapter, Entry, Place, read_values, story
+from runner.store.watching.read_at import Place, read_values
+from runner.store.watching.story import Chapter, Entry, story
 
 READ = (Name, Clock, Did, Count, Total, Last, DaysSince, Sent, Consented, InSegment)
 """The nodes whose values are shown."""

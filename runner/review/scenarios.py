@@ -36,7 +36,7 @@ from runner.store.people.contacts import grant_consent
 from runner.store.people.events import NOBODY, Arrival, store_events
 from runner.store.sending.pools import replace_values
 from runner.store.tables import MessageStatus, RunStatus
-from runner.store.watching import reports, story
+from runner.store.watching import played, reports, story
 
 ABOUT_MESSAGES = frozenset({*MESSAGE_EVENTS, *TASK_EVENTS, LINK_PRESSED})
 """Events of which it is known only when they happen which run they are about."""
@@ -163,7 +163,7 @@ class Stage:
         known = _known_since(scenario)
         deployment = self.database.deployment
         with self.database.begin() as connection:
-            story.forget_contacts(connection)
+            played.forget_contacts(connection)
             begin_anew(connection, self.versions, scenario.start - BEFORE)
             replace_values(connection, scenario.pools)
             catalog = self.project.catalog
@@ -204,9 +204,9 @@ class Stage:
             if scenario.held_out is not None:
                 for version in self.versions:
                     for journey, step, _ in holdouts(version.sql):
-                        story.assign_holdout(connection, person.id, journey, step, scenario.held_out)
+                        played.assign_holdout(connection, person.id, journey, step, scenario.held_out)
             for step, arm in scenario.arms.items():
-                story.assign_arm(connection, person.id, scenario.journey, step, arm)
+                played.assign_arm(connection, person.id, scenario.journey, step, arm)
             store_events(connection, deployment, to_come, pending=True)
 
     def _arrival(self, scenario: Scenario, number: int, received: Received) -> Arrival:
@@ -266,7 +266,7 @@ class Stage:
             return
         journey, step = str(received.properties["journey"]), str(received.properties["step"])
         with self.database.begin() as connection:
-            run = story.last_message(connection, scenario.person.id, journey, step, received.at)
+            run = played.last_message(connection, scenario.person.id, journey, step, received.at)
             told = replace(received, properties={**received.properties, **({"run": run} if run else {})})
             arrival = self._arrival(scenario, number, told)
             store_events(connection, self.database.deployment, [arrival], pending=True)

@@ -4,8 +4,7 @@ be sent.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,70 +13,28 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    FromClause,
     Table,
     and_,
-    delete,
-    func,
-    insert,
-    literal,
     or_,
     select,
 )
 
 from runner.journey.catalog import CONTACT_UPDATED
-from runner.journey.expression import Expression
 from runner.store.journeys.states import paused_journeys
-from runner.store.passes.holdouts import HELD_OUT, IN
-from runner.store.predicates import Row, json_value
 from runner.store.sending.messages import MessageKey
 from runner.store.tables import (
     LET_GO,
     MessageKind,
     MessageStatus,
     RunStatus,
-    account,
-    address_use,
-    appointment,
-    assignment,
-    begun,
-    broadcast,
-    broadcast_heard,
-    consent,
-    consent_log,
     contact,
-    conversion,
     deferral,
     event,
-    membership,
     message,
     run,
     step_log,
-    suppression,
 )
-from runner.store.types import ByCodePoint, Instant, constant
-
-CONTACT_OWNED = (
-    account,
-    appointment,
-    begun,
-    broadcast,
-    broadcast_heard,
-    membership,
-    suppression,
-    conversion,
-    message,
-    assignment,
-    address_use,
-    deferral,
-    step_log,
-    run,
-    event,
-    consent_log,
-    consent,
-    contact,
-)
-"""Every table with rows of contacts."""
+from runner.store.types import constant
 
 
 class Chapter(StrEnum):
@@ -312,102 +269,3 @@ def _deferrals(connection: Connection, own: ColumnElement[bool]) -> Iterator[Ent
             outcome=row.reason,
             due_at=row.until,
         )
-
-
-def assign_arm(connection: Connection, key: str, journey: str, step: str, arm: str) -> None:
-    """Give the contact ``key`` an arm of a split before it comes there."""
-    connection.execute(
-        insert(assignment).from_select(
-            ["partition", "contact", "journey", "step", "arm"],
-            select(contact.c.partition, contact.c.id, literal(journey), literal(step), literal(arm)).where(
-                contact.c.key == key
-            ),
-        )
-    )
-
-
-def last_message(connection: Connection, key: str, journey: str, step: str, at: datetime) -> int | None:
-    """The run whose message of a step was let go last, up to ``at``, of the contact ``key``."""
-    last = (
-        select(message.c.run)
-        .select_from(
-            message.join(
-                contact,
-                and_(contact.c.partition == message.c.partition, contact.c.id == message.c.contact),
-            )
-        )
-        .where(
-            contact.c.key == key,
-            message.c.journey == journey,
-            message.c.step == step,
-            message.c.status.in_(LET_GO),
-            message.c.let_go_at <= at,
-        )
-        .order_by(message.c.let_go_at.desc(), message.c.run.desc())
-        .limit(1)
-    )
-    return connection.execute(last).scalar()
-
-
-def assign_holdout(connection: Connection, key: str, journey: str, step: str, held_out: bool) -> None:
-    """Say of the contact ``key`` whether it is held out, before it enters."""
-    assign_arm(connection, key, journey, step, HELD_OUT if held_out else IN)
-
-
-def forget_contacts(connection: Connection) -> None:
-    """Empty every table of contacts, so that a scratch database serves for the next scenario."""
-    for table in CONTACT_OWNED:
-        connection.execute(delete(table))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where an expression is read: at an instant, for a run, or for an event that has arrived (0: for
-    none).
-    """
-
-    at: datetime
-    run: int = 0
-    event: int = 0
-
-
-def read_values(
-    connection: Connection, key: str, place: Place, expressions: Sequence[Expression], *, timezone: str
-) -> list[Any]:
-    """What ``expressions`` come to for the contact ``key`` at ``place``, in stored form; ``timezone`` is the
-    catalog's.
-
-    Raises LookupError where there is no such contact, run or event.
-    """
-    rows: FromClause = contact
-    where = [contact.c.key == key]
-    if place.run:
-        rows = rows.join(run, and_(run.c.partition == contact.c.partition, run.c.contact == contact.c.id))
-        where.append(run.c.id == place.run)
-    if place.event:
-        rows = rows.join(
-            event, and_(event.c.partition == contact.c.partition, event.c.contact == contact.c.id)
-        )
-        where.append(event.c.id == place.event)
-    row = Row(
-        partition=contact.c.partition,
-        contact=contact.c.id,
-        contact_table=contact,
-        zone=func.coalesce(contact.c.timezone, literal(timezone, ByCodePoint())),
-        instant=literal(place.at, Instant()),
-        trigger=run.c.trigger if place.run else None,
-        data=run.c.data if place.run else None,
-        event=event.c.properties if place.event else None,
-        run=run.c.id if place.run else None,
-        entered_at=run.c.entered_at if place.run else None,
-    )
-    dialect = connection.dialect.name
-    columns = [
-        json_value(expression, row, dialect).label(f"value_{index}")
-        for index, expression in enumerate(expressions)
-    ]
-    found = connection.execute(select(*columns).select_from(rows).where(*where)).first()
-    if found is None:
-        raise LookupError(f"no contact {key} with {place}")
-    # The driver of PostgreSQL has read JSON already.
-    return list(found) if dialect == "postgresql" else [json.loads(value) for value in found]
