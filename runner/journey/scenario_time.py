@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from runner.journey.duration import parse_duration
 
-
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(9000, 1, 1, tzinfo=UTC)
 """Before and after these nothing is played: beyond them calendars end, and what follows an instant must be one, too."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from runner.journey.duration import duration_trouble, parse_duration
+from runner.journey.meant import id_meant, key_hint, key_meant, value_hint
 from runner.journey.words import did_you_mean, listed
 from runner.journey.yaml import Fields, Value
 from runner.problem import Problem, Span
@@ -75,7 +76,11 @@ def explain(finding: Finding) -> Iterator[Problem]:
     elif finding.keyword == "required":
         missing = [key for key in finding.argument if key not in finding.instance]
         strange = [key for key in finding.instance if key not in finding.schema.get("properties", {})]
-        missing = [key for key in missing if not any(did_you_mean(each, [key]) for each in strange)]
+        missing = [
+            key
+            for key in missing
+            if not any(did_you_mean(each, [key]) or key_meant(finding.what, each) == key for each in strange)
+        ]
         if not missing:
             return
         yield _problem(
@@ -134,7 +139,7 @@ def _unknown_key(key: str, known: Iterable[str], later: Iterable[str], what: str
         code="schema/unknown-key",
         message=f"Unknown key `{key}` in {what}.",
         span=span,
-        hint=did_you_mean(key, names) or f"It takes {listed(names)}.",
+        hint=key_hint(what, key) or did_you_mean(key, names) or f"It takes {listed(names)}.",
     )
 
 
@@ -174,7 +179,8 @@ def _wrong_type(finding: Finding) -> Problem:
         message = f"{finding.subject} must be {expected}, not {_got(finding.instance)}."
     if isinstance(finding.instance, bool | int | Decimal) and "a text" in expected:
         return _problem(finding, "schema/type", message, "Quote it.")
-    return _problem(finding, "schema/type", message, _shape(finding, message))
+    meant = value_hint(finding.key, finding.instance, expected)
+    return _problem(finding, "schema/type", message, meant or _shape(finding, message))
 
 
 def _shape(finding: Finding, message: str) -> str | None:
@@ -256,6 +262,8 @@ def _wrong_pattern(finding: Finding) -> Problem:
     if kind in _KINDS:
         code, name, hint = _KINDS[kind]
         hint = (_time_meant(wrong) if kind == "time" else None) or hint
+        if kind == "id" and (near := id_meant(wrong)):
+            hint = f"Write {near}. {hint}"
         return _problem(finding, code, f"{_quoted(wrong)} is {name}.", hint)
     described = finding.schema.get("description")
     return _problem(finding, "schema/value", f"{_quoted(wrong)} is not {finding.what}.", described)

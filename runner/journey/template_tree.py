@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 

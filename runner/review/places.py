@@ -60,8 +60,9 @@ def text_in_lines(file: str, text: str, line: int, pattern: str, last: int | Non
 
 
 def word_in_lines(file: str, text: str, line: int, word: str, nth: int, last: int | None = None) -> Span:
-    """Where ``word`` stands for the ``nth`` time (from 0) in the tags of the first of the lines ``line`` to ``last`` (from
-    1) of a template that has it; else all of ``line``. What is put in several times is counted on from the first."""
+    """Where ``word`` stands for the ``nth`` time (from 0) in the tags of the first of the lines ``line`` to ``last``
+    (from 1) of a template that has it; else all of ``line``. What is put in several times is counted on from the
+    first."""
     lines = _lines(text)
     for number in range(line, min(last or line, len(lines)) + 1):
         offsets = occurrences(lines[number - 1], word)

@@ -242,8 +242,10 @@ class _Reader:
                 f"Did you mean {listed(f'{owner}.{name}' for owner in owners)}?"
                 if owners
                 else did_you_mean(name, [*self.values, *scope.names])
-                or "A template reads contact.…, trigger.… and run.…"
+                or f'A template reads contact.…, trigger.… and run.…; a text stands in quotes: "{name}".'
             )
+            if name == "event":
+                hint = "What started the run is `trigger`."
             self.report(node, name, "template/unknown", f"Unknown name `{name}`.", hint)
         return None
 

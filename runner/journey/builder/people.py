@@ -21,8 +21,8 @@ Refresh = Callable[[Fields | None], Mapping[str, object]]
 
 
 def build_people(notes: Notes, root: Fields, catalog: Catalog, refresh: Refresh) -> Catalog:
-    """``catalog`` with segments, stages and scores. Each section may speak of what stands above it in the file, segments
-    of each other but in no circle, so that nothing can contain itself; the funnel may speak of all of them."""
+    """``catalog`` with segments, stages and scores. Each section may speak of what stands above it in the file, and
+    segments of each other but in no circle, so that nothing can contain itself; the funnel may speak of all of them."""
     builder = _People(notes, catalog)
     for field in root.fields:
         if field.key == "segments":

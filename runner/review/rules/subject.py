@@ -47,8 +47,11 @@ def check(project: Project) -> Iterator[Problem]:
         for template in project.templates[name]:
             if any(send.sends(template.name) for send in mails):
                 variants.setdefault((template.name, template.locale), []).append(template)
+        unread = {problem.span.file for problem in project.problems if problem.code.startswith("yaml/")}
         for parts in variants.values():
-            yield from _check_parts(parts)
+            # A subject may stand in front matter that cannot be read, which is told.
+            if not any(template.path in unread for template in parts):
+                yield from _check_parts(parts)
 
 
 def _check_parts(parts: list[Template]) -> Iterator[Problem]:

@@ -75,6 +75,7 @@ from runner.review.template_places import ordinals
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _BRACKET = r"\{[{%#].*?(?:[}%#]\}|$)"
+_ASSIGNED = r"\{%[-+]?\s*(?:el)?if\b(?:(?![%}]\}).)*?(?<![=!<>])=(?!=)"
 MOST_FRONT_LINES = 200
 """Lines below its key among which a name of a front matter value is looked for."""
 
@@ -214,22 +215,34 @@ def _syntax_problem(
     said = str(error.message or "this is no template")
     read = "\n".join(source.split("\n")[: error.lineno])
     opened = max(read.rfind("{{"), read.rfind("{%") if "end of statement" in said else -1)
-    if said.startswith("expected token 'end of") and opened >= 0 and "}" not in read[opened:].split("{%")[0]:
+    if said.startswith("expected token 'end of") and opened >= 0 and "}" not in read[opened + 2 :].split("{%")[0]:
         bracket = read[opened : opened + 2]
         span = place(read.count("\n", 0, opened) + 1 + below, re.escape(bracket) + ".*")
         return Problem(code="template/syntax", message=f"This `{bracket}` is never closed.", span=span)
-    message, hint = _in_plain_words(said)
-    return Problem(code="template/syntax", message=message, span=place(error.lineno, _BRACKET), hint=hint)
+    message, hint, mark = _in_plain_words(said)
+    return Problem(code="template/syntax", message=message, span=place(error.lineno, mark), hint=hint)
 
 
-def _in_plain_words(said: str) -> tuple[str, str | None]:
-    """What Jinja says of tags, as an author would; anything else as it is."""
+def _in_plain_words(said: str) -> tuple[str, str | None, str]:
+    """What Jinja says of tags, as an author would, anything else as it is; a hint; and what to mark on the line."""
     innermost = re.search(r"innermost block that needs to be closed is '(\w+)'", said)
     unknown = re.match(r"Encountered unknown tag '(\w+)'", said)
+    beyond = re.fullmatch(r"expected token 'end of (?:print statement|statement block)', got '(.+)'", said)
     tag = innermost[1] if innermost else ""
     if unknown:
         hint = f"What is open here is `{tag}`: close it by {{% end{tag} %}}." if tag else None
-        return f"There is no tag `{unknown[1]}`, or it may not stand here.", hint
+        mark = rf"\{{%[-+]?\s*{unknown[1]}\b.*?(?:%\}}|$)"
+        return f"There is no tag `{unknown[1]}`, or it may not stand here.", hint, mark
     if tag:
-        return f"A `{{% {tag} %}}` is never closed.", f"Write {{% end{tag} %}} where it shall end."
-    return sentence(said), None
+        return (
+            f"A `{{% {tag} %}}` is never closed.",
+            f"Write {{% end{tag} %}} where it shall end.",
+            _BRACKET,
+        )
+    if beyond and beyond[1] == "=":
+        return "`=` does not compare.", "Write `==`.", _ASSIGNED
+    if beyond:
+        hint = "A text stands in quotes, and no name has a space in it."
+        mark = rf"\{{[{{%](?:(?![%}}]\}}).)*?(?<!\w){re.escape(beyond[1])}"
+        return f"`{beyond[1]}` may not stand here: the tag should end before it.", hint, mark
+    return sentence(said), None, _BRACKET
