@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mutations import rearranged, torn
 from standard_project import CASES, HEADER, JOURNEY, standard_files
 
+from runner.journey.project import CATALOG
 from runner.problem import Span
 from runner.review.check import Checked, check_files, check_folder
 from runner.review.reporters import json_report, text_report
@@ -206,6 +207,41 @@ def test_a_hostile_file_is_read_to_its_end(name: str) -> None:
     text = HOSTILE[name]
     header = HEADER if text.startswith("steps:") else ""
     shown(check_files({**GOOD, JOURNEY: header + text}))
+
+
+def condition(source: str) -> str:
+    return f'{HEADER}steps:\n  - {{id: hello, send: email}}\n  - {{id: a, condition: "{source}"}}\n'
+
+
+def sends(number: int) -> str:
+    rows = (f"  - {{id: hello{each}, send: email}}\n" for each in range(number))
+    return f"{HEADER}steps:\n{''.join(rows)}"
+
+
+SLOW = {
+    "equal to what is equal to more": condition("(contact.vip == " * 30 + "contact.vip" + ")" * 30),
+    "counts within each other": condition(
+        " and ".join(f"count('Order Completed', within='{days}d') > {days}" for days in range(1, 41))
+    ),
+    "a sum of many counts": condition(
+        " + ".join(f"count('Order Completed', within='{days}d')" for days in range(1, 41)) + " > 5"
+    ),
+    "many unknown templates": sends(800),
+}
+"""Journeys of less than ``SMALL`` characters, each of which once took a minute or longer."""
+
+
+@pytest.mark.parametrize("name", sorted(SLOW))
+def test_what_once_took_long_is_checked_soon(name: str) -> None:
+    soon(lambda: check_files({**GOOD, JOURNEY: SLOW[name]}), len(SLOW[name]))
+
+
+def test_a_score_of_many_rules_is_proven_nothing_about() -> None:
+    rules = "".join(f"    - {{event: Order Completed, add: {each + 1}, fades: 30d}}\n" for each in range(400))
+    catalog = f"{GOOD[CATALOG]}\nscores:\n  many:\n{rules}"
+    checked = check_files({**GOOD, CATALOG: catalog, JOURNEY: condition("contact.score.many > 5")})
+    shown(checked)
+    assert not [problem for problem in checked.problems if problem.code.startswith("condition/")]
 
 
 def test_problems_of_a_hundred_broken_files_come_all_at_once() -> None:
