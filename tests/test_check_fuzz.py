@@ -237,7 +237,7 @@ def test_what_once_took_long_is_checked_soon(name: str) -> None:
 
 
 def test_a_score_of_many_rules_is_proven_nothing_about() -> None:
-    rules = "".join(f"    - {{event: Order Completed, add: {each + 1}, fades: 30d}}\n" for each in range(400))
+    rules = "".join(f"    - {{event: Order Completed, add: {each + 1}, fades: 30d}}\n" for each in range(270))
     catalog = f"{GOOD[CATALOG]}\nscores:\n  many:\n{rules}"
     checked = check_files({**GOOD, CATALOG: catalog, JOURNEY: condition("contact.score.many > 5")})
     shown(checked)
