@@ -65,8 +65,8 @@ class Case:
     cuts: tuple[datetime, ...]
 
 
-def project_files(draw: Draw, zone: str) -> dict[str, str]:
-    """The files of a project of one to three journeys."""
+def project_files(draw: Draw, zone: str, *, asks: bool = True) -> dict[str, str]:
+    """The files of a project of one to three journeys; ``asks`` is as ``StepAuthor`` has it."""
     chatty = draw(st.booleans())
     policies = draw_policies(draw) if chatty or draw(st.booleans()) else {}
     catalog = {"timezone": zone, **CATALOG} | ({"policies": policies} if policies else {})
@@ -83,6 +83,7 @@ def project_files(draw: Draw, zone: str) -> dict[str, str]:
             manual=manual,
             priorities=policies.get("priority", ()),
             chatty=chatty,
+            asks=asks,
         )
         journey = author.journey()
         files[f"journeys/{author.name}/journey.yaml"] = json.dumps(journey, indent=1)

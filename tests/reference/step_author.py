@@ -45,6 +45,8 @@ class StepAuthor:
     """The places of messages that the catalog orders."""
     chatty: bool = False
     """Whether the journey starts easily and sends much, so that policies have something to decide about."""
+    asks: bool = True
+    """Whether the journey asks people and systems, who answer by events."""
     knows_event: bool = True
     """Whether ``trigger.*`` has the properties of an event."""
     top: list[str] = field(default_factory=list)
@@ -124,7 +126,8 @@ class StepAuthor:
         kinds = ["send"] * (16 if self.chatty else 3)
         kinds += ["wait", "event", "when", "any", "collect", "until", "update", "update", "emit", "consent"]
         kinds += ["enroll"] if self.manual else []
-        kinds += ["hand_off", "call", "draw"]
+        kinds += ["draw"]
+        kinds += ["hand_off", "call"] if self.asks else []
         kinds += ["series"] if not depth else []
         kinds += ["condition", "branch", "split"] if depth < 2 else []
         match self.one_of(*kinds):

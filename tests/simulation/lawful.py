@@ -47,9 +47,11 @@ class Deed:
     now: int
 
 
-CAUSED_BY_TIME = ("schedule:", "appointment:", "consent:")
-"""How the keys of those events begin that nobody sends: a schedule that fires, a date or a segment whose time comes, a
-consent that has changed."""
+WRITTEN_BY_THE_ENGINE = ("schedule:", "appointment:", "consent:", "attribute:", "segment:")
+"""How the keys of those events begin that nobody sends: a schedule that fires, a date or a segment whose time comes,
+and what has changed about a contact."""
+TAKEN_BACK = "appointment:"
+"""How the keys of those events begin that go again where their instant moves before anybody has handled them."""
 
 _HELD = (MessageStatus.CLAIMED, MessageStatus.SENDING)
 _DECIDED = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.CANCELLED, MessageStatus.WITHHELD)
@@ -311,13 +313,14 @@ class Law:
         for key, old in before.events.items():
             event = now.events.get(key)
             if event is None:
-                yield f"event {key} is gone"
+                if not (old.pending and key[2].startswith(TAKEN_BACK)):
+                    yield f"event {key} is gone"
             elif event[:4] != old[:4] or (event.pending and not old.pending):
                 yield f"event {key} changed: {old} {event}"
         stored = {
             (now.contacts[partition, contact], dedup)
             for (partition, contact, dedup), event in now.events.items()
-            if event.caused_by is None and not dedup.startswith(CAUSED_BY_TIME)
+            if event.caused_by is None and not dedup.startswith(WRITTEN_BY_THE_ENGINE)
         }
         if missing := self.acknowledged - stored:
             yield f"events were acknowledged and are not stored: {sorted(missing)}"
