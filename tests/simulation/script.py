@@ -89,10 +89,14 @@ def _compare(world: World, stand: Stand) -> None:
             raise UnlawfulError(f"{key} lived otherwise than the model tells:\n{found}\n{told}")
 
 
+NOT_LET_GO = ("blocked", "withheld")
+"""What policy may decide of a message instead of letting it go."""
+
+
 def _as_decided(lived: Lived) -> Lived:
     """With each message as policy decided, whatever became of it since."""
     messages = [
-        message if message.status == "blocked" else replace(message, status="ready", reason="")
+        message if message.status in NOT_LET_GO else replace(message, status="ready", reason="")
         for message in lived.messages
     ]
     return replace(lived, messages=tuple(sorted(messages, key=str)))

@@ -66,7 +66,8 @@ class Event(NamedTuple):
 class Snapshot:
     """``contacts`` are keys by partition and contact; ``in_force`` versions by journey; ``left`` is keyed by run,
     node and visit; ``events`` by partition, contact and dedup key; ``consents`` by partition, contact, topic and
-    channel. ``kept`` are rows of the tables to which rows are only ever added. Instants are µs."""
+    channel. ``kept`` are rows of the tables to which rows are only ever added; ``next_cause`` is when a date, a segment
+    or a schedule is next due. Instants are µs."""
 
     contacts: Mapping[tuple[int, int], str]
     in_force: Mapping[str, int]
@@ -76,10 +77,19 @@ class Snapshot:
     events: Mapping[tuple[int, int, str], Event]
     consents: Mapping[tuple[int, int, str, str], str]
     kept: frozenset[tuple[Any, ...]]
+    next_cause: int | None
 
 
 NOTHING = Snapshot(
-    contacts={}, in_force={}, runs={}, messages={}, left={}, events={}, consents={}, kept=frozenset()
+    contacts={},
+    in_force={},
+    runs={},
+    messages={},
+    left={},
+    events={},
+    consents={},
+    kept=frozenset(),
+    next_cause=None,
 )
 
 _CONTACTS = "SELECT partition, id, key FROM contact"
@@ -94,6 +104,7 @@ _KEPT = (
     "SELECT 'consent', partition, contact, id, topic, channel, state, at FROM consent_log",
     "SELECT 'arm', partition, contact, journey, step, arm, 0, 0 FROM assignment",
 )
+_NEXT_CAUSE = "SELECT min(due_at) FROM (SELECT due_at FROM appointment UNION ALL SELECT next_at FROM firing)"
 
 
 def read(connection: sqlite3.Connection) -> Snapshot:
@@ -108,4 +119,5 @@ def read(connection: sqlite3.Connection) -> Snapshot:
         events={row[:3]: Event._make(row[3:]) for row in rows(_EVENTS)},
         consents={row[:4]: row[4] for row in rows(_CONSENTS)},
         kept=frozenset(row for query in _KEPT for row in rows(query)),
+        next_cause=rows(_NEXT_CAUSE).fetchone()[0],
     )

@@ -275,8 +275,10 @@ class World:
         return to_microseconds(self.now)
 
     def next_timer(self) -> datetime | None:
-        """The earliest instant at which a run is due."""
-        timers = [run.next_at for run in self.law.snapshot.runs.values() if run.next_at is not None]
+        """The earliest instant at which a run is due, or time causes something."""
+        seen = self.law.snapshot
+        instants = (seen.next_cause, *(run.next_at for run in seen.runs.values()))
+        timers = [instant for instant in instants if instant is not None]
         return EPOCH + timedelta(microseconds=min(timers)) if timers else None
 
     def come_to_rest(self) -> Told:
