@@ -262,6 +262,11 @@ def timed_events(journey: Journey) -> Set[str]:
     return {found.event for found in journey.triggers} & TIMED
 
 
+def quoted(events: Set[str]) -> list[ColumnElement[str]]:
+    """Names of the engine's own events, in the SQL text itself."""
+    return [literal_column(f"'{name}'") for name in sorted(events)]
+
+
 def _first_of_cause(journey: Journey) -> list[ColumnElement[bool]]:
     """Of a cause that several events may stand for, only the first starts, restarts or refreshes anything."""
     timed = timed_events(journey)
@@ -277,4 +282,4 @@ def _first_of_cause(journey: Journey) -> list[ColumnElement[bool]]:
     )
     if all(found.event in timed for found in journey.triggers):
         return [~has_entered]
-    return [or_(wave.c.name.not_in([constant(name) for name in sorted(timed)]), ~has_entered)]
+    return [or_(wave.c.name.not_in(quoted(timed)), ~has_entered)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import Any
 
 from sqlalchemy import (
@@ -28,7 +27,7 @@ from sqlalchemy import (
 from runner.journey.model import Again, Journey, WaitAny, WaitCollect, WaitEvent, WaitFor
 from runner.journey.reserved import PROPERTIES as RESERVED
 from runner.journey.wakes import wakes_of
-from runner.store.passes.entrants import ENTRY, Floors, entrants, timed_events
+from runner.store.passes.entrants import ENTRY, Floors, entrants, quoted, timed_events
 from runner.store.passes.exits import into_leaving
 from runner.store.passes.holdouts import draw_holdouts, held_out, holdouts
 from runner.store.passes.program import ProgramSql, stays
@@ -64,14 +63,10 @@ def _cause(journey: Journey, event_id: ColumnElement[int]) -> ColumnElement[str]
     timed = timed_events(journey)
     others = internal - timed
     return case(
-        *([(event.c.name.in_(_quoted(timed)), ENTRY)] if timed else []),
-        *([(event.c.name.in_(_quoted(others)), event.c.dedup_key)] if others else []),
+        *([(event.c.name.in_(quoted(timed)), ENTRY)] if timed else []),
+        *([(event.c.name.in_(quoted(others)), event.c.dedup_key)] if others else []),
         else_=arrived,
     )
-
-
-def _quoted(names: Set[str]) -> list[ColumnElement[str]]:
-    return [literal_column(f"'{name}'") for name in sorted(names)]
 
 
 def end_for_restart(sql: ProgramSql, connection: Connection, n: int, stage: int) -> int:
