@@ -82,6 +82,17 @@ def test_it_fires_for_the_audience_alone(database: Database) -> None:
     assert diary.entries() == [("ana", "03-02 09:00")]
 
 
+def test_an_event_starts_it_as_well(database: Database) -> None:
+    diary = Diary(database, '[{schedule: "0 9 * * MON", timezone: UTC}, {event: Signed Up}]')
+    diary.identify("ana")
+    diary.sign_up("ben", at=at("2026-03-01 10:20"))
+    diary.live(at("2026-03-01 10:30"), at("2026-03-03 12:00"))
+    assert diary.entries() == [
+        ("ana", "03-02 09:00"),
+        ("ben", "03-01 10:20"),
+    ]
+
+
 @pytest.mark.parametrize("pace", [LIVE, EXACT])
 def test_it_fires_by_each_contacts_own_clock(database: Database, pace: Pace) -> None:
     diary = Diary(database, '{schedule: "0 9 * * MON", timezone: contact}')
