@@ -101,6 +101,33 @@ def test_no_plan_reads_a_whole_table(database: Database, work: Work, many: bool)
         assert "AUTOMATIC" not in plan, f"{statement}\n{plan}"
 
 
+def test_the_timer_of_somebody_with_an_event_is_found_by_them(postgres_database: Database) -> None:
+    """Not among all that are due in the partition, also before there are statistics of the store."""
+    database, shop = postgres_database, Shop(postgres_database)
+    many, batch, later = 20_000, 400, START + timedelta(days=1, minutes=1)
+    with database.begin() as connection:
+        for statement in (
+            "INSERT INTO contact (partition, id, key, attributes, tags, created_at) "
+            "SELECT i % 4, i, 'p' || i, '{}', '[]', :begun FROM generate_series(1, :many) i",
+            "INSERT INTO run (partition, contact, id, journey, version, per, entry_key, status, step, node, "
+            "arrived_at, due_at, next_at, entered_at, trigger, data) SELECT partition, id, 1, 'greet', 1, '', 'e', "
+            "'active', 'day', 1, :begun, :due, :due, :begun, '{}', '{}' FROM contact",
+            "INSERT INTO event (partition, contact, id, name, at, received_at, properties, dedup_key, pending) "
+            "SELECT partition, id, 1, 'Left', :later, :later, '{}', 'left', true FROM contact",
+        ):
+            values = {"begun": START, "due": START + timedelta(days=1), "later": later, "many": many}
+            named = {name: value for name, value in values.items() if f":{name}" in statement}
+            connection.execute(text(statement), named)
+    tick(database, shop.versions, later, replace(LIVE, contacts=batch))
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'ix_run_due'"
+        entries = connection.execute(text(f"{read} AND schemaname = current_schema")).scalar_one()
+        gone_on = connection.execute(text("SELECT count(*) FROM run WHERE status = 'completed'")).scalar_one()
+    assert gone_on == batch
+    assert entries < 2 * many, entries
+
+
 @contextmanager
 def _plans(database: Database) -> Iterator[dict[str, str]]:
     """The plan of each statement that is run meanwhile, as its session plans it."""

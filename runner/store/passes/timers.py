@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from runner.store.held import held
-from runner.store.passes.timeline import ACTIVE, way_of_due
+from runner.store.passes.timeline import ACTIVE, asked_of_each, way_of_due
 from runner.store.passes.working import PASS, in_pass, moving, once_each
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
@@ -110,7 +110,7 @@ def _none_before(first: Any, another: ColumnElement[bool], late: bool) -> Column
         if late
         else and_(_other.c.next_at >= _late_before, _other.c.next_at < first.c.next_at)
     )
-    return _none(_other, _of_contact(_other, first), another, before)
+    return _none(_other, _of_contact(_other, first), another, asked_of_each(before))
 
 
 def _move(due: Any, at: Any, rows: FromClause, *conditions: ColumnElement[bool]) -> Select[Any]:
@@ -182,7 +182,7 @@ def _fire_rest(late: bool) -> Statement:
         _move(
             due,
             moving.c.at,
-            moving.join(due, and_(_of_contact(due, moving), together)),
+            moving.join(due, and_(_of_contact(due, moving), asked_of_each(together))),
             in_pass(moving),
             *([] if late else [moving.c.at >= bindparam("last", type_=Instant())]),
             tuple_(due.c.partition, due.c.contact, due.c.id).not_in(fired),
