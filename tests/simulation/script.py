@@ -40,7 +40,7 @@ def _keep_time(world: World) -> None:
     for contact in world.contacts:
         coming += [world.life.event(contact, world.life.instant()) for _ in range(world.chance.randint(2, 8))]
     until = world.now + timedelta(days=world.chance.randint(3, 9))
-    for _ in range(MOST_INSTANTS):
+    for left in reversed(range(MOST_INSTANTS)):
         for contact in world.contacts:
             batch = [one for one in coming if one.contact == contact and one.at == world.now]
             if batch:
@@ -55,8 +55,8 @@ def _keep_time(world: World) -> None:
         if timer is not None:
             instants.append(timer)
         following = min(instants, default=until)
-        if following >= until:
-            return
+        if following >= until or not left:
+            return  # at an instant at which nothing is left to do
         for _ in range(world.chance.randrange(6)):
             world.now = min(following, world.now + timedelta(seconds=world.chance.choice((0, 30, 100, 1000))))
             if world.now < following:
