@@ -26,8 +26,9 @@ from tests.simulation.stand import Stand
 from tests.simulation.wire import Moment
 
 WORLDS_A_GROUND = 50
-MOST_TICKS = 300
-"""In so many ticks in a row anything that there is to do in a world is done."""
+MOST_TICKS = 1_000
+"""In so many ticks in a row anything that there is to do in a world is done, also where its journeys start each other
+in a circle, until they are stopped."""
 MOST_ROUNDS = 120
 
 _ANSWERS = {
