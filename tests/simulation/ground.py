@@ -88,6 +88,11 @@ def _drawn(chance: Random, zone: str) -> Project:
     return project
 
 
+BEFORE = timedelta(seconds=1)
+"""So long before anybody is there the journeys are applied: no schedule fires meanwhile, whom it would mean once they
+came is no question of these worlds."""
+
+
 def _messages(project: Project, begin: datetime) -> int:
     """How many messages the naive model lets go to some who are always the same."""
     life, count = Life(Random(0), project.catalog, begin), 0
@@ -97,7 +102,7 @@ def _messages(project: Project, begin: datetime) -> int:
             Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
             for order, arrival in enumerate(arrivals)
         ]
-        contact = Contact(key, happenings, project.journeys, project.catalog, begin - timedelta(days=1))
+        contact = Contact(key, happenings, project.journeys, project.catalog, begin - BEFORE)
         lived = contact.live_until(begin + timedelta(days=9))
         count += sum(message.status == "ready" for message in lived.messages)
     return count
@@ -105,7 +110,7 @@ def _messages(project: Project, begin: datetime) -> int:
 
 def _apply(path: Path, project: Project, begin: datetime) -> Database:
     database = Database.open(f"sqlite:///{path}")
-    apply_project(database, project, now=begin - timedelta(days=1), author=None, git_commit=None)
+    apply_project(database, project, now=begin - BEFORE, author=None, git_commit=None)
     return database
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from tests.reference.lives import Happening, Lived
 from tests.reference.model import Contact
+from tests.simulation.ground import BEFORE
 from tests.simulation.lawful import Stage, UnlawfulError
 from tests.simulation.stand import Stand
 from tests.simulation.world import Told, World
@@ -81,7 +82,7 @@ def _compare(world: World, stand: Stand) -> None:
             for order, arrival in enumerate(world.stored)
             if arrival.contact == key
         ]
-        applied = world.ground.begin - timedelta(days=1)
+        applied = world.ground.begin - BEFORE
         contact = Contact(key, happenings, project.journeys, project.catalog, applied)
         told = contact.live_until(world.now)
         found = lived.get(key)
