@@ -231,6 +231,12 @@ SLOW = {
 """Journeys of less than ``SMALL`` characters, each of which once took a minute or longer."""
 
 
+def test_segments_that_ask_one_for_the_other_are_checked_soon() -> None:
+    rows = "".join(f"  s{number}: {{when: in_segment('s{number + 1}')}}\n" for number in range(1_000))
+    catalog = f"{GOOD[CATALOG]}\nsegments:\n{rows}  s1000: {{when: 'true'}}\n"
+    soon(lambda: check_files({**GOOD, CATALOG: catalog}), len(catalog))
+
+
 @pytest.mark.parametrize("name", sorted(SLOW))
 def test_what_once_took_long_is_checked_soon(name: str) -> None:
     soon(lambda: check_files({**GOOD, JOURNEY: SLOW[name]}), len(SLOW[name]))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from test_acts import rows
 
 from runner.journey.project import load_project, read_files
 from runner.journey.scenario_file import find_scenarios
 from runner.review.scenarios import Stage
 from runner.store.database import Database
-from runner.store.sending.address_places import hashed_address, take_place
+from runner.store.sending.address_places import counted_form, hashed_address, take_place
 from runner.store.tables import address_use, consent_log
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,21 @@ def test_two_mails_to_an_address_whoever_has_it(database: Database) -> None:
     assert sorted(nth for _, nth in kept) == [1, 1, 2, 2]
     assert len({address for address, _ in kept}) == 2
     assert not any("example.com" in address for address, _ in kept)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "same"),
+    [
+        ("Ana@Example.COM", "ana@example.com"),
+        ("ana@\uff45xample.com", "ana@example.com"),
+        ("ana@m\u00fcller.example", "ana@xn--mller-kva.example"),
+        ("ana@mu\u0308ller.example", "ana@xn--mller-kva.example"),
+        ("re\u0301ne@example.com", "r\u00e9ne@example.com"),
+        ("+49 170 123-45", "+4917012345"),
+    ],
+)
+def test_an_address_is_counted_as_one_however_it_is_spelled(spelled: str, same: str) -> None:
+    assert counted_form(spelled) == counted_form(same)
 
 
 def test_no_two_that_ask_at_once_get_one_place(database: Database) -> None:

@@ -381,12 +381,13 @@ SCENARIOS = {
           - {id: second, send: {channel: email, topic: receipts}}
         """,
         """
-        - name: bounced, until there is another address
-          contact: {consents: [offers]}
+        - name: bounced, until there is another address, not the same in capital letters
+          contact: {email: ana@example.com, consents: [offers]}
           start: 2026-03-02T08:00:00+01:00
           events:
             - {at: 0m, event: Signed Up}
             - {at: 1m, bounced: hello}
+            - {at: 30m, identify: {email: Ana@Example.com}}
             - {at: 2h, event: Signed Up}
             - {at: 150m, identify: {email: new@example.com}}
           expect:

@@ -213,6 +213,8 @@ def test_the_command_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "entered   0 people; nobody was held out" in capsys.readouterr().out
     assert run(["report", *project, "--journey", "abandoned-card"]) == 1
     assert run(["report", *project, "--since", "2026-04-01", "--until", "2026-03-01"]) == 2
+    assert run(["report", *project, "--until", "9999-12-31"]) == 2
+    assert run(["report", *project, "--since", "0001-01-01"]) == 2
     capsys.readouterr()
     assert run(["report", *project, "--format", "csv", "--since", "2026-03-01"]) == 0
     assert capsys.readouterr().out.startswith("row,name,message,channel,month,sent,")

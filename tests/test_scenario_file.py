@@ -76,6 +76,13 @@ FULL = """\
 """
 
 
+def test_an_id_that_no_database_stores_is_a_finding() -> None:
+    _, (problem,) = read(
+        'journey: cart\ntests:\n  - {name: n, start: 2026-03-01, contact: {id: "a\\0"}, expect: []}\n'
+    )
+    assert (problem.code, problem.span.line, problem.span.column) == ("tests/value", 3, 48)
+
+
 def test_a_scenario_in_full() -> None:
     scenario = one(FULL)
     start = datetime(2026, 3, 1, 6, tzinfo=UTC)

@@ -10,6 +10,7 @@ import click
 
 from runner.cli.options import project_option, want_deployment
 
+FIRST_YEAR, LAST_YEAR = 1900, 9000
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -56,6 +57,11 @@ def command(
 
     if since and until and until < since:
         raise click.UsageError("--until is before --since.")
+    for option, day in (("--since", since), ("--until", until)):
+        if day and not FIRST_YEAR <= day.year <= LAST_YEAR:
+            raise click.UsageError(
+                f"{option} is no day from {FIRST_YEAR} to {LAST_YEAR}; leave it out for no limit."
+            )
     want_deployment(project)
     files = read_files(project)
     loaded = load_project(files)

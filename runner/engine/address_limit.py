@@ -12,7 +12,7 @@ from runner.engine.prepare import idempotency_key, recipient_of
 from runner.engine.versions import Versions
 from runner.journey.model import Send
 from runner.store.deployment import Deployment
-from runner.store.sending.address_places import hashed_address, take_place
+from runner.store.sending.address_places import counted_form, hashed_address, take_place
 from runner.store.sending.messages import Claimed, Held
 from runner.store.statement import Connection
 
@@ -29,7 +29,13 @@ def beyond_limit(
         version = versions.by_id.get(one.version)
         verb = version.program.node(one.held.key.step).verb if version else None
         if isinstance(verb, Send) and verb.per_address is not None:
-            asking.append((hashed_address(deployment, one.channel, recipient_of(one)), one, verb.per_address))
+            asking.append(
+                (
+                    hashed_address(deployment, one.channel, counted_form(recipient_of(one))),
+                    one,
+                    verb.per_address,
+                )
+            )
     found = {}
     # Who asks for several places asks in one order, as everybody does: so nobody waits for each other.
     for address, one, most in sorted(asking, key=lambda each: (each[0], each[1].let_go_at, each[1].held)):

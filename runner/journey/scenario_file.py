@@ -24,7 +24,7 @@ from runner.journey.catalog import (
     TASK_REJECTED,
     Catalog,
 )
-from runner.journey.fit import fit
+from runner.journey.fit import clean_text, fit
 from runner.journey.graph import walk
 from runner.journey.model import HandOff, Journey, Send, Split, Verb
 from runner.journey.project import FOLDER, Project
@@ -237,6 +237,8 @@ class _Test:
 
     def person_id(self) -> str:
         key = self.contact.get("id")
+        if isinstance(key, Scalar) and not clean_text(key.text):
+            raise self.mistake("tests/value", "An id holds no NUL and no half of a character.", key)
         return key.text if isinstance(key, Scalar) else UNNAMED
 
     def person(self) -> Person:

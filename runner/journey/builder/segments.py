@@ -40,9 +40,15 @@ def _asked(field: Field) -> Iterator[Asked]:
 def in_order(asked: Mapping[str, tuple[Asked, ...]]) -> Iterator[str]:
     """The segments that can be built, each after those for which it asks; those in a circle, and those that ask for one
     of them, are left out."""
-    built: set[str] = set()
-    left = dict(asked)
-    while ready := [name for name, others in left.items() if all(each.name in built for each in others)]:
-        yield from ready
-        built.update(ready)
-        left = {name: others for name, others in left.items() if name not in built}
+    missing = {name: len({each.name for each in others}) for name, others in asked.items()}
+    asking: dict[str, list[str]] = {name: [] for name in asked}
+    for name, others in asked.items():
+        for other in dict.fromkeys(each.name for each in others):
+            asking[other].append(name)
+    ready = [name for name, count in missing.items() if not count]
+    for name in ready:
+        yield name
+        for each in asking[name]:
+            missing[each] -= 1
+            if not missing[each]:
+                ready.append(each)

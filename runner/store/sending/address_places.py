@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
+from contextlib import suppress
 
 from sqlalchemy import and_, exists, select
 
@@ -12,11 +15,24 @@ from runner.store.partition import partition_of
 from runner.store.statement import Connection
 from runner.store.tables import address_use
 
+_NOT_OF_A_NUMBER = re.compile(r"[^0-9+]")
+
 
 def hashed_address(deployment: Deployment, channel: str, address: str) -> str:
     """An address as it is counted: 64 hexadecimal digits, which nobody who lacks the deployment's key can guess.
-    Capital letters make no other address."""
-    return hashlib.sha256("\x1f".join((deployment.key, channel, address.lower())).encode()).hexdigest()
+    ``address`` is in its ``counted_form``."""
+    return hashlib.sha256("\x1f".join((deployment.key, channel, address)).encode()).hexdigest()
+
+
+def counted_form(address: str) -> str:
+    """What all spellings of an address have in common: no capital letters, composed characters (NFC), and of a mailbox
+    the domain in ASCII (IDNA, RFC 3490), which is what is written to. Of a number nothing but its digits and a plus."""
+    local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
+    if not at:
+        return _NOT_OF_A_NUMBER.sub("", unicodedata.normalize("NFKC", address)) or address.lower()
+    with suppress(UnicodeError):
+        domain = domain.encode("idna").decode("ascii")
+    return f"{local}@{domain}".lower()
 
 
 def take_place(

@@ -97,7 +97,8 @@ def _suppressed(sql: ProgramSql, send: Send) -> ColumnElement[bool]:
             suppression.c.partition == moving.c.partition,
             suppression.c.contact == moving.c.contact,
             suppression.c.channel == literal(send.channel, String()),
-            suppression.c.address == contact.c[ADDRESS_OF[send.channel]],
+            # Capital letters make no other address.
+            func.lower(suppression.c.address) == func.lower(contact.c[ADDRESS_OF[send.channel]]),
             *(of_all if sql.rules.transactional(send) else []),
         )
         .correlate_except(suppression)
