@@ -119,7 +119,8 @@ def _text(path: Path, imported: Imported) -> Iterator[str]:
         yield f"  {told}"
     if imported.too_old and stored.new:
         are, they = ("is", "it starts") if imported.too_old == 1 else ("are", "they start")
-        yield f"  {count_text(imported.too_old, 'event')} {are} older than 24 hours: {they} nothing"
+        old = count_text(imported.too_old, "event")
+        yield f"  {old} {are} older than 24 hours: {they} nothing, unless `run --virtual` lives that time"
     if imported.strangers:
         some = listed(list(imported.strangers)[:5], "and")
         yield f"  {count_text(len(imported.strangers), 'key')} of no contact, left out: {some}"

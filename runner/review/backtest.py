@@ -181,7 +181,8 @@ def replay(
     with database.read() as connection:
         totals = reports.totals(connection)
     if totals.first is None or totals.last is None:
-        raise JourneysError("the recordings hold no event")
+        told = ["the recordings hold no event", *_rejected_text(intake.rejected, intake.rejections)]
+        raise JourneysError("\n".join(told))
     end = until or totals.last
     pace, versions = replace(EXACT, contacts=batch), load_versions(database)
     with database.begin() as connection:
@@ -262,6 +263,14 @@ def _live(
             reached = instant
 
 
+def _rejected_text(count: int, first: Sequence[Rejection]) -> Iterator[str]:
+    if count:
+        yield f"  Rejected: {counted(count, 'line')}."
+        yield from (f"    {item.file}:{item.line}: {item.reason}" for item in first)
+        if count > len(first):
+            yield "    …"
+
+
 def replayed_text(replayed: Replayed) -> str:
     """What was replayed, what was granted and what was rejected, as lines for people."""
     lines = [
@@ -274,11 +283,7 @@ def replayed_text(replayed: Replayed) -> str:
     if replayed.grants:
         granted = ", ".join(map(str, replayed.grants))
         lines.append(f"  Consent was granted to everybody by --grant: {granted}.")
-    if replayed.rejected:
-        lines.append(f"  Rejected: {counted(replayed.rejected, 'line')}.")
-        lines += [f"    {item.file}:{item.line}: {item.reason}" for item in replayed.rejections]
-        if replayed.rejected > len(replayed.rejections):
-            lines.append("    …")
+    lines += _rejected_text(replayed.rejected, replayed.rejections)
     if replayed.misfits:
         lines.append("  Values that do not fit the catalog, and count as missing:")
         lines += [

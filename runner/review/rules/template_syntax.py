@@ -215,7 +215,11 @@ def _syntax_problem(
     said = str(error.message or "this is no template")
     read = "\n".join(source.split("\n")[: error.lineno])
     opened = max(read.rfind("{{"), read.rfind("{%") if "end of statement" in said else -1)
-    if said.startswith("expected token 'end of") and opened >= 0 and "}" not in read[opened + 2 :].split("{%")[0]:
+    if (
+        said.startswith("expected token 'end of")
+        and opened >= 0
+        and "}" not in read[opened + 2 :].split("{%")[0]
+    ):
         bracket = read[opened : opened + 2]
         span = place(read.count("\n", 0, opened) + 1 + below, re.escape(bracket) + ".*")
         return Problem(code="template/syntax", message=f"This `{bracket}` is never closed.", span=span)
