@@ -11,6 +11,7 @@ from runner.journey.model import Journey
 from runner.journey.project import load_project
 from runner.journey.renames import Renames, leading_to, renames_with, reused
 from runner.problem import ProblemsFound
+from runner.review.plan import plan
 from runner.store.database import Database
 from runner.store.tables import journey, rate_use, run
 from runner.store.types import to_microseconds
@@ -199,3 +200,56 @@ def test_names_are_kept_with_the_journey(sqlite_database: Database) -> None:
     tour.change(sends("greet") + PAUSE, START, FOLLOW + "moved: {hello: greet}")
     with sqlite_database.read() as connection:
         assert connection.execute(select(journey.c.renames)).scalar_one() == {"hello": "greet"}
+
+
+def refused(tour: Tour, steps: str, hours: int, moved: str) -> list[tuple[str, str, int, int]]:
+    """What ``apply`` says of an entry of ``moved``: the code, and the text, the line and the column where it stands."""
+    with pytest.raises(ProblemsFound) as raised:
+        tour.change(steps, START + hours * HOUR, FOLLOW + f"moved: {{{moved}}}")
+    written = files(steps, FOLLOW + f"moved: {{{moved}}}")
+    return [
+        (
+            each.code,
+            written[each.span.file].splitlines()[each.span.line - 1][each.span.column - 1 :][
+                : each.span.length
+            ],
+            each.span.line,
+            each.span.column,
+        )
+        for each in raised.value.problems
+    ]
+
+
+def test_an_entry_is_about_a_step_that_was_there(sqlite_database: Database) -> None:
+    """Lately or long ago, as a send then, whatever it was since; and nothing is kept of one that is refused."""
+    tour = Tour(sqlite_database, sends("hello", "offer") + PAUSE + wait("end", "9d"))
+    tour.change(sends("hello") + wait("offer", "1h") + PAUSE + wait("end", "9d"), START + HOUR)
+    rest = PAUSE + wait("end", "9d")
+    tour.change(sends("hello") + rest, START + 2 * HOUR)
+    greet = sends("greet") + rest
+    assert refused(tour, greet, 3, "helo: greet") == [("in-flight/never-there", "helo", 8, 9)]
+    assert refused(tour, greet, 3, "helo: {exit: gone}") == [("in-flight/never-there", "helo", 8, 9)]
+    assert refused(tour, greet, 3, "helo: hallo, hallo: greet") == [("in-flight/never-there", "helo", 8, 9)]
+    assert refused(tour, greet, 3, "hello: pause") == [("in-flight/other-kind", "hello", 8, 9)]
+    tour.change(greet, START + 3 * HOUR, FOLLOW + "moved: {hello: hallo, hallo: greet, offer: greet}")
+    # What was said may be said for as long as anybody likes, and by way of what came after it.
+    tour.change(sends("welcome") + rest, START + 4 * HOUR, FOLLOW + "moved: {hello: greet, greet: welcome}")
+    with sqlite_database.read() as connection:
+        kept = connection.execute(select(journey.c.renames)).scalar_one()
+    assert kept == {"hello": "welcome", "hallo": "greet", "offer": "greet", "greet": "welcome"}
+
+
+def test_entries_of_a_journey_that_was_never_applied_are_warned_of(sqlite_database: Database) -> None:
+    """It may have been applied elsewhere, so they keep it from nothing, then or later; and no rename is kept."""
+    head = FOLLOW + "moved: {hello: greet, old: {exit: gone}}"
+    project = load_project(files(sends("greet") + PAUSE, head))
+    for database in (None, sqlite_database):
+        found = plan(database, project, now=START)
+        assert (found.problems, [each.code for each in found.warnings]) == (
+            (),
+            ["in-flight/nothing-moved", "in-flight/nothing-moved"],
+        )
+    tour = Tour(sqlite_database, sends("greet") + PAUSE, head)
+    tour.change(sends("greet", "more") + PAUSE, START + HOUR, head)
+    with sqlite_database.read() as connection:
+        assert connection.execute(select(journey.c.renames)).scalar_one() == {}

@@ -19,7 +19,7 @@ from runner.settings import Limits
 from runner.store.audit import record
 from runner.store.causes.begun import give_up_watching
 from runner.store.database import Database
-from runner.store.journeys.versions import StoredVersion, current_versions, hashes_of, store_version
+from runner.store.journeys.versions import StoredVersion, current_versions, store_version
 from runner.store.local_time.zones import ensure_zones
 
 
@@ -72,8 +72,7 @@ def apply_project(
             if outcome is Outcome.UNCHANGED:
                 applied.append(Applied(journey=name, hash=hash_, outcome=outcome))
                 continue
-            known = hashes_of(connection, name).values()
-            next_ = successor(stored.get(name), project.journeys[name], hash_, known)
+            next_ = successor(connection, stored.get(name), project.journeys[name], hash_)
             problems += next_.problems
             version = store_version(
                 connection,

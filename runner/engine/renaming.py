@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
+from runner.engine.moved_entries import misnamed, never_applied
 from runner.engine.versions import stored_project
 from runner.journey.model import Journey
 from runner.journey.renames import Renames, Reused, remembering, renames_with, reused
-from runner.problem import JourneysError, Problem
-from runner.store.journeys.versions import StoredVersion
+from runner.problem import JourneysError, Problem, Severity
+from runner.store.journeys.versions import StoredVersion, hashes_of
+from runner.store.statement import Connection
 
 
 @dataclass(frozen=True, kw_only=True)
 class Successor:
     """A version that is to be in force: its journey, which knows what its steps were called, and what is kept of
-    names. With ``problems`` it may not be."""
+    names. With ``problems`` it may not be. ``void`` are the entries of its ``moved`` that are about no step: nothing is
+    kept of them, and ``warnings`` tell of those that are no problems."""
 
     journey: Journey
     renames: Renames
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    void: frozenset[str]
 
 
 def successor(
-    before: StoredVersion | None, journey: Journey, hash_: str, known: Collection[str]
+    connection: Connection, before: StoredVersion | None, journey: Journey, hash_: str
 ) -> Successor:
-    """What ``journey`` is as the version of ``hash_`` behind ``before``; ``known`` are the hashes of all versions that
-    were ever applied. One that goes back to an earlier version is not refused."""
+    """What ``journey`` is as the version of ``hash_`` behind ``before``. One that goes back to an earlier version is
+    not refused."""
     kept, last = before.renames if before else None, _journey(before)
-    again = hash_ in known
-    renames = renames_with(kept, last, journey, again=again)
-    problems = () if again else tuple(_taken(each, journey) for each in reused(renames, last, journey))
-    return Successor(journey=remembering(journey, renames), renames=renames, problems=problems)
+    hashes = hashes_of(connection, journey.name)
+    again = hash_ in hashes.values()
+    if before is None:
+        wrong = never_applied(journey)
+    else:
+        wrong = () if again else misnamed(connection, last, journey, kept or {}, hashes)
+    void = frozenset(each.was for each in wrong)
+    all_renames = renames_with(kept, last, journey, again=again)
+    renames = {was: now for was, now in all_renames.items() if was not in void}
+    taken = () if again else tuple(_taken(each, journey) for each in reused(renames, last, journey))
+    found = [*taken, *(each.problem for each in wrong)]
+    return Successor(
+        journey=remembering(journey, renames),
+        renames=renames,
+        problems=tuple(each for each in found if each.severity is Severity.ERROR),
+        warnings=tuple(each for each in found if each.severity is Severity.WARNING),
+        void=void,
+    )
 
 
 def _journey(before: StoredVersion | None) -> Journey | None:

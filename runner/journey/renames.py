@@ -36,6 +36,11 @@ def leading_to(renames: Renames, kinds: Mapping[str, object]) -> Mapping[str, st
     return found
 
 
+def leads_to(renames: Renames, was: str, id: str) -> bool:
+    """Whether it is known that ``was`` became ``id``, perhaps by way of others."""
+    return id in _chain(renames, was, ())[1:]
+
+
 def reused(renames: Renames, before: Journey | None, after: Journey) -> Iterator[Reused]:
     """The steps that are new in ``after`` under an id that another of its steps is known by. ``before`` is the version
     in force."""

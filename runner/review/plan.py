@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from runner.engine.apply import gone
 from runner.engine.in_flight import Crossed, Crossing, People, Standing, crossings, people_in
+from runner.engine.moved_entries import never_applied
 from runner.engine.renaming import successor
 from runner.engine.watch import watched_by
 from runner.journey.graph import Node, Program, compile_program
@@ -29,7 +30,7 @@ from runner.review.unsaid_renames import UnsaidRename, unsaid_renames
 from runner.settings import Limits
 from runner.store.database import Database
 from runner.store.journeys.standing import Stand, not_looked_for, people_for_whom
-from runner.store.journeys.versions import StoredVersion, current_versions, hashes_of
+from runner.store.journeys.versions import StoredVersion, current_versions
 from runner.store.statement import Connection
 from runner.store.tables import JourneyState
 
@@ -111,10 +112,11 @@ class JourneyPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """``journeys`` by name. With ``problems`` ``apply`` would refuse."""
+    """``journeys`` by name. With ``problems`` ``apply`` would refuse; ``warnings`` do not keep it from anything."""
 
     journeys: tuple[JourneyPlan, ...]
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -137,7 +139,8 @@ def plan(
         return Plan(journeys=(), problems=errors)
     if database is None:
         new = (_new(project, name, None) for name in sorted(project.journeys))
-        return Plan(journeys=tuple(new), problems=())
+        warned = (each.problem for journey in project.journeys.values() for each in never_applied(journey))
+        return Plan(journeys=tuple(new), problems=(), warnings=tuple(warned))
     with database.read() as connection:
         before = {version.journey: version for version in current_versions(connection)}
         looked = _Look(connection=connection, project=project, now=now)
@@ -145,7 +148,7 @@ def plan(
         problems = (*gone(before.values(), project), *looked.problems)
     if not problems:
         found = _timed(database, project, looked.following, found, now, released_per_minute)
-    return Plan(journeys=tuple(found), problems=problems)
+    return Plan(journeys=tuple(found), problems=problems, warnings=tuple(looked.warnings))
 
 
 class _Look:
@@ -153,6 +156,7 @@ class _Look:
 
     def __init__(self, *, connection: Connection, project: Project, now: datetime) -> None:
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
         self.following: dict[str, Journey] = {}
         """The journeys that change, each knowing what its steps were called."""
         self._connection = connection
@@ -173,9 +177,9 @@ class _Look:
                 journey=name, change=Change.UNCHANGED, before=hash_, after=hash_, state=before.state
             )
         found = _new(self._project, name, before)
-        known = hashes_of(self._connection, name).values()
-        next_ = successor(before, journey, hash_, known)
+        next_ = successor(self._connection, before, journey, hash_)
         self.problems += next_.problems
+        self.warnings += next_.warnings
         self.following[name] = next_.journey
         people = people_in(self._connection, name, but=hash_)
         found = replace(
@@ -191,7 +195,7 @@ class _Look:
         return replace(
             found,
             versions=tuple(_crossing(each) for each in over),
-            unsaid=unsaid_renames(self._connection, over, program, self._project, next_.renames),
+            unsaid=unsaid_renames(self._connection, over, program, self._project, next_.renames, next_.void),
         )
 
     def _finishing(self, found: Sequence[Standing]) -> tuple[InVersion, ...]:

@@ -23,8 +23,8 @@ def plan_text(plan: Plan, sources: Mapping[str, str] | None = None, *, colour: b
     parts = ["\n".join(_lines(each)) for each in changing]
     if still:
         parts.append(f"unchanged: {', '.join(still)}")
-    if plan.problems:
-        parts += [text_report(plan.problems, sources, colour=colour), summary(plan.problems)]
+    if found := (*plan.problems, *plan.warnings):
+        parts += [text_report(found, sources, colour=colour), summary(found)]
     elif not plan.changes:
         parts.append("Nothing to apply.")
     return "\n\n".join(parts)
@@ -121,7 +121,7 @@ def plan_json(plan: Plan) -> str:
     told = {
         "changes": plan.changes,
         "journeys": [_journey(each) for each in plan.journeys],
-        "problems": [problem_json(each) for each in plan.problems],
+        "problems": [problem_json(each) for each in (*plan.problems, *plan.warnings)],
     }
     return json.dumps(told, indent=2, ensure_ascii=False)
 

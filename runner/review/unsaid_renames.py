@@ -5,7 +5,7 @@ Whoever has had such a message is not known to have had it under its new name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from runner.engine.in_flight import Crossing, Standing
@@ -32,13 +32,19 @@ class UnsaidRename:
 
 
 def unsaid_renames(
-    connection: Connection, crossings: Sequence[Crossing], new: Program, project: Project, renames: Renames
+    connection: Connection,
+    crossings: Sequence[Crossing],
+    new: Program,
+    project: Project,
+    renames: Renames,
+    void: Set[str] = frozenset(),
 ) -> tuple[UnsaidRename, ...]:
-    """What to ask about the sends of ``new``, a journey of ``project``; ``renames`` are those that are known then."""
+    """What to ask about the sends of ``new``, a journey of ``project``; ``renames`` are those that are known then, and
+    ``void`` the entries of its ``moved`` that say nothing."""
     found: dict[tuple[str, str], UnsaidRename] = {}
     for crossing in crossings:
         old = crossing.standing
-        for gone, like, same_text in _alike(old, new, project):
+        for gone, like, same_text in _alike(old, new, project, void):
             names = {gone} | set(_names(renames, old.program, gone))
             people = passed(connection, old.version, names)
             if not people:
@@ -59,12 +65,12 @@ def _names(renames: Renames, old: Program, step: str) -> Iterator[str]:
     yield from (was for was, now in leading_to(renames, kinds).items() if now == step)
 
 
-def _alike(old: Standing, new: Program, project: Project) -> Iterator[tuple[str, str, bool]]:
+def _alike(old: Standing, new: Program, project: Project, void: Set[str]) -> Iterator[tuple[str, str, bool]]:
     """The sends of ``old`` that nothing accounts for in ``new``, each with the first new one that says the same, or
     else stands in its place; and whether it says the same."""
     before, after = _sends(old.program), _sends(new)
     in_flight = new.journey.in_flight
-    accounted = {*in_flight.moved, *(in_flight.renamed or {})}
+    accounted = {*(in_flight.moved.keys() - void), *(in_flight.renamed or {})}
     known = set((in_flight.renamed or {}).values())
     ours = _texts(old.project, old.program.journey)
     theirs = _texts(project, new.journey)

@@ -43,6 +43,7 @@ def build_in_flight(
     said = moved.fields if moved else ()
     by_id = {step.id: step for step in walk(tuple(steps))}
     kinds = {id: type(step.verb) for id, step in by_id.items()}
+    targets, between = _moved(notes, said, by_id)
     for key in ("moved", "timers"):
         if key in root and followers is Followers.FINISH:
             message = f"`{key}` is about people who follow into a new version, and nobody follows."
@@ -50,7 +51,8 @@ def build_in_flight(
             notes.note("in-flight/nobody", message, root.key_span(key), hint, Severity.WARNING)
     return InFlight(
         followers=followers,
-        moved=_moved(notes, said, by_id),
+        moved=targets,
+        places={field.key: field.key_span for field in said if field.key in targets.keys() - between},
         renamed=None if renames is None else leading_to(renames, kinds),
         timers=_chosen(root, "timers", Timers) or Timers.KEEP,
         content=_chosen(root, "content", Content) or Content.LATEST,
@@ -63,14 +65,19 @@ def _chosen(root: Fields, key: str, kind: type[Choice]) -> Choice | None:
     return kind(said) if said in set(kind) else None
 
 
-def _moved(notes: Notes, said: Sequence[Field], steps: Mapping[str, Step]) -> dict[str, str | Exit]:
-    """Where each leads in the end: a step that is gone may lead to another that is gone, and so on."""
+def _moved(
+    notes: Notes, said: Sequence[Field], steps: Mapping[str, Step]
+) -> tuple[dict[str, str | Exit], set[str]]:
+    """Where each leads in the end: a step that is gone may lead to another that is gone, and so on; and those that are
+    passed on the way."""
     direct = {field.key: target for field in said if (target := _target(field)) is not None}
     found: dict[str, str | Exit] = {}
+    between: set[str] = set()
     for field in said:
         if field.key not in direct:
             continue
         target, passed = _followed(field.key, direct, steps)
+        between.update(passed[1:])
         if isinstance(target, str) and target in passed and target not in steps:
             notes.note("moved/circle", f"`{field.key}` leads back to itself.", field.value.span)
         elif isinstance(target, str) and target not in steps:
@@ -85,12 +92,12 @@ def _moved(notes: Notes, said: Sequence[Field], steps: Mapping[str, Step]) -> di
             notes.note("moved/still-there", message, field.key_span, hint)
         else:
             found[field.key] = target
-    return found
+    return found, between
 
 
 def _followed(
     gone: str, direct: Mapping[str, str | Exit], ids: Collection[str]
-) -> tuple[str | Exit, Collection[str]]:
+) -> tuple[str | Exit, Sequence[str]]:
     """Where ``gone`` leads in the end, and what was passed on the way."""
     target, passed = direct[gone], [gone]
     while isinstance(target, str) and target not in ids and target in direct and target not in passed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from runner.journey.model.jumps import Exit
+from runner.problem import Span
 
 
 class Followers(StrEnum):
@@ -41,11 +42,13 @@ class Retired(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class InFlight:
     """``moved`` names steps that are gone, or of another kind now, and where those go who stand there: the id of a step
-    of the journey, or an exit. ``renamed`` are the names that its steps had in earlier versions, each with the step;
-    None where nothing is known of earlier versions. ``retired`` is None while people enter."""
+    of the journey, or an exit; ``places`` are where its entries stand, without those that another entry leads to.
+    ``renamed`` are the names that its steps had in earlier versions, each with the step; None where nothing is known of
+    earlier versions. ``retired`` is None while people enter."""
 
     followers: Followers = Followers.FINISH
     moved: Mapping[str, str | Exit] = field(default_factory=dict)
+    places: Mapping[str, Span] = field(default_factory=dict)
     renamed: Mapping[str, str] | None = None
     timers: Timers = Timers.KEEP
     content: Content = Content.LATEST
