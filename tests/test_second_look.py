@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from policies import files_of, journey
@@ -12,7 +13,7 @@ from channels.base import Unknown
 from runner.engine.deliver import deliver
 from runner.engine.doubt import resend_unknown
 from runner.engine.tick import LIVE
-from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_UNSUBSCRIBED
+from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED
 from runner.journey.fit import fit_traits
 from runner.problem import ProblemsFound
 from runner.settings import load_settings
@@ -91,6 +92,40 @@ def test_an_unsubscribe_from_nobody_knows_what_keeps_all_but_receipts(database: 
         "ana/receipt": ("sent", None),
         "ana/tip": ("blocked", "suppressed"),
     }
+
+
+KEPT = ("blocked", "suppressed")
+SENT = ("sent", None)
+NOT_AGREED = ("blocked", "no_consent")
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "hello", "receipt", "tip"),
+    [
+        (MESSAGE_UNSUBSCRIBED, {}, KEPT, SENT, KEPT),
+        (MESSAGE_UNSUBSCRIBED, {"journey": "demo", "step": "gone"}, KEPT, SENT, KEPT),
+        (MESSAGE_UNSUBSCRIBED, {"channel": "sms"}, SENT, SENT, SENT),
+        (MESSAGE_UNSUBSCRIBED, {"journey": "demo", "step": "tip"}, SENT, SENT, NOT_AGREED),
+        (MESSAGE_COMPLAINED, {}, KEPT, KEPT, KEPT),
+        (MESSAGE_BOUNCED, {}, KEPT, KEPT, KEPT),
+        (MESSAGE_BOUNCED, {"journey": "demo", "step": "hello"}, KEPT, KEPT, KEPT),
+        (MESSAGE_BOUNCED, {"journey": "demo", "step": "hello", "soft": True}, SENT, SENT, SENT),
+        (MESSAGE_BOUNCED, {"address": "old@x.example"}, SENT, SENT, SENT),
+    ],
+)
+def test_feedback_that_names_no_run_is_heeded(
+    database: Database,
+    name: str,
+    said: dict[str, Any],
+    hello: tuple[str, str | None],
+    receipt: tuple[str, str | None],
+    tip: tuple[str, str | None],
+) -> None:
+    shop = signed_up(database, "ana")
+    shop.arrive([shop.event("ana", name, **said)])
+    shop.tick(START)
+    deliver(database, shop.versions, {"email": Sink()}, START)
+    assert became(shop) == {"ana/hello": hello, "ana/receipt": receipt, "ana/tip": tip}
 
 
 def test_seeds_get_messages_that_say_so(database: Database) -> None:

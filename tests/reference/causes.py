@@ -33,7 +33,7 @@ from runner.journey.reserved import (
     SEGMENT_ENTERED,
     SEGMENT_LEFT,
 )
-from tests.reference.lives import Happening, Run
+from tests.reference.lives import Asked, Happening, Run
 from tests.reference.person import EVERYWHERE, Person, Word
 
 MOST_AT_ONCE = 50
@@ -150,23 +150,27 @@ class Causes:
     def _heed(self, event: Happening) -> None:
         """A bounce, a complaint or an unsubscribe."""
         said = event.properties
-        run = next((run for run in self.runs if run.number * MILLION == said.get("run")), None)
-        message = self._message_of(run, said.get("step"))
-        channel = said.get("channel") or (message[0] if message else None)
-        address = said.get("address") or self.person.fields.get(ADDRESS_OF.get(channel or "", ""))
+        message = self._message_of(said)
+        channel = said.get("channel") or (message.channel if message else None)
         bounced, unsubscribed = event.name == MESSAGE_BOUNCED, event.name == MESSAGE_UNSUBSCRIBED
         suppresses = not said.get("soft") if bounced else not unsubscribed or message is None
-        if suppresses and channel and address:
-            receipts_too = self.person.suppressed.get((channel, address), False) or not unsubscribed
-            self.person.suppressed[channel, address] = receipts_too
+        for name in (channel,) if channel else tuple(ADDRESS_OF):
+            address = said.get("address") or self.person.fields.get(ADDRESS_OF.get(name, ""))
+            if suppresses and address:
+                receipts_too = self.person.suppressed.get((name, address), False) or not unsubscribed
+                self.person.suppressed[name, address] = receipts_too
         if not bounced and message is not None:
-            self._cause(CONSENT_WITHDRAWN, {"topic": message[1], "channel": message[0]})
+            self._cause(CONSENT_WITHDRAWN, {"topic": message.topic, "channel": message.channel})
 
-    def _message_of(self, run: Run | None, step: str | None) -> tuple[str, str] | None:
-        """The channel and the topic of a message of the run."""
-        if run is None or step is None:
-            return None
-        return run.asked.get(step)
+    def _message_of(self, said: Mapping[str, Any]) -> Asked | None:
+        """The message that an event speaks of: that of its run, or else the newest at the step of its journey."""
+        step = said.get("step")
+        if said.get("run") is not None:
+            meant = [run for run in self.runs if run.number * MILLION == said["run"]]
+        else:
+            meant = [run for run in self.runs if run.journey.name == said.get("journey")]
+        found = [(run.asked[step].at, run.number, run.asked[step]) for run in meant if step in run.asked]
+        return max(found, key=lambda each: each[:2])[2] if found else None
 
     # Segments ------------------------------------------------------------------------------------------------
 

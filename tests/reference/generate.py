@@ -176,6 +176,7 @@ def cases(draw: Draw) -> Case:
         {},
         optional={
             "run": st.sampled_from((1, 2)),
+            "journey": st.sampled_from(("j1", "j2")),
             "step": st.sampled_from(("s1", "s2", "s3")),
             "soft": st.booleans(),
             "channel": st.sampled_from(("email", "sms")),

@@ -119,6 +119,15 @@ class Lived:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What policy was asked about, and when it decided."""
+
+    channel: str
+    topic: str
+    at: datetime
+
+
 @dataclass(eq=False)
 class Run:
     """A run as it goes; ``at_step`` is None once it has ended."""
@@ -143,8 +152,8 @@ class Run:
     arrived_at: datetime | None = None
     due: datetime | None = None
     let_go: list[tuple[str, datetime]] = field(default_factory=list)
-    asked: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Channel and topic of its messages, by step."""
+    asked: dict[str, Asked] = field(default_factory=dict)
+    """Its messages, by step."""
 
     @property
     def active(self) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from runner.journey.catalog import ADDRESS_OF, Catalog, OptIn
 from runner.journey.model import Delivery, Send, Step, Window
 from runner.journey.policies import TRANSACTIONAL, Cap, Hold, Over, QuietHours
-from tests.reference.lives import Message, Run, To, Walk
+from tests.reference.lives import Asked, Message, Run, To, Walk
 from tests.reference.person import Person
 from tests.reference.wall_clock import MICROSECOND, elapsed, next_allowed, wall_of
 
@@ -76,7 +76,7 @@ class Sending:
         step, send = run.step, _send_of(run)
         assert step is not None
         run.step = run.due = None
-        run.asked[step.id] = (send.channel, send.topic)
+        run.asked[step.id] = Asked(channel=send.channel, topic=send.topic, at=self.now)
         withheld = self._withheld(run)
         status = "blocked" if reason else "withheld" if withheld else "ready"
         self.messages.append(

@@ -2,7 +2,8 @@
 
 A hard bounce and a complaint suppress the address. Whoever complains, or unsubscribes, withdraws their consent to the
 topic of that message by that channel, and receipts still come; where nobody knows what they unsubscribed from, all but
-receipts is kept from that address.
+receipts is kept from that address. Where nobody knows the channel either, it is so for each of the contact's addresses:
+who has said no in the dark has said no.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -41,7 +43,7 @@ from runner.store.causes.announce import announcement
 from runner.store.causes.attributes import json_text_of
 from runner.store.passes.working import in_pass, wave
 from runner.store.statement import Statement
-from runner.store.tables import SuppressionReason, contact, event, message, suppression
+from runner.store.tables import MessageKind, SuppressionReason, contact, event, message, suppression
 from runner.store.types import ByCodePoint, constant, json_object, json_text, json_true
 
 FEEDBACK = frozenset({MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED})
@@ -64,8 +66,13 @@ def _number(name: str) -> ColumnElement[int]:
 
 
 _is = {name: wave.c.name == literal_column(f"'{name}'") for name in FEEDBACK}
-_visit = func.coalesce(_number("visit"), literal_column("1"))
-_channel = func.coalesce(_told("channel"), message.c.channel)
+_newest = message.alias("newest")
+_unknown = union_all(
+    *(select(literal_column(f"'{channel}'", Text()).label("channel")) for channel in sorted(ADDRESS_OF))
+).subquery("unknown")
+"""Every channel that it may have been, where nobody knows."""
+_known_channel = func.coalesce(_told("channel"), message.c.channel)
+_channel = func.coalesce(_known_channel, _unknown.c.channel)
 _address = func.coalesce(
     _told("address"),
     case(
@@ -79,17 +86,37 @@ _address = func.coalesce(
 _soft = json_true(event.c.properties, constant("soft"))
 
 
+def _of_newest(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Of the contact's newest message at the step of the journey that the event names; NULL where there is none."""
+    return (
+        select(column)
+        .where(
+            _newest.c.partition == wave.c.partition,
+            _newest.c.contact == wave.c.contact,
+            _newest.c.journey == _told("journey"),
+            _newest.c.step == _told("step"),
+            _newest.c.kind == constant(MessageKind.MESSAGE.value),
+        )
+        .order_by(_newest.c.let_go_at.desc(), _newest.c.run.desc(), _newest.c.visit.desc())
+        .limit(1)
+        .correlate(wave, event)
+        .scalar_subquery()
+    )
+
+
 def _rows() -> FromClause:
-    """The events of a pass with their contacts, and the messages of which they tell, where these are known."""
+    """The events of a pass with their contacts, and the messages of which they tell, where these are known: by run,
+    or else by journey."""
+    visit = func.coalesce(_number("visit"), literal_column("1"))
     of_event = and_(
         event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
     )
     of_message = and_(
         message.c.partition == wave.c.partition,
         message.c.contact == wave.c.contact,
-        message.c.run == _number("run"),
+        message.c.run == func.coalesce(_number("run"), _of_newest(_newest.c.run)),
         message.c.step == _told("step"),
-        message.c.visit == _visit,
+        message.c.visit == case((_told("run").is_(None), _of_newest(_newest.c.visit)), else_=visit),
     )
     of_contact = and_(contact.c.partition == wave.c.partition, contact.c.id == wave.c.contact)
     return wave.join(event, of_event).join(contact, of_contact).outerjoin(message, of_message)
@@ -104,7 +131,7 @@ def _suppress(dialect: str) -> Statement:
     )
     found: Select[Any] = (
         select(wave.c.partition, wave.c.contact, _channel, _address, reason, wave.c.at)
-        .select_from(_rows())
+        .select_from(_rows().outerjoin(_unknown, _known_channel.is_(None)))
         .where(
             in_pass(wave),
             or_(
