@@ -133,7 +133,7 @@ def fields(head: bytes) -> list[tuple[bytes, bytes]]:
 
 
 MAILBOXES = frozenset({"From", "Reply-To"})
-"""The fields in which quotes stand around a name. In any other they are what it says: a subject may be ``"Ana" <…>``."""
+"""The fields in which quotes stand around a name. Elsewhere they are what it says: a subject may be ``"Ana" <…>``."""
 
 
 def shown(name: str, value: bytes) -> str:

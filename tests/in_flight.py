@@ -1,9 +1,8 @@
 """A journey that is changed under the people in it, told as a timeline a person.
 
 A case is a folder: ``case.yaml`` says what it shows, what happens to whom, and when the change comes; ``before/`` has
-the journey that people enter, ``between/`` one that it is changed to before, if at all, and each ``after…/`` one that it
-may be changed to. A send whose template is not written gets
-one whose subject is its name.
+the journey that people enter, ``between/`` one that it is changed to before, if at all, and each ``after…/`` one that
+it may be changed to. A send whose template is not written gets one whose subject is its name.
 """
 
 from __future__ import annotations

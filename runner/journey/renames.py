@@ -91,12 +91,12 @@ def _said(journey: Journey | None) -> Renames:
 
 def _chain(renames: Renames, was: str, ids: Collection[str]) -> list[str]:
     """``was`` and what followed it, up to the first of ``ids``."""
-    passed = [was]
-    while (passed[-1] not in ids or len(passed) == 1) and (now := renames.get(passed[-1])) is not None:
-        if now in passed:
-            break
-        passed.append(now)
-    return passed
+    passed = {was: None}
+    now = renames.get(was)
+    while now is not None and now not in passed:
+        passed[now] = None
+        now = None if now in ids else renames.get(now)
+    return list(passed)
 
 
 def _steps(journey: Journey | None) -> Mapping[str, Step]:

@@ -44,6 +44,7 @@ def build_in_flight(
     by_id = {step.id: step for step in walk(tuple(steps))}
     kinds = {id: type(step.verb) for id, step in by_id.items()}
     targets, between = _moved(notes, said, by_id)
+    first = targets.keys() - between
     for key in ("moved", "timers"):
         if key in root and followers is Followers.FINISH:
             message = f"`{key}` is about people who follow into a new version, and nobody follows."
@@ -52,7 +53,7 @@ def build_in_flight(
     return InFlight(
         followers=followers,
         moved=targets,
-        places={field.key: field.key_span for field in said if field.key in targets.keys() - between},
+        places={field.key: field.key_span for field in said if field.key in first},
         renamed=None if renames is None else leading_to(renames, kinds),
         timers=_chosen(root, "timers", Timers) or Timers.KEEP,
         content=_chosen(root, "content", Content) or Content.LATEST,
@@ -71,14 +72,14 @@ def _moved(
     """Where each leads in the end: a step that is gone may lead to another that is gone, and so on; and those that are
     passed on the way."""
     direct = {field.key: target for field in said if (target := _target(field)) is not None}
+    ends = _ends(direct, steps)
+    between = {target for target in direct.values() if target in direct and target not in steps}
     found: dict[str, str | Exit] = {}
-    between: set[str] = set()
     for field in said:
-        if field.key not in direct:
+        if field.key not in ends:
             continue
-        target, passed = _followed(field.key, direct, steps)
-        between.update(passed[1:])
-        if isinstance(target, str) and target in passed and target not in steps:
+        target = ends[field.key]
+        if target is None:
             notes.note("moved/circle", f"`{field.key}` leads back to itself.", field.value.span)
         elif isinstance(target, str) and target not in steps:
             if steps:
@@ -95,15 +96,20 @@ def _moved(
     return found, between
 
 
-def _followed(
-    gone: str, direct: Mapping[str, str | Exit], ids: Collection[str]
-) -> tuple[str | Exit, Sequence[str]]:
-    """Where ``gone`` leads in the end, and what was passed on the way."""
-    target, passed = direct[gone], [gone]
-    while isinstance(target, str) and target not in ids and target in direct and target not in passed:
-        passed.append(target)
-        target = direct[target]
-    return target, passed
+def _ends(direct: Mapping[str, str | Exit], ids: Collection[str]) -> dict[str, str | Exit | None]:
+    """Where each leads in the end; None where it comes to a circle."""
+    ends: dict[str, str | Exit | None] = {}
+    for gone in direct:
+        passed = {gone}
+        target: str | Exit | None = direct[gone]
+        while isinstance(target, str) and target not in ids and target in direct:
+            if target in ends or target in passed:
+                target = ends.get(target)
+                break
+            passed.add(target)
+            target = direct[target]
+        ends.update(dict.fromkeys(passed, target))
+    return ends
 
 
 def _target(field: Field) -> str | Exit | None:
