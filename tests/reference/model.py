@@ -187,7 +187,8 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
                     else:
                         places[run] = to
                 if isinstance(step.verb, Update | Send):
-                    self._exit_where_true(here)
+                    # A message about which it is yet to be decided is not behind its run.
+                    self._exit_where_true([run for run in here if run not in self.candidates])
                 self._end_those_through(places)
 
     def _end_those_through(self, places: dict[Run, To]) -> None:

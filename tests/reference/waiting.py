@@ -63,9 +63,11 @@ class Waiting:
         return self._leave_wait(run, _timed_out(step)) if run.due <= self.now else None
 
     def _ask(self, run: Run, step: Step) -> To | None:
-        """The run comes to a step at which somebody is asked, and stands there until the answer, or as long as it may
-        take."""
+        """The run comes to a step at which somebody is asked, once, and stands there until the answer, or as long as it
+        may take."""
         assert isinstance(step.verb, Call | HandOff)
+        if run.step is step:
+            return None
         run.step, run.arrived_at = step, self.now
         run.due = self.now + elapsed(step.verb.up_to if isinstance(step.verb, Call) else step.verb.sla)
         return None
