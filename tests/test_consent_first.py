@@ -58,7 +58,11 @@ def test_two_mails_to_an_address_whoever_has_it(database: Database) -> None:
     ],
 )
 def test_an_address_is_counted_as_one_however_it_is_spelled(spelled: str, same: str) -> None:
-    assert counted_form(spelled) == counted_form(same)
+    assert counted_form("email", spelled) == counted_form("email", same)
+
+
+def test_where_no_address_is_needed_each_contact_is_counted_alone() -> None:
+    assert len({counted_form("webhook", key) for key in ("hh-86", "86", "HH-86", "user 86")}) == 4
 
 
 def test_no_two_that_ask_at_once_get_one_place(database: Database) -> None:

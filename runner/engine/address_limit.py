@@ -31,7 +31,7 @@ def beyond_limit(
         if isinstance(verb, Send) and verb.per_address is not None:
             asking.append(
                 (
-                    hashed_address(deployment, one.channel, counted_form(recipient_of(one))),
+                    hashed_address(deployment, one.channel, counted_form(one.channel, recipient_of(one))),
                     one,
                     verb.per_address,
                 )

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from sqlalchemy import and_, exists, select
 
+from runner.journey.catalog import ADDRESS_OF
 from runner.store.deployment import Deployment
 from runner.store.insert import insert_new
 from runner.store.partition import partition_of
@@ -24,9 +25,12 @@ def hashed_address(deployment: Deployment, channel: str, address: str) -> str:
     return hashlib.sha256("\x1f".join((deployment.key, channel, address)).encode()).hexdigest()
 
 
-def counted_form(address: str) -> str:
+def counted_form(channel: str, address: str) -> str:
     """What all spellings of an address have in common: no capital letters, composed characters (NFC), and of a mailbox
-    the domain in ASCII (IDNA, RFC 3490), which is what is written to. Of a number nothing but its digits and a plus."""
+    the domain in ASCII (IDNA, RFC 3490), which is what is written to. Of a number nothing but its digits and a plus.
+    On a channel that needs no address it is the contact's key, as it is: no two contacts are one there."""
+    if channel not in ADDRESS_OF:
+        return address
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     if not at:
         return _NOT_OF_A_NUMBER.sub("", unicodedata.normalize("NFKC", address)) or address.lower()
