@@ -13,7 +13,7 @@ somebody has paused it, whether an attribute has its declared type, or how late 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,13 +21,13 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.by_shares import in_shares
 from benchmarks.harness import KINDS, Figure, Scale, Sides, analyse, databases, spent
 from runner.engine.apply import apply_project
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import load_versions
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.passes.working import steady_plans
 from runner.store.types import to_microseconds
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -358,39 +358,7 @@ def by_hand(database: Database, wait: Wait) -> int:
             f"UPDATE run SET step = 'pause', node = {len(left)}, arrived_at = f.at, due_at = {until}, "
             f"next_at = {until}, review_at = NULL, data = f.data FROM found f {of_run}"
         )
-    done = 0
-    for among in shares_of(database):
-        finding = find.replace("{among}", among)
-        while found := _batch(database, create, finding, statements):
-            done += found
-    return done
-
-
-def _batch(database: Database, create: str, find: str, statements: Sequence[str]) -> int:
-    """One transaction; answers how many runs ``find`` found."""
-    with database.begin() as connection:
-        steady_plans(connection)
-        connection.exec_driver_sql(create)
-        if database.dialect == "sqlite":
-            connection.exec_driver_sql("DELETE FROM found")
-        found = connection.exec_driver_sql(find).rowcount
-        if found:
-            if database.dialect == "postgresql":
-                connection.exec_driver_sql("ANALYZE found")
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-        return found
-
-
-def shares_of(database: Database) -> Iterator[str]:
-    """The partitions in shares of about a batch, each a condition in SQL: whoever goes through a large table in batches
-    does not want to step over what the batches before have left in its indexes."""
-    partitions = database.deployment.partitions
-    with database.read() as connection:
-        contacts = connection.execute(text("SELECT count(*) FROM contact")).scalar_one()
-    share = max(1, BATCH * partitions // contacts)
-    for first in range(0, partitions, share):
-        yield f"partition BETWEEN {first} AND {first + share - 1}"
+    return in_shares(database, "found", create, find, statements, BATCH)
 
 
 def summary(database: Database) -> tuple[Any, ...]:

@@ -7,19 +7,18 @@ that somebody would write by hand for this one journey, over the same tables: wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import text
 
+from benchmarks.by_shares import in_shares
 from benchmarks.filled import as_json, fill_with_runs, instant
 from benchmarks.harness import KINDS, Figure, Scale, Sides, analyse, databases, spent
-from benchmarks.waits import shares_of
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import Versions, load_versions
 from runner.store.database import Database
-from runner.store.passes.working import steady_plans
 from runner.store.types import to_microseconds
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -121,27 +120,7 @@ def wake_by_hand(database: Database) -> int:
         "UPDATE run SET step = 'pause', node = 1, arrived_at = w.at, due_at = w.at + "
         f"{two_hours}, next_at = w.at + {two_hours} FROM woken w {key.format('run')} AND run.status = 'active'",
     )
-    woken = 0
-    for among in shares_of(database):
-        while found := _batch(database, create, batch.replace("{among}", among), statements):
-            woken += found
-    return woken
-
-
-def _batch(database: Database, create: str, batch: str, statements: Sequence[str]) -> int:
-    """One transaction; answers how many runs it woke."""
-    with database.begin() as connection:
-        steady_plans(connection)
-        connection.exec_driver_sql(create)
-        if database.dialect == "sqlite":
-            connection.exec_driver_sql("DELETE FROM woken")
-        found = connection.exec_driver_sql(batch).rowcount
-        if found:
-            if database.dialect == "postgresql":
-                connection.exec_driver_sql("ANALYZE woken")
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-        return found
+    return in_shares(database, "woken", create, batch, statements, BATCH)
 
 
 def check(database: Database, size: int) -> None:
