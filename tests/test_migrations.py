@@ -118,6 +118,8 @@ WRITTEN = {
     "0011": "40161a67de7713b7",
     "0012": "fadb9409a943ca39",
     "0013": "a13103c68b4d6b8f",
+    "0014": "9ce979dc2066e897",
+    "0015": "e95c5740760d4e1f",
 }
 """What each revision does, as SHA-256 of its code without docstring, comments and layout."""
 

@@ -28,10 +28,12 @@ from runner.engine.outcome import change_of, not_begun
 from runner.engine.prepare import Prepared, made_beforehand, prepare
 from runner.engine.recording import Recording
 from runner.engine.second_look import derived, not_allowed, second_look, without_paused
+from runner.engine.suppressed import as_addresses_are, suppressed_alone
 from runner.engine.versions import Versions
 from runner.store.database import Database
 from runner.store.sending import messages
 from runner.store.sending.messages import Change
+from runner.store.sending.suppressed_addresses import note_suppressions
 from runner.store.statement import Connection
 
 logger = logging.getLogger(__name__)
@@ -185,18 +187,25 @@ class Delivery:
         lease_until = now + self._lease
         with self._database.begin() as connection:
             claimed = messages.claim(connection, now=now, lease_until=lease_until, limit=limit)
-            going = without_paused(connection, claimed)
-            looked = {} if self._exact else second_look(connection, going, versions, now)
+            deployment = self._database.deployment
+            going, to_note = as_addresses_are(
+                connection, without_paused(connection, claimed), deployment, exact=self._exact
+            )
+            looked = (
+                suppressed_alone(going, versions)
+                if self._exact
+                else second_look(connection, going, versions, now)
+            )
             unwanted = {**looked, **not_allowed(going, self._recipients)}
             wanted = [one for one in going if one.held not in unwanted]
-            unwanted |= beyond_limit(connection, wanted, versions, self._database.deployment)
+            unwanted |= beyond_limit(connection, wanted, versions, deployment)
             computed = derived(connection, going, versions, now)
         if not claimed:
             return 0
+        if to_note:
+            note_suppressions(self._database)
         channels = self.lines.channels
-        prepared, refused = prepare(
-            going, versions, channels, self._database.deployment, now, unwanted, computed
-        )
+        prepared, refused = prepare(going, versions, channels, deployment, now, unwanted, computed)
         self._recording.settle(refused)
         for name, group in _by_channel(prepared).items():
             channel = channels[name]

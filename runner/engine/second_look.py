@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runner.engine.prepare import recipient_of
+from runner.engine.suppressed import is_kept_from
 from runner.engine.versions import Version, Versions
 from runner.journey.catalog import OptIn, Topic
 from runner.journey.model import Send
@@ -17,7 +18,7 @@ from runner.store.sending.asked_again import Asked, asked_again
 from runner.store.sending.derived import derived_values
 from runner.store.sending.messages import Change, Claimed, Held, change
 from runner.store.statement import Connection
-from runner.store.tables import ConsentState, MessageKind, MessageStatus, SuppressionReason
+from runner.store.tables import ConsentState, MessageKind, MessageStatus
 
 NOT_A_RECIPIENT = "not_a_recipient"
 """Why a message is blocked where the deployment is no production and its reader not among those who are named."""
@@ -83,7 +84,7 @@ def _reason(one: Claimed, version: Version, asked: Asked, now: datetime) -> str 
     if not recipient_of(one):
         return NO_ADDRESS
     transactional = version.sql.rules.transactional(send)
-    if one.suppressed and not (transactional and one.suppressed == SuppressionReason.UNSUBSCRIBED):
+    if is_kept_from(one, version):
         return SUPPRESSED
     topic = version.sql.rules.topics.get(one.topic)
     if not transactional and (reason := _consent(one, topic, asked, now)):

@@ -17,6 +17,8 @@ TYPES: dict[str, TypeEngine[Any]] = {
     "placed_in": SmallInteger(),
     "key": Text(),
     "dedup_key": Text(),
+    "channel": Text(),
+    "address": Text(),
 }
 
 

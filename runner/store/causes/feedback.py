@@ -3,7 +3,8 @@
 A hard bounce and a complaint suppress the address. Whoever complains, or unsubscribes, withdraws their consent to the
 topic of that message by that channel, and receipts still come; where nobody knows what they unsubscribed from, all but
 receipts is kept from that address. Where nobody knows the channel either, it is so for each of the contact's addresses:
-who has said no in the dark has said no.
+who has said no in the dark has said no. What is written here is the contact's, and policy sees it at once;
+``sending/suppressed_addresses.py`` makes it hold for everybody with that address.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def _suppress(dialect: str) -> Statement:
     return Statement(
         into.on_conflict_do_update(
             index_elements=["partition", "contact", "channel", "address"],
-            set_={"reason": into.excluded.reason, "since": into.excluded.since},
+            set_={"reason": into.excluded.reason, "since": into.excluded.since, "noted": null()},
             # What keeps receipts too is not replaced by what lets them pass.
             where=suppression.c.reason == constant(SuppressionReason.UNSUBSCRIBED.value),
         )

@@ -25,6 +25,7 @@ from runner.store.tables.people import (
     event,
     event_id_sequence,
     placement,
+    suppressed_address,
     suppression,
 )
 from runner.store.tables.runs import assignment, deferral, run, step_log
@@ -91,6 +92,7 @@ __all__ = [
     "run",
     "shard",
     "step_log",
+    "suppressed_address",
     "suppression",
     "zone_local",
     "zone_offset",

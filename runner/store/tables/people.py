@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from runner.store.tables.base import metadata, one_of
-from runner.store.tables.status import ConsentState
+from runner.store.tables.status import ConsentState, SuppressionReason
 from runner.store.types import ByCodePoint, Instant, Json
 
 account = Table(
@@ -118,7 +118,26 @@ suppression = Table(
     ),
     Column("reason", ByCodePoint, nullable=False),
     Column("since", Instant, nullable=False),
+    Column("noted", Boolean, comment="true once the address is suppressed for everybody; NULL before"),
     comment="Addresses to which nothing is sent, whatever was consented to.",
+)
+Index(
+    "ix_suppression_to_note",
+    suppression.c.partition,
+    suppression.c.contact,
+    postgresql_where=text("noted IS NULL"),
+    sqlite_where=text("noted IS NULL"),
+)
+
+suppressed_address = Table(
+    "suppressed_address",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("address", ByCodePoint, primary_key=True, comment="its SHA-256, with channel and deployment"),
+    Column("reason", ByCodePoint, nullable=False),
+    Column("since", Instant, nullable=False),
+    one_of("reason", SuppressionReason),
+    comment="Addresses to which nothing is sent, whoever has them, in the partition of the address.",
 )
 
 event = Table(

@@ -27,6 +27,7 @@ from runner.store.tables import (
     message,
     run,
     step_log,
+    suppressed_address,
     suppression,
 )
 
@@ -37,6 +38,7 @@ CONTACT_OWNED = (
     broadcast,
     broadcast_heard,
     membership,
+    suppressed_address,
     suppression,
     conversion,
     message,
