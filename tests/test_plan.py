@@ -291,6 +291,86 @@ def test_what_people_and_programs_read(sqlite_database: Database) -> None:
     golden("plan/json.out", named(plan_json(found)) + "\n")
 
 
+CHANGED = """trigger: {event: Signed Up, where: 'event.plan in ["pro", "team"]'}
+entry: {reentry: 60d}
+exit: [{event: Left, reason: left}, {when: contact.vip, reason: vip}]
+in_flight: follow
+moved: {hello: greet}
+steps:
+  - {id: greet, send: {channel: email, template: hello}}
+  - {id: pause, wait: 2d}
+  - {id: night, wait: {for: 1h, at: "09:00"}}
+  - {id: tips, send: email}
+  - {id: offer, send: {channel: email, window: {from: "10:00", to: "17:00"}, only_if: not contact.vip}}
+  - id: bought
+    wait: {event: Bought, up_to: 120h, then: [{id: thanks, send: email}]}
+  - id: value
+    branch:
+      - {name: high, when: 'in_segment("big") and count("Bought") > 2', steps: [{id: voucher, send: email}]}
+      - {name: rest, else: [{id: nudge, wait: 60m}]}
+"""
+IN_FORCE = """trigger: {event: Signed Up, where: event.plan == "pro"}
+entry: {reentry: 30d}
+exit: [{event: Left, reason: left}]
+steps:
+  - {id: hello, send: email}
+  - {id: pause, wait: 4d}
+  - {id: night, wait: 1h}
+  - id: bought
+    wait: {event: Bought, up_to: 3d, then: [{id: thanks, send: email}]}
+  - id: value
+    branch:
+      - {name: high, when: 'in_segment("big")', steps: [{id: voucher, send: email}]}
+      - {name: rest, else: [{id: nudge, wait: 1h}]}
+  - {id: offer, send: {channel: email, window: {from: "09:00", to: "17:00"}}}
+  - {id: last, send: email}
+"""
+
+
+def test_what_changes_is_told_in_the_words_of_the_author(sqlite_database: Database) -> None:
+    """Steps, times, conditions, texts and what they read of the catalog; and nothing that is only written
+    otherwise, or that the journey does not speak of."""
+    used = "segments: {big: {when: contact.vip}}\npolicies: {quiet_hours: {from: '21:00', to: '08:00'}}\n"
+    unused = "lists: {others: [a]}\n"
+    head = HEAD.replace("trigger: {event: Signed Up}\n", "")
+
+    def project(journey: str, catalog: str, texts: Mapping[str, str]) -> Project:
+        files = {"journey.yaml": head + journey, **texts}
+        return load_project(
+            {"journeys/catalog.yaml": CATALOG + catalog}
+            | {f"journeys/tour/{name}": text for name, text in files.items()}
+        )
+
+    plain = {
+        f"{name}.html": f"---\nsubject: {name}\n---\n<p>{name} {'very ' * 30}good</p>\n"
+        for name in ("hello", "thanks", "voucher", "offer", "last")
+    }
+    before = project(IN_FORCE, used + unused, plain)
+    later = used.replace("21:00", "20:00").replace("when: contact", "when: not contact")
+    texts = plain | {
+        "tips.html": plain["hello.html"],
+        "thanks.html": "---\nsubject: 'Thank you, {{ contact.name | default(\"you\") }}'\npreheader: Ours\n"
+        "---\n<p>a</p>\n<p>b</p>\n",
+        "voucher.html": f"---\nsubject: voucher\n---\n<p>voucher {'very ' * 30}fine</p>\n",
+    }
+    del texts["last.html"]
+    after = project(CHANGED, later + unused.replace("[a]", "[b]"), texts)
+    apply_project(sqlite_database, before, now=START, author=None, git_commit=None)
+    found = planned(sqlite_database, after)
+    assert not found.problems, found.problems
+    golden("plan/differences.out", "\n".join(plan_text(found).splitlines()[1:]) + "\n")
+    told = json.loads(plan_json(found))["journeys"][0]["differences"]
+    assert {(each["name"], each["change"], each["was"]) for each in told if each["part"] == "step"} == {
+        ("greet", "changed", "hello"),
+        *((name, "changed", None) for name in ("pause", "night", "offer", "bought", "value")),
+        ("tips", "added", None),
+        ("last", "removed", None),
+    }
+    assert [each["values"] for each in told if each["name"] == "pause"] == [
+        [{"where": ["wait"], "before": "4d", "after": "2d"}]
+    ]
+
+
 def test_the_command_says_by_its_exit_code_what_there_is_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

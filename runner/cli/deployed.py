@@ -30,6 +30,7 @@ def found_database(project: Path) -> Iterator[Database]:
 
 def want_journey(database: Database, name: str | None) -> None:
     """Raise JourneysError where ``name`` is none of the journeys that were ever applied."""
+    from runner.journey.shown import printable
     from runner.journey.words import did_you_mean, listed
     from runner.problem import JourneysError
     from runner.store.journeys.in_force import in_force
@@ -49,8 +50,3 @@ def table(lines: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-
-
-def printable(text: str) -> str:
-    """Text from outside as it may stand on a terminal: without what steers it."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

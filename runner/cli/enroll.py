@@ -88,10 +88,11 @@ def _enroll_file(
 def _enroll_one(
     project: Path, journey: str, contact: str, values: tuple[str, ...], key: str | None, output_format: str
 ) -> int:
-    from runner.cli.deployed import found_database, printable
+    from runner.cli.deployed import found_database
     from runner.clock import utc_now
     from runner.engine.enrolling import enroll_one, enrolling
     from runner.engine.versions import load_versions
+    from runner.journey.shown import printable
 
     raw: dict[str, object] = {}
     for value in values:

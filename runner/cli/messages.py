@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.deployed import found_database, printable, table, want_journey
+from runner.cli.deployed import found_database, table, want_journey
 from runner.cli.options import format_option, project_option, want_yes, yes_option
+from runner.journey.shown import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from runner.cli.deployed import found_database, printable, table, want_journey
+from runner.cli.deployed import found_database, table, want_journey
 from runner.cli.options import format_option, project_option, want_yes, yes_option
+from runner.journey.shown import printable
 
 
 @click.group("runs")

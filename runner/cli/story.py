@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.journey.catalog import EVERY_CHANNEL, Catalog
 from runner.journey.fit import present
+from runner.journey.shown import printable
 from runner.store.people.contacts import Consent, Contact
 from runner.store.watching.story import Chapter, Entry
 
@@ -17,12 +18,7 @@ def contact_text(
     contact: Contact, consents: Sequence[Consent], entries: Sequence[Entry], catalog: Catalog
 ) -> str:
     """A page for people. Instants are UTC."""
-    return "\n".join(_harmless(line) for line in _lines(contact, consents, entries, catalog))
-
-
-def _harmless(line: str) -> str:
-    """What contacts wrote must not steer the terminal."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in line)
+    return "\n".join(printable(line) for line in _lines(contact, consents, entries, catalog))
 
 
 def _lines(

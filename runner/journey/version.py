@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.journey.derived_values import derived_read
 from runner.journey.expression import Expression, tree
-from runner.journey.model import Journey, Send, Update
+from runner.journey.model import Journey, Send, Step, Update
 from runner.journey.template import Template, templates_sent
 from runner.journey.template_reads import members_read
 from runner.journey.trigger_types import trigger_types
@@ -134,6 +134,23 @@ def sends_of(journey: Journey) -> Iterator[Send]:
 
 def _found(journey: Journey, kind: type[Any]) -> Iterator[Any]:
     return (part for part in _parts(journey) if isinstance(part, kind))
+
+
+def meaning(step: Step) -> str:
+    """What a step does, without the steps that it holds: the same for all spellings of the same."""
+    return json.dumps(_without_steps(_canonical(step.verb)), sort_keys=True)
+
+
+def _without_steps(form: Any) -> Any:
+    if isinstance(form, dict):
+        return {key: _without_steps(each) for key, each in form.items()}
+    if isinstance(form, list):
+        return [
+            _without_steps(each)
+            for each in form
+            if not (isinstance(each, dict) and each.get("kind") == "Step")
+        ]
+    return form
 
 
 def _has_default(value: Any, field: Field[Any]) -> bool:

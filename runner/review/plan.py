@@ -15,6 +15,7 @@ from runner.engine.apply import gone
 from runner.engine.in_flight import Crossed, Crossing, People, Standing, crossings, people_in
 from runner.engine.moved_entries import never_applied
 from runner.engine.renaming import successor
+from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.lasting import Lasting, Unbounded, Waiting, lasting, standing
@@ -25,8 +26,9 @@ from runner.journey.send_rules import send_rules
 from runner.journey.succession import Carried, Fate, Leaves, Moved
 from runner.journey.template import Template
 from runner.journey.version import version_hash
-from runner.problem import Problem, Severity
+from runner.problem import JourneysError, Problem, Severity
 from runner.review.unsaid_renames import UnsaidRename, unsaid_renames
+from runner.review.what_changed import Difference, what_changed
 from runner.settings import Limits
 from runner.store.database import Database
 from runner.store.journeys.standing import Stand, not_looked_for, people_for_whom
@@ -107,6 +109,8 @@ class JourneyPlan:
     overdue: int = 0
     released_until: datetime | None = None
     existing: Existing | None = None
+    differences: tuple[Difference, ...] | None = None
+    """From the version in force; None where there is none that this release can read, or nothing to compare."""
     unsaid: tuple[UnsaidRename, ...] = ()
 
 
@@ -183,7 +187,9 @@ class _Look:
         self.following[name] = next_.journey
         people = people_in(self._connection, name, but=hash_)
         found = replace(
-            found, existing=self._existing(journey) if found.change is not Change.RETIRED else None
+            found,
+            existing=self._existing(journey) if found.change is not Change.RETIRED else None,
+            differences=self._differences(before, next_.journey) if before is not None else None,
         )
         if journey.in_flight.retired is Retired.EXIT:
             return replace(found, versions=tuple(_leaving(each, "retired") for each in people))
@@ -197,6 +203,14 @@ class _Look:
             versions=tuple(_crossing(each) for each in over),
             unsaid=unsaid_renames(self._connection, over, program, self._project, next_.renames, next_.void),
         )
+
+    def _differences(self, before: StoredVersion, journey: Journey) -> tuple[Difference, ...] | None:
+        try:
+            project = stored_project(journey.name, before.id, before.files, before.renames)
+        except JourneysError:
+            return None
+        old = compile_program(project.journeys[journey.name])
+        return what_changed(project, old, self._project, compile_program(journey))
 
     def _finishing(self, found: Sequence[Standing]) -> tuple[InVersion, ...]:
         return tuple(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+from runner.review.difference_report import difference_json, difference_lines
 from runner.review.plan import AtStep, Change, Going, InVersion, JourneyPlan, Plan
 from runner.review.reporters import problem_json, summary, text_report
 from runner.review.unsaid_renames import UnsaidRename
@@ -34,6 +35,8 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
     hashes = [_short(each) for each in (found.before, found.after) if each is not None]
     stays = "" if found.state is JourneyState.LIVE else f"  ({found.state.value}, and stays so)"
     yield f"{found.journey}  {found.change.value}  {' → '.join(dict.fromkeys(hashes))}{stays}"
+    if found.differences is not None:
+        yield from (f"  {line}" for line in difference_lines(found.differences))
     for version in found.versions:
         yield f"  {_heading(version)}:"
         width = max(len(each.step) for each in version.steps)
@@ -134,6 +137,7 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
         "before": found.before,
         "after": found.after,
         "state": found.state.value,
+        "differences": [difference_json(each) for each in found.differences or ()],
         "versions": [
             {
                 "version": version.hash,

@@ -8,6 +8,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from runner.journey.shown import printable
 from runner.journey.yaml import split_lines
 from runner.problem import Problem, Severity
 
@@ -79,7 +80,7 @@ def _entry(problem: Problem, lines: Sequence[str], colour: bool) -> str:
     paint = _painter(colour)
     place = f"{span.file}:{span.line}:{span.column}:"
     kind = paint("warning: ", _YELLOW) if warning else ""
-    message = _harmless(problem.message)
+    message = printable(problem.message, keep="\t")
     parts = [f"{paint(place, _BOLD)} {kind}{message} {paint(f'[{problem.code}]', _DIM)}"]
     if 1 <= span.line <= len(lines) and lines[span.line - 1].strip():
         source, column = _window(lines[span.line - 1], span.column)
@@ -87,10 +88,10 @@ def _entry(problem: Problem, lines: Sequence[str], colour: bool) -> str:
         before = "".join(_blank(character) for character in source[: column - 1])
         marked = source[column - 1 : column - 1 + span.length]
         carets = "^" * max(1, sum(_width(character) for character in marked))
-        parts.append(paint(number, _DIM) + _harmless(source))
+        parts.append(paint(number, _DIM) + printable(source, keep="\t"))
         parts.append(paint("      | ", _DIM) + before + paint(carets, _YELLOW if warning else _RED))
     if problem.hint:
-        parts.append(paint("      = ", _DIM) + paint(_harmless(problem.hint), _CYAN))
+        parts.append(paint("      = ", _DIM) + paint(printable(problem.hint, keep="\t"), _CYAN))
     return "\n".join(parts)
 
 
@@ -107,16 +108,6 @@ def _window(line: str, column: int) -> tuple[str, int]:
     shown = line[start : start + WIDEST]
     shown = ("…" if start else "") + shown + ("…" if start + WIDEST < len(line) else "")
     return shown, column - start + (1 if start else 0)
-
-
-def _harmless(text: str) -> str:
-    """``text`` without what a terminal would obey."""
-    return "".join(
-        character
-        if character == "\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-        else "\ufffd"
-        for character in text
-    )
 
 
 def _blank(character: str) -> str:
