@@ -1,0 +1,138 @@
+"""What suppresses an address holds for whoever has it, however it is written, and longer than any contact."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from shop import START, Shop, Sink
+from sqlalchemy import delete, insert, select, update
+from test_second_look import KEPT, SENT, became, signed_up
+
+from channels.base import RetryLater
+from runner.engine.deliver import deliver
+from runner.engine.tick import EXACT
+from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED
+from runner.store.database import Database
+from runner.store.sending import suppressed_addresses
+from runner.store.sending.suppressed_addresses import note_suppressions
+from runner.store.tables import contact, suppressed_address, suppression
+from tests.followed import HOUR
+
+SHARED = "Ana@X.example"
+"""The address that ana has, as others have typed it in."""
+
+
+def sharing(database: Database, head: str = "") -> Shop:
+    """Ana, and ben who has her address; carl has another one. Messages to all are ready."""
+    shop = signed_up(database, "ana", head=head)
+    for key, address in (("ben", SHARED), ("carl", "carl@x.example")):
+        shop.identify(key, country="US", email=address)
+    shop.arrive(shop.event(key, "Signed Up") for key in ("ben", "carl"))
+    shop.tick(START)
+    return shop
+
+
+def of(shop: Shop, key: str) -> dict[str, tuple[str, str | None]]:
+    return {name.split("/")[1]: what for name, what in became(shop).items() if name.startswith(f"{key}/")}
+
+
+ALL = ("hello", "receipt", "tip")
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "receipts"),
+    [
+        (MESSAGE_COMPLAINED, {"run": 1, "step": "hello"}, KEPT),
+        (MESSAGE_BOUNCED, {}, KEPT),
+        (MESSAGE_BOUNCED, {"soft": True}, SENT),
+        (MESSAGE_UNSUBSCRIBED, {}, SENT),
+    ],
+)
+def test_another_contact_with_the_address_is_not_written_to(
+    database: Database, name: str, said: dict[str, Any], receipts: tuple[str, str | None]
+) -> None:
+    shop = sharing(database)
+    shop.arrive([shop.event("ana", name, **said)])
+    shop.tick(START)
+    deliver(database, shop.versions, {"email": Sink()}, START)
+    others = SENT if said.get("soft") else KEPT
+    assert of(shop, "ben") == {"hello": others, "receipt": receipts, "tip": others}
+    assert of(shop, "carl") == dict.fromkeys(ALL, SENT)
+    with database.read() as connection:
+        noted = connection.execute(select(suppressed_address.c.address)).scalars().all()
+        assert connection.execute(select(suppression.c.noted)).scalars().all().count(None) == 0
+    assert len(noted) == (not said.get("soft"))
+    assert not any("x.example" in address.lower() for address in noted)
+
+
+def test_it_outlives_the_contact_of_whom_it_was_told(database: Database) -> None:
+    shop = sharing(database)
+    shop.arrive([shop.event("ana", MESSAGE_COMPLAINED)])
+    shop.tick(START)
+    assert note_suppressions(database) == 1
+    with database.begin() as connection:
+        connection.execute(delete(suppression))
+        connection.execute(update(contact).where(contact.c.key == "ana").values(email=None))
+    deliver(database, shop.versions, {"email": Sink()}, START)
+    assert of(shop, "ben") == dict.fromkeys(ALL, KEPT)
+
+
+def test_a_complaint_that_comes_while_a_message_is_handed_over_holds_for_the_next_attempt(
+    database: Database,
+) -> None:
+    shop = sharing(database)
+
+    def complain(_: object) -> None:
+        sink.on_send = None
+        shop.arrive([shop.event("ana", MESSAGE_COMPLAINED)])
+        shop.tick(START)
+
+    sink = Sink(answers={"ben": RetryLater("busy")}, on_send=complain)
+    deliver(database, shop.versions, {"email": sink}, START)
+    assert {status for status, _ in of(shop, "ben").values()} == {"ready"}
+    before = sink.contacts.count("ben")
+    deliver(database, shop.versions, {"email": sink}, START + HOUR)
+    assert of(shop, "ben") == dict.fromkeys(ALL, KEPT)
+    assert sink.contacts.count("ben") == before
+
+
+def test_in_virtual_time_what_comes_later_does_not_count(database: Database) -> None:
+    """A message counts as handed over at the instant that lets it go."""
+    shop = sharing(database)
+    shop.arrive([shop.event("ana", MESSAGE_COMPLAINED, START + HOUR)])
+    shop.tick(START + HOUR, EXACT)
+    deliver(database, shop.versions, {"email": Sink()}, START + HOUR, exact=True)
+    assert of(shop, "ben") == dict.fromkeys(ALL, SENT)
+    shop.arrive([shop.event("ben", "Signed Up", START + 2 * HOUR)])
+    shop.tick(START + 2 * HOUR, EXACT)
+    deliver(database, shop.versions, {"email": Sink()}, START + 2 * HOUR, exact=True)
+    again = [(row.status, row.reason) for name, row in shop.messages() if name[:3] == "ben" and row.run == 2]
+    assert again == [KEPT] * 3
+
+
+def test_what_was_told_before_there_were_notes_is_noted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By several processes at once, in several transactions; of what goes by no address there is nothing to note."""
+    monkeypatch.setattr(suppressed_addresses, "MOST", 7)
+    shop = Shop(database)
+    shop.identify("ana")
+    with database.begin() as connection:
+        partition, number = connection.execute(select(contact.c.partition, contact.c.id)).one()
+        row = {"partition": partition, "contact": number, "since": START, "reason": "bounced"}
+        connection.execute(
+            insert(suppression),
+            [{**row, "channel": "email", "address": f"{each}@x.example"} for each in range(40)]
+            + [{**row, "channel": "email", "address": SHARED, "reason": "unsubscribed"}]
+            + [{**row, "channel": "email", "address": SHARED.lower()}]
+            + [{**row, "channel": "push", "address": "ana"}],
+        )
+    with ThreadPoolExecutor(3 if database.dialect == "postgresql" else 1) as threads:
+        counts = list(threads.map(lambda _: note_suppressions(database), range(3)))
+    assert sum(counts) == 43
+    with database.read() as connection:
+        reasons = connection.execute(select(suppressed_address.c.reason)).scalars().all()
+    assert reasons == ["bounced"] * 41
+    assert note_suppressions(database) == 0
