@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import pytest
@@ -30,14 +33,22 @@ def test_what_no_scenario_reaches_is_listed_with_its_place() -> None:
     project = load_project(read_files(PROJECT))
     scenarios, problems = find_scenarios(project)
     assert problems == ()
-    (outcome,) = play_all(project, scenarios)
-    assert outcome.passed
-    golden("coverage/coverage.out", coverage_text(cover(project, ["demo"], outcome.reached)) + "\n")
+    outcomes = list(play_all(project, scenarios))
+    assert all(outcome.passed for outcome in outcomes)
+    reached = reduce(or_, (outcome.reached for outcome in outcomes))
+    golden("coverage/coverage.out", coverage_text(cover(project, ["demo"], reached)) + "\n")
+    rules = cover(project, ["demo"], reached).of(kind=Kind.RULE).items
+    assert {(item.title, item.span.line): item.reached for item in rules} == {
+        ("exit `over` by `Signed Off`", 8): True,
+        ('exit `over` by `contact.plan == "none"`', 9): False,
+        ("exit `lost`", 10): False,
+        ("the goal", 11): True,
+    }
 
 
 def test_a_text_is_reached_in_the_locale_in_which_it_was_sent() -> None:
     project = load_project(read_files(PROJECT))
-    (outcome,) = play_all(project, find_scenarios(project)[0])
+    outcome, _ = play_all(project, find_scenarios(project)[0])
     texts = cover(project, ["demo"], outcome.reached).of(kind=Kind.TEXT).items
     assert {(item.name, item.way): item.reached for item in texts} == {
         ("hello", ""): False,
@@ -59,9 +70,10 @@ def test_a_hundred_percent_is_everything() -> None:
             for item in everything
             if item.kind is Kind.TEXT
         ),
+        rules=frozenset((item.journey, item.name, item.way) for item in everything if item.kind is Kind.RULE),
     )
     assert cover(project, ["demo"], reached).percent == 100
-    one_less = Reached(reached.steps - {("demo", "sales")}, reached.ways, reached.texts)
+    one_less = replace(reached, steps=reached.steps - {("demo", "sales")})
     coverage = cover(project, ["demo"], one_less)
     assert coverage.percent == 98
     assert [item.title for item in coverage.missed] == ["step `sales`"]
@@ -72,10 +84,10 @@ def test_the_command_says_how_much_is_reached(capsys: pytest.CaptureFixture[str]
     assert command("--coverage", "--fail-under", "100", "--project", SHOP) == 0
     printed = capsys.readouterr().out
     assert printed.endswith(
-        "coverage  steps   ways    texts\n"
-        "cart      7 of 7  4 of 4  3 of 3\n"
-        "welcome   1 of 1  -       1 of 1\n"
-        "100 %: 16 of 16\n"
+        "coverage  steps   ways    rules   texts\n"
+        "cart      7 of 7  4 of 4  3 of 3  3 of 3\n"
+        "welcome   1 of 1  -       -       1 of 1\n"
+        "100 %: 19 of 19\n"
     )
     assert command("welcome", "-k", "no such", "--coverage", "--project", SHOP) == 4
 
@@ -91,7 +103,7 @@ def test_too_little_is_an_error_where_that_is_asked_for(
     capsys.readouterr()
     assert command("--coverage", "--fail-under", "100", "--format", "json", "--project", project) == 1
     report = json.loads(capsys.readouterr().out)
-    assert report["passed"] == 1
+    assert report["passed"] == 2
     golden("coverage/coverage.json", json.dumps(report["coverage"], indent=2, ensure_ascii=False) + "\n")
 
 
@@ -145,5 +157,5 @@ def test_the_command_writes_a_scenario(tmp_path: Path, capsys: pytest.CaptureFix
     tests.write_text(tests.read_text(encoding="utf-8") + written, encoding="utf-8")
     assert command("--coverage", "--format", "json", "--project", project) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["passed"] == 2
+    assert report["passed"] == 3
     assert "the `no` of `gate`" not in [each["title"] for each in report["coverage"]["missed"]]

@@ -1,4 +1,4 @@
-"""How much of the journeys the scenarios reach: steps, ways out of them, and texts by locale.
+"""How much of the journeys the scenarios reach: exit rules and goals, steps, ways out of them, and texts by locale.
 
 Pure: what there is to reach comes from the programs, what was reached from the scenarios that were played.
 """
@@ -10,19 +10,35 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.journey.graph import SKIPPED, Node, compile_program, held_steps, walk
-from runner.journey.model import Branch, Call, Condition, Draw, Journey, Send, Split, WaitCollect, WaitUntil
-from runner.journey.project import Project
+from runner.journey.model import (
+    Branch,
+    Call,
+    Condition,
+    Draw,
+    ExitRule,
+    Journey,
+    Send,
+    Split,
+    WaitCollect,
+    WaitUntil,
+)
+from runner.journey.project import Project, journey_path
 from runner.journey.template import Template, templates_sent
+from runner.journey.yaml import Fields, Items
 from runner.problem import Span
 
 BODIES = ("mjml", "html", "txt")
 """The extensions of what is a text of its own; what is attached to one is reached with it."""
 
 
+GOAL = "goal"
+
+
 class Kind(StrEnum):
     """What is counted, in the order of the report."""
 
     STEP = "step"
+    RULE = "rule"  # an exit rule, or the goal
     WAY = "way"  # a case, an arm, an outcome of a wait, the else of a gate, what is done if something fails
     TEXT = "text"  # a template in one locale
 
@@ -30,19 +46,27 @@ class Kind(StrEnum):
 @dataclass(frozen=True)
 class Reached:
     """What scenarios came to. ``ways`` are journey, step and outcome; ``texts`` journey, template and locale, in lower
-    case, of messages that were rendered."""
+    case, of messages that were rendered; ``rules`` journey, reason and ``asked_by`` of exit rules that have ended a
+    run, and journey, ``GOAL`` and its event of goals that were counted."""
 
     steps: frozenset[tuple[str, str]] = frozenset()
     ways: frozenset[tuple[str, str, str]] = frozenset()
     texts: frozenset[tuple[str, str, str]] = frozenset()
+    rules: frozenset[tuple[str, str, str]] = frozenset()
 
     def __or__(self, other: Reached) -> Reached:
-        return Reached(self.steps | other.steps, self.ways | other.ways, self.texts | other.texts)
+        return Reached(
+            self.steps | other.steps,
+            self.ways | other.ways,
+            self.texts | other.texts,
+            self.rules | other.rules,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One thing to reach. ``name`` is a step or a template; ``way`` the outcome of a way, or the locale of a text."""
+    """One thing to reach. ``name`` is a step, a template, the reason of an exit rule, or ``GOAL``; ``way`` the outcome
+    of a way, the locale of a text, what an exit rule is asked by, or the event of the goal."""
 
     journey: str
     kind: Kind
@@ -55,7 +79,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """``items`` go by journey, then in the order of its file, its texts last."""
+    """``items`` go by journey: its exit rules and its goal, then its steps in the order of the file, its texts last."""
 
     items: tuple[Item, ...]
 
@@ -90,6 +114,7 @@ def cover(project: Project, journeys: Iterable[str], reached: Reached) -> Covera
 
 def _items(project: Project, name: str, reached: Reached) -> Iterator[Item]:
     journey = project.journeys[name]
+    yield from _rules(project, journey, reached)
     for node in compile_program(journey).nodes:
         step = node.step
         yield Item(
@@ -123,6 +148,36 @@ def _items(project: Project, name: str, reached: Reached) -> Iterator[Item]:
             span=Span(path, 1, 1),
             reached=(name, template, used) in reached.texts,
         )
+
+
+def _rules(project: Project, journey: Journey, reached: Reached) -> Iterator[Item]:
+    tree = project.trees.get(journey_path(journey.name))
+    exits, goal = (tree.get(key) if isinstance(tree, Fields) else None for key in ("exit", "goal"))
+    places = [each.span for each in exits.items] if isinstance(exits, Items) else []
+    reasons = [rule.reason for rule in journey.exits]
+    found = [
+        (rule.reason, asked_by(rule), place, f"exit `{rule.reason}`")
+        if reasons.count(rule.reason) == 1
+        else (rule.reason, asked_by(rule), place, f"exit `{rule.reason}` by `{asked_by(rule)}`")
+        for rule, place in zip(journey.exits, [*places, *[journey.span] * len(reasons)], strict=False)
+    ]
+    if journey.goal is not None:
+        found.append((GOAL, journey.goal.event, goal.span if goal else journey.span, "the goal"))
+    for reason, way, span, title in found:
+        yield Item(
+            journey=journey.name,
+            kind=Kind.RULE,
+            name=reason,
+            way=way,
+            title=title,
+            span=span,
+            reached=(journey.name, reason, way) in reached.rules,
+        )
+
+
+def asked_by(rule: ExitRule) -> str:
+    """What tells the exit rules of one reason apart: the event, or the condition as its author wrote it."""
+    return rule.event or (rule.when.source if rule.when else "")
 
 
 def _ways(node: Node) -> tuple[str, ...]:

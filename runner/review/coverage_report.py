@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runner.review.coverage import Coverage, Kind
 
-_COLUMNS = {Kind.STEP: "steps", Kind.WAY: "ways", Kind.TEXT: "texts"}
+_COLUMNS = {Kind.STEP: "steps", Kind.WAY: "ways", Kind.RULE: "rules", Kind.TEXT: "texts"}
 
 
 def coverage_text(coverage: Coverage) -> str:

@@ -25,7 +25,7 @@ from runner.journey.fit import fit_account, fit_event, fit_traits
 from runner.journey.model import AdAudience, Call, HandOff, Send
 from runner.journey.project import Project, load_project
 from runner.journey.scenario import Answered, Received, Scenario
-from runner.review.coverage import Reached
+from runner.review.coverage import GOAL, Reached, asked_by
 from runner.review.decisions import Watcher
 from runner.review.happenings import Happening, Kind
 from runner.review.timeline import Comparison, compare_everybody
@@ -135,7 +135,7 @@ class Stage:
             told = (self._told(entry, capture) for entry in entries if entry.at != known)
             happened[each.person.id] = [happening for happening in told if happening is not None]
             reached |= self._reached(entries, capture)
-        return happened, reached
+        return happened, reached | Reached(rules=self._goals())
 
     def _reached(self, entries: Sequence[story.Entry], capture: Capture) -> Reached:
         """The steps at which runs stood, the ways by which they left them, and the texts that were rendered."""
@@ -156,7 +156,40 @@ class Stage:
                 if entry.chapter is story.Chapter.LEFT
             ),
             texts=frozenset(texts),
+            rules=frozenset(self._rules(entries)),
         )
+
+    def _rules(self, entries: Sequence[story.Entry]) -> Iterator[tuple[str, str, str]]:
+        """The exit rules that have ended runs. Of those of one reason it is the one that hears what arrived then; else
+        one that asks for a condition."""
+        received = {(each.at, each.name) for each in entries if each.chapter is story.Chapter.RECEIVED}
+        by_step = {(each.name, each.run, each.at, each.outcome) for each in entries if self._exits(each)}
+        for entry in entries:
+            ended = entry.chapter is story.Chapter.ENDED and entry.status is RunStatus.EXITED
+            if not ended or (entry.name, entry.run, entry.at, entry.outcome) in by_step:
+                continue
+            rules = [
+                rule
+                for rule in self.versions.current[entry.name].journey.exits
+                if rule.reason == entry.outcome
+            ]
+            heard = [rule for rule in rules if rule.event and (entry.at, rule.event) in received]
+            for rule in heard or [each for each in rules if each.when]:
+                yield entry.name, rule.reason, asked_by(rule)
+
+    def _exits(self, entry: story.Entry) -> bool:
+        """Whether the run has left a step that ends it."""
+        if entry.chapter is not story.Chapter.LEFT or entry.step is None:
+            return False
+        edges = self.versions.current[entry.name].program.node(entry.step).edges
+        return any(edge.outcome == entry.outcome and edge.reason for edge in edges)
+
+    def _goals(self) -> frozenset[tuple[str, str, str]]:
+        """The goals that were counted."""
+        with self.database.read() as connection:
+            counted = played.journeys_with_goals(connection)
+        goals = ((name, self.versions.current[name].journey.goal) for name in counted)
+        return frozenset((name, GOAL, goal.event) for name, goal in goals if goal is not None)
 
     def _set(self, scenario: Scenario) -> None:
         """Everything as it is before the start, and all that will arrive."""

@@ -202,6 +202,8 @@ class _Search:
                 return (journey, name) in reached.steps
             case Kind.WAY:
                 return (journey, name, way) in reached.ways
+            case Kind.RULE:
+                return (journey, name, way) in reached.rules
         return (journey, name, (way or self.project.catalog.locale).lower()) in reached.texts
 
     def _go_on(self, happened: Sequence[Happening]) -> None:
@@ -388,6 +390,8 @@ def _path(program: Program, item: Item, avoided: Set[tuple[int, str]]) -> tuple[
 
 def _last(node: Node, item: Item) -> str | None:
     """The outcome by which ``node`` is to be left for ``item``; None where it is another step's."""
+    if item.kind is Kind.RULE:
+        return None
     if item.kind is Kind.TEXT:
         return "ready" if isinstance(node.verb, Send) and node.verb.sends(item.name) else None
     if node.step.id != item.name:

@@ -90,6 +90,11 @@ def last_message(connection: Connection, key: str, journey: str, step: str, at: 
     return connection.execute(last).scalar()
 
 
+def journeys_with_goals(connection: Connection) -> frozenset[str]:
+    """The journeys of which a goal was counted."""
+    return frozenset(connection.execute(select(conversion.c.journey).distinct()).scalars())
+
+
 def assign_holdout(connection: Connection, key: str, journey: str, step: str, held_out: bool) -> None:
     """Say of the contact ``key`` whether it is held out, before it enters."""
     assign_arm(connection, key, journey, step, HELD_OUT if held_out else IN)
