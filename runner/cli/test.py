@@ -15,7 +15,7 @@ NOTHING_TO_TEST = 4
 @click.argument("names", nargs=-1, metavar="[JOURNEY]...")
 @click.option("-k", "text", metavar="TEXT", help="Only scenarios whose name contains TEXT.")
 @click.option(
-    "--coverage", "covered", is_flag=True, help="Say which steps, ways and texts no scenario reaches."
+    "--coverage", "covered", is_flag=True, help="Say which steps, ways, rules and texts no scenario reaches."
 )
 @click.option(
     "--fail-under",
