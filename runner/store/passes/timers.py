@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     true,
     tuple_,
@@ -87,17 +88,30 @@ def _none(rows: FromClause, *conditions: ColumnElement[bool]) -> ColumnElement[b
     )
 
 
-_waiting = event.alias("waiting")
+_waiting, _any = event.alias("waiting"), event.alias("any_event")
 
 
-def _no_event(first: Any) -> ColumnElement[bool]:
-    return _none(
-        _waiting,
-        _waiting.c.partition == first.c.partition,
-        _waiting.c.contact == first.c.contact,
-        _waiting.c.pending,
-        _waiting.c.at <= _now,
+def _to_handle(of: Any) -> ColumnElement[bool]:
+    """``of``, a table of events, has one that is to be handled by now."""
+    return and_(of.c.pending, of.c.at <= _now)
+
+
+def _first_event(partition: Any) -> Select[Any]:
+    """A row where a contact of the partition has an event to be handled. Served by ix_event_pending. Where there is
+    none, which is on most ticks that timers are most of, nobody's events need be looked up."""
+    return (
+        select(literal_column("1", Integer()).label("one"))
+        .where(_any.c.partition == partition, _to_handle(_any))
+        .order_by(_any.c.at)
+        .limit(literal_column("1"))
+        .correlate(shard)
     )
+
+
+def _no_event(first: Any, any_event: ColumnElement[int]) -> ColumnElement[bool]:
+    """The contact of ``first`` has no event to be handled. ``any_event`` is NULL where nobody has."""
+    of_contact = and_(_waiting.c.partition == first.c.partition, _waiting.c.contact == first.c.contact)
+    return or_(any_event.is_(None), _none(_waiting, of_contact, _to_handle(_waiting)))
 
 
 _other = run.alias("other")
@@ -141,7 +155,8 @@ def _fire_one(late: bool) -> Statement:
     first = _first_timers(_partition, late).add_columns(own_row).subquery()
     another = literal_column("other.rowid") != first.c.own_row
     at = _now if late else first.c.next_at
-    return _into_moving(_move(first, at, first, _no_event(first), _none_before(first, another, late)))
+    no_event = _no_event(first, _first_event(_partition).scalar_subquery())
+    return _into_moving(_move(first, at, first, no_event, _none_before(first, another, late)))
 
 
 def _fire_all(late: bool) -> Statement:
@@ -153,8 +168,10 @@ def _fire_all(late: bool) -> Statement:
         place = func.rank().over(partition_by=first.c.contact, order_by=first.c.next_at)
         first = select(*first.c, place.label("place")).lateral()
         none_before = first.c.place == literal_column("1")
-    at, rows = _now if late else first.c.next_at, shard.join(first, true())
-    return _into_moving(_move(first, at, rows, held(shard.c.partition), _no_event(first), none_before))
+    any_event = _first_event(shard.c.partition).lateral()
+    at, rows = _now if late else first.c.next_at, shard.outerjoin(any_event, true()).join(first, true())
+    no_event = _no_event(first, any_event.c.one)
+    return _into_moving(_move(first, at, rows, held(shard.c.partition), no_event, none_before))
 
 
 def _last(found: Select[Any]) -> Select[Any]:
