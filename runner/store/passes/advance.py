@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    true,
     update,
 )
 
@@ -119,34 +120,43 @@ def end_runs(sql: ProgramSql, connection: Connection, n: int) -> None:
     sql.once("end runs", build).run(connection, n=n)
 
 
-def _log(*, visits: bool) -> Statement:
-    """From the ways to the runs that came them: so the texts are looked up once a way, and not once a run."""
-    rows: FromClause = way.join(
-        moving, and_(in_pass(moving), moving.c.version == way.c.version, moving.c.way == way.c.way)
-    )
+def _log(dialect: str, *, visits: bool) -> Statement:
+    """From the ways to the runs that came them: so the texts are looked up once a way, and not once a run. PostgreSQL,
+    which believes that there are few runs, has to be kept from beginning with them."""
+    came_it = and_(in_pass(moving), moving.c.version == way.c.version, moving.c.way == way.c.way)
+    arrival: Any = moving
+    rows: FromClause = way.join(moving, came_it)
+    if dialect == "postgresql":
+        found = select(*RUN_KEY_AND_INSTANT).where(came_it).suffix_with("OFFSET 0")
+        arrival = found.correlate(way).lateral("arrival")
+        rows = way.join(arrival, true())
     return Statement(
         insert(step_log).from_select(
             ["partition", "contact", "run", "node", "visit", "step", "outcome", "at"],
             select(
-                moving.c.partition,
-                moving.c.contact,
-                moving.c.run,
+                arrival.c.partition,
+                arrival.c.contact,
+                arrival.c.run,
                 way.c.node,
                 # It comes to a node once in each: after a reader has put it back, and in each version.
                 run.c.visit + run.c.carried if visits else literal_column("1"),
                 way.c.step,
                 way.c.outcome,
-                moving.c.at,
+                arrival.c.at,
             )
-            .select_from(rows.join(run, of_run(moving)) if visits else rows)
+            .select_from(rows.join(run, of_run(arrival)) if visits else rows)
             .where(way.c.version == bindparam("version", type_=Integer())),
         )
     )
 
 
-_LOG = {visits: _log(visits=visits) for visits in (False, True)}
+_LOG = {
+    (dialect, visits): _log(dialect, visits=visits)
+    for dialect in ("sqlite", "postgresql")
+    for visits in (False, True)
+}
 
 
 def log_steps(sql: ProgramSql, connection: Connection, n: int) -> None:
     """Write down which steps the runs left in pass ``n``, and how."""
-    _LOG[sql.program.snoozes or sql.follows].run(connection, n=n, version=sql.version)
+    _LOG[sql.dialect, sql.program.snoozes or sql.follows].run(connection, n=n, version=sql.version)
