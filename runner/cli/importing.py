@@ -121,6 +121,12 @@ def _text(path: Path, imported: Imported) -> Iterator[str]:
         are, they = ("is", "it starts") if imported.too_old == 1 else ("are", "they start")
         old = count_text(imported.too_old, "event")
         yield f"  {old} {are} older than 24 hours: {they} nothing, unless `run --virtual` lives that time"
+    if imported.unknown_messages:
+        events, name = ("event", "names") if imported.unknown_messages == 1 else ("events", "name")
+        yield (
+            f"  {imported.unknown_messages:,} {events} {name} a message that the contact was not sent from here: kept, "
+            "without it"
+        )
     if imported.strangers:
         some = listed(list(imported.strangers)[:5], "and")
         yield f"  {count_text(len(imported.strangers), 'key')} of no contact, left out: {some}"
@@ -141,6 +147,7 @@ def _json(path: Path, imported: Imported) -> dict[str, object]:
         "rejected_values": dict(imported.rejected_values),
         "not_read": unread_json(imported.unread),
         "too_old": imported.too_old,
+        "unknown_messages": imported.unknown_messages,
         "strangers": len(imported.strangers),
         "rejections": [{"line": one.line, "reason": one.reason} for one in imported.rejections],
         "reject_file": str(imported.reject_file) if imported.reject_file else None,

@@ -16,6 +16,7 @@ from typing import TypeVar
 from runner.engine.enrolling import Enrolling
 from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header, read_arrivals
 from runner.engine.tick import LIVE
+from runner.engine.told_of import with_messages
 from runner.engine.unread import Unread, UnreadNames
 from runner.journey.catalog import ACCOUNT_IDENTIFIED, CONSENT_GRANTED, IDENTIFIED, Catalog
 from runner.problem import JourneysError
@@ -50,8 +51,9 @@ class Imported:
     ``stored`` counts its lines; ``consents`` those that were recorded on the way. ``rejected_values``
     counts, for each property, the values that did not fit; their lines were taken. ``unread`` are names that
     the catalog does not have. ``too_old`` counts the events of a live import that are too old to start
-    anything. ``strangers`` are keys that are no contact's, where nobody is made. ``rejections`` are the first
-    rejected lines, all of which are in ``reject_file``.
+    anything. ``unknown_messages`` counts the events that name a message which their contact has not had.
+    ``strangers`` are keys that are no contact's, where nobody is made. ``rejections`` are the first rejected lines, all
+    of which are in ``reject_file``.
     """
 
     stored: Stored
@@ -60,6 +62,7 @@ class Imported:
     rejected_values: Mapping[str, int]
     unread: Unread
     too_old: int
+    unknown_messages: int
     strangers: Mapping[str, None]
     rejections: tuple[Rejected, ...]
     reject_file: Path | None
@@ -151,7 +154,7 @@ def import_file(
     consents = 0
     values: Counter[str] = Counter()
     unread = UnreadNames(catalog)
-    too_old = 0
+    too_old = unknown_messages = 0
     oldest = received_at - LIVE.event_max_age if pending and LIVE.event_max_age else None
     read = read_arrivals(
         path,
@@ -183,15 +186,15 @@ def import_file(
                 if enrolling is not None:
                     arrivals, unknown = enrolling.known(connection, deployment, arrivals)
                     strangers.update(unknown)
-                stored = store_events(
-                    connection, deployment, arrivals, received_at=received_at, pending=pending
-                )
+                told, of_no_message = with_messages(connection, deployment, arrivals)
+                stored = store_events(connection, deployment, told, received_at=received_at, pending=pending)
                 recorded = store_events(
                     connection, deployment, given, received_at=received_at, pending=pending
                 )
             # Counted once they are committed.
             total += stored
             consents += recorded.new
+            unknown_messages += of_no_message
             kept.take(bad)
     except JourneysError as error:
         lines = total.new + total.duplicate
@@ -210,6 +213,7 @@ def import_file(
         rejected_values=dict(sorted(values.items())),
         unread=unread.told(),
         too_old=too_old,
+        unknown_messages=unknown_messages,
         strangers=strangers,
         rejections=tuple(kept.first),
         reject_file=kept.path if kept.count else None,

@@ -71,10 +71,12 @@ MESSAGE_PROPERTIES: Mapping[str, ValueType] = {
     "soft": BOOLEAN,
     "channel": STRING,
     "address": STRING,
+    "message": STRING,
 }
-"""Their properties: which message it was (``run`` is the run's number within its contact), the name of the link that
-was clicked, whether a machine did it, whether a bounce is ``soft`` (the mailbox may take the next message), and to
-which ``address`` of which ``channel`` it went, where that is not the contact's present one."""
+"""Their properties: which message it was (``run`` is the run's number within its contact; ``message`` is its
+Message-ID, its idempotency key, or what the provider calls it, by which an import finds the others), the name of the
+link that was clicked, whether a machine did it, whether a bounce is ``soft`` (the mailbox may take the next message),
+and to which ``address`` of which ``channel`` it went, where that is not the contact's present one."""
 TASK_ACCEPTED = "Task Accepted"
 TASK_REJECTED = "Task Rejected"
 TASK_EVENTS = (TASK_ACCEPTED, TASK_REJECTED)
