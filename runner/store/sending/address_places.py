@@ -31,6 +31,8 @@ def counted_form(channel: str, address: str) -> str:
     On a channel that needs no address it is the contact's key, as it is: no two contacts are one there."""
     if channel not in ADDRESS_OF:
         return address
+    if "@" in address and address.isascii():
+        return address.lower()
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     if not at:
         return _NOT_OF_A_NUMBER.sub("", unicodedata.normalize("NFKC", address)) or address.lower()
