@@ -44,6 +44,8 @@ channels:
   email:
     sender: {name: Shop, address: hello@shop.example}
   sms: {}
+pools:
+  codes: {file: codes.csv}
 """
 
 HEADER = """\

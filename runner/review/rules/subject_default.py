@@ -23,7 +23,7 @@ Fails:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from jinja2 import nodes
 
@@ -33,6 +33,7 @@ from runner.journey.template import Template
 from runner.journey.template_tree import template_tree
 from runner.problem import Problem, Severity
 from runner.review.places import text_in_lines
+from runner.review.printed import bare, printed
 
 
 def check(project: Project) -> Iterator[Problem]:
@@ -48,8 +49,10 @@ def _check_subject(project: Project, template: Template) -> Iterator[Problem]:
         return
     body = tree.body
     line = template.places["subject"].line
-    filtered = {name for each in body for node in each.find_all(nodes.Filter) if (name := _printed(node))}
-    for name in dict.fromkeys(_bare(body, frozenset(CONTACT_FIELDS))):
+    filtered = {
+        name for each in body for node in each.find_all(nodes.Filter) if (name := printed(node, "contact"))
+    }
+    for name in dict.fromkeys(bare(body, "contact", frozenset(CONTACT_FIELDS))):
         if name not in project.catalog.attributes:
             continue
         text = project.files[template.path].removeprefix("\ufeff")
@@ -72,32 +75,3 @@ def _hint(name: str, *, filtered: bool) -> str:
             "or whatever shall stand there."
         )
     return f"Write contact.{name}|default('friend'), or whatever shall stand there."
-
-
-def _bare(body: Iterable[nodes.Node], asked: frozenset[str]) -> Iterator[str]:
-    """Attributes of the contact that are printed as they are, but for those in ``asked``."""
-    for node in body:
-        if isinstance(node, nodes.If):
-            inner = asked | set(_attributes(node.test))
-            yield from _bare([*node.body, *node.elif_, *node.else_], inner)
-        elif isinstance(node, nodes.Output):
-            for printed in node.nodes:
-                name = _printed(printed)
-                if name is not None and name not in asked:
-                    yield name
-        else:
-            yield from _bare(node.iter_child_nodes(), asked)
-
-
-def _attributes(node: nodes.Node) -> Iterator[str]:
-    found = [*node.find_all(nodes.Getattr), *([node] if isinstance(node, nodes.Getattr) else [])]
-    return (each.attr for each in found if isinstance(each.node, nodes.Name) and each.node.name == "contact")
-
-
-def _printed(node: nodes.Node) -> str | None:
-    """The attribute whose lack prints as nothing: ``contact.NAME``, through any filters but ``default``."""
-    while isinstance(node, nodes.Filter) and node.node is not None and node.name != "default":
-        node = node.node
-    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "contact":
-        return node.attr
-    return None
