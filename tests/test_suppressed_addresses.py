@@ -11,12 +11,15 @@ from sqlalchemy import delete, insert, select, update
 from test_second_look import KEPT, SENT, became, signed_up
 
 from channels.base import RetryLater
+from runner.cli.story import contact_json, contact_text
 from runner.engine.deliver import deliver
 from runner.engine.tick import EXACT
+from runner.insight.status import read_status, status_json, status_text
 from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED
 from runner.store.database import Database
+from runner.store.people.contacts import find_contact
 from runner.store.sending import suppressed_addresses
-from runner.store.sending.suppressed_addresses import note_suppressions
+from runner.store.sending.suppressed_addresses import kept_from, note_suppressions
 from runner.store.tables import contact, suppressed_address, suppression
 from tests.followed import HOUR
 
@@ -39,6 +42,34 @@ def of(shop: Shop, key: str) -> dict[str, tuple[str, str | None]]:
 
 
 ALL = ("hello", "receipt", "tip")
+
+
+def page(shop: Shop, key: str) -> list[str]:
+    """What `journeys contacts show` says of suppression."""
+    with shop.database.read() as connection:
+        found = find_contact(connection, shop.database.deployment, key)
+        assert found
+        suppressed = kept_from(connection, shop.database.deployment, found)
+    told = contact_json(found, [], suppressed, [], shop.catalog)["suppressed"]
+    assert [one["told_of_this_contact"] for one in told] == [one.own for one in suppressed]
+    text = contact_text(found, [], suppressed, [], shop.catalog)
+    return [line.strip() for line in text.partition("Suppressed\n")[2].splitlines()[: len(suppressed)]]
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_it_is_shown(database: Database, noted: bool) -> None:
+    shop = sharing(database)
+    assert page(shop, "ana") == []
+    assert "nothing is sent" not in status_text(read_status(database), START)
+    shop.arrive([shop.event("ana", MESSAGE_COMPLAINED)])
+    shop.tick(START)
+    assert not noted or note_suppressions(database) == 1
+    since = "complained since 2026-03-01 10:00"
+    assert page(shop, "ana") == [f"email, ana@x.example: {since}"]
+    assert page(shop, "ben") == [f"email, {SHARED}: {since}, told of somebody else who has this address"]
+    assert page(shop, "carl") == []
+    assert "addresses to which nothing is sent: 1\n" in status_text(read_status(database), START)
+    assert status_json(read_status(database))["suppressed_addresses"] == 1
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def import_command(
 @format_option
 @click.option("--events", is_flag=True, help="Tell every event, not only what journeys did.")
 def show_command(key: str, project: Path, output_format: str, events: bool) -> int:
-    """Show one contact: attributes, consents, and the story of its runs and messages."""
+    """Show one contact: attributes, consents, addresses to which nothing is sent, and the story of its runs and
+    messages."""
     import json
     import os
 
@@ -97,6 +98,7 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
     from runner.settings import load_settings
     from runner.store.database import Database
     from runner.store.people.contacts import consents_of, find_contact
+    from runner.store.sending.suppressed_addresses import kept_from
     from runner.store.watching.story import Chapter, story
 
     catalog = load_catalog(project)
@@ -111,14 +113,14 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
             if contact is None:
                 raise JourneysError(f"there is no contact {key!r}")
             consents = consents_of(connection, contact.identity)
+            suppressed = kept_from(connection, database.deployment, contact)
             told = story(connection, key)
     finally:
         database.close()
     entries = [entry for entry in told if events or entry.chapter is not Chapter.RECEIVED]
     if output_format == "json":
-        click.echo(
-            json.dumps(contact_json(contact, consents, entries, catalog), indent=2, ensure_ascii=False)
-        )
+        page = contact_json(contact, consents, suppressed, entries, catalog)
+        click.echo(json.dumps(page, indent=2, ensure_ascii=False))
     else:
-        click.echo(contact_text(contact, consents, entries, catalog))
+        click.echo(contact_text(contact, consents, suppressed, entries, catalog))
     return 0

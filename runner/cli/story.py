@@ -11,18 +11,27 @@ from runner.journey.catalog import EVERY_CHANNEL, Catalog
 from runner.journey.fit import present
 from runner.journey.shown import printable
 from runner.store.people.contacts import Consent, Contact
+from runner.store.sending.suppressed_addresses import KeptFrom
 from runner.store.watching.story import Chapter, Entry
 
 
 def contact_text(
-    contact: Contact, consents: Sequence[Consent], entries: Sequence[Entry], catalog: Catalog
+    contact: Contact,
+    consents: Sequence[Consent],
+    suppressed: Sequence[KeptFrom],
+    entries: Sequence[Entry],
+    catalog: Catalog,
 ) -> str:
     """A page for people. Instants are UTC."""
-    return "\n".join(printable(line) for line in _lines(contact, consents, entries, catalog))
+    return "\n".join(printable(line) for line in _lines(contact, consents, suppressed, entries, catalog))
 
 
 def _lines(
-    contact: Contact, consents: Sequence[Consent], entries: Sequence[Entry], catalog: Catalog
+    contact: Contact,
+    consents: Sequence[Consent],
+    suppressed: Sequence[KeptFrom],
+    entries: Sequence[Entry],
+    catalog: Catalog,
 ) -> Iterator[str]:
     yield f"{contact.key}, known since {contact.created_at:%Y-%m-%d %H:%M}"
     for name, value in _values(contact, catalog):
@@ -32,6 +41,12 @@ def _lines(
     for consent in consents:
         channel = "every channel" if consent.channel == EVERY_CHANNEL else consent.channel
         yield f"  {consent.topic}, {channel}: {consent.state} since {consent.since:%Y-%m-%d %H:%M}"
+    if suppressed:
+        yield ""
+        yield "Suppressed"
+    for one in suppressed:
+        whose = "" if one.own else ", told of somebody else who has this address"
+        yield f"  {one.channel}, {one.address}: {one.reason} since {one.since:%Y-%m-%d %H:%M}{whose}"
     yield ""
     yield "Story (UTC)" if entries else "No story: no journey has seen this contact"
     for entry in entries:
@@ -88,7 +103,11 @@ def _told(entry: Entry) -> str:
 
 
 def contact_json(
-    contact: Contact, consents: Sequence[Consent], entries: Sequence[Entry], catalog: Catalog
+    contact: Contact,
+    consents: Sequence[Consent],
+    suppressed: Sequence[KeptFrom],
+    entries: Sequence[Entry],
+    catalog: Catalog,
 ) -> dict[str, Any]:
     """The same for programs. Numbers are decimal text: they have up to 19 digits, and a reader that takes JSON numbers
     for floating point keeps 15. Instants are ISO 8601."""
@@ -112,6 +131,16 @@ def contact_json(
                 "since": consent.since.isoformat(),
             }
             for consent in consents
+        ],
+        "suppressed": [
+            {
+                "channel": one.channel,
+                "address": one.address,
+                "reason": one.reason,
+                "since": one.since.isoformat(),
+                "told_of_this_contact": one.own,
+            }
+            for one in suppressed
         ],
         "story": [_entry_json(entry) for entry in entries],
     }

@@ -121,6 +121,7 @@ def status_json(status: Status) -> dict[str, object]:
         "pending_events": status.totals.pending,
         "oldest_pending": _instant(status.oldest_pending),
         "next_due": _instant(status.next_due),
+        "suppressed_addresses": status.totals.suppressed,
         "journeys": [
             {
                 **journey_json(one.numbers),
@@ -143,6 +144,8 @@ def status_text(status: Status, now: datetime) -> str:
     if totals.pending:
         oldest = _when(status.oldest_pending, overdue_before)
         lines.append(f"{count_text(totals.pending, 'event')} not handled yet, the oldest of {oldest}")
+    if totals.suppressed:
+        lines.append(f"addresses to which nothing is sent: {totals.suppressed:,}")
     if status.next_due is not None:
         lines.append(f"next run due {_when(status.next_due, overdue_before)}")
     if not status.journeys:

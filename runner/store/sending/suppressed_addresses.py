@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    tuple_,
     union_all,
     update,
 )
@@ -32,6 +33,7 @@ from runner.store.database import Database, Deployment
 from runner.store.insert import upsert
 from runner.store.listed import listed, rows_text
 from runner.store.partition import partition_of
+from runner.store.people.contacts import Contact
 from runner.store.sending.address_places import counted_form, hashed_address
 from runner.store.statement import Connection, Statement
 from runner.store.tables import SuppressionReason, suppressed_address, suppression
@@ -84,6 +86,40 @@ def suppressed_among(connection: Connection, deployment: Deployment, addresses: 
     return Found(by_address=found, to_note=to_note)
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeptFrom:
+    """An address of a contact to which nothing is sent by ``channel``. ``own``: it was told of this contact; else of
+    others alone who have that address."""
+
+    channel: str
+    address: str
+    reason: SuppressionReason
+    since: datetime
+    own: bool
+
+
+def kept_from(connection: Connection, deployment: Deployment, contact: Contact) -> tuple[KeptFrom, ...]:
+    """To which of the contact's present addresses nothing is sent, by channel."""
+    addresses = {channel: getattr(contact, field) for channel, field in sorted(ADDRESS_OF.items())}
+    hashed = {
+        channel: _hash_of(deployment, channel, address) for channel, address in addresses.items() if address
+    }
+    own = {
+        _hashed(deployment, row.channel, row.address)
+        for row in connection.execute(
+            select(suppression.c.channel, suppression.c.address).where(
+                tuple_(suppression.c.partition, suppression.c.contact) == contact.identity
+            )
+        )
+    }
+    found = suppressed_among(connection, deployment, frozenset(hashed.values())).by_address
+    return tuple(
+        KeptFrom(channel=channel, address=addresses[channel], own=each in own, **found[each]._asdict())
+        for channel, each in hashed.items()
+        if each in found
+    )
+
+
 def note_suppressions(database: Database) -> int:
     """Note what is suppressed for the addresses themselves, some a transaction. Answers how many suppressions were
     noted; what another process notes just then is left to it."""
@@ -128,8 +164,10 @@ def _note(connection: Connection, deployment: Deployment, rows: Sequence[Any]) -
 
 def _hashed(deployment: Deployment, channel: str, address: str) -> str | None:
     """None for a channel that goes by no address: what is suppressed there reaches nobody else."""
-    if channel not in ADDRESS_OF:
-        return None
+    return _hash_of(deployment, channel, address) if channel in ADDRESS_OF else None
+
+
+def _hash_of(deployment: Deployment, channel: str, address: str) -> str:
     return hashed_address(deployment, channel, counted_form(channel, address))
 
 

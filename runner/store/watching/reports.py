@@ -30,6 +30,8 @@ from runner.store.tables import (
     message,
     run,
     step_log,
+    suppressed_address,
+    suppression,
 )
 from runner.store.types import constant
 
@@ -83,13 +85,15 @@ class ConversionCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """``first`` and ``last`` are the instants of the earliest and the latest event; None without any."""
+    """``first`` and ``last`` are the instants of the earliest and the latest event; None without any. ``suppressed``
+    are the addresses to which nothing is sent."""
 
     contacts: int
     events: int
     pending: int
     first: datetime | None
     last: datetime | None
+    suppressed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,8 +305,17 @@ def totals(connection: Connection) -> Totals:
             func.max(event.c.at, type_=event.c.at.type).label("last"),
         )
     ).one()
+    noted, to_note = (
+        connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+        for table, where in ((suppressed_address, ()), (suppression, (suppression.c.noted.is_(None),)))
+    )
     return Totals(
-        contacts=people, events=row.events, pending=int(row.pending), first=row.first, last=row.last
+        contacts=people,
+        events=row.events,
+        pending=int(row.pending),
+        first=row.first,
+        last=row.last,
+        suppressed=noted + to_note,
     )
 
 
