@@ -21,6 +21,7 @@ from runner.store.causes.appointments import (
 )
 from runner.store.database import Database
 from runner.store.held import hold
+from runner.store.passes.told import store_told
 from runner.store.passes.working import empty_working_tables, in_pass, prepare_session, wave
 from runner.store.statement import Connection
 from runner.store.tables import appointment, contact, event
@@ -77,7 +78,8 @@ class Scene:
 
     @property
     def waiting(self) -> set[datetime]:
-        """When the events lie that wait to be handled."""
+        """When the events lie that wait to be handled. Whatever was told is stored by then."""
+        store_told(self.connection)
         rows = self.connection.execute(
             select(event.c.at).where(event.c.name == "Date Reached", event.c.pending)
         )
@@ -117,6 +119,7 @@ def test_what_is_due_comes_in_parts(database: Database) -> None:
         while tell_first(connection, scene.partitions, START + timedelta(hours=3), ALWAYS, 8):
             parts += 1
         assert parts > 1
+        store_told(connection)
         assert scene.count(select(event).where(event.c.pending)) == 20
 
 
@@ -159,6 +162,7 @@ def test_one_whose_event_is_handled_is_over(database: Database) -> None:
         scene.appoint(1, 2)
         due = START + timedelta(hours=2)
         tell_first(connection, scene.partitions, due, ALWAYS, 100)
+        store_told(connection)
         rows = select(event.c.partition, event.c.contact, event.c.id, event.c.name, event.c.at).where(
             event.c.pending
         )

@@ -32,6 +32,7 @@ from runner.store.journeys.spread import last_released
 from runner.store.journeys.standing import Stand, stands
 from runner.store.journeys.versions import hashes_of, version_files
 from runner.store.passes.program import ProgramSql
+from runner.store.passes.told import store_told
 from runner.store.statement import Connection
 
 RETIRED = "retired"
@@ -183,8 +184,12 @@ class People:
         stage = next(self._numbers)
         left = end_journey(self.connection, stage, name, RETIRED, self._now)
         if left:
-            tell_of_exits(self.connection, stage, self._told)
+            self._tell_of_exits(stage)
         return left
+
+    def _tell_of_exits(self, stage: int) -> None:
+        tell_of_exits(self.connection, stage, self._told)
+        store_told(self.connection)
 
     def _cross(self, sql: ProgramSql, found: Sequence[Crossing]) -> Crossed:
         carried = moved = left = overdue = 0
@@ -222,7 +227,7 @@ class People:
             return 0
         stage = next(self._numbers)
         left = end_where(self.connection, stage, crossing.standing.version, reasons, self._now)
-        tell_of_exits(self.connection, stage, self._told)
+        self._tell_of_exits(stage)
         return left
 
 

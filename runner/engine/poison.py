@@ -16,6 +16,7 @@ from runner.engine.versions import Versions
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.passes.timeline import take
+from runner.store.passes.told import store_told
 from runner.store.passes.working import steady_plans
 from runner.store.people.contacts import Identity
 from runner.store.statement import Connection
@@ -100,9 +101,10 @@ def _handle_group(
     if not poison.begin_with(connection, group):
         return 0
     handled, n = 0, 1
-    while n <= pace.passes and (taken := take(connection, n, now, late_before)):
+    while n <= pace.passes and (taken := take(connection, n, now, late_before, pace.contacts)):
         handle(passes, n)
         handled, n = max(handled, taken), n + 1
+    store_told(connection)
     return handled
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from runner.engine.advance import Passes, advance
 from runner.engine.receive import receive
-from runner.engine.timed import prepare
+from runner.engine.timed import Prepared, prepare
 from runner.engine.versions import Versions
 from runner.journey.catalog import IDENTIFIED
 from runner.store.causes.announce import MOST_AT_ONCE, break_circles
@@ -24,6 +24,7 @@ from runner.store.passes.timeline import (
     take,
 )
 from runner.store.passes.timers import fire_due
+from runner.store.passes.told import store_told, take_told, unstored
 from runner.store.passes.working import empty_working_tables, prepare_session, steady_plans
 from runner.store.people.moves import move_misplaced
 from runner.store.statement import Connection
@@ -112,15 +113,20 @@ def tick(
                 connection, versions.copies, partitions, now, of_all=database.deployment.partitions
             )
             prepared = prepare(passes, partitions, pace.contacts)
-            if not prepared.whole:
-                return Ticked(contacts=0, passes=0, more=True, last=partitions[-1] if pace.exact else after)
-            contacts = begin_batch(connection, partitions, now, pace.contacts)
-            n, stay = 1, False
-            while contacts and n <= pace.passes and take(connection, n, now, late_before):
+            begun = unstored(connection)
+            if prepared.whole:
+                begun += begin_batch(connection, partitions, now, pace.contacts)
+            n, contacts, stay = 1, 0, not prepared.whole
+            while begun and n <= pace.passes and (taken := _take(passes, prepared, n, pace.contacts)):
+                contacts = max(contacts, taken)
                 names = handle(passes, n)
-                if apart and (IDENTIFIED in names or versions.write_accounts):
-                    stay = bool(leave_misplaced(connection, n)) or stay
+                moving = apart and (IDENTIFIED in names or versions.write_accounts)
+                if moving and leave_misplaced(connection, n):
+                    # What they have been told comes after they have been moved, too.
+                    store_told(connection)
+                    stay = True
                 n += 1
+            store_told(connection)
             # Those without events, once at least: when a batch was full, the next tick goes on behind it.
             fired = 0
             while not stay and fired < pace.contacts and (n <= pace.passes or not fired):
@@ -130,6 +136,7 @@ def tick(
                     break
                 _agree(passes)
                 advance(passes, n)
+                store_told(connection)
                 fired += moved
             if not contacts and not fired:
                 _agree(passes)
@@ -138,7 +145,17 @@ def tick(
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
     more = bool(contacts or fired or begins or heard or prepared.some)
-    return Ticked(contacts=contacts + fired, passes=n - 1, more=more, last=partitions[-1])
+    last = partitions[-1] if prepared.whole or pace.exact else after
+    return Ticked(contacts=contacts + fired, passes=n - 1, more=more, last=last)
+
+
+def _take(passes: Passes, prepared: Prepared, n: int, size: int) -> int:
+    """The instants of pass ``n``: everybody's next, or, until all that time brings has become events, of those alone
+    whose next is surely known."""
+    connection, now, late_before = passes.connection, passes.now, passes.late_before
+    if prepared.whole:
+        return take(connection, n, now, late_before, size)
+    return take_told(connection, n, now, late_before, size, alone=True) if prepared.sole else 0
 
 
 def _to_begin(connection: Connection, versions: Versions) -> tuple[int, ...]:

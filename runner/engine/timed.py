@@ -58,11 +58,14 @@ CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED, SEGMENT_DUE})
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """``whole``: everything that is due by now has become events; else the tick ends here, and the next one goes on.
-    ``some``: a schedule was due, be it for nobody, so that other partitions may still have their turn to come."""
+    """``whole``: everything that is due by now has become events; else the next tick goes on with that.
+    ``some``: a schedule was due, be it for nobody, so that other partitions may still have their turn to come.
+    ``sole``: what has not become events yet is a contact's own appointments, or more of a schedule that was the only
+    one: so of whoever was told something, it is known what comes before it."""
 
     whole: bool
     some: bool
+    sole: bool = False
 
 
 def prepare(passes: Passes, partitions: tuple[int, ...], size: int) -> Prepared:
@@ -71,7 +74,7 @@ def prepare(passes: Passes, partitions: tuple[int, ...], size: int) -> Prepared:
         return Prepared(whole=False, some=True)
     fired = _fire(passes, size)
     if fired.whole and tell_first(passes.connection, partitions, passes.now, passes.late_before, size):
-        return Prepared(whole=False, some=True)
+        return Prepared(whole=False, some=True, sole=True)
     return fired
 
 
@@ -91,11 +94,11 @@ def _appoint_everybody(passes: Passes, size: int) -> bool:
 
 def _fire(passes: Passes, size: int) -> Prepared:
     """Let what is due fire, one firing of each schedule after another, for up to about ``size`` contacts."""
-    told, some = 0, False
+    told, fired = 0, set[tuple[str, str, datetime]]()
     while found := schedules.due_schedules(passes.connection, passes.now):
+        fired |= {(due.cause, due.zone, due.next_at) for due in found}
         if told >= size:
-            return Prepared(whole=False, some=True)
-        some = True
+            return Prepared(whole=False, some=True, sole=len(fired) == 1)
         share = max(1, -(-size // sum(len(due.partitions) for due in found)))
         for due in found:
             scheduled = passes.versions.timetable.schedules.get(due.cause)
@@ -105,7 +108,7 @@ def _fire(passes: Passes, size: int) -> Prepared:
                 _begin(passes, scheduled, due)
             else:
                 told += _fire_one(passes, scheduled, due, share)
-    return Prepared(whole=True, some=some)
+    return Prepared(whole=True, some=bool(fired))
 
 
 def _begin(passes: Passes, scheduled: Scheduled, due: Due) -> None:

@@ -34,6 +34,7 @@ from runner.store.deployment import Deployment as Deployment  # of which every u
 from runner.store.deployment import read_deployment
 from runner.store.engines import engine_of
 from runner.store.migrations import Standing
+from runner.store.passes.told import unstored
 from runner.store.statistics import tell_planner
 from runner.store.types import instant_of
 
@@ -178,6 +179,8 @@ class Database:
             try:
                 with connection.begin():
                     yield connection
+                    if unstored(connection):
+                        raise RuntimeError("what was told in this transaction would be lost with it")
             except BaseException:
                 session.clear()  # what was noted of the session may have been undone with the transaction
                 raise

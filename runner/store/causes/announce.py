@@ -10,27 +10,25 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
+    CursorResult,
     Select,
-    SmallInteger,
     Text,
     and_,
-    case,
     cast,
-    func,
+    insert,
     literal,
     literal_column,
     select,
-    true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import Executable
 
-from runner.store.passes.working import in_pass, wave
+from runner.store.passes.told import NEXT_PLACE, ROUND, telling
+from runner.store.passes.working import in_pass, told, wave
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, event, event_id_sequence, run
+from runner.store.tables import RunStatus, event, run
 from runner.store.types import constant
 
 MOST_AT_ONCE = 50
@@ -57,120 +55,35 @@ def cause_key(
     )
 
 
-def announcement(dialect: str, found: Select[Any], *, one_each: bool = False) -> Statement:
-    """The statement that stores an internal event for each row of ``found``, which has the columns ``CAUSED``.
+class Announcement(Statement):
+    """A statement that tells of internal events; ``take_told`` or ``store_told`` stores them."""
+
+    def __init__(self, construct: Executable, *, one_each: bool) -> None:
+        super().__init__(construct)
+        self._one_each = one_each
+
+    def run(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
+        """Execute as any statement. The rows counted are those that were told, be it for the second time."""
+        now_telling = telling(connection)
+        done = super().run(connection, **parameters, round=now_telling.round)
+        now_telling.note(done.rowcount, one_each=self._one_each)
+        return done
+
+
+def announcement(dialect: str, found: Select[Any], *, one_each: bool = False) -> Announcement:
+    """The statement that tells an internal event for each row of ``found``, which has the columns ``CAUSED``.
 
     Those of one contact come in the order of the runs that cause them. ``one_each``: no contact has several, so that
     nothing has to be sorted.
     """
-    if one_each:
-        return _one_each(dialect, found)
     rows = found.subquery("caused")
-    last = event.alias("last")
-    of_contact = and_(last.c.partition == rows.c.partition, last.c.contact == rows.c.contact)
+    values: dict[str, ColumnElement[Any]] = {"n": ROUND, **{name: rows.c[name] for name in CAUSED}}
     if dialect == "postgresql":
-        latest: Any = (
-            select(last.c.id, last.c.at, last.c.nth)
-            .where(of_contact)
-            .order_by(last.c.id.desc())
-            .limit(1)
-            .lateral("latest")
-        )
-        source = rows.outerjoin(latest, true())
-    else:
-        latest = event.alias("latest")
-        newest = select(func.max(last.c.id)).where(of_contact).correlate(rows).scalar_subquery()
-        source = rows.outerjoin(
-            latest,
-            and_(
-                latest.c.partition == rows.c.partition,
-                latest.c.contact == rows.c.contact,
-                latest.c.id == newest,
-            ),
-        )
-    place = func.row_number().over(
-        partition_by=(rows.c.partition, rows.c.contact), order_by=(rows.c.run, rows.c.name, rows.c.key)
-    )
-    before = case((latest.c.at == rows.c.at, func.coalesce(latest.c.nth, 0)), else_=literal_column("0"))
-    numbered = (
-        select(
-            *rows.c,
-            func.coalesce(latest.c.id, 0).label("before"),
-            cast(place, BigInteger()).label("place"),
-            # What no run causes is in no circle.
-            cast(
-                case((rows.c.run.is_not(None), before + place), else_=literal_column("0")), SmallInteger()
-            ).label("nth"),
-        )
-        .select_from(source)
-        .order_by(rows.c.partition, rows.c.contact, literal_column("place"))
-        .subquery("numbered")
-    )
-    identity: Any = (
-        event_id_sequence.next_value() if dialect == "postgresql" else numbered.c.before + numbered.c.place
-    )
-    return _stored(dialect, numbered, identity, numbered.c.nth)
-
-
-def _one_each(dialect: str, found: Select[Any]) -> Statement:
-    rows = found.subquery("caused")
-    last = event.alias("last")
-    newest = (
-        select(func.coalesce(func.max(last.c.id), 0))
-        .where(last.c.partition == rows.c.partition, last.c.contact == rows.c.contact)
-        .correlate(rows)
-        .scalar_subquery()
-    )
-    identity: Any = (
-        event_id_sequence.next_value() if dialect == "postgresql" else newest + literal_column("1")
-    )
-    before = (
-        select(case((last.c.at == rows.c.at, func.coalesce(last.c.nth, 0)), else_=literal_column("0")))
-        .where(last.c.partition == rows.c.partition, last.c.contact == rows.c.contact)
-        .order_by(last.c.id.desc())
-        .limit(1)
-        .correlate(rows)
-        .scalar_subquery()
-    )
-    # What no run causes is in no circle.
-    nth = case(
-        (rows.c.run.is_not(None), func.coalesce(before, 0) + literal_column("1")), else_=literal_column("0")
-    )
-    return _stored(dialect, rows, identity, cast(nth, SmallInteger()))
-
-
-def _stored(dialect: str, rows: Any, identity: Any, nth: ColumnElement[Any]) -> Statement:
-    into = (postgresql if dialect == "postgresql" else sqlite).insert(event)
-    return Statement(
-        into.from_select(
-            [
-                "partition",
-                "contact",
-                "id",
-                "name",
-                "at",
-                "received_at",
-                "properties",
-                "dedup_key",
-                "pending",
-                "caused_by",
-                "nth",
-            ],
-            select(
-                rows.c.partition,
-                rows.c.contact,
-                identity,
-                rows.c.name,
-                rows.c.at,
-                rows.c.at,
-                rows.c.properties,
-                rows.c.key,
-                literal_column("true" if dialect == "postgresql" else "1"),
-                rows.c.run,
-                nth,
-            ).where(true()),  # SQLite takes ON CONFLICT for a part of a join in a SELECT without WHERE
-        ).on_conflict_do_nothing()
-    )
+        values["place"] = NEXT_PLACE
+    query = select(*values.values())
+    if not one_each:
+        query = query.order_by(rows.c.run, rows.c.name, rows.c.key)
+    return Announcement(insert(told).from_select(list(values), query), one_each=one_each)
 
 
 _too_many = and_(in_pass(wave), wave.c.nth > MOST_AT_ONCE)

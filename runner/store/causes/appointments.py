@@ -39,9 +39,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.reserved import CONSENT_CHANGED, DATE_REACHED
-from runner.store.causes.announce import announcement
+from runner.store.causes.announce import Announcement, announcement
 from runner.store.held import held
-from runner.store.passes.working import in_pass, wave
+from runner.store.passes.told import ROUND, telling, unstored
+from runner.store.passes.working import in_pass, told, wave
 from runner.store.statement import Statement
 from runner.store.tables import appointment, event, shard
 from runner.store.types import Instant, constant, microseconds_of
@@ -142,31 +143,42 @@ def appoint(dialect: str, kind: Kind, found: Select[Any]) -> Statement:
 
 
 _other = appointment.alias("other")
-_WITHDRAW = Statement(
-    delete(event).where(
-        exists(
-            select(literal_column("1")).where(
-                in_pass(wave), wave.c.partition == event.c.partition, wave.c.contact == event.c.contact
-            )
-        ),
-        event.c.pending,
-        event.c.name.in_([literal_column(f"'{name}'") for name in sorted(HEARD)]),
-        func.substr(event.c.dedup_key, 1, len(PREFIX)) == literal_column(f"'{PREFIX}'"),
-        ~exists(
-            select(literal_column("1")).where(
-                _other.c.partition == event.c.partition,
-                _other.c.contact == event.c.contact,
-                _other.c.told_at.is_not(None),
-                event.c.dedup_key == key_of(_other),
-            )
-        ),
+
+
+def _moved_away(key: ColumnElement[str], rows: Any) -> ColumnElement[bool]:
+    """Whether ``rows`` (events with ``key``, stored or told) are of an appointment of a contact of the pass that stands
+    there no longer."""
+    of_pass = exists(
+        select(literal_column("1")).where(
+            in_pass(wave), wave.c.partition == rows.c.partition, wave.c.contact == rows.c.contact
+        )
     )
-)
+    standing = exists(
+        select(literal_column("1")).where(
+            _other.c.partition == rows.c.partition,
+            _other.c.contact == rows.c.contact,
+            _other.c.told_at.is_not(None),
+            key == key_of(_other),
+        )
+    )
+    return and_(
+        of_pass,
+        rows.c.name.in_([literal_column(f"'{name}'") for name in sorted(HEARD)]),
+        func.substr(key, 1, len(PREFIX)) == literal_column(f"'{PREFIX}'"),
+        ~standing,
+    )
+
+
+_WITHDRAW = Statement(delete(event).where(event.c.pending, _moved_away(event.c.dedup_key, event)))
+_WITHDRAW_TOLD = Statement(delete(told).where(told.c.n == ROUND, _moved_away(told.c.key, told)))
 
 
 def withdraw(connection: Connection, n: int) -> None:
     """Take back the events of appointments that have moved, of the contacts of pass ``n``."""
     _WITHDRAW.run(connection, n=n)
+    if unstored(connection):
+        now_telling = telling(connection)
+        now_telling.count -= _WITHDRAW_TOLD.run(connection, n=n, round=now_telling.round).rowcount
 
 
 def _settle() -> Statement:
@@ -243,8 +255,8 @@ class _Told(NamedTuple):
     ``announce``, which puts them in order; ``announce_each`` is for the rest."""
 
     crowd: Statement
-    announce: Statement
-    announce_each: Statement
+    announce: Announcement
+    announce_each: Announcement
     move: Statement
 
 

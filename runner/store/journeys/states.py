@@ -28,6 +28,7 @@ from runner.store.audit import records
 from runner.store.causes.ends import tell_of_exits
 from runner.store.journeys.spread import released_at
 from runner.store.passes.exits import end_leaving_runs
+from runner.store.passes.told import store_told
 from runner.store.passes.working import leaving
 from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.statement import Statement
@@ -176,6 +177,7 @@ def end_runs(connection: Connection, name: str, now: datetime, *, cancel: bool, 
     end_leaving_runs(connection, 0, cancel_messages=cancel)
     if told:
         tell_of_exits(connection, 0, [name])
+        store_told(connection)
     return ended
 
 

@@ -39,7 +39,9 @@ _wave_event = and_(
 )
 
 _HANDLED = Statement(
-    update(event).values(pending=False).where(in_pass(wave), wave.c.event.is_not(None), _wave_event)
+    update(event)
+    .values(pending=False)
+    .where(in_pass(wave), wave.c.event.is_not(None), _wave_event, event.c.pending)
 )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     case,
     except_,
+    exists,
     false,
     func,
     insert,
@@ -26,6 +27,7 @@ from sqlalchemy import (
 )
 
 from runner.store.held import held
+from runner.store.passes.told import take_told
 from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import PASS, in_pass, moving, wave
 from runner.store.statement import Statement
@@ -159,6 +161,12 @@ _after_now = shifted(_now, literal_column("1"))
 _first_timer = select(
     func.min(case((run.c.next_at < _late_before, _after_now), (run.c.next_at <= _now, run.c.next_at)))
 ).where(run.c.partition == wave.c.partition, run.c.contact == wave.c.contact, ACTIVE)
+_here = wave.alias("here")
+_not_yet = ~exists(
+    select(literal_column("1")).where(
+        _here.c.n == PASS, _here.c.partition == wave.c.partition, _here.c.contact == wave.c.contact
+    )
+)
 _other = event.alias("other")
 _first_event = (
     select(_other.c.id, _other.c.name, _other.c.at, _other.c.nth)
@@ -173,7 +181,8 @@ _first_event = (
 )
 
 
-def _take(dialect: str) -> Statement:
+def _take(dialect: str, *, others: bool) -> Statement:
+    """Of each contact of the pass before; ``others``: of those alone that are not in this one yet."""
     if dialect == "postgresql":
         first: Any = _first_event.lateral()
         joined = wave.outerjoin(first, true())
@@ -199,7 +208,7 @@ def _take(dialect: str) -> Statement:
             first.c.at.label("event_at"),
         )
         .select_from(joined)
-        .where(wave.c.n == PASS - 1, held(wave.c.partition))
+        .where(wave.c.n == PASS - 1, held(wave.c.partition), *([_not_yet] if others else []))
         .cte()
         .prefix_with("MATERIALIZED")  # or its columns would be computed anew at each mention below
     )
@@ -223,17 +232,23 @@ def _take(dialect: str) -> Statement:
     )
 
 
-_TAKE = {dialect: _take(dialect) for dialect in ("sqlite", "postgresql")}
+_TAKE = {
+    (dialect, others): _take(dialect, others=others)
+    for dialect in ("sqlite", "postgresql")
+    for others in (False, True)
+}
 
 
-def take(connection: Connection, n: int, now: datetime, late_before: datetime) -> int:
-    """Pass ``n``: of each contact of pass ``n - 1`` the earliest instant that is due, timers before events at a tie.
+def take(connection: Connection, n: int, now: datetime, late_before: datetime, size: int) -> int:
+    """Pass ``n``: of each contact of pass ``n - 1`` the earliest instant that is due, timers before events at a tie;
+    and up to ``size`` of those of whom it was told that this is next.
 
     Runs due before ``late_before`` come after all events of their contact, at ``now``. A contact with nothing due
     drops out. Served by uq_run_active and ix_event_timeline. Returns how many contacts there are.
     """
-    statement = _TAKE[connection.dialect.name]
-    return statement.run(connection, n=n, now=now, late_before=late_before).rowcount
+    told = take_told(connection, n, now, late_before, size)
+    statement = _TAKE[connection.dialect.name, told > 0]
+    return told + statement.run(connection, n=n, now=now, late_before=late_before).rowcount
 
 
 _SUMMARY = Statement(select(wave.c.name, func.max(wave.c.nth)).where(in_pass(wave)).group_by(wave.c.name))

@@ -126,6 +126,30 @@ turned = Table(
     comment="Those whom the events of a pass have brought into a segment, or out of it.",
 )
 
+told = Table(
+    "told",
+    working,
+    Column("n", Integer, nullable=False, comment="the round in which it was told"),
+    Column(
+        "place",
+        BigInteger().with_variant(Integer, "sqlite"),
+        nullable=False,
+        comment="in which order they were told; on PostgreSQL the id that the event will have",
+    ),
+    Column("partition", SmallInteger, nullable=False),
+    Column("contact", BigInteger, nullable=False),
+    Column("run", BigInteger, comment="that causes it, if one does"),
+    Column("at", Instant, nullable=False),
+    Column("name", ByCodePoint, nullable=False),
+    Column("properties", Json, nullable=False),
+    Column("key", ByCodePoint, nullable=False, comment="once a contact"),
+    PrimaryKeyConstraint("place").ddl_if(dialect="sqlite"),  # counts by itself
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+    comment="Internal events that are not stored yet.",
+)
+Index("ix_told_contact", told.c.n, told.c.partition, told.c.contact)
+
 leaving = Table(
     "leaving",
     working,

@@ -25,6 +25,7 @@ from runner.store.causes.announce import announcement, cause_key
 from runner.store.causes.attributes import attribute_json, changed
 from runner.store.passes.advance import at_node, leave
 from runner.store.passes.program import MOVING_RUN, ProgramSql, of_run
+from runner.store.passes.told import store_told
 from runner.store.passes.working import moving
 from runner.store.people.places import belongs_in
 from runner.store.predicates import json_value, value
@@ -181,6 +182,7 @@ def _add_to_score(sql: ProgramSql, node: Node, connection: Connection, n: int) -
         )
 
     tell(sql, node, connection, n, SCORE_ADDED, properties, part=part)
+    store_told(connection)
     sql.once(("score is past", node.index), build_past).run(connection, n=n)
 
 
