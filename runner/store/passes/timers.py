@@ -194,6 +194,17 @@ def _last_of_all(late: bool) -> Statement:
 def _fire_rest(late: bool) -> Statement:
     due = run.alias("due")
     together = due.c.next_at < _late_before if late else due.c.next_at == moving.c.at
+    # Asked first, and of the index alone: hardly anybody has two.
+    has_several = (
+        select(literal_column("1"))
+        .select_from(_other)
+        .where(_of_contact(_other, moving))
+        .limit(literal_column("1"))
+        .offset(literal_column("1"))
+        .correlate_except(_other)
+        .scalar_subquery()
+        .is_not(None)
+    )
     fired = select(moving.c.partition, moving.c.contact, moving.c.run).where(in_pass(moving))
     return _into_moving(
         _move(
@@ -202,6 +213,8 @@ def _fire_rest(late: bool) -> Statement:
             moving.join(due, and_(_of_contact(due, moving), asked_of_each(together))),
             in_pass(moving),
             *([] if late else [moving.c.at >= bindparam("last", type_=Instant())]),
+            has_several,
+            due.c.id != moving.c.run,
             tuple_(due.c.partition, due.c.contact, due.c.id).not_in(fired),
         ).distinct()
     )
