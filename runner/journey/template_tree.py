@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -50,3 +51,37 @@ def refuse(tree: nodes.Template) -> None:
 @cache
 def _environment() -> Environment:
     return Environment(autoescape=True)
+
+
+BLOCKS = frozenset({"if", "for", "set", "macro", "call", "filter", "with", "block", "autoescape"})
+"""The tags that are closed by one of their own: ``{% endif %}``."""
+
+
+def left_open(source: str) -> tuple[int, str] | None:
+    """The tag that is never closed, of a source in which one is not: the line of its bracket, from 1, and what stands
+    in it. None where none is found."""
+    open_: list[tuple[int, str, str]] = []
+    try:
+        for line, text in _block_tags(source):
+            name = text.split(maxsplit=1)[0] if text else ""
+            if name in BLOCKS and not (name == "set" and "=" in text):
+                open_.append((line, name, text))
+            elif name.startswith("end") and open_:
+                if name != f"end{open_[-1][1]}":
+                    break
+                open_.pop()
+    except TemplateSyntaxError:
+        return None
+    return (open_[-1][0], open_[-1][2]) if open_ else None
+
+
+def _block_tags(source: str) -> Iterator[tuple[int, str]]:
+    begins, written = 0, ""
+    for line, sort, value in _environment().lex(source):
+        if sort == "block_begin":
+            begins, written = line, ""
+        elif sort == "block_end" and begins:
+            yield begins, written.strip()
+            begins = 0
+        elif begins:
+            written += value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 MOST_COMPARED = 40
@@ -39,6 +39,11 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     return f"Did you mean `{near}`?" if near else None
 
 
+def called_now(name: str | None) -> str | None:
+    """What to say of a word that was right before something was renamed to ``name``; None where it is None."""
+    return f"It is called `{name}` now." if name else None
+
+
 def listed(words: Iterable[str], last: str = "or", most: int = 12) -> str:
     """``a, b or c``; of more than ``most`` words the rest is counted."""
     marked = [f"`{word}`" for word in words]
@@ -47,6 +52,11 @@ def listed(words: Iterable[str], last: str = "or", most: int = 12) -> str:
     if len(marked) < 2:
         return "".join(marked)
     return f"{', '.join(marked[:-1])} {last} {marked[-1]}"
+
+
+def one_of(word: str, candidates: Sequence[str]) -> str | None:
+    """What was probably meant by ``word``, else what there is; None where there is nothing."""
+    return did_you_mean(word, candidates) or (f"It is one of {listed(candidates)}." if candidates else None)
 
 
 def known(what: str, words: Iterable[str], wrong: str) -> str:

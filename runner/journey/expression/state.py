@@ -73,7 +73,10 @@ def _message_step(builder: Builder, node: ast.Call, function: str) -> tuple[str 
         return None
     if step not in scope.sends:
         known = sorted(scope.sends)
+        renamed = next((each for each in known if step in scope.former.get(each, ())), None)
         hint = did_you_mean(step, known) or (f"steps that send: {listing(known)}" if known else None)
+        if renamed is not None:
+            hint = f"it is called `{renamed}` now"
         builder.report(place, "unknown-step", f'no step "{step}" of this journey sends', hint)
         return None
     return None, step

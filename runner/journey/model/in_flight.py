@@ -58,6 +58,11 @@ class InFlight:
     def follows(self) -> bool:
         return self.followers is Followers.FOLLOW
 
+    def called_now(self, step: str) -> str | None:
+        """The step that had the id ``step`` before; None where none is known to."""
+        target = (self.moved if self.renamed is None else self.renamed).get(step)
+        return target if isinstance(target, str) else None
+
     def former(self, step: str) -> frozenset[str]:
         """The ids that ``step`` had before: its messages may be known by them."""
         names = self.moved if self.renamed is None else self.renamed

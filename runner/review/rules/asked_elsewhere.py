@@ -62,7 +62,7 @@ from runner.journey.expression import Expression, tree
 from runner.journey.graph import walk
 from runner.journey.model import Journey, Send
 from runner.journey.project import CATALOG, Project, journey_path
-from runner.journey.words import did_you_mean, listed
+from runner.journey.words import called_now, did_you_mean, listed
 from runner.problem import Problem, Span
 from runner.review.places import text_in_tree
 from runner.review.uses import parts_of
@@ -111,7 +111,9 @@ def _trouble(project: Project, journey: str, step: str | None) -> tuple[str, str
         )
     if step is None or step in (sends := _sends(target)):
         return None
-    hint = did_you_mean(step, sends) or (f"Steps that send: {listed(sends, 'and')}." if sends else None)
+    renamed = target.in_flight.called_now(step)
+    near = called_now(renamed if renamed in sends else None) or did_you_mean(step, sends)
+    hint = near or (f"Steps that send: {listed(sends, 'and')}." if sends else None)
     return "step/unknown", f'No step "{step}" of `{journey}` sends.', hint
 
 

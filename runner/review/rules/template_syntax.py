@@ -65,7 +65,7 @@ from runner.journey.project import Project
 from runner.journey.run_values import run_values
 from runner.journey.template import Template
 from runner.journey.template_pieces import Source, TemplateTrouble, as_written
-from runner.journey.template_tree import template_tree
+from runner.journey.template_tree import left_open, template_tree
 from runner.journey.values import ValueType
 from runner.problem import Problem, Span
 from runner.review.places import text_in_lines, word_in_lines
@@ -224,6 +224,12 @@ def _syntax_problem(
         span = place(read.count("\n", 0, opened) + 1 + below, re.escape(bracket) + ".*")
         return Problem(code="template/syntax", message=f"This `{bracket}` is never closed.", span=span)
     message, hint, mark = _in_plain_words(said)
+    opener = left_open(source) if said.startswith("Unexpected end of template") else None
+    if opener is not None:
+        line, tag = opener
+        begins = rf"\{{%[-+]?\s*{re.escape(tag.splitlines()[0])}"
+        mark = rf"{begins}(?!.*{begins}).*?(?:%\}}|$)"
+        return Problem(code="template/syntax", message=message, span=place(line + below, mark), hint=hint)
     return Problem(code="template/syntax", message=message, span=place(error.lineno, mark), hint=hint)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runner.journey.builder.notes import text_of
 from runner.journey.model import Exit, Goto
-from runner.journey.words import did_you_mean
+from runner.journey.words import called_now, did_you_mean
 from runner.journey.yaml import Value
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ def goto(build: StepBuilder, value: Value, step_id: str | None) -> Goto | None:
     if target is None:
         return None
     if target not in build.order:
-        hint = did_you_mean(target, build.order)
+        renamed = next((id for id, former in build.scope.former.items() if target in former), None)
+        hint = called_now(renamed) or did_you_mean(target, build.order)
         build.notes.note("goto/unknown", f'No step has the id "{target}".', value.span, hint)
         return None
     if step_id is not None and build.order[target] <= build.order.get(step_id, -1):
