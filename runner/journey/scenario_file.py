@@ -35,7 +35,7 @@ from runner.journey.scenario_time import read_played
 from runner.journey.scenario_tree import fields_in, items_in, scalar_at
 from runner.journey.schema import load_document, plain
 from runner.journey.values import ValueType
-from runner.journey.words import called_now, one_of
+from runner.journey.words import called_now, did_you_mean, one_of
 from runner.journey.yaml import Field, Fields, Scalar, Value
 from runner.journey.zone_names import known_zone
 from runner.problem import Problem, Span
