@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from runner.engine.presses import Pressed, press
+from runner.insight.results import read_results
+from runner.insight.status import read_status
 from runner.journey.model import Journey
 from runner.journey.project import load_project
 from runner.journey.renames import Renames, leading_to, renames_with, reused
@@ -82,6 +84,29 @@ def test_an_entry_may_go_once_it_was_applied(database: Database) -> None:
         [("greet", 2), ("last", 74)],
         [("welcome", 52), ("last", 76)],
     ]
+
+
+def test_what_was_counted_goes_with_its_step(database: Database) -> None:
+    """Ana has the message by its first name and, in a second run, by its third: two messages, one contact."""
+    tour = Tour(database, sends("hello") + PAUSE)
+    tour.enter("ana")
+    tour.change(sends("greet") + PAUSE, START + HOUR, "moved: {hello: greet}")
+    tour.enter("ben", at=START + 2 * HOUR)
+    tour.change(
+        sends("welcome") + wait("rest", "2d"), START + 3 * HOUR, "moved: {greet: welcome, pause: rest}"
+    )
+    last = files(sends("welcome") + wait("rest", "3d"))
+    tour.change_to(last, START + 4 * HOUR)
+    tour.enter("cleo", at=START + 5 * HOUR)
+    tour.until(START + 40 * HOUR)
+    (one,) = read_status(database).journeys
+    assert [(each.step, each.people) for each in one.numbers.standing] == [("rest", 3)]
+    tour.until(START + 3 * DAY)
+    tour.enter("ana", at=START + 4 * DAY)
+    (one,) = read_status(database).journeys
+    assert [(each.step, each.let_go, each.contacts) for each in one.numbers.messages] == [("welcome", 4, 3)]
+    (found,) = read_results(database, load_project(last)).journeys
+    assert [(each.message, sum(each.states.values())) for each in found.results] == [("welcome", 4)]
 
 
 def test_who_stands_at_a_step_that_was_renamed_long_ago_goes_where_it_is_now(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from runner.insight.step_names import step_names
 from runner.journey.graph import walk
 from runner.journey.model import Journey, Send
 from runner.journey.values import MILLIONTHS
@@ -96,15 +97,16 @@ def journey_numbers(database: Database, journeys: Iterable[Journey]) -> tuple[Jo
     """The numbers of ``journeys`` and of every other journey that has runs in the database, by name.
 
     A journey's send steps are all there, also those that nobody reached; steps that only older versions had
-    come last.
+    come last. What a step counted under an earlier name is with it.
     """
     known = {journey.name: journey for journey in journeys}
     with database.read() as connection:
+        names = step_names(connection, known.values())
         counts = _Counts(
-            runs=reports.run_counts(connection),
+            runs=reports.run_counts(connection, names),
             entries={count.journey: count for count in reports.entry_counts(connection)},
-            messages=reports.message_counts(connection),
-            recipients=reports.recipient_counts(connection),
+            messages=reports.message_counts(connection, names),
+            recipients=reports.recipient_counts(connection, names),
             conversions={
                 (count.journey, count.held_out): count for count in reports.conversion_counts(connection)
             },

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from runner.insight.step_names import step_names
 from runner.insight.uplift import (
     LEAST_BUYERS,
     LEAST_PEOPLE,
@@ -135,7 +136,9 @@ def read_results(
         spans += [campaign_span(connection, tool, period) for tool in catalog.campaigns]
         months = _months([instant for span in spans for instant in span], zone)
         begins = list(months.values())
-        led = messages_led(connection, period, begins, journey)
+        led = messages_led(
+            connection, period, begins, journey, step_names(connection, project.journeys.values())
+        )
         people = sides(connection, period, journey, comparable=False)
         compared = sides(connection, period, journey, comparable=True)
         tools = {

@@ -79,7 +79,12 @@ def read_status(database: Database) -> Status:
     journeys = [
         journey
         for version in stored.values()
-        if (journey := load_project(version.files).journeys.get(version.journey)) is not None
+        if (
+            journey := load_project(version.files, {version.journey: version.renames}).journeys.get(
+                version.journey
+            )
+        )
+        is not None
     ]
     found = {one.journey: one for one in journey_numbers(database, journeys)}
     return Status(

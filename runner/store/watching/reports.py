@@ -34,6 +34,7 @@ from runner.store.tables import (
     suppression,
 )
 from runner.store.types import constant
+from runner.store.watching.called_now import StepNames, with_names
 
 ROWS_AT_ONCE = 5_000
 """How many rows of a long answer are held in memory."""
@@ -114,12 +115,17 @@ class MessageLine:
         return self.status in LET_GO
 
 
-def run_counts(connection: Connection) -> list[RunCount]:
+NO_NAMES: StepNames = {}
+"""For whoever counts steps by the names that they had."""
+
+
+def run_counts(connection: Connection, names: StepNames = NO_NAMES) -> list[RunCount]:
     """How many runs of each journey stand on each step, or ended for each reason."""
+    named = with_names(run, names)
     counted = (
-        select(run.c.journey, run.c.status, run.c.reason, run.c.step, func.count().label("runs"))
-        .group_by(run.c.journey, run.c.status, run.c.reason, run.c.step)
-        .order_by(run.c.journey, run.c.status, run.c.reason, run.c.step)
+        select(named.c.journey, named.c.status, named.c.reason, named.c.step, func.count().label("runs"))
+        .group_by(named.c.journey, named.c.status, named.c.reason, named.c.step)
+        .order_by(named.c.journey, named.c.status, named.c.reason, named.c.step)
     )
     return [
         RunCount(
@@ -186,12 +192,13 @@ def active_by_version(connection: Connection) -> dict[tuple[str, int], int]:
     return {(row.journey, row.version): row.runs for row in connection.execute(counted)}
 
 
-def message_counts(connection: Connection) -> list[MessageCount]:
+def message_counts(connection: Connection, names: StepNames = NO_NAMES) -> list[MessageCount]:
     """How many messages of each step are in each state, for each reason, and to how many contacts."""
-    kind = (message.c.journey, message.c.step, message.c.channel, message.c.status, message.c.reason)
+    named = with_names(message, names)
+    kind = (named.c.journey, named.c.step, named.c.channel, named.c.status, named.c.reason)
     one_contact = (
         select(*kind, func.count().label("messages"))
-        .group_by(*kind, message.c.partition, message.c.contact)
+        .group_by(*kind, named.c.partition, named.c.contact)
         .subquery()
     )
     grouped = [one_contact.c[column.name] for column in kind]
@@ -227,13 +234,14 @@ def message_states(connection: Connection) -> dict[tuple[MessageStatus, str | No
     return {(MessageStatus(row.status), row.why): row.messages for row in connection.execute(counted)}
 
 
-def recipient_counts(connection: Connection) -> dict[tuple[str, str, str], int]:
+def recipient_counts(connection: Connection, names: StepNames = NO_NAMES) -> dict[tuple[str, str, str], int]:
     """How many contacts were let go at least one message that was not withheld, by (journey, step, channel)."""
-    kind = (message.c.journey, message.c.step, message.c.channel)
+    named = with_names(message, names)
+    kind = (named.c.journey, named.c.step, named.c.channel)
     one_contact = (
         select(*kind)
-        .where(message.c.status.in_(LET_GO), message.c.status != MessageStatus.WITHHELD)
-        .group_by(*kind, message.c.partition, message.c.contact)
+        .where(named.c.status.in_(LET_GO), named.c.status != MessageStatus.WITHHELD)
+        .group_by(*kind, named.c.partition, named.c.contact)
         .subquery()
     )
     grouped = [one_contact.c[column.name] for column in kind]

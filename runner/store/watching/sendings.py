@@ -38,6 +38,7 @@ from runner.journey.catalog import (
 from runner.journey.values import MILLIONTHS
 from runner.store.tables import LET_GO, MessageKind, MessageStatus, conversion, event, message, run
 from runner.store.types import Instant, constant, json_text, json_true
+from runner.store.watching.called_now import StepNames, step_now
 
 TOLD = {
     "delivered": MESSAGE_DELIVERED,
@@ -183,10 +184,15 @@ def message_span(connection: Connection, period: Period) -> tuple[datetime, ...]
 
 
 def messages_led(
-    connection: Connection, period: Period, begins: Sequence[datetime], journey: str | None
+    connection: Connection,
+    period: Period,
+    begins: Sequence[datetime],
+    journey: str | None,
+    names: StepNames,
 ) -> list[Led]:
-    """What the messages of journeys led to, those of held-out runs left out. A message belongs to the month in which
-    policy let it go or blocked it. Served by the primary keys and ix_event_history."""
+    """What the messages of journeys led to, those of held-out runs left out, by the steps as they are called now. A
+    message belongs to the month in which policy let it go or blocked it. Served by the primary keys and
+    ix_event_history."""
     states = {f"state_{status.value}": one(message.c.status == status.value) for status in MessageStatus}
     columns = (
         message.c.partition,
@@ -194,7 +200,8 @@ def messages_led(
         message.c.run,
         message.c.visit,
         message.c.journey,
-        message.c.step,
+        message.c.step.label("was"),
+        step_now(message, names).label("step"),
         message.c.channel,
         month_of(message.c.let_go_at, begins).label("month"),
     )
@@ -219,7 +226,7 @@ def messages_led(
         .where(*wanted, gone, credited.c.nth == constant(1)),
     ]
     by = ("journey", "step", "channel", "month")
-    rows = led_to(connection, found, by=by, of_message=("run", "visit"), more=tuple(states))
+    rows = led_to(connection, found, by=by, of_message=("run", "visit", "was"), more=tuple(states))
     return [
         Led(
             name=row.journey,

@@ -1,0 +1,25 @@
+"""What the steps of journeys were called, for whoever counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from runner.journey.graph import walk
+from runner.journey.model import Journey
+from runner.journey.renames import leading_to
+from runner.store.statement import Connection
+from runner.store.watching.called_now import StepNames, kept_renames
+
+
+def step_names(connection: Connection, journeys: Iterable[Journey]) -> StepNames:
+    """The earlier ids of the steps of ``journeys``, by what applied versions said of renames; where that was not kept
+    yet, by what ``moved`` says now."""
+    kept = kept_renames(connection)
+    found: dict[tuple[str, str], str] = {}
+    for journey in journeys:
+        renames = kept.get(journey.name)
+        if renames is None:
+            renames = {was: now for was, now in journey.in_flight.moved.items() if isinstance(now, str)}
+        kinds = {step.id: type(step.verb) for step in walk(journey.steps)}
+        found |= {(journey.name, was): now for was, now in leading_to(renames, kinds).items()}
+    return found
