@@ -132,6 +132,21 @@ steps:
     holds(database, shop(demo=twice), "demo", tests)
 
 
+def test_a_run_is_ended_by_what_it_has_drawn_before_its_next_step(database: Database) -> None:
+    ends = DRAWS.replace("steps:", "exit: [{when: 'run.code == \"A1\"', reason: has-one}]\nsteps:")
+    tests = """
+  - name: No letter about it
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    given: {pools: {vouchers: [A1]}}
+    events:
+      - {at: 0m, event: Signed Up}
+    expect:
+      - {at: 0m, exit: has-one}
+"""
+    holds(database, shop(demo=ends), "demo", tests)
+
+
 def test_several_runners_never_draw_the_same_value(postgres_database: Database) -> None:
     """Two runners tick at a time over other partitions; sixty people draw from fifty values."""
     database = postgres_database

@@ -155,7 +155,7 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
 
 def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
     """Let the runs at ``node`` go on. Answers the nodes that they left and behind which exit conditions are read again:
-    sends and updates."""
+    sends, and those that write something of the run or its contact."""
     sql, connection = version.sql, passes.connection
     match node.verb:
         case WaitFor() | WaitUntil() | WaitEvent() | WaitWhen() | WaitAny() | WaitCollect():
@@ -175,6 +175,7 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
             return [node]
         case Draw():
             draw(sql, node, connection, n)
+            return [node]
         case Call() | HandOff():
             ask(sql, node, connection, n)
             rest(sql, node, connection, n)
