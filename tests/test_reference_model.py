@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from sqlalchemy import ColumnElement, FromClause, and_, select
 
 from runner.engine.apply import apply_project
+from runner.engine.presses import press
 from runner.engine.tick import EXACT, Pace, tick
-from runner.engine.versions import load_versions
-from runner.journey.catalog import CALL_ANSWERED, IDENTIFIED
-from runner.journey.fit import Fitted, fit_event, fit_traits
+from runner.engine.versions import Versions, load_versions
+from runner.journey.catalog import ACCOUNT_IDENTIFIED, CALL_ANSWERED, IDENTIFIED
+from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits
 from runner.journey.project import Project, load_project
 from runner.problem import Severity
 from runner.store import tables
@@ -32,7 +33,7 @@ from runner.store.sending.pools import import_values
 from runner.store.tables import MessageKind
 from tests.reference.causes import MILLION
 from tests.reference.generate import Case, Recorded, cases
-from tests.reference.lives import Conversion, Happening, Lived, Message, RunRecord
+from tests.reference.lives import Conversion, Happening, Lived, Message, Press, RunRecord
 from tests.reference.model import DRAWN, Contact
 from tests.reference.vocabulary import CATALOG, CODES
 
@@ -61,60 +62,125 @@ def project_of(case: Case) -> Project:
 
 def arrivals(case: Case, project: Project) -> list[Arrival]:
     """The recorded events as an import would store them, in order of arrival."""
-    found = []
-    for number, recorded in enumerate(case.recorded):
-        if recorded.name == IDENTIFIED:
-            fitted = fit_traits(project.catalog, recorded.properties)
-        elif recorded.name == CALL_ANSWERED:
-            # No import carries it: delivery tells it, in the stored form.
-            said = recorded.properties | {"run": recorded.properties["run"] * MILLION}
-            fitted = Fitted(properties=said, undeclared={}, rejected=())
-        else:
-            fitted = fit_event(project.catalog, recorded.name, recorded.properties)
-        found.append(
-            Arrival(
-                contact=recorded.contact,
-                name=recorded.name,
-                at=recorded.at,
-                properties=fitted.properties,
-                undeclared=fitted.undeclared,
-                dedup_key=f"e{number}",
-            )
-        )
-    return found
+    return [_arrival(project, recorded, f"e{number}") for number, recorded in enumerate(case.recorded)]
+
+
+def history(case: Case, project: Project) -> list[Arrival]:
+    """What was known before, as an import of history would store it."""
+    return [_arrival(project, recorded, f"h{number}") for number, recorded in enumerate(case.before)]
+
+
+def _arrival(project: Project, recorded: Recorded, dedup_key: str) -> Arrival:
+    if recorded.name == IDENTIFIED:
+        fitted = fit_traits(project.catalog, recorded.properties)
+    elif recorded.name == ACCOUNT_IDENTIFIED:
+        fitted = fit_account(project.catalog, recorded.properties)
+    elif recorded.name == CALL_ANSWERED:
+        # No import carries it: delivery tells it, in the stored form.
+        said = recorded.properties | {"run": recorded.properties["run"] * MILLION}
+        fitted = Fitted(properties=said, undeclared={}, rejected=())
+    else:
+        fitted = fit_event(project.catalog, recorded.name, recorded.properties)
+    return Arrival(
+        contact=recorded.contact,
+        name=recorded.name,
+        at=recorded.at,
+        properties=fitted.properties,
+        undeclared=fitted.undeclared,
+        dedup_key=dedup_key,
+    )
 
 
 def beginning_of(case: Case, arrived: Sequence[Arrival]) -> datetime:
-    """When the journeys are applied: before anything has happened."""
+    """When the journeys are applied: after what was known before, and before anything else has happened."""
+    if case.before:
+        return max(recorded.at for recorded in case.before) + timedelta(minutes=30)
     return min((arrival.at for arrival in arrived), default=case.until) - timedelta(days=1)
 
 
 def told_by_the_model(case: Case, project: Project, arrived: Sequence[Arrival]) -> dict[str, Lived]:
     told = {}
     began = beginning_of(case, arrived)
-    for key in sorted({arrival.contact for arrival in arrived}):
-        happenings = [
-            Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
-            for order, arrival in enumerate(arrived)
-            if arrival.contact == key
-        ]
-        contact = Contact(key, happenings, project.journeys, project.catalog, began, FILLED)
-        told[key] = contact.live_until(case.until)
+    known = [each for each in history(case, project) if each.name != ACCOUNT_IDENTIFIED]
+    accounts = {
+        each.contact: each.properties for each in history(case, project) if each.name == ACCOUNT_IDENTIFIED
+    }
+    for key in sorted({arrival.contact for arrival in (*known, *arrived)}):
+        past, to_come = (happenings_of(key, found) for found in (known, arrived))
+        contact = Contact(
+            key,
+            to_come,
+            project.journeys,
+            project.catalog,
+            began,
+            FILLED,
+            known=past,
+            accounts=accounts,
+            templates=templates_of(case),
+        )
+        presses = [each for each in case.presses if each.contact == key]
+        told[key] = contact.live_until(case.until, presses)
     return told
+
+
+def happenings_of(key: str, arrivals: Sequence[Arrival]) -> list[Happening]:
+    return [
+        Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
+        for order, arrival in enumerate(arrivals)
+        if arrival.contact == key
+    ]
+
+
+def templates_of(case: Case) -> dict[str, frozenset[str]]:
+    """The names of the templates that are written, by journey."""
+    found: dict[str, set[str]] = {}
+    for path in case.files:
+        folder, _, name = path.removeprefix("journeys/").partition("/")
+        if name.endswith(".txt"):
+            found.setdefault(folder, set()).add(name.removesuffix(".txt"))
+    return {journey: frozenset(names) for journey, names in found.items()}
 
 
 def lived_by_the_engine(
     database: Database, case: Case, project: Project, arrived: Sequence[Arrival], pace: Pace
 ) -> dict[str, Lived]:
-    apply_project(database, project, now=beginning_of(case, arrived), author=None, git_commit=None)
+    began = beginning_of(case, arrived)
     with database.begin() as connection:
-        store_events(connection, database.deployment, arrived, pending=True)
+        store_events(connection, database.deployment, history(case, project), pending=False)
+    apply_project(database, project, now=began, author=None, git_commit=None)
+    with database.begin() as connection:
         import_values(connection, "codes", CODES)
     versions = load_versions(database)
-    for instant in (*case.cuts, case.until):
+
+    def tick_until_done(instant: datetime) -> None:
         while tick(database, versions, instant, pace).more:
             pass
+
+    tick_until_done(began)
+    with database.begin() as connection:
+        store_events(connection, database.deployment, arrived, pending=True)
+    presses = case.presses
+    for instant in sorted({*case.cuts, *(each.at for each in presses), case.until}):
+        tick_until_done(instant)
+        for each in presses:
+            if each.at == instant:
+                press_button(database, versions, each)
+                tick_until_done(instant)
     return read_lives(database)
+
+
+def press_button(database: Database, versions: Versions, what: Press) -> None:
+    press(
+        database,
+        versions,
+        contact=what.contact,
+        journey=what.journey,
+        step=what.step,
+        link=what.link,
+        at=what.at,
+        option=what.option,
+        values=what.values,
+    )
 
 
 def of_contact(table: FromClause) -> ColumnElement[bool]:
@@ -154,6 +220,7 @@ def read_lives(database: Database) -> dict[str, Lived]:
                 at=row.let_go_at,
                 status=row.status,
                 reason=row.reason or "",
+                template=row.template or "",
             )
             for row in rows(message)
             if row.kind == MessageKind.MESSAGE

@@ -5,7 +5,10 @@ A journey is drawn as the mapping that its YAML file holds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from hypothesis import strategies as st
 
 from tests.reference.step_author import StepAuthor
 from tests.reference.vocabulary import (
@@ -23,6 +26,13 @@ from tests.reference.vocabulary import (
     TOPICS,
 )
 
+LAUNCHES: tuple[Mapping[str, Any], ...] = (
+    {"delivery": "shadow"},
+    {"delivery": "seed", "seeds": ["c0@example.com", "Other@example.com"]},
+    {"ramp": [{"percent": 5, "for": "2d"}, {"percent": 100}]},
+)
+"""Virtual time looks at a journey whose ramp is over."""
+
 
 class Author(StepAuthor):
     """Draws one journey."""
@@ -34,17 +44,16 @@ class Author(StepAuthor):
         }  # fmt: skip
         triggers = self.triggers()
         journey["trigger"] = triggers[0] if len(triggers) == 1 else triggers
-        journey |= self.one_of(*[{}] * 8, {"holdout": "40%"}, {"delivery": "shadow"})
+        launches = LAUNCHES if self.asks else LAUNCHES[:1]
+        journey |= self.one_of(*[{}] * 8, {"holdout": "40%"}, *launches)
+        if self.asks and any(finds_people(trigger) for trigger in triggers):
+            journey["existing"] = self.one_of("skip", "enter", "enter", "enter")
         entry: dict[str, Any] = {"again": self.one_of("ignore", "restart", "refresh")}
         rules = ["always"] if self.chatty else ["never", "always", "always", "1d", "36h"]
         entry["reentry"] = self.one_of(*rules)
         if self.maybe():
             entry["per"] = self.one_of("trigger.k", "trigger.n", "contact.plan")
         journey["entry"] = entry
-        steps = self.list_of_steps(0, at_least=3 if self.chatty else 1)
-        self.land_jumps()
-        if rules := [self.exit_rule(number) for number in range(self.one_of(0, 0, 1, 2))]:
-            journey["exit"] = rules
         if self.maybe():
             goal: dict[str, Any] = {"event": self.one_of(*EVENTS), "within": self.one_of("12h", "1d", "3d")}
             if self.seldom():
@@ -52,7 +61,13 @@ class Author(StepAuthor):
             if self.maybe():
                 goal["value"] = self.one_of(*NUMBERS)
             goal["then"] = self.one_of("continue", "exit")
-            journey["goal"] = goal
+            journey["goal"], self.has_goal = goal, True
+        if self.asks and self.maybe():
+            journey["links"] = self.links()
+        steps = self.list_of_steps(0, at_least=3 if self.chatty else 1)
+        self.land_jumps()
+        if rules := [self.exit_rule(number) for number in range(self.one_of(0, 0, 1, 2))]:
+            journey["exit"] = rules
         journey["steps"] = steps
         return journey
 
@@ -98,6 +113,8 @@ class Author(StepAuthor):
         schedule = {"schedule": self.one_of(*CRON_LINES)}
         if self.maybe() or self.maybe():
             schedule["timezone"] = self.one_of("contact", "contact", "Europe/Berlin")
+        if self.seldom():
+            schedule["catch_up"] = self.one_of("skip", "once", "all")
         if self.maybe():
             schedule["audience"] = self.one_of(*ABOUT_CONTACTS, *ABOUT_HISTORY, *ABOUT_JOURNEYS)
         return schedule
@@ -120,6 +137,31 @@ class Author(StepAuthor):
             trigger["where"] = self.of_trigger()
         return trigger
 
+    def links(self) -> dict[str, Any]:
+        """What readers may press; nobody looks whether the letter has the link."""
+        day = {"type": "date"} | self.one_of({}, {"min": "= today"}, {"max": "= contact.due"})
+        given = {"type": "number"} | self.one_of(
+            {}, {"min": 1}, {"min": "= trigger.n"}, {"max": "= contact.points"}
+        )
+        every = {
+            "yes": {"consent": {"give": self.one_of(*TOPICS[:-1])}},
+            "no": {
+                "consent": {"withdraw": self.one_of(*TOPICS[:-1]), "channel": self.one_of("email", "sms")}
+            },
+            "say": {"ask": {"run.given": given, "run.day": day}},
+            "day": {"ask": {"run.day": day}, "snooze": "run.day"},
+            "later": {"snooze": ["6h", "2d"]},
+            "tell": {"emit": self.emit()},
+            "stop": {"exit": "stopped"},
+        }
+        wanted = self.draw(st.sets(st.sampled_from(sorted(every)), min_size=1, max_size=4))
+        links = {name: every[name] for name in sorted(wanted)}
+        for link in links.values():
+            self.run_values |= {name.removeprefix("run.") for name in link.get("ask", ())}
+            if self.seldom():
+                link["expires"] = self.one_of("12h", "2d")
+        return links
+
     def exit_rule(self, number: int) -> dict[str, Any]:
         reason = f"out-{number}"
         if self.needs_consent and self.seldom():
@@ -130,3 +172,10 @@ class Author(StepAuthor):
         if self.maybe():
             rule["where"] = self.one_of(*ABOUT_THE_EVENT, *ABOUT_BOTH)
         return rule
+
+
+def finds_people(trigger: Mapping[str, Any]) -> bool:
+    """Whether the trigger may hold of somebody though nothing happens."""
+    if "segment" in trigger:
+        return bool(trigger["change"] == "enter")
+    return "to" in trigger or ("consent" in trigger and trigger["change"] != "stale")

@@ -21,11 +21,14 @@ from runner.journey.expression import Expression
 from runner.journey.model import (
     AttributeTrigger,
     ConsentTrigger,
+    ExistingPeople,
     Journey,
     JourneyTrigger,
+    SegmentChange,
     SegmentTrigger,
     Trigger,
 )
+from runner.journey.model.triggers import ConsentChange
 from runner.journey.reserved import (
     ATTRIBUTE_CHANGED,
     CONSENT_CHANGED,
@@ -33,7 +36,7 @@ from runner.journey.reserved import (
     SEGMENT_ENTERED,
     SEGMENT_LEFT,
 )
-from tests.reference.lives import Asked, Happening, Run
+from tests.reference.lives import Asked, Happening, Pressed, Run
 from tests.reference.person import EVERYWHERE, Person, Word
 
 MOST_AT_ONCE = 50
@@ -52,6 +55,8 @@ class Causes:
     pending: list[Happening]
     orders: int
     members: dict[str, bool]
+    is_there: bool
+    """Whether the contact is known when the journeys are applied."""
     _holds: Callable[..., bool]
 
     def _watch(self) -> None:
@@ -71,8 +76,10 @@ class Causes:
         self.segments: dict[str, Expression] = {
             each.segment: each.when for each in triggers if isinstance(each, SegmentTrigger)
         }
-        # Who is a member to begin with has not come in.
-        self.members = {name: self._holds(when, None) for name, when in self.segments.items()}
+        # Who is a member when the journeys are applied has not come in; who comes later, does.
+        self.members = {
+            name: self.is_there and self._holds(when, None) for name, when in self.segments.items()
+        }
 
     def _cause(
         self,
@@ -81,12 +88,13 @@ class Causes:
         *,
         by: Run | None = None,
         of: Trigger | None = None,
+        pressed: Pressed | None = None,
     ) -> Happening:
         """An event takes its turn behind all that is there at this instant."""
         earlier = [event.nth for event in (*self.person.past, *self.pending) if event.at == self.now]
         self.orders += 1
         event = Happening(
-            at=self.now, order=self.orders, name=name, properties=properties, by=by, of=of,
+            at=self.now, order=self.orders, name=name, properties=properties, by=by, of=of, pressed=pressed,
             nth=max(earlier, default=0) + 1 if by else 0,
         )  # fmt: skip
         self.pending.append(event)
@@ -98,6 +106,45 @@ class Causes:
         if run.journey.name in self.watched_ends:
             outcome = {"journey": run.journey.name, "outcome": reason or "completed"}
             self._cause(JOURNEY_ENDED, {**outcome, "run": run.number * MILLION}, by=run)
+
+    # Who was there before ------------------------------------------------------------------------------------
+
+    def _remember(self, event: Happening) -> None:
+        """What happened before the journeys were applied: it counts, and starts nothing."""
+        self.now = event.at
+        self.person.receive(event)
+        if event.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
+            state = "given" if event.name == CONSENT_GRANTED else "withdrawn"
+            about = (event.properties["topic"], event.properties.get("channel") or EVERYWHERE)
+            self.person.say(*about, Word(state=state, since=self.now))
+
+    def _enter_who_is_there(self) -> None:
+        """Journeys that want those, too, for whom a trigger holds already hear of it as they are applied."""
+        for journey in self.journeys:
+            told = set()
+            for trigger in journey.triggers if journey.existing is ExistingPeople.ENTER else ():
+                said = self._found_already(trigger)
+                if said is not None and str(said) not in told:
+                    told.add(str(said))
+                    self._cause(trigger.event, {**said, "existing": journey.name})
+
+    def _found_already(self, trigger: Trigger) -> dict[str, Any] | None:
+        """What a trigger that holds already says; None where it does not."""
+        match trigger:
+            case SegmentTrigger(segment=name, change=SegmentChange.ENTER, when=when):
+                return {"segment": name} if self._holds(when, None) else None
+            case AttributeTrigger(attribute=name, becomes=Expression() as becomes):
+                found = {"attribute": name, "new": self.person.get(name)}
+                return found if self._holds(becomes, None) else None
+            case ConsentTrigger(topic=topic, channel=channel, change=change) if (
+                change is not ConsentChange.STALE
+            ):
+                about = [channel] if channel else [on for of, on in self.person.words if of == topic]
+                words = [self.person.word(topic, each) for each in about]
+                is_so = any(word is not None and word.state == change for word in words)
+                of = channel or EVERYWHERE
+                return {"topic": topic, "channel": of, "of": of, "change": str(change)} if is_so else None
+        return None
 
     # The contact itself --------------------------------------------------------------------------------------
 
@@ -111,7 +158,8 @@ class Causes:
         # What a step has said counts already.
         if event.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN) and event.by is None:
             self._hear_of_consent(event)
-        self._look_at_segments(event.by)
+        if event.name not in (SEGMENT_ENTERED, SEGMENT_LEFT):  # when it was told, all were looked at
+            self._look_at_segments(event.by)
         return changed
 
     def _tell_of_attributes(self, values: Iterable[tuple[str, Any]], by: Run | None) -> None:

@@ -29,7 +29,7 @@ class Entering:
     _is_too_old: Callable[[ConsentTrigger, Happening], bool]
 
     def _trigger(self, journey: Journey, event: Happening, goes_on: dict[Run, To], again: list[Run]) -> None:
-        if not any(self._fires(trigger, event) for trigger in journey.triggers):
+        if not any(self._fires(journey, trigger, event) for trigger in journey.triggers):
             return
         entry, entry_key = journey.entry, _entry_key(event)
         of_journey = [run for run in self.runs if run.journey is journey]
@@ -59,9 +59,11 @@ class Entering:
         self.runs.append(run)
         goes_on[run] = To(self.walks[journey.name].steps[0])
 
-    def _fires(self, trigger: Trigger, event: Happening) -> bool:
+    def _fires(self, of: Journey, trigger: Trigger, event: Happening) -> bool:
         if isinstance(trigger, DateTrigger | ScheduleTrigger):
             return self._means(trigger, event)
+        if (journey := event.properties.get("existing")) is not None:
+            return trigger.event == event.name and journey == of.name
         if isinstance(trigger, ConsentTrigger) and not self._is_too_old(trigger, event):
             return False
         return trigger.event == event.name and self._holds(trigger.where, None, event)

@@ -16,20 +16,23 @@ from typing import Any
 from hypothesis import strategies as st
 
 from runner.journey.catalog import (
+    ACCOUNT_IDENTIFIED,
     CALL_ANSWERED,
     CONSENT_GRANTED,
     CONSENT_WITHDRAWN,
     IDENTIFIED,
     MESSAGE_BOUNCED,
     MESSAGE_COMPLAINED,
+    MESSAGE_OPENED,
     MESSAGE_REPLIED,
     MESSAGE_UNSUBSCRIBED,
     TASK_ACCEPTED,
     TASK_REJECTED,
 )
 from tests.reference.author import Author
-from tests.reference.step_author import Draw
-from tests.reference.vocabulary import CATALOG, EVENTS, QUIET
+from tests.reference.drawing import Draw
+from tests.reference.lives import Press
+from tests.reference.vocabulary import ACCOUNTS, CATALOG, EVENTS, QUIET
 
 CHANGES_OF_CLOCKS = {
     "America/New_York": (date(2026, 3, 6), date(2026, 10, 30)),
@@ -42,6 +45,8 @@ CHANGES_OF_CLOCKS = {
 }
 """Zones, each with days just before its clocks change; in some that is at midnight, in one by half an hour."""
 _ID = r'"id": "(s\d+)",\s*'
+HISTORY = (*EVENTS, IDENTIFIED, CONSENT_WITHDRAWN)
+"""What may be known of a contact before the journeys are applied. A consent that is given is so by its introduction."""
 ZONES = tuple(CHANGES_OF_CLOCKS)
 
 
@@ -63,10 +68,13 @@ class Case:
     recorded: tuple[Recorded, ...]
     until: datetime
     cuts: tuple[datetime, ...]
+    before: tuple[Recorded, ...] = ()
+    """What is known before the journeys are applied, of accounts and of contacts."""
+    presses: tuple[Press, ...] = ()
 
 
-def project_files(draw: Draw, zone: str, *, asks: bool = True) -> dict[str, str]:
-    """The files of a project of one to three journeys; ``asks`` is as ``StepAuthor`` has it."""
+def project_files(draw: Draw, zone: str, *, asks: bool = True, alone: bool = False) -> dict[str, str]:
+    """The files of a project of one to three journeys; ``asks`` and ``alone`` are as ``Drawing`` has them."""
     chatty = draw(st.booleans())
     policies = draw_policies(draw) if chatty or draw(st.booleans()) else {}
     catalog = {"timezone": zone, **CATALOG} | ({"policies": policies} if policies else {})
@@ -84,6 +92,7 @@ def project_files(draw: Draw, zone: str, *, asks: bool = True) -> dict[str, str]
             priorities=policies.get("priority", ()),
             chatty=chatty,
             asks=asks,
+            alone=alone,
         )
         journey = author.journey()
         files[f"journeys/{author.name}/journey.yaml"] = json.dumps(journey, indent=1)
@@ -136,7 +145,8 @@ def cases(draw: Draw) -> Case:
     zone = draw(st.sampled_from(ZONES))
     first_day = draw(st.sampled_from(CHANGES_OF_CLOCKS[zone]))
     start = datetime.combine(first_day, datetime.min.time(), tzinfo=UTC)
-    files = project_files(draw, zone)
+    people = draw(st.integers(1, 3))
+    files = project_files(draw, zone, alone=people == 1)
 
     instants = st.builds(
         lambda days, hours, minutes: start + timedelta(days=days, hours=hours, minutes=minutes),
@@ -183,6 +193,7 @@ def cases(draw: Draw) -> Case:
             "address": st.just("other@example.com"),
         },
     )
+    opened = st.fixed_dictionaries({}, optional={"bot": st.booleans(), "step": st.sampled_from(("s1", "s2"))})
     told = (MESSAGE_REPLIED, MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED)
     run = st.sampled_from((1, 1, 2))
     tasks, calls = (asked(files, verb) for verb in ("hand_off", "call"))
@@ -200,16 +211,33 @@ def cases(draw: Draw) -> Case:
             st.one_of(consents, consents, twice),
         ),
         st.tuples(st.sampled_from(told), feedback),
+        *([st.tuples(st.just(MESSAGE_OPENED), opened)] * 3 if '"best"' in str(files) else []),
     )
     recorded: list[Recorded] = []
-    for number in range(draw(st.integers(1, 3))):
+    before: list[Recorded] = []
+    known_before = draw(st.booleans()) or '"existing": "enter"' in str(files)
+    for account, said in ACCOUNTS.items() if known_before else ():
+        before.append(Recorded(account, ACCOUNT_IDENTIFIED, start - timedelta(days=9), said))
+    for number in range(people):
         contact = f"c{number}"
+        earlier = known_before and draw(st.booleans())
+        if '"schedule"' in str(files):
+            # Schedules mean who is there when they fire; here the events of all are stored beforehand.
+            before.append(Recorded(contact, IDENTIFIED, start - timedelta(days=9), {}))
         if draw(st.sampled_from((True,) * 7 + (False,))):
             known = {"email": f"{contact}@example.com", "phone": "+49", "points": 1}
-            recorded.append(Recorded(contact, IDENTIFIED, start, known))
+            since, said_then = (start - timedelta(days=8), before) if earlier else (start, recorded)
+            said_then.append(Recorded(contact, IDENTIFIED, since, known))
             for topic in ("offers", "news", "tips"):
                 said = {"topic": topic, "confirmed": True}
-                recorded.append(Recorded(contact, CONSENT_GRANTED, start, said))
+                said_then.append(Recorded(contact, CONSENT_GRANTED, since, said))
+        if earlier:
+            past = instants.map(lambda at: at - timedelta(days=6))
+            of_past = st.tuples(event, past).filter(lambda found: found[0][0] in HISTORY)
+            history = draw(st.lists(of_past, max_size=5))
+            before += [Recorded(contact, name, at, said) for (name, said), at in history]
+            account = {"account": draw(st.sampled_from(("acme", "beta", "none")))}
+            before.append(Recorded(contact, IDENTIFIED, start - timedelta(days=7), account))
         heard = draw(st.lists(st.tuples(event, instants), min_size=3, max_size=12))
         if answers:
             # Most come when nobody has asked, or are about another run.
@@ -217,4 +245,43 @@ def cases(draw: Draw) -> Case:
         recorded += [Recorded(contact, name, at, said) for (name, said), at in heard]
     until = start + timedelta(days=draw(st.integers(4, 16)))
     cuts = tuple(sorted(cut for cut in draw(st.lists(instants, max_size=2)) if cut < until))
-    return Case(files, tuple(recorded), until, cuts)
+    before.sort(key=lambda recorded: recorded.at)
+    return Case(
+        files, tuple(recorded), until, cuts, tuple(before), draw_presses(draw, files, people, instants, until)
+    )
+
+
+def draw_presses(
+    draw: Draw, files: Mapping[str, str], people: int, instants: Any, until: datetime
+) -> tuple[Press, ...]:
+    """What readers press, of the links that there are, in letters that they may have got."""
+    journeys = [json.loads(text) for path, text in files.items() if path.endswith("journey.yaml")]
+    known = [
+        (journey["journey"], step, link, journey["links"][link].get("snooze", ()))
+        for journey in journeys
+        for step in asked({"": json.dumps(journey)}, "send")
+        for link in journey.get("links", ())
+    ]
+    if not known:
+        return ()
+    values = st.fixed_dictionaries(
+        {
+            "given": st.sampled_from((0, 1, 2, 3)),
+            "day": instants.map(lambda at: at.date().isoformat()),
+        }
+    )
+    found = []
+    for _ in range(draw(st.integers(1, 6))):
+        journey, step, link, options = draw(st.sampled_from(known))
+        found.append(
+            Press(
+                contact=f"c{draw(st.integers(0, people - 1))}",
+                journey=journey,
+                step=step,
+                link=link,
+                at=draw(instants),
+                option=draw(st.sampled_from(options)) if isinstance(options, list) else None,
+                values=draw(values),
+            )
+        )
+    return tuple(sorted((press for press in found if press.at <= until), key=lambda press: press.at))

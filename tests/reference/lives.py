@@ -25,6 +25,7 @@ from runner.journey.model import (
     WaitEvent,
     WaitWhen,
 )
+from runner.journey.model.links import Link
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class Happening:
     """The run that caused it, if any did."""
     nth: int = 0
     """Its place among those that runs of the contact cause at its instant."""
+    pressed: Pressed | None = None
     of: Trigger | None = None
     """The only trigger that hears it, of those that time pulls."""
 
@@ -52,6 +54,8 @@ class Message:
     at: datetime
     status: str
     reason: str
+    template: str
+    """Which of the cells; empty where its step has but one template."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +132,39 @@ class Asked:
     at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """A message that was let go, or withheld, when that was, and which of its links its reader has pressed."""
+
+    step: str
+    at: datetime
+    pressed: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Press:
+    """A reader presses a button: that of a link in the newest message of a step of a journey. ``option`` is that of a
+    snooze, ``values`` are those that links ask for."""
+
+    contact: str
+    journey: str
+    step: str
+    link: str
+    at: datetime
+    option: str | None
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pressed:
+    """The button behind a link of the message of ``step`` of ``run``, pressed."""
+
+    run: Run
+    step: str
+    link: Link
+    press: Press
+
+
 @dataclass(eq=False)
 class Run:
     """A run as it goes; ``at_step`` is None once it has ended."""
@@ -154,6 +191,9 @@ class Run:
     let_go: list[tuple[str, datetime]] = field(default_factory=list)
     asked: dict[str, Asked] = field(default_factory=dict)
     """Its messages, by step."""
+    carried: list[Carried] = field(default_factory=list)
+    place: datetime | None = None
+    """When its message may leave, of those of which only so many leave in a time."""
 
     @property
     def active(self) -> bool:

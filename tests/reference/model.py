@@ -41,8 +41,9 @@ from runner.journey.model import (
 from runner.journey.reserved import ENROLLED
 from tests.reference.causes import MILLION, MOST_AT_ONCE, Causes
 from tests.reference.entering import Entering, part
-from tests.reference.lives import Conversion, Happening, Lived, Message, Run, RunRecord, To, Walk
+from tests.reference.lives import Conversion, Happening, Lived, Message, Press, Run, RunRecord, To, Walk
 from tests.reference.person import EVERYWHERE, Person, number
+from tests.reference.pressing import Pressing, is_put_back
 from tests.reference.sending import Sending, stands_at_send
 from tests.reference.timed import Timed
 from tests.reference.turns import spans_read, turns
@@ -54,7 +55,7 @@ DRAWN = "(drawn)"
 """Stands for the value of a pool that a run has drawn: which one, hangs on the others who draw."""
 
 
-class Contact(Waiting, Sending, Entering, Causes, Timed):
+class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
     """One contact's life. ``happenings`` are its events in order of arrival; the journeys are there since ``began``."""
 
     def __init__(
@@ -65,8 +66,13 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
         catalog: Catalog,
         began: datetime,
         filled: frozenset[str] = frozenset(),
+        *,
+        known: Iterable[Happening] = (),
+        accounts: Mapping[str, Mapping[str, Any]] | None = None,
+        templates: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
-        """``filled`` are the pools that never run short; all others are empty."""
+        """``filled`` are the pools that never run short; all others are empty. ``known`` is what happened before,
+        ``accounts`` what holds of accounts all the time, and ``templates`` are those that are written, by journey."""
         self.key = key
         self.filled = filled
         self.catalog = catalog
@@ -75,17 +81,34 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
         self.pending = sorted(happenings, key=lambda happening: (happening.at, happening.order))
         self.orders = max((happening.order for happening in self.pending), default=0)
         self.runs: list[Run] = []
-        self.person = Person(key, catalog, self.runs)
+        self.person = Person(key, catalog, self.runs, accounts or {})
         self.messages: list[Message] = []
         self.conversions: list[Conversion] = []
         self.candidates: list[Run] = []
         self.counted: list[tuple[datetime, str, str]] = []
+        self.places: dict[tuple[str, str], list[datetime]] = {}
+        self.templates = templates or {}
+        for event in known:
+            self._remember(event)
+        self.is_there = bool(self.person.past)
         self.now = self.began = began
         self.spans = spans_read(self.journeys)
         self._watch()
         self._set_clocks()
+        if self.is_there:
+            self._begin_dates()
+            self._enter_who_is_there()
 
-    def live_until(self, until: datetime) -> Lived:
+    def live_until(self, until: datetime, presses: Sequence[Press] = ()) -> Lived:
+        """What the contact has lived through by then. ``presses`` are the buttons that it presses, in their order; when
+        it does, all of that instant has been done."""
+        for press in presses:
+            self._live_until(press.at)
+            self._press(press)
+        self._live_until(until)
+        return self._lived()
+
+    def _live_until(self, until: datetime) -> None:
         while True:
             timer = self._next_timer()
             event = self.pending[0] if self.pending else None
@@ -101,7 +124,7 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
                 self.now = event.at
                 self._event(self.pending.pop(0))
             else:
-                return self._lived()
+                return
 
     # The next instant ----------------------------------------------------------------------------------------
 
@@ -132,6 +155,7 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
             event = replace(event, name=UNHEARD)
         changed = self._receive(event)
         self._count_goals(event)
+        answered = event.pressed.run if event.pressed and self._heed_press(event) else None
         self._exit_by_event(event)
         self._exit_where_true([run for run in self.runs if run.active])
         goes_on: dict[Run, To] = {}
@@ -139,7 +163,7 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
             outcome = self._woken(run, event) if run.active else None
             if outcome is not None:
                 goes_on[run] = self._leave_wait(run, outcome, event)
-        again = [run for run in self.runs if run.active and self._looks_again(run, changed)]
+        again = [run for run in self.runs if run.active and self._looks_again(run, changed, answered)]
         for journey in self.journeys:
             self._trigger(journey, event, goes_on, again)
         for run in again:
@@ -148,11 +172,11 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
         self._keep_dates(event, changed)
         self._advance(goes_on)
 
-    def _looks_again(self, run: Run, changed: bool) -> bool:
+    def _looks_again(self, run: Run, changed: bool, answered: Run | None) -> bool:
         """Whether what the run stands at may have changed."""
         if stands_at_send(run):
-            return changed or run.on_hold
-        return changed and moves_with_contact(run)
+            return (changed or run.on_hold) and not is_put_back(run, self.now)
+        return (changed or run is answered) and moves_with_contact(run)
 
     def _advance(self, goes_on: dict[Run, To], turned: Sequence[Run] = (), met: Sequence[Run] = ()) -> None:
         """Let each run go as far as it can. Of messages that hang on each other it is decided when all have come as
@@ -186,7 +210,7 @@ class Contact(Waiting, Sending, Entering, Causes, Timed):
                         del places[run]
                     else:
                         places[run] = to
-                if isinstance(step.verb, Update | Send):
+                if isinstance(step.verb, Update | Draw | ChangeConsent | Send):
                     # A message about which it is yet to be decided is not behind its run.
                     self._exit_where_true([run for run in here if run not in self.candidates])
                 self._end_those_through(places)

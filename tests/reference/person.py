@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, Catalog, OptIn, Topic
+from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, MESSAGE_OPENED, Catalog, OptIn, Topic
 from runner.journey.expression import Expression
 from tests.reference.expressions import EPOCH, MICROSECOND, Situation, evaluate
 from tests.reference.lives import Happening, Run
 
-OWN_FIELDS = ("email", "phone", "timezone", "locale")
+DAY = timedelta(days=1)
+OWN_FIELDS = ("email", "phone", "timezone", "locale", "account")
 
 
 EVERYWHERE = "*"
@@ -32,8 +33,11 @@ class Word:
 class Person:
     """``past`` are the events that have been handled, in the order in which they were."""
 
-    def __init__(self, key: str, catalog: Catalog, runs: Sequence[Run]) -> None:
+    def __init__(
+        self, key: str, catalog: Catalog, runs: Sequence[Run], accounts: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         self.key = key
+        self.accounts = accounts
         self.runs = runs
         self.catalog = catalog
         self.past: list[Happening] = []
@@ -116,17 +120,39 @@ class Person:
                 consents={about: word.state == "given" for about, word in self.words.items()},
                 consents_since={about: microseconds(word.since) for about, word in self.words.items()},
                 suppressed=frozenset(self.suppressed),
+                account=self.accounts.get(self.fields["account"] or ""),
             ),
         )
 
     def per(self, per: Expression | None, event: Happening) -> str:
         """The text of ``entry.per`` for the run that ``event`` starts; empty where the value is missing."""
-        value = self.value(per, event.at, trigger=event.properties) if per else None
-        if value is None:
-            return ""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return plain_number(value) if isinstance(value, int) else str(value)
+        return as_text(self.value(per, event.at, trigger=event.properties)) if per else ""
+
+    def text(self, expression: Expression, now: datetime, run: Run) -> str:
+        """A value as a part of a name; empty where it is missing."""
+        return as_text(self.value(expression, now, run=run))
+
+    def best_hour(self, now: datetime) -> int | None:
+        """The hour of their day at which they opened most messages lately; None where that is too little to tell."""
+        hours = [
+            happening.at.astimezone(self.zone()).hour
+            for happening in self.past
+            if happening.name == MESSAGE_OPENED
+            and now - 90 * DAY < happening.at <= now
+            and happening.properties.get("bot") is not True
+        ]
+        if len(hours) < 3:
+            return None
+        return min(hours, key=lambda hour: (-hours.count(hour), hour))
+
+
+def as_text(value: Any) -> str:
+    """A stored value in words; empty where it is missing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return plain_number(value) if isinstance(value, int) else str(value)
 
 
 def microseconds(instant: datetime) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 
 from runner.journey.catalog import ADDRESS_OF, Catalog, OptIn
-from runner.journey.model import Delivery, Send, Step, Window
+from runner.journey.model import BestHour, Delivery, Rate, Send, Step, Window
 from runner.journey.policies import TRANSACTIONAL, Cap, Hold, Over, QuietHours
-from tests.reference.lives import Asked, Message, Run, To, Walk
+from tests.reference.lives import Asked, Carried, Message, Run, To, Walk
 from tests.reference.person import Person
 from tests.reference.wall_clock import MICROSECOND, elapsed, next_allowed, wall_of
 
@@ -28,12 +28,16 @@ class Sending:
     candidates: list[Run]
     counted: list[tuple[datetime, str, str]]
     """Messages that use up places of caps: when they were let go, their channel and topic."""
+    places: dict[tuple[str, str], list[datetime]]
+    """What was given of those of which only so many leave in a time, by journey and step."""
+    templates: Mapping[str, frozenset[str]]
+    """Those that are written, by journey."""
     _holds: Callable[..., bool]
 
     def _send(self, run: Run, step: Step, send: Send) -> To | None:
         """The run comes to a send, or has stood there and asks again."""
         if run.step is not step:
-            run.step, run.arrived_at = step, self.now
+            run.step, run.arrived_at, run.place = step, self.now, None
         run.due, run.on_hold = None, False
         if self._is_decided_together(run, send):
             self.candidates.append(run)
@@ -51,6 +55,8 @@ class Sending:
             until = None if reason else self._waits_until(run, send)
             if not reason and until is None:
                 reason, until = self._asks_for_a_place(send)
+            if not reason and until is None and send.rate and not self._withheld(run):
+                until = self._place(run, send, send.rate)
             assert run.arrived_at is not None
             expires = run.arrived_at + elapsed(send.valid_for)
             if until is not None and self.now >= expires:
@@ -75,14 +81,15 @@ class Sending:
         """The message leaves, or with a ``reason`` it never will; the run goes on."""
         step, send = run.step, _send_of(run)
         assert step is not None
+        withheld, cell = self._withheld(run), self._cell(run, send)
         run.step = run.due = None
         run.asked[step.id] = Asked(channel=send.channel, topic=send.topic, at=self.now)
-        withheld = self._withheld(run)
         status = "blocked" if reason else "withheld" if withheld else "ready"
+        run.place = None
         self.messages.append(
             Message(
                 contact=self.key, journey=run.journey.name, step=step.id, channel=send.channel,
-                at=self.now, status=status, reason=reason or withheld,
+                at=self.now, status=status, reason=reason or withheld, template=cell if send.cells else "",
             )
         )  # fmt: skip
         walk = self.walks[run.journey.name]
@@ -90,6 +97,7 @@ class Sending:
             run.data["blocked"] = reason
             return To(walk.into(send.if_blocked, step))
         run.let_go.append((step.id, self.now))
+        run.carried.append(Carried(step=step.id, at=self.now))
         if not withheld and not self._transactional(send):
             self.counted.append((self.now, send.channel, send.topic))
         return To(walk.after[step.id])
@@ -97,7 +105,23 @@ class Sending:
     def _withheld(self, run: Run) -> str:
         if run.held_out:
             return "held_out"
+        if run.journey.delivery is Delivery.SEED:
+            address = self._address(_send_of(run)) or ""
+            seeds = [seed.lower() for seed in run.journey.seeds]
+            return "" if address.lower() in seeds else "seed"
         return "shadow" if run.journey.delivery is Delivery.SHADOW else ""
+
+    def _address(self, send: Send) -> str | None:
+        field = ADDRESS_OF.get(send.channel)
+        return self.person.fields[field] if field else self.key
+
+    def _cell(self, run: Run, send: Send) -> str:
+        """The template that the contact gets; empty where none is written for them."""
+        if send.cells is None:
+            return send.template
+        values = [self.person.text(expression, self.now, run) for expression in send.cells.by]
+        name = "/".join((send.cells.folder, *values))
+        return name if name in self.templates[run.journey.name] else send.cells.empty or ""
 
     def _transactional(self, send: Send) -> bool:
         return self.catalog.topics[send.topic].opt_in is OptIn.NONE
@@ -114,6 +138,7 @@ class Sending:
             or send.window
             or send.only_if
             or send.rate
+            or send.cells
             or send.if_blocked
             or self._quiet_hours(send)
             or self._caps(send)
@@ -151,8 +176,7 @@ class Sending:
     def _refused(self, run: Run, send: Send) -> str:
         """Why no waiting helps the message; empty where it may leave some time."""
         topic, transactional = self.catalog.topics[send.topic], self._transactional(send)
-        field = ADDRESS_OF.get(send.channel)
-        address = self.person.fields[field] if field else self.key
+        address = self._address(send)
         if not address:
             return "no_address"
         receipts_too = self.person.suppressed.get((send.channel, address))
@@ -165,7 +189,9 @@ class Sending:
                 return "no_consent"
             if topic.stale_after and word and self.now >= word.since + elapsed(topic.stale_after):
                 return "consent_stale"
-        return "" if self._holds(send.only_if, run) else "only_if"
+        if not self._holds(send.only_if, run):
+            return "only_if"
+        return "" if self._cell(run, send) else "empty_cell"
 
     def _waits_until(self, run: Run, send: Send) -> datetime | None:
         """When to ask again, for a message that may not leave now."""
@@ -179,7 +205,22 @@ class Sending:
             return next_allowed(
                 self.now + MICROSECOND, self.person.zone(), send.window.begins, send.window.days
             )
+        if isinstance(send.window, BestHour):
+            return self._best_hour(run, send.window)
         return None
+
+    def _best_hour(self, run: Run, window: BestHour) -> datetime | None:
+        """When the wall clock shows their hour, minute after minute, and at the latest when the time for it is over."""
+        assert run.arrived_at is not None
+        latest = run.arrived_at + elapsed(window.within)
+        wanted = self.person.best_hour(self.now)
+        instant = self.now
+        while instant < latest:
+            shown = wall_of(instant, self.person.zone()).time()
+            if shown.hour == wanted or (wanted is None and shown == window.fallback):
+                break
+            instant = instant.replace(second=0, microsecond=0) + MINUTE
+        return None if instant <= self.now else min(instant, latest)
 
     def _wall_clock_is_within(self, instant: datetime, begins: time, ends: time) -> bool:
         shown = wall_of(instant, self.person.zone()).time()
@@ -208,6 +249,20 @@ class Sending:
             return "frequency_cap", None
         return "", max((free for _, free in full), default=None)
 
+    def _place(self, run: Run, send: Send, rate: Rate) -> datetime | None:
+        """When it is the run's turn, of those of which so many leave in a time; None for now. A place that is given
+        stays taken, whatever becomes of the run."""
+        assert run.step is not None
+        assert run.arrived_at is not None
+        taken = self.places.setdefault((run.journey.name, run.step.id), [])
+        if run.place is None or run.place < self.now:
+            per = elapsed(rate.per)
+            instants = sorted({self.now, *(at + per for at in taken if at + per > self.now)})
+            run.place = next(at for at in instants if _has_room(rate.most, per, taken, at))
+            if run.place < run.arrived_at + elapsed(send.valid_for):
+                taken.append(run.place)
+        return run.place if run.place > self.now else None
+
     def _next_place(self, cap: Cap) -> datetime | None:
         """When the cap has room again; None where it has room now."""
         per = elapsed(cap.per)
@@ -217,6 +272,12 @@ class Sending:
             if at > self.now - per and cap.channel in (None, channel) and cap.topic in (None, topic)
         )
         return None if len(taken) < cap.most else taken[len(taken) - cap.most] + per
+
+
+def _has_room(most: int, per: timedelta, taken: Sequence[datetime], at: datetime) -> bool:
+    """Whether with one more at that instant there are still no more than ``most`` in any (x - per, x]."""
+    places = [*taken, at]
+    return all(sum(end - per < place <= end for place in places) <= most for end in places)
 
 
 def _send_of(run: Run) -> Send:

@@ -2,98 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.reference.vocabulary import (
-    ABOUT_BOTH,
-    ABOUT_CONTACTS,
-    ABOUT_HISTORY,
-    ABOUT_JOURNEYS,
-    ABOUT_RUN_VALUES,
-    ABOUT_THE_EVENT,
-    ABOUT_THE_TRIGGER,
-    ABOUT_TIME,
-    DATES,
-    EVENTS,
-    LENGTHS,
-    TIMES,
-    TOPICS,
-    WEEKDAYS,
-    WINDOWS,
-)
-
-Draw = Any
-"""Hypothesis's ``draw``: takes a strategy, answers a value."""
+from tests.reference.send_author import SendAuthor
+from tests.reference.vocabulary import ABOUT_BOTH, ABOUT_THE_EVENT, EVENTS, LENGTHS, TIMES, TOPICS
 
 
 @dataclass
-class StepAuthor:
+class StepAuthor(SendAuthor):
     """Draws the steps of one journey, and counts them, so that their ids rise in file order."""
-
-    draw: Draw
-    name: str
-    steps_left: int
-    others: Sequence[str] = ()
-    """The other journeys of the project."""
-    manual: Sequence[str] = ()
-    """Those of all journeys that others may enroll into."""
-    priorities: Sequence[str] = ()
-    """The places of messages that the catalog orders."""
-    chatty: bool = False
-    """Whether the journey starts easily and sends much, so that policies have something to decide about."""
-    asks: bool = True
-    """Whether the journey asks people and systems, who answer by events."""
-    knows_event: bool = True
-    """Whether ``trigger.*`` has the properties of an event."""
-    top: list[str] = field(default_factory=list)
-    count: int = 0
-    needs_consent: bool = False
-    sends: list[str] = field(default_factory=list)
-    run_values: set[str] = field(default_factory=set)
-    jumps: list[tuple[dict[str, Any], int]] = field(default_factory=list)
-    templates: set[str] = field(default_factory=set)
-
-    def one_of(self, *choices: Any) -> Any:
-        """One of the choices; of those that read the trigger only where it can be read."""
-        able = [each for each in choices if self.knows_event or "trigger." not in str(each)]
-        return self.draw(st.sampled_from(able))
-
-    def maybe(self) -> bool:
-        return bool(self.draw(st.booleans()))
-
-    def seldom(self) -> bool:
-        return not self.draw(st.integers(0, 3))
-
-    # Expressions -----------------------------------------------------------------------------------------
-
-    def test(self) -> str:
-        """What is asked at one instant."""
-        return self.turning(ABOUT_JOURNEYS)
-
-    def turning(self, *more: Sequence[str]) -> str:
-        """A condition that may read the contact, history, the trigger and what the run has done so far."""
-        pools = [ABOUT_CONTACTS, ABOUT_HISTORY, ABOUT_TIME, *more]
-        if self.knows_event:
-            pools.append(ABOUT_THE_TRIGGER)
-        if self.run_values:
-            pools.append(tuple(f"run.{name} is not None" for name in sorted(self.run_values)))
-            pools += [ABOUT_RUN_VALUES[name] for name in sorted(self.run_values & ABOUT_RUN_VALUES.keys())]
-        if self.sends:
-            pools.append(tuple(f'sent("{step}")' for step in self.sends))
-        first = self.one_of(*self.one_of(*pools))
-        if self.seldom():
-            second = self.one_of(*self.one_of(*pools))
-            return str(self.one_of(f"({first}) and ({second})", f"({first}) or ({second})", f"not ({first})"))
-        return str(first)
-
-    def of_trigger(self) -> str:
-        return str(self.one_of(*ABOUT_THE_EVENT, *ABOUT_CONTACTS, *ABOUT_HISTORY))
-
-    # Steps -----------------------------------------------------------------------------------------------
 
     def list_of_steps(self, depth: int, *, at_least: int = 0) -> list[dict[str, Any]]:
         wanted = self.draw(st.integers(at_least, (3 if depth else 5) + self.chatty))
@@ -148,9 +68,9 @@ class StepAuthor:
             case "collect":
                 step["wait"] = self.digest() | self.nested(depth, "if_empty")
             case "send":
-                template = step["id"]
-                self.templates.add(template)
-                step["send"] = self.send(depth)
+                step["send"] = self.send(step["id"])
+                if self.seldom():
+                    step["send"] |= self.nested(depth, "if_blocked")
                 self.sends.append(step["id"])
             case "emit":
                 step["emit"] = self.emit()
@@ -200,7 +120,15 @@ class StepAuthor:
                         for name, share in zip("ab", shares, strict=True)
                     ]
                 }
+                if self.has_goal and self.maybe():
+                    step["split"]["experiment"] = self.experiment()
         return step
+
+    def experiment(self) -> dict[str, Any]:
+        """In virtual time nobody is moved to the better arm."""
+        by = {"by": self.one_of(["contact.plan"], ["contact.vip", "contact.plan"])} if self.maybe() else {}
+        guarded = {"guardrail": "unsubscribed"} if self.maybe() else {}
+        return {"metric": "goal", "winner": "bayes", **guarded, **by}
 
     def repeated(self) -> list[dict[str, Any]]:
         """Steps of a series, whose sends nobody asks for: outside of it they have longer names."""
@@ -208,25 +136,6 @@ class StepAuthor:
         steps = self.list_of_steps(1, at_least=1)
         self.sends = before
         return steps
-
-    def send(self, depth: int) -> dict[str, Any]:
-        topic = self.one_of(*TOPICS)
-        self.needs_consent |= topic != "receipts"
-        send: dict[str, Any] = {"channel": self.one_of("email", "email", "sms"), "topic": topic}
-        if self.seldom():
-            begins, ends = self.one_of(*WINDOWS)
-            send["window"] = {"from": begins, "to": ends}
-            if self.maybe():
-                send["window"]["days"] = self.weekdays()
-        if self.seldom():
-            send["valid_for"] = self.one_of("30m", "6h", "3d")
-        if self.seldom() and self.seldom():
-            send["only_if"] = self.test()
-        if self.priorities and self.seldom():
-            send["priority"] = self.one_of(*self.priorities)
-        if topic == "receipts" and self.maybe():
-            send["ignore_quiet_hours"] = True
-        return send | (self.nested(depth, "if_blocked") if self.seldom() else {})
 
     def properties(self) -> dict[str, Any]:
         return {
@@ -247,7 +156,7 @@ class StepAuthor:
         if self.maybe() or self.maybe():
             return self.one_of(*LENGTHS)
         offset = {"offset": self.one_of("-1d", "2d", "6h")} if self.maybe() else {}
-        return {"until": self.one_of(*DATES), **offset}
+        return {"until": self.one_of(*self.dates()), **offset}
 
     def event(self, key: str = "event") -> dict[str, Any]:
         """An event that is waited for."""
@@ -284,14 +193,9 @@ class StepAuthor:
             wait["days"] = self.weekdays()
         return wait
 
-    def weekdays(self) -> list[str]:
-        return sorted(
-            self.draw(st.sets(st.sampled_from(WEEKDAYS), min_size=1, max_size=4)), key=WEEKDAYS.index
-        )
-
     def wait_until(self) -> dict[str, Any]:
         wait: dict[str, Any] = {
-            "until": self.one_of(*DATES),
+            "until": self.one_of(*self.dates()),
             "if_past": self.one_of("continue", "exit"),
             "if_missing": self.one_of("continue", "exit", "wait"),
         }

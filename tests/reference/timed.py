@@ -58,7 +58,7 @@ class Timed:
             found += [at for at, _ in self._firings(trigger, until)][:1]
         found += [clock.due[0] for clock in self.dates if clock.due is not None]
         found += [at for each in self.ageing if (at := self._stale_at(each)) is not None and at >= self.now]
-        if self.segments:
+        if self.segments and self.person.past:
             found += [self._next_refresh(until)]
         return min((at for at in found if at <= until), default=None)
 
@@ -77,7 +77,8 @@ class Timed:
                 self.aged.add((each.topic, each.channel, self.now))
                 said = {"topic": each.topic, "channel": each.channel, "of": each.channel, "change": "stale"}
                 self._cause(CONSENT_CHANGED, said)
-        if any(self._turns(name) for name in self.segments) and self._is_refresh(self.now):
+        turned = bool(self.person.past) and any(self._turns(name) for name in self.segments)
+        if turned and self._is_refresh(self.now):
             self._cause(TIME_PASSED, {})
 
     # Schedules -----------------------------------------------------------------------------------------------
@@ -127,6 +128,15 @@ class Timed:
 
     # Dates ---------------------------------------------------------------------------------------------------
 
+    def _begin_dates(self) -> None:
+        """As the journeys are applied: what is past by then is over."""
+        for clock in self.dates:
+            clock.known = self._meant_by(clock)
+            self._appoint(clock)
+
+    def _meant_by(self, clock: DateClock) -> tuple[Any, str]:
+        return self._value(clock.trigger.date, None), self.person.zone().key
+
     def _keep_dates(self, event: Happening, changed: bool) -> None:
         """Look at the dates again, when all else has been done about an event."""
         for clock in self.dates:
@@ -138,8 +148,8 @@ class Timed:
 
     def _appoint(self, clock: DateClock) -> None:
         trigger, zone = clock.trigger, self.person.zone()
-        stored = self._value(trigger.date, None)
-        known, clock.known = clock.known, (stored, zone.key)
+        known, clock.known = clock.known, self._meant_by(clock)
+        stored = clock.known[0]
         days = [] if stored is None else list(_days(trigger, as_date_or_instant(stored), zone, self.now))
         instants = [(_instant(trigger, value, zone), day) for value, day in days]
         if clock.told is not None:

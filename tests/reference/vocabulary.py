@@ -34,6 +34,8 @@ CATALOG: Mapping[str, Any] = {
         "quiet": {"when": 'not did("B", within="30h")'},
         "later": {"when": "today > contact.due"},
     },
+    "accounts": {"tier": {"type": "string"}, "seats": {"type": "number"}},
+    "links": {"domain": "links.example"},
     "channels": {
         "email": {"uses": "file", "sender": {"name": "Shop", "address": "shop@example.com"}},
         "sms": {"uses": "file"},
@@ -41,6 +43,11 @@ CATALOG: Mapping[str, Any] = {
     },
     "pools": {"codes": {"file": "codes.csv"}, "nothing": {"file": "nothing.csv"}},
 }
+ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
+    "acme": {"tier": "gold", "seats": 3},
+    "beta": {"tier": "free"},
+}
+"""What is known of accounts; of others nothing is."""
 TOPICS = ("offers", "offers", "news", "tips", "receipts")
 
 ABOUT_CONTACTS = (
@@ -68,6 +75,13 @@ ABOUT_HISTORY = (
     'days_since("A") >= 1',
     'days_since("B") == 2',
     'in_segment("busy")',
+)
+ABOUT_ACCOUNTS = (
+    'account.tier == "gold"',
+    "account.seats >= 2",
+    "account.tier is None",
+    "account.tier != contact.plan",
+    "contact.account is not None",
 )
 ABOUT_JOURNEYS = ('in_journey("j1")', 'completed("j1")')
 """Their beginning and their end is no event, so who waits for it hears of it at the next one; how soon that is, nobody
@@ -97,6 +111,8 @@ ABOUT_BOTH = ("event.k == trigger.k", "event.n > trigger.n")
 ABOUT_RUN_VALUES = {
     "score": ("run.score > 1",),
     "kept": ("run.kept.n >= 2", 'run.kept.k == "x"', "run.kept.k is None", "run.kept.n == trigger.n"),
+    "given": ("run.given >= 2", "run.given > contact.points"),
+    "day": ("run.day <= today", 'run.day < today + days("2d")'),
     "gathered": ('"x" in run.gathered.k', "2 in run.gathered.n"),
 }
 NUMBERS = ("event.n", "event.n + 1", 'total("A", "n")', "2.5", "contact.points")
@@ -110,3 +126,9 @@ QUIET = (("21:00", "06:30"), ("01:00", "02:30"), ("12:00", "18:00"))
 WINDOWS = (("06:00", "12:00"), ("22:00", "02:00"), ("02:00", "03:00"))
 CRON_LINES = ("0 6 * * *", "30 2 * * *", "0 0,12 * * MON-FRI", "0 18 27-30 * SUN", "0 */6 * * *")
 DATE_TRIGGERS = ("contact.due", "contact.meet")
+CELLS = (
+    (("contact.plan",), ("pro", "free")),
+    (("contact.plan", "contact.vip"), ("pro/true", "x/false", "free/true")),
+    (("contact.points",), ("1", "2")),
+)
+"""What tells the readers of a message apart, and for whom words are written."""
