@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from runner.journey.graph import walk
-from runner.journey.model import Journey, Step
+from runner.journey.model import Exit, Journey, Step
 
 Renames = Mapping[str, str]
 """By a former id, the one that followed it."""
@@ -28,11 +28,27 @@ class Reused:
 def leading_to(renames: Renames, kinds: Mapping[str, object]) -> Mapping[str, str]:
     """By former id, the step to which it leads in the end; ``kinds`` are those of the steps, by id. An id that is
     borne by another step of that kind leads nowhere."""
-    found = {}
-    for was in renames:
-        end = _chain(renames, was, kinds)[-1]
-        if end != was and end in kinds and kinds.get(was) != kinds[end]:
-            found[was] = end
+    return {
+        was: end
+        for was, end in ends(renames, kinds).items()
+        if isinstance(end, str) and end != was and end in kinds and kinds.get(was) != kinds[end]
+    }
+
+
+def ends(direct: Mapping[str, str | Exit], ids: Collection[str]) -> dict[str, str | Exit | None]:
+    """Where each id leads in the end: to the first of ``ids``, or to what leads no further; None where it comes to a
+    circle. Each is followed once."""
+    found: dict[str, str | Exit | None] = {}
+    for gone in direct:
+        passed = {gone}
+        target: str | Exit | None = direct[gone]
+        while isinstance(target, str) and target not in ids and target in direct:
+            if target in found or target in passed:
+                target = found.get(target)
+                break
+            passed.add(target)
+            target = direct[target]
+        found.update(dict.fromkeys(passed, target))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from runner.journey.builder.notes import Notes, fields_of, text_of
 from runner.journey.graph import walk
 from runner.journey.model import Exit, Step
 from runner.journey.model.in_flight import Content, Followers, InFlight, Retired, Timers
-from runner.journey.renames import Renames, leading_to
+from runner.journey.renames import Renames, ends, leading_to
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Field, Fields
 from runner.problem import Severity
@@ -28,10 +28,10 @@ def former_ids(
         moved = fields_of(root.get("moved"))
         direct = {field.key: _target(field) for field in (moved.fields if moved else ())}
         renames = {was: target for was, target in direct.items() if isinstance(target, str)}
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     for was, step in sorted(leading_to(renames, ids).items()):
-        found[step] = (*found.get(step, ()), was)
-    return found
+        found.setdefault(step, []).append(was)
+    return {step: tuple(former) for step, former in found.items()}
 
 
 def build_in_flight(
@@ -72,13 +72,13 @@ def _moved(
     """Where each leads in the end: a step that is gone may lead to another that is gone, and so on; and those that are
     passed on the way."""
     direct = {field.key: target for field in said if (target := _target(field)) is not None}
-    ends = _ends(direct, steps)
+    led = ends(direct, steps)
     between = {target for target in direct.values() if target in direct and target not in steps}
     found: dict[str, str | Exit] = {}
     for field in said:
-        if field.key not in ends:
+        if field.key not in led:
             continue
-        target = ends[field.key]
+        target = led[field.key]
         if target is None:
             notes.note("moved/circle", f"`{field.key}` leads back to itself.", field.value.span)
         elif isinstance(target, str) and target not in steps:
@@ -94,22 +94,6 @@ def _moved(
         else:
             found[field.key] = target
     return found, between
-
-
-def _ends(direct: Mapping[str, str | Exit], ids: Collection[str]) -> dict[str, str | Exit | None]:
-    """Where each leads in the end; None where it comes to a circle."""
-    ends: dict[str, str | Exit | None] = {}
-    for gone in direct:
-        passed = {gone}
-        target: str | Exit | None = direct[gone]
-        while isinstance(target, str) and target not in ids and target in direct:
-            if target in ends or target in passed:
-                target = ends.get(target)
-                break
-            passed.add(target)
-            target = direct[target]
-        ends.update(dict.fromkeys(passed, target))
-    return ends
 
 
 def _target(field: Field) -> str | Exit | None:
