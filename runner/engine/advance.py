@@ -143,7 +143,10 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
     reached |= _look_at(passes, n, version, occupied, some_go=some_go)
     for node in version.program.nodes:
         if node.index in reached:
-            for left in _visit(passes, n, version, node):
+            found = _visit(passes, n, version, node)
+            if found is None:
+                continue
+            for left in found:
                 _read_exits(passes, n, version, behind=left.index)
             reached.update(way.target for way in sql.ways.beginning(node.index))
     if version.program.end in reached:
@@ -153,13 +156,14 @@ def _advance_version(passes: Passes, n: int, version: Version, occupied: set[int
     log_steps(sql, connection, n)
 
 
-def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node]:
+def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node] | None:
     """Let the runs at ``node`` go on. Answers the nodes that they left and behind which exit conditions are read again:
-    sends, and those that write something of the run or its contact."""
+    sends, and those that write something of the run or its contact; None where nobody goes on, for they rest there, or
+    nobody has come."""
     sql, connection = version.sql, passes.connection
     match node.verb:
         case WaitFor() | WaitUntil() | WaitEvent() | WaitWhen() | WaitAny() | WaitCollect():
-            rest(sql, node, connection, n)
+            return [] if rest(sql, node, connection, n) else None
         case Split():
             split(sql, node, connection, n)
         case Send() if node.index in sql.ways.together:

@@ -21,8 +21,9 @@ from runner.store.steps.sends import blocks, opt_in_reads, with_consent, write_m
 from runner.store.types import constant
 
 
-def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[Node]:
-    """Let the runs at ``start`` go through its stretch, and write their messages. Answers the sends on it."""
+def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[Node] | None:
+    """Let the runs at ``start`` go through its stretch, and write their messages. Answers the sends on it; None where
+    nobody was there."""
     ways = sql.ways.beginning(start.index)
     nodes = {left.node.index: left.node for way in ways for left in way.steps}
     sends = [node for node in nodes.values() if isinstance(node.verb, Send)]
@@ -41,7 +42,8 @@ def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[
             select(*RUN_KEY_AND_INSTANT, _way(sql, ways, 0)).select_from(rows).where(at_node(sql, start)),
         )
 
-    sql.once(("route", start.index), build).run(connection, n=n)
+    if not sql.once(("route", start.index), build).run(connection, n=n).rowcount:
+        return None
     for node in sends:
         write_messages(sql, start, node, connection, n)
     return sends

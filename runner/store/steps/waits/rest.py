@@ -25,17 +25,23 @@ from runner.store.tables import contact, event, run
 from runner.store.types import Instant, constant, earliest, shifted
 
 
-def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
-    """Those for whom there is nothing to wait for go on; the others stand at ``node`` from now on."""
+def rest(sql: ProgramSql, node: Node, connection: Connection, n: int) -> bool:
+    """Those for whom there is nothing to wait for go on; the others stand at ``node`` from now on. Answers whether
+    anybody goes on."""
     if rests_at_once(sql, node):
         sql.once(("rest at once", node.index), lambda: _resting_at_once(sql, node)).run(connection, n=n)
-        return
+        return False
     load_zones(sql, node, connection, n)
     sql.once(("arrival", node.index), lambda: _arrival(sql, node)).run(connection, n=n)
+    passed = 0
     if not always_rests(node):
-        sql.once(("pass wait", node.index), lambda: _passing(sql, node)).run(connection, n=n)
+        passed = (
+            sql.once(("pass wait", node.index), lambda: _passing(sql, node)).run(connection, n=n).rowcount
+        )
+    if passed:
         write_at_once(sql, node, connection, n)
     sql.once(("rest", node.index), lambda: _resting(sql, node)).run(connection, n=n)
+    return passed > 0
 
 
 def _resting_at_once(sql: ProgramSql, node: Node) -> Statement:
