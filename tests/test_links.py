@@ -140,6 +140,25 @@ steps:
     holds(database, files, "demo", asked)
 
 
+def test_a_wait_for_a_date_moves_as_soon_as_the_reader_gives_one(database: Database) -> None:
+    waits = (
+        LINKS[: LINKS.index("  - {id: pause")]
+        + "  - {id: day, wait: {until: run.starts, if_missing: wait}}\n"
+    )
+    tests = """
+  - name: Nothing was known of it before
+    contact: {consents: [offers], timezone: UTC}
+    start: 2026-03-01T10:00:00Z
+    events:
+      - {at: 0m, event: Signed Up}
+      - {at: 2h, press: behind, values: {starts: 2026-03-05}}
+    expect:
+      - {at: 1h, send: hello}
+      - {at: 2026-03-05T00:00, completed: true}
+"""
+    holds(database, project(demo=waits), "demo", tests)
+
+
 def test_a_link_gives_consent_with_itself_as_the_proof(database: Database) -> None:
     tests = """
   - name: Given

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from runner.engine.advance import Passes
 from runner.engine.presses import links_of
 from runner.engine.timed import keep_time, meant
-from runner.engine.versions import CONTACT_CHANGES, Version
+from runner.engine.versions import CONTACT_CHANGES, MOVES_WAITS, Version
 from runner.journey.catalog import (
     CONSENT_GRANTED,
     CONSENT_WITHDRAWN,
@@ -176,7 +176,7 @@ def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]
         if version.state is JourneyState.PAUSED:
             _stand_anew(passes, n, version, events, stood_on)
             continue
-        if not events.isdisjoint(CONTACT_CHANGES):
+        if not events.isdisjoint(MOVES_WAITS):
             for node in version.contact_waits:
                 if node.index in stood_on:
                     take_up_again(version.sql, node, passes.connection, n, some_woken=woken > 0)
@@ -188,7 +188,7 @@ def _wake(passes: Passes, n: int, events: Set[str], here: Mapping[int, Set[int]]
 
 def _stand_anew(passes: Passes, n: int, version: Version, events: Set[str], stood_on: Set[int]) -> None:
     """The journey is paused, and contacts have changed: what hangs on them is computed anew, but nobody goes on."""
-    for node in version.contact_waits if not events.isdisjoint(CONTACT_CHANGES) else ():
+    for node in version.contact_waits if not events.isdisjoint(MOVES_WAITS) else ():
         if node.index in stood_on:
             round = passes.further()
             if stand_anew(version.sql, node, passes.connection, n, round):
