@@ -174,7 +174,22 @@ def test_a_report_says_what_messages_led_to(database: Database) -> None:
 
 def test_what_came_in_from_outside_steers_no_terminal_and_no_spreadsheet() -> None:
     """Names of campaigns are texts of other people."""
-    names = ("=HYPERLINK(1)", "@SUM(A1)", "\x1b[31mred", "plain", "")
+    names = {
+        "=HYPERLINK(1)": "'=HYPERLINK(1)",
+        "@SUM(A1)": "'@SUM(A1)",
+        "\n=1+1": "'\n'=1+1",
+        "\uff1d1+1": "'\uff1d1+1",
+        "\uff0b1": "'\uff0b1",
+        "\uff0d1": "'\uff0d1",
+        "\uff20SUM(A1)": "'\uff20SUM(A1)",
+        'plain;=cmd|" /C calc"!A0': 'plain;\'=cmd|" /C calc"!A0',
+        "spring\t+1": "spring\t'+1",
+        "\x1b[31mred": "\x1b[31mred",
+        "\x9b31mred": "\x9b31mred",
+        "plain; 1 = 1": "plain; 1 = 1",
+        "long " * 1_000: "long " * 1_000,
+        "": "",
+    }
     each = Result(
         message="",
         channel="",
@@ -192,12 +207,14 @@ def test_what_came_in_from_outside_steers_no_terminal_and_no_spreadsheet() -> No
         since=None,
         until=None,
         journeys=(),
-        tools=(ToolResults(tool="mail", results=tuple(replace(each, message=name) for name in names)),),
+        tools=(ToolResults(tool="+mail\x1b", results=tuple(replace(each, message=name) for name in names)),),
     )
-    told = [row["message"] for row in csv.DictReader(io.StringIO(results_csv(results)))]
-    assert told == ["'=HYPERLINK(1)", "'@SUM(A1)", "\x1b[31mred", "plain", ""]
+    told = list(csv.DictReader(io.StringIO(results_csv(results), newline="")))
+    assert [row["message"] for row in told] == list(names.values())
+    assert {row["name"] for row in told} == {"'+mail\x1b"}
     text = results_text(results)
-    assert "\x1b" not in text
+    assert not {"\x1b", "\x9b"} & set(text)
+    assert max(map(len, text.splitlines())) < 120
     assert "(no name)" in text
 
 

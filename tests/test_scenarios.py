@@ -213,6 +213,15 @@ def test_the_command_shows_what_fails(project: Path, capsys: pytest.CaptureFixtu
     golden("scenario/failing.json", capsys.readouterr().out)
 
 
+def test_the_name_of_a_scenario_steers_no_terminal(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = FAILING.replace("- name: ", '- name: "\\e[31m\\u009b2J\\n" # ')
+    (project / TESTS).write_text(named[: named.index("- name", named.index("- name") + 1)], encoding="utf-8")
+    assert command("--project", project) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED cart: \ufffd[31m\ufffd2J\ufffd\n" in printed
+    assert not {"\x1b", "\x9b"} & set(printed)
+
+
 def test_there_may_be_nothing_to_test(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("welcome", "--project", project) == 4
     assert command("-k", "no such name", "--project", project) == 4

@@ -111,7 +111,9 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(text_report(found.problems, found.sources, colour=sys.stderr.isatty()), err=True)
         return found.exit_code
     except JourneysError as error:
-        click.echo(f"Error: {error}", err=True)
+        from runner.journey.shown import printable
+
+        click.echo(f"Error: {printable(str(error), keep=chr(10))}", err=True)
         return error.exit_code
     except OSError as error:
         place = f" {error.filename}:" if error.filename else ""

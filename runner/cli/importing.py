@@ -17,6 +17,7 @@ from runner.engine.unread import unread_json, unread_text
 from runner.insight.present import count_text
 from runner.journey.catalog import Catalog
 from runner.journey.project import load_project, read_files
+from runner.journey.shown import printable
 from runner.journey.words import listed
 from runner.problem import ProblemsFound, Severity
 from runner.settings import load_settings
@@ -113,7 +114,7 @@ def _text(path: Path, imported: Imported) -> Iterator[str]:
     if imported.consents:
         yield f"  {count_text(imported.consents, 'consent')} recorded"
     if imported.rejected_values:
-        counts = ", ".join(f"{name} {count:,}" for name, count in imported.rejected_values.items())
+        counts = ", ".join(f"{printable(name)} {count:,}" for name, count in imported.rejected_values.items())
         yield f"  values that did not fit, left empty: {counts}"
     if told := unread_text(imported.unread):
         yield f"  {told}"
@@ -129,9 +130,9 @@ def _text(path: Path, imported: Imported) -> Iterator[str]:
         )
     if imported.strangers:
         some = listed(list(imported.strangers)[:5], "and")
-        yield f"  {count_text(len(imported.strangers), 'key')} of no contact, left out: {some}"
+        yield f"  {count_text(len(imported.strangers), 'key')} of no contact, left out: {printable(some)}"
     for rejected in imported.rejections:
-        yield f"  line {rejected.line}: {rejected.reason}"
+        yield f"  line {rejected.line}: {printable(rejected.reason)}"
     if imported.reject_file:
         yield f"  the rejected lines are in {imported.reject_file}, the reasons in {imported.reject_file.name}.reasons"
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from runner.insight.finding import Finding, Level, span_text
 from runner.insight.present import count_text, instant_text
+from runner.journey.shown import printable
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 _COLOURS = {Level.ERROR: "\x1b[31m", Level.WARNING: "\x1b[33m", Level.NOTE: "\x1b[36m"}
@@ -46,11 +47,11 @@ def findings_json(findings: Iterable[Finding], now: datetime) -> dict[str, objec
 
 def _block(finding: Finding, now: datetime, colour: bool) -> str:
     start, end = (f"{_BOLD}{_COLOURS[finding.level]}", _PLAIN) if colour else ("", "")
-    lines = [f"{start}{finding.level.value}{end}: {finding.what} [{finding.code}]"]
+    lines = [f"{start}{finding.level.value}{end}: {printable(finding.what)} [{finding.code}]"]
     if finding.where is not None:
-        lines.append(f"  where  {finding.where}")
+        lines.append(f"  where  {printable(finding.where)}")
     if finding.since is not None:
         ago = span_text(now - finding.since)
         lines.append(f"  since  {finding.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {ago} ago")
-    lines.append(f"  mend   {finding.mend}")
+    lines.append(f"  mend   {printable(finding.mend)}")
     return "\n".join(lines)

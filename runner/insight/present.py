@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from runner.insight.report import Ended, Goals, JourneyNumbers, Messages
+from runner.journey.shown import printable
 from runner.store.tables import MessageStatus
 
 INDENT = "  "
@@ -88,11 +89,16 @@ def journey_text(numbers: JourneyNumbers, *, states: bool, facts: Sequence[tuple
         if numbers.goals.held_out is not None:
             facts.append(("held out", _goal(numbers.goals.held_out)))
     width = max(len(name) for name, _ in facts)
-    lines = [f"{numbers.journey} · {numbers.title}" if numbers.title != numbers.journey else numbers.journey]
+    lines = [titled(numbers.journey, numbers.title)]
     lines += [f"{INDENT}{name.ljust(width)}  {text}" for name, text in facts]
     if numbers.messages:
         lines += ["", *(INDENT + line for line in _message_table(numbers.messages, states))]
     return "\n".join(lines)
+
+
+def titled(name: str, title: str) -> str:
+    """A journey's name, and its title where that is another."""
+    return printable(f"{name} · {title}" if title != name else name)
 
 
 def _entered(numbers: JourneyNumbers) -> str:
@@ -155,7 +161,7 @@ def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]], left: set[
     """Lines of columns, each as wide as its widest cell; columns in ``left`` begin at the left, numbers end
     at the right.
     """
-    table = [list(header), *(list(row) for row in rows)]
+    table = [list(header), *([printable(each) for each in row] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     return [
         "  ".join(

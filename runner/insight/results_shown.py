@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from runner.insight.present import INDENT, decimal_text, table_lines
+from runner.insight.present import INDENT, decimal_text, table_lines, titled
 from runner.insight.results import Comparison, JourneyResults, Result, Results, Side, ToolResults
 from runner.insight.uplift import LEAST_BUYERS, LEAST_PEOPLE, Difference
+from runner.journey.shown import cell, printable
 from runner.store.tables import MessageStatus
 from runner.store.watching.sendings import TOLD
 
@@ -45,7 +47,7 @@ def _head(results: Results) -> str:
 
 
 def _journey_lines(one: JourneyResults) -> Iterator[str]:
-    yield f"{one.journey} · {one.title}" if one.title != one.journey else one.journey
+    yield titled(one.journey, one.title)
     if one.results:
         yield from _table("message", one.results)
         yield ""
@@ -66,7 +68,7 @@ def _journey_lines(one: JourneyResults) -> Iterator[str]:
 
 
 def _tool_lines(one: ToolResults) -> Iterator[str]:
-    yield f"{one.tool} · campaigns of another tool"
+    yield f"{printable(one.tool)} · campaigns of another tool"
     if one.results:
         yield from _table("campaign", one.results)
     else:
@@ -75,7 +77,7 @@ def _tool_lines(one: ToolResults) -> Iterator[str]:
 
 def _table(what: str, results: Sequence[Result]) -> Iterator[str]:
     columns: dict[str, Callable[[Result], str]] = {
-        what: lambda each: _printable(each.message),
+        what: lambda each: cell(each.message) or _NO_NAME,
         "channel": lambda each: each.channel,
         "month": lambda each: each.month,
         "sent": lambda each: f"{each.sent:,}",
@@ -94,7 +96,7 @@ def _table(what: str, results: Sequence[Result]) -> Iterator[str]:
     columns["goals"] = lambda each: f"{each.goals:,}"
     if any(each.value is not None for each in results):
         columns["revenue"] = lambda each: "-" if each.value is None else f"{each.value:,.2f}"
-    rows = [[cell(each) for cell in columns.values()] for each in results]
+    rows = [[shown(each) for shown in columns.values()] for each in results]
     yield from (INDENT + line for line in table_lines(list(columns), rows, left))
 
 
@@ -104,11 +106,6 @@ def _in(result: Result, states: Sequence[MessageStatus]) -> int:
 
 def _part(count: int, whole: int) -> str:
     return f"{count:,} ({100 * count / whole:.1f} %)" if count and whole else f"{count:,}"
-
-
-def _printable(text: str) -> str:
-    """What came in from outside, without what would steer a terminal."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text) or _NO_NAME
 
 
 def _people(number: int) -> str:
@@ -269,9 +266,17 @@ def results_csv(results: Results) -> str:
 
 
 def _csv(row: str, name: str, told: Mapping[str, object]) -> dict[str, object]:
-    cells = {"row": row, "name": name, **told}
-    message = str(cells.get("message", ""))
-    if message.startswith(("=", "+", "-", "@", "\t", "\r")):
-        # A spreadsheet would take it for a formula (OWASP, CSV injection), and it came in from outside.
-        cells["message"] = f"'{message}"
+    cells = {"row": row, "name": _no_formula(name), **told}
+    if "message" in cells:
+        cells["message"] = _no_formula(str(cells["message"]))
     return cells
+
+
+_FORMULA = re.compile(r"^(?=[\t\r\n])|(^|[;\t\r\n])(?=[ ]*\"?[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a spreadsheet would see a formula begin (OWASP, CSV injection): at the beginning of a cell; and behind a
+semicolon or a tab, where it takes these for the end of one."""
+
+
+def _no_formula(text: str) -> str:
+    """What came in from outside, as a text to every spreadsheet."""
+    return _FORMULA.sub(r"\1'", text)

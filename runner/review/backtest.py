@@ -20,6 +20,7 @@ from runner.engine.unread import Unread, UnreadNames, unread_json, unread_text
 from runner.engine.versions import Versions, load_versions
 from runner.journey.catalog import EVERY_CHANNEL, Catalog
 from runner.journey.project import Project
+from runner.journey.shown import printable
 from runner.problem import JourneysError
 from runner.review.backtest_pools import Undrawn, undrawn, undrawn_json, undrawn_text
 from runner.review.reporters import counted
@@ -266,7 +267,7 @@ def _live(
 def _rejected_text(count: int, first: Sequence[Rejection]) -> Iterator[str]:
     if count:
         yield f"  Rejected: {counted(count, 'line')}."
-        yield from (f"    {item.file}:{item.line}: {item.reason}" for item in first)
+        yield from (f"    {item.file}:{item.line}: {printable(item.reason)}" for item in first)
         if count > len(first):
             yield "    …"
 
@@ -287,7 +288,8 @@ def replayed_text(replayed: Replayed) -> str:
     if replayed.misfits:
         lines.append("  Values that do not fit the catalog, and count as missing:")
         lines += [
-            f"    {item.event}: {item.value}, {counted(item.count, 'time')}" for item in replayed.misfits
+            f"    {printable(item.event)}: {printable(item.value)}, {counted(item.count, 'time')}"
+            for item in replayed.misfits
         ]
     lines += undrawn_text(replayed.undrawn)
     if told := unread_text(replayed.unread):

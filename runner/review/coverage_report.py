@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runner.journey.shown import printable
 from runner.review.coverage import Coverage, Kind
 
 _COLUMNS = {Kind.STEP: "steps", Kind.WAY: "ways", Kind.RULE: "rules", Kind.TEXT: "texts"}
@@ -21,7 +22,7 @@ def coverage_text(coverage: Coverage) -> str:
     lines.append(f"{coverage.percent} %: {_share(coverage)}")
     if coverage.missed:
         lines += ["", "no scenario reaches"]
-        lines += [f"  {item.span.file}:{item.span.line}: {item.title}" for item in coverage.missed]
+        lines += [f"  {item.span.file}:{item.span.line}: {printable(item.title)}" for item in coverage.missed]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+from runner.journey.shown import printable
 from runner.review.coverage import Coverage
 from runner.review.coverage_report import coverage_object
 from runner.review.reporters import counted
@@ -21,7 +22,7 @@ def failure_text(outcome: Outcome) -> str:
     """A failed scenario: its name and place, both timelines side by side, and what decided."""
     scenario = outcome.scenario
     place = f"{scenario.span.file}:{scenario.span.line}"
-    lines = [f"FAILED {scenario.journey}: {scenario.name}", f"{INDENT}{place}", ""]
+    lines = [f"FAILED {scenario.journey}: {printable(scenario.name)}", f"{INDENT}{place}", ""]
     lines += [
         INDENT + line if line else "" for line in comparison_text(scenario, outcome.comparison).split("\n")
     ]

@@ -20,6 +20,7 @@ from runner.journey.scenario import (
     Never,
     Scenario,
 )
+from runner.journey.shown import printable
 from runner.review.happenings import COMPARED, RESTARTED, SHOWN, Happening, Kind
 
 
@@ -361,18 +362,19 @@ def comparison_text(scenario: Scenario, comparison: Comparison) -> str:
         )
         for row in comparison.rows
     ]
-    table = [("", "at", "local time", "expected", "happened"), *cells]
+    head = ("", "at", "local time", "expected", "happened")
+    table = [[printable(each) for each in line] for line in (head, *cells)]
     widths = [max(len(line[column]) for line in table) for column in range(4)]
-    lines = []
+    lines: list[str] = []
     for index, line in enumerate(table):
         padded = "  ".join(cell.ljust(width) for cell, width in zip(line, (*widths, 0), strict=True))
         lines.append(padded.rstrip())
         if index and comparison.rows[index - 1].why:
-            lines.append(f"{' ' * (widths[0] + 2)}↳ {comparison.rows[index - 1].why}")
+            lines.append(f"{' ' * (widths[0] + 2)}↳ {printable(comparison.rows[index - 1].why)}")
     if comparison.decisions:
         lines += ["", "what decided"]
     for decision in comparison.decisions:
         moment = offset_text(decision.at - scenario.start)
-        lines.append(f"  {moment}  {decision.step}: {decision.source} → {decision.outcome}")
-        lines += [f"      {name} = {value}" for name, value in decision.values]
+        lines.append(f"  {moment}  {decision.step}: {decision.source} → {printable(decision.outcome)}")
+        lines += [f"      {name} = {printable(value)}" for name, value in decision.values]
     return "\n".join(lines)
