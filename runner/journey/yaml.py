@@ -9,9 +9,10 @@ limited, so that no file can make reading it slow. Nothing here raises for what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -104,14 +105,20 @@ class Fields:
 
     def get(self, key: str) -> Value | None:
         """The value of ``key``, or None where there is no such key."""
-        return next((field.value for field in self.fields if field.key == key), None)
+        field = self._by_key.get(key)
+        return None if field is None else field.value
 
     def key_span(self, key: str) -> Span:
         """Where ``key`` stands; the mapping itself where there is no such key."""
-        return next((field.key_span for field in self.fields if field.key == key), self.span)
+        field = self._by_key.get(key)
+        return self.span if field is None else field.key_span
 
     def __contains__(self, key: object) -> bool:
-        return any(field.key == key for field in self.fields)
+        return key in self._by_key
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, Field]:
+        return {field.key: field for field in reversed(self.fields)}
 
 
 @dataclass(frozen=True)
