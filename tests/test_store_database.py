@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from runner.cli import run
 from runner.problem import JourneysError
 from runner.store import migrations, tables
 from runner.store.database import Database
@@ -68,6 +69,16 @@ def test_sessions_are_set_up(postgres_database: Database) -> None:
     with postgres_database.read() as connection:
         shown = [connection.scalar(text(f"SHOW {name}")) for name in ("jit", "timezone", "application_name")]
     assert shown == ["off", "UTC", migrations.application_name()]
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", ""])
+def test_a_database_without_a_file_is_refused_with_what_to_write(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was looked at as an empty one: nobody had entered, nothing had been sent."""
+    for command in ("status", "doctor"):
+        assert run([command, "--database", url, "--project", str(tmp_path)]) == 1, command
+        assert "write sqlite:////" in "".join(capsys.readouterr())
 
 
 def test_a_file_is_made_with_its_folder_and_kept(tmp_path: Path) -> None:

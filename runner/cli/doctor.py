@@ -98,7 +98,7 @@ def _examined(project: Path, url: str | None, patience: int, *, refresh_zones: b
         settings = None if elsewhere else load_settings(project, os.environ)
     except ProblemsFound as wrong:
         troubles = wrong.problems
-    address = url or (settings.database_url if settings else None)
+    address = (settings.database_url if settings else None) if url is None else url
     if address is None:
         return Examined(settings=troubles)
     try:

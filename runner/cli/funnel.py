@@ -39,7 +39,7 @@ def command(project: Path, output_format: str, url: str | None) -> int:
         click.echo("The catalog has no `funnel`.", err=True)
         return 4
     # Whoever looks makes nothing.
-    database = Database.find(url or load_settings(project, os.environ).database_url)
+    database = Database.find(load_settings(project, os.environ).database_url if url is None else url)
     if database is None:
         click.echo("There is no database yet: `journeys apply` makes it.", err=True)
         return 4

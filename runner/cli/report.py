@@ -69,7 +69,7 @@ def command(
     if errors:
         raise ProblemsFound(errors, files)
     # Whoever looks makes nothing.
-    database = Database.find(url or load_settings(project, os.environ).database_url)
+    database = Database.find(load_settings(project, os.environ).database_url if url is None else url)
     if database is None:
         click.echo("There is no database yet: `journeys apply` makes it.", err=True)
         return 4

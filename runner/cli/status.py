@@ -26,7 +26,7 @@ def command(project: Path, output_format: str, url: str | None) -> int:
     if url is None:
         want_deployment(project)
     # Whoever looks makes nothing.
-    database = Database.find(url or load_settings(project, os.environ).database_url)
+    database = Database.find(load_settings(project, os.environ).database_url if url is None else url)
     status = NOTHING
     if database is not None:
         try:

@@ -97,6 +97,11 @@ def parsed_url(url: str) -> URL:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise JourneysError(f"{parsed.drivername} is not supported; write sqlite:////path or postgresql://…")
+    if parsed.drivername == "sqlite" and in_memory(parsed):
+        raise JourneysError(
+            "this database URL names no file: write sqlite:////folder/journeys.db, with four slashes, or"
+            " sqlite:///journeys.db for a file in the folder where you are"
+        )
     return parsed
 
 
