@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from sqlalchemy import and_, exists, select
 
+from channels.domain import ascii_domain
 from runner.journey.catalog import ADDRESS_OF
 from runner.store.deployment import Deployment
 from runner.store.insert import insert_new
@@ -37,7 +38,7 @@ def counted_form(channel: str, address: str) -> str:
     if not at:
         return _NOT_OF_A_NUMBER.sub("", unicodedata.normalize("NFKC", address)) or address.lower()
     with suppress(UnicodeError):
-        domain = domain.encode("idna").decode("ascii")
+        domain = ascii_domain(domain)
     return f"{local}@{domain}".lower()
 
 
