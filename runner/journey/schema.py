@@ -178,6 +178,8 @@ def _choose(
                 yield ValidationError("choice", validator="choice", validator_value=keys)
                 return
             fitting = meant
+    elif any(_fits_at_a_glance(instance, each) for each in alternatives):
+        return
     else:
         fitting = [each for each in alternatives if _type_fits(validator, each, instance)]
         if len(fitting) > 1:

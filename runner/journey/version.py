@@ -111,15 +111,16 @@ def _parts(value: Any) -> Iterator[Any]:
             yield from _parts(item)
     elif isinstance(value, Expression):
         yield value
-    elif is_dataclass(value):
+    elif (names := _names(value.__class__)) is not None:
         yield value
-        for name in _names(value.__class__):
+        for name in names:
             yield from _parts(getattr(value, name))
 
 
 @cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
+def _names(kind: Any) -> tuple[str, ...] | None:
+    """The names of a dataclass's fields; None for another kind."""
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else None
 
 
 def expressions_of(journey: Journey) -> Iterator[Expression]:
