@@ -32,7 +32,7 @@ from runner.store.people.events import Arrival, store_events
 from runner.store.sending.pools import import_values
 from runner.store.tables import MessageKind
 from tests.reference.causes import MILLION
-from tests.reference.generate import Case, Recorded, cases
+from tests.reference.generate import Case, Recorded, cases, with_presses
 from tests.reference.lives import Conversion, Happening, Lived, Message, Press, RunRecord
 from tests.reference.model import DRAWN, Contact
 from tests.reference.vocabulary import CATALOG, CODES
@@ -169,6 +169,14 @@ def lived_by_the_engine(
     return read_lives(database)
 
 
+def letters_of(told: Mapping[str, Lived]) -> dict[str, list[tuple[datetime, str, str]]]:
+    """When each contact gets messages, of which journey and step."""
+    return {
+        key: [(each.at, each.journey, each.step) for each in lived.messages if each.status != "blocked"]
+        for key, lived in told.items()
+    }
+
+
 def press_button(database: Database, versions: Versions, what: Press) -> None:
     press(
         database,
@@ -276,6 +284,9 @@ def compare(case: Case, pace: Pace, url: str | None) -> None:
     project = project_of(case)
     arrived = arrivals(case, project)
     told = told_by_the_model(case, project, arrived)
+    if case.wishes:
+        case = with_presses(case, letters_of(told))
+        told = told_by_the_model(case, project, arrived)
     assume(sum(len(lived.runs) for lived in told.values()) <= MOST_RUNS)
     with Database.scratch(url, partitions=None if url is None else 2) as database:
         assert_same(told, lived_by_the_engine(database, case, project, arrived, pace))

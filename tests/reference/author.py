@@ -78,11 +78,26 @@ class Author(StepAuthor):
                 {"manual": True, "properties": PROPERTIES},
                 *([self.event_trigger()] if self.maybe() else []),
             ]
+        if self.asks and self.seldom() and self.maybe():
+            self.knows_event = False
+            return [self.trigger_that_may_hold(), *([self.trigger_that_may_hold()] if self.seldom() else [])]
         if self.maybe() or self.maybe():
             return [self.event_trigger() for _ in range(self.one_of(1, 1, 2))]
         trigger = self.other_trigger()
         self.knows_event = False
         return [trigger, *([self.event_trigger()] if self.seldom() else [])]
+
+    def trigger_that_may_hold(self) -> dict[str, Any]:
+        """Of somebody, though nothing happens."""
+        return dict(
+            self.one_of(
+                {"segment": self.one_of("busy", "rich", "quiet", "later"), "change": "enter"},
+                {"attribute": "plan", "to": self.one_of("pro", "x", None)},
+                {"attribute": "points", "to": self.one_of(1, 2), "from": 0},
+                {"consent": self.one_of(*TOPICS[:-1]), "change": self.one_of("given", "withdrawn")},
+                {"consent": "offers", "channel": "email", "change": self.one_of("given", "withdrawn")},
+            )
+        )
 
     def other_trigger(self) -> dict[str, Any]:
         match self.one_of(

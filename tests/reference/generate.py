@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -60,6 +60,21 @@ class Recorded:
     properties: Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """To press one of the links of one of the letters that a contact gets, so long ``after`` it has come. ``letter``
+    and ``link`` are places, counted round; ``option`` is that of a snooze, ``given`` and ``day`` (from the press on)
+    are what the reader gives."""
+
+    contact: str
+    letter: int
+    link: int
+    after: timedelta
+    option: int
+    given: int
+    day: timedelta
+
+
 @dataclass(frozen=True)
 class Case:
     """A project and what arrived, in order of arrival. ``cuts`` are instants at which the engine ticks on the way."""
@@ -70,7 +85,9 @@ class Case:
     cuts: tuple[datetime, ...]
     before: tuple[Recorded, ...] = ()
     """What is known before the journeys are applied, of accounts and of contacts."""
+    wishes: tuple[Wish, ...] = ()
     presses: tuple[Press, ...] = ()
+    """What the wishes come to, once it is known who gets which letters."""
 
 
 def project_files(draw: Draw, zone: str, *, asks: bool = True, alone: bool = False) -> dict[str, str]:
@@ -215,12 +232,18 @@ def cases(draw: Draw) -> Case:
     )
     recorded: list[Recorded] = []
     before: list[Recorded] = []
-    known_before = draw(st.booleans()) or '"existing": "enter"' in str(files)
+    enters = '"existing": "enter"' in str(files)
+    known_before = draw(st.booleans()) or enters
     for account, said in ACCOUNTS.items() if known_before else ():
         before.append(Recorded(account, ACCOUNT_IDENTIFIED, start - timedelta(days=9), said))
     for number in range(people):
         contact = f"c{number}"
-        earlier = known_before and draw(st.booleans())
+        earlier = known_before and draw(st.sampled_from((True, enters, enters, False)))
+        if '"best"' in str(files) and draw(st.booleans()):
+            opens = st.tuples(st.integers(2, 9), st.sampled_from((1, 2, 6, 6, 12)), st.booleans())
+            for days, hour, bot in draw(st.lists(opens, min_size=3, max_size=6)):
+                at = start - timedelta(days=days) + timedelta(hours=hour)
+                before.append(Recorded(contact, MESSAGE_OPENED, at, {"bot": True} if bot else {}))
         if '"schedule"' in str(files):
             # Schedules mean who is there when they fire; here the events of all are stored beforehand.
             before.append(Recorded(contact, IDENTIFIED, start - timedelta(days=9), {}))
@@ -245,43 +268,65 @@ def cases(draw: Draw) -> Case:
         recorded += [Recorded(contact, name, at, said) for (name, said), at in heard]
     until = start + timedelta(days=draw(st.integers(4, 16)))
     cuts = tuple(sorted(cut for cut in draw(st.lists(instants, max_size=2)) if cut < until))
+    linked = any('"links"' in text for path, text in files.items() if path.endswith("journey.yaml"))
     before.sort(key=lambda recorded: recorded.at)
     return Case(
-        files, tuple(recorded), until, cuts, tuple(before), draw_presses(draw, files, people, instants, until)
+        files,
+        tuple(recorded),
+        until,
+        cuts,
+        tuple(before),
+        wishes=draw_presses(draw, people) if linked else (),
     )
 
 
-def draw_presses(
-    draw: Draw, files: Mapping[str, str], people: int, instants: Any, until: datetime
-) -> tuple[Press, ...]:
-    """What readers press, of the links that there are, in letters that they may have got."""
-    journeys = [json.loads(text) for path, text in files.items() if path.endswith("journey.yaml")]
-    known = [
-        (journey["journey"], step, link, journey["links"][link].get("snooze", ()))
-        for journey in journeys
-        for step in asked({"": json.dumps(journey)}, "send")
-        for link in journey.get("links", ())
-    ]
-    if not known:
-        return ()
-    values = st.fixed_dictionaries(
-        {
-            "given": st.sampled_from((0, 1, 2, 3)),
-            "day": instants.map(lambda at: at.date().isoformat()),
-        }
+def draw_presses(draw: Draw, people: int) -> tuple[Wish, ...]:
+    """What readers wish to press."""
+    wishes = st.builds(
+        Wish,
+        contact=st.integers(0, people - 1).map(lambda number: f"c{number}"),
+        letter=st.integers(0, 3),
+        link=st.integers(0, 3),
+        after=st.sampled_from(("0m", "30m", "6h", "7h", "12h", "30h", "50h")).map(hours),
+        option=st.integers(0, 1),
+        given=st.sampled_from((0, 1, 2, 3)),
+        day=st.integers(-1, 6).map(timedelta),
     )
-    found = []
-    for _ in range(draw(st.integers(1, 6))):
-        journey, step, link, options = draw(st.sampled_from(known))
-        found.append(
+    return tuple(draw(st.lists(wishes, min_size=2, max_size=6)))
+
+
+def hours(text: str) -> timedelta:
+    return timedelta(**{{"m": "minutes", "h": "hours"}[text[-1]]: int(text[:-1])})
+
+
+def with_presses(case: Case, letters: Mapping[str, Sequence[tuple[datetime, str, str]]]) -> Case:
+    """The case with what its readers press. ``letters`` are the messages that each contact gets where nobody presses
+    anything: when, of which journey and step."""
+    links = {
+        journey["journey"]: journey.get("links", {})
+        for journey in (
+            json.loads(text) for path, text in case.files.items() if path.endswith("journey.yaml")
+        )
+    }
+    presses = []
+    for wish in case.wishes:
+        got = sorted(letter for letter in letters.get(wish.contact, ()) if links[letter[1]])
+        if not got:
+            continue
+        at, journey, step = got[wish.letter % len(got)]
+        name = sorted(links[journey])[wish.link % len(links[journey])]
+        options = links[journey][name].get("snooze")
+        at += wish.after
+        presses.append(
             Press(
-                contact=f"c{draw(st.integers(0, people - 1))}",
+                contact=wish.contact,
                 journey=journey,
                 step=step,
-                link=link,
-                at=draw(instants),
-                option=draw(st.sampled_from(options)) if isinstance(options, list) else None,
-                values=draw(values),
+                link=name,
+                at=at,
+                option=options[wish.option] if isinstance(options, list) else None,
+                values={"given": wish.given, "day": (at + wish.day).date().isoformat()},
             )
         )
-    return tuple(sorted((press for press in found if press.at <= until), key=lambda press: press.at))
+    in_time = (press for press in presses if press.at <= case.until)
+    return replace(case, presses=tuple(sorted(in_time, key=lambda press: press.at)))
