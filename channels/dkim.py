@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from channels.domain import ascii_domain
 from channels.header import fields
 
 FEWEST_BITS = 2048
@@ -226,11 +227,3 @@ def _key(pem: bytes) -> RSAPrivateKey | Ed25519PrivateKey:
     if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
         raise ValueError("the key is neither RSA nor Ed25519")
     return key
-
-
-def ascii_domain(domain: str) -> str:
-    """The domain as the DNS has it, in lower case; as it is where it is none."""
-    try:
-        return domain.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        return domain

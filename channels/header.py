@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import re
 
-from channels.domain import ascii_domain
+from channels.domain import written_domain
 
 LONGEST_HEADER = 2_000
 """Code points of a header's value; more is a mistake in a template."""
@@ -47,7 +47,7 @@ def address(text: str, role: str) -> str:
     if not at or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain) or _CONTROL.search(text):
         raise Unfit(f"the {role} is not an email address that can be written to")
     try:
-        return f"{local}@{ascii_domain(domain)}"
+        return f"{local}@{written_domain(domain)}"
     except UnicodeError:
         raise Unfit(f"the {role}'s domain is not a domain name") from None
 

@@ -187,7 +187,7 @@ def _stray_channels(settings: Settings | None, versions: Versions | None) -> tup
 
 def _checked(settings: Settings, declared: ChannelSettings, journeys: tuple[str, ...]) -> CheckedChannel:
     from channels.base import Checkable
-    from channels.dkim import ascii_domain
+    from channels.domain import ascii_domain
     from channels.registry import ChannelError, Surroundings, open_channels, transport_of
     from runner.clock import utc_now
     from runner.insight.examined import CheckedChannel
@@ -227,7 +227,7 @@ def _checked(settings: Settings, declared: ChannelSettings, journeys: tuple[str,
 
 def _signing(dkim: object) -> tuple[str, ...]:
     """The domains that the option ``dkim`` has sign; it may be wrong in every way."""
-    from channels.dkim import ascii_domain
+    from channels.domain import ascii_domain
 
     described = dkim if isinstance(dkim, list) else [dkim]
     domains = [each.get("domain") for each in described if isinstance(each, dict)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from contextlib import suppress
 
 from sqlalchemy import and_, exists, select
 
@@ -37,9 +36,7 @@ def counted_form(channel: str, address: str) -> str:
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     if not at:
         return _NOT_OF_A_NUMBER.sub("", unicodedata.normalize("NFKC", address)) or address.lower()
-    with suppress(UnicodeError):
-        domain = ascii_domain(domain)
-    return f"{local}@{domain}".lower()
+    return f"{local}@{ascii_domain(domain)}".lower()
 
 
 def take_place(
