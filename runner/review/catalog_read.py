@@ -13,6 +13,8 @@ WHOLE = ("timezone", "locale", "policies", "stages")
 """Sections that are read as wholes."""
 _OF_ALL = frozenset({"timezone", "locale", "policies"})
 """What every journey reads."""
+_ASKING = frozenset({"segments", "scores", "stages"})
+"""What is made of expressions: who speaks of it speaks of what these ask for."""
 _SPOKEN: Mapping[str, str] = {
     "attributes": r"\bcontact\.{0}\b|\bset\b.*\b{0}\b",
     "accounts": r"\baccount\.{0}\b",
@@ -27,6 +29,9 @@ _SPOKEN: Mapping[str, str] = {
     "pools": r"(?<![\w-]){0}(?![\w-])",
 }
 """By section, how somebody speaks of one of its entries."""
+
+_WITHOUT_NAME = {"scores": "score", "segments": "persona"}
+"""What is spoken of together with others, by another word than its name."""
 
 Entry = tuple[str, str]
 """A section, and a name in it; no name for a section that is read as a whole."""
@@ -52,7 +57,12 @@ def catalog_changes(
         if path != CATALOG
     )
     spoken = _spoken_of(
-        "\n".join(files), {each: [*_said(old, each), *_said(new, each)] for each in {**old, **new}}
+        "\n".join(files),
+        {
+            each: [*_said(old, each), *_said(new, each)]
+            for each in {**old, **new}
+            if each in changes or each[0] in _ASKING
+        },
     )
     for (section, name), values in changes.items():
         if whole or (section, name) in spoken:
@@ -75,7 +85,7 @@ def _said(entries: Mapping[Entry, Value], entry: Entry) -> Iterator[str]:
 
 
 def _spoken_of(text: str, entries: Mapping[Entry, list[str]]) -> set[Entry]:
-    """The entries of which ``text`` speaks, and those of which these do."""
+    """The entries of which ``text`` speaks, and those that these ask for."""
     found: set[Entry] = set()
     texts = [text]
     while texts:
@@ -83,10 +93,17 @@ def _spoken_of(text: str, entries: Mapping[Entry, list[str]]) -> set[Entry]:
         texts = []
         for entry, said in entries.items():
             section, name = entry
-            if entry in found or not (
-                section in _OF_ALL or re.search(_SPOKEN[section].format(re.escape(name)), read)
-            ):
+            if entry in found or not _speaks(read, section, name):
                 continue
             found.add(entry)
-            texts += said
+            texts += said if section in _ASKING else []
     return found
+
+
+def _speaks(text: str, section: str, name: str) -> bool:
+    if section in _OF_ALL:
+        return True
+    # Looking for a word is much quicker than for a pattern, and most entries are spoken of nowhere.
+    if name not in text and _WITHOUT_NAME.get(section, name) not in text:
+        return False
+    return re.search(_SPOKEN[section].format(re.escape(name)), text) is not None

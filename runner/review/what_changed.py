@@ -281,7 +281,7 @@ def _of_text(name: str, before: _Text, after: _Text) -> Difference:
         for key in dict.fromkeys((*after[0], *before[0]))
         if before[0].get(key) != after[0].get(key)
     ]
-    one, other = before[1].splitlines(), after[1].splitlines()
+    one, other = before[1].split("\n"), after[1].split("\n")
     changes = [
         each for each in SequenceMatcher(None, one, other, autojunk=False).get_opcodes() if each[0] != "equal"
     ]
