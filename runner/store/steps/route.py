@@ -44,8 +44,7 @@ def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[
 
     if not sql.once(("route", start.index), build).run(connection, n=n).rowcount:
         return None
-    for node in sends:
-        write_messages(sql, start, node, connection, n)
+    write_messages(sql, start, sends, connection, n)
     return sends
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -132,46 +133,59 @@ def _consent_stale(sql: ProgramSql, send: Send) -> ColumnElement[bool]:
     return and_(given, shifted(since, constant(age.elapsed)) <= moving.c.at)
 
 
-def write_messages(sql: ProgramSql, start: Node, node: Node, connection: Connection, n: int) -> None:
-    """Write the messages of the runs that have left the send ``node`` in pass ``n``, in the stretch that begins at
-    ``start``: the row exists before anything is sent."""
-    send = node.verb
-    assert isinstance(send, Send)
+def write_messages(
+    sql: ProgramSql, start: Node, sends: Sequence[Node], connection: Connection, n: int
+) -> None:
+    """Write the messages of the runs that have left one of ``sends`` in pass ``n``, all of which are in the stretch
+    that begins at ``start``: the row exists before anything is sent. One statement writes those that are alike but for
+    their step: they have their topic and channel in common."""
+    alike: dict[tuple[int, bool], list[Node]] = {}
+    for node in sends:
+        assert isinstance(node.verb, Send)
+        key = node.verb.valid_for.elapsed, node.step.id in sql.rules.keeping
+        alike.setdefault(key, []).append(node)
+    for nodes in alike.values():
+        build = partial(_messages, sql, start, nodes)
+        sql.once(("messages", start.index, nodes[0].index), build).run(connection, n=n)
 
-    def build() -> Statement:
-        left = {
-            way.number: step
-            for way in sql.ways.beginning(start.index)
-            for step in way.steps
-            if step.node is node and step.detail != ALREADY
-        }
-        ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
-        keeps = node.step.id in sql.rules.keeping
-        # Only where runs come from other versions may one have been put back by a link that this version has not.
-        visit = run.c.visit if sql.follows else literal_column("1")
-        details = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
-        # Nothing keeps a receipt back on a channel that goes by the contact's key.
-        reason: ColumnElement[Any] = case(details, value=moving.c.way) if details else null()
-        return insert_messages(
-            sql,
-            node,
-            moving,
-            {
-                "visit": visit,
-                "status": case(
-                    (moving.c.way.in_(ready), constant(MessageStatus.READY.value)),
-                    else_=constant(MessageStatus.BLOCKED.value),
-                ),
-                "reason": reason,
-                "let_go_at": moving.c.at,
-                "expires_at": shifted(moving.c.at, constant(send.valid_for.elapsed)),
-                "available_at": case((moving.c.way.in_(ready), moving.c.at)),
-            },
-            moving.join(run, of_run(moving)) if keeps or sql.follows else moving,
-            came(sql, list(left)),
-        )
 
-    sql.once(("messages", start.index, node.index), build).run(connection, n=n)
+def _messages(sql: ProgramSql, start: Node, nodes: Sequence[Node]) -> Statement:
+    first = nodes[0]
+    assert isinstance(first.verb, Send)
+    # A way ends behind its first send.
+    left = {
+        way.number: step
+        for way in sql.ways.beginning(start.index)
+        for step in way.steps
+        if step.node.index in {node.index for node in nodes} and step.detail != ALREADY
+    }
+    ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
+    keeps = first.step.id in sql.rules.keeping
+    # Only where runs come from other versions may one have been put back by a link that this version has not.
+    visit = run.c.visit if sql.follows else literal_column("1")
+    steps = {constant(number): literal(step.node.step.id, String()) for number, step in left.items()}
+    details = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
+    # Nothing keeps a receipt back on a channel that goes by the contact's key.
+    reason: ColumnElement[Any] = case(details, value=moving.c.way) if details else null()
+    return insert_messages(
+        sql,
+        first,
+        moving,
+        {
+            **({"step": case(steps, value=moving.c.way)} if len(nodes) > 1 else {}),
+            "visit": visit,
+            "status": case(
+                (moving.c.way.in_(ready), constant(MessageStatus.READY.value)),
+                else_=constant(MessageStatus.BLOCKED.value),
+            ),
+            "reason": reason,
+            "let_go_at": moving.c.at,
+            "expires_at": shifted(moving.c.at, constant(first.verb.valid_for.elapsed)),
+            "available_at": case((moving.c.way.in_(ready), moving.c.at)),
+        },
+        moving.join(run, of_run(moving)) if keeps or sql.follows else moving,
+        came(sql, list(left)),
+    )
 
 
 def insert_messages(
