@@ -349,6 +349,7 @@ def test_what_changes_is_told_in_the_words_of_the_author(sqlite_database: Databa
     later = used.replace("21:00", "20:00").replace("when: contact", "when: not contact")
     texts = plain | {
         "tips.html": plain["hello.html"],
+        "offer.html": plain["offer.html"].rstrip("\n"),
         "thanks.html": "---\nsubject: 'Thank you, {{ contact.name | default(\"you\") }}'\npreheader: Ours\n"
         "---\n<p>a</p>\n<p>b</p>\n",
         "voucher.html": f"---\nsubject: voucher\n---\n<p>voucher {'very ' * 30}fine</p>\n",
