@@ -4,9 +4,10 @@ Beside the engine, in the same run and over the same tables, stands what somebod
 journey: set-based SQL, a batch a transaction. The ratio of the two is the cost of being general.
 
 What is written by hand does all that keeps a promise to people: who has an event to be handled waits for it, nothing
-goes to somebody without an address, to a suppressed address or without consent (that for the channel itself goes
-before that for all), and each partition is held while it is worked on. It leaves out what it knows of this one journey:
-that nobody is in it twice or in another one, that nobody leaves it early, who is in which version.
+goes to somebody without an address, to a suppressed address (capital letters make no other one) or without consent
+(that for the channel itself goes before that for all), and each partition is held while it is worked on. It leaves out
+what it knows of this one journey: that nobody is in it twice or in another one, that nobody leaves it early, who is in
+which version.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ def advance_by_hand(database: Database, now: datetime) -> int:
     batch = (
         f"INSERT INTO due SELECT r.partition, r.contact, r.id, CASE WHEN {high} THEN 1 ELSE 0 END, r.due_at, "
         "CASE WHEN c.email IS NULL OR c.email = '' THEN 'no_address' WHEN EXISTS (SELECT 1 FROM suppression s WHERE "
-        "s.partition = r.partition AND s.contact = r.contact AND s.channel = 'email' AND s.address = c.email) "
-        "THEN 'suppressed' WHEN coalesce(o.state, k.state, '') <> 'given' THEN 'no_consent' END "
+        "s.partition = r.partition AND s.contact = r.contact AND s.channel = 'email' AND lower(s.address) = "
+        "lower(c.email)) THEN 'suppressed' WHEN coalesce(o.state, k.state, '') <> 'given' THEN 'no_consent' END "
         f"FROM {rows} {join} contact c ON c.partition = r.partition AND c.id = r.contact "
         "LEFT JOIN consent o ON o.partition = r.partition AND o.contact = r.contact AND o.topic = 'offers' "
         "AND o.channel = 'email' LEFT JOIN consent k ON k.partition = r.partition AND k.contact = r.contact "
