@@ -35,7 +35,7 @@ from runner.journey.scenario_time import read_played
 from runner.journey.scenario_tree import fields_in, items_in, scalar_at
 from runner.journey.schema import load_document, plain
 from runner.journey.values import ValueType
-from runner.journey.words import called_now, did_you_mean, one_of
+from runner.journey.words import did_you_mean, one_of
 from runner.journey.yaml import Field, Fields, Scalar, Value
 from runner.journey.zone_names import known_zone
 from runner.problem import Problem, Span
@@ -154,11 +154,9 @@ class _File:
 
     def unknown(self, what: str, name: str, among: Iterable[str], span: Span) -> None:
         """Note that there is no ``what`` of this name."""
-        known = sorted(among)
         journey = self.journeys.get(self.folder)
         now = journey.in_flight.called_now(name) if journey else None
-        hint = called_now(now if now in known else None) or one_of(name, known)
-        self.note("tests/unknown", f"There is no {what} `{name}`.", span, hint)
+        self.note("tests/unknown", f"There is no {what} `{name}`.", span, one_of(name, sorted(among), now))
 
 
 class _Test:

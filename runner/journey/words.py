@@ -54,8 +54,11 @@ def listed(words: Iterable[str], last: str = "or", most: int = 12) -> str:
     return f"{', '.join(marked[:-1])} {last} {marked[-1]}"
 
 
-def one_of(word: str, candidates: Sequence[str]) -> str | None:
-    """What was probably meant by ``word``, else what there is; None where there is nothing."""
+def one_of(word: str, candidates: Sequence[str], now: str | None = None) -> str | None:
+    """What ``word`` is called ``now``, if it was renamed; what was probably meant by it, else what there is; None where
+    there is nothing."""
+    if now in candidates:
+        return called_now(now)
     return did_you_mean(word, candidates) or (f"It is one of {listed(candidates)}." if candidates else None)
 
 
