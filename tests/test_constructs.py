@@ -14,12 +14,13 @@ from jsonschema import Draft7Validator
 from referencing import Registry
 from test_check_cases import ERR, OK, case_files
 
+import schema as schemas
 from runner.journey.schema import plain
 from runner.journey.yaml import Fields, Items, Value, load_yaml
 from runner.problem import Span
 from runner.review.check import check_files
-from schema import read_schema
 
+read_schema = cache(schemas.read_schema)
 LANGUAGE = ("journey", "fragment", "catalog")
 OPEN = "*"
 """The key of a mapping whose keys the author chooses."""
@@ -51,10 +52,17 @@ def resolved(schema: str, node: Any, name: str) -> tuple[str, Any, str]:
     return schema, node, name
 
 
+_VALIDATORS: dict[tuple[str, int], Draft7Validator] = {}
+"""By schema and the identity of a node of it."""
+
+
 def fits(schema: str, node: dict[str, Any], value: Any) -> bool:
-    root = read_schema(schema)
-    whole = {**node, "$id": root["$id"], "definitions": root.get("definitions", {})}
-    return Draft7Validator(whole, registry=registry()).is_valid(value)
+    known = _VALIDATORS.get((schema, id(node)))
+    if known is None:
+        root = read_schema(schema)
+        whole = {**node, "$id": root["$id"], "definitions": root.get("definitions", {})}
+        known = _VALIDATORS[schema, id(node)] = Draft7Validator(whole, registry=registry())
+    return known.is_valid(value)
 
 
 def alternatives(node: dict[str, Any]) -> Iterator[Any]:

@@ -101,7 +101,7 @@ class Author(StepAuthor):
 
     def other_trigger(self) -> dict[str, Any]:
         match self.one_of(
-            "attribute", "consent", "segment", "date", "schedule", *["journey"] * len(self.others)
+            "attribute", "consent", "segment", "date", "schedule", "schedule", *["journey"] * len(self.others)
         ):
             case "attribute":
                 name, values = self.one_of(
@@ -128,7 +128,7 @@ class Author(StepAuthor):
         schedule = {"schedule": self.one_of(*CRON_LINES)}
         if self.maybe() or self.maybe():
             schedule["timezone"] = self.one_of("contact", "contact", "Europe/Berlin")
-        if self.seldom():
+        if self.maybe():
             schedule["catch_up"] = self.one_of("skip", "once", "all")
         if self.maybe():
             schedule["audience"] = self.one_of(*ABOUT_CONTACTS, *ABOUT_HISTORY, *ABOUT_JOURNEYS)

@@ -54,6 +54,8 @@ class Drawing:
     sends: list[str] = field(default_factory=list)
     run_values: set[str] = field(default_factory=set)
     jumps: list[tuple[dict[str, Any], int]] = field(default_factory=list)
+    leaves: list[tuple[dict[str, Any], str, int]] = field(default_factory=list)
+    """Waits for a date, by which key they may leave it by a jump, and at which step they stand."""
     templates: set[str] = field(default_factory=set)
 
     def one_of(self, *choices: Any) -> Any:

@@ -32,7 +32,7 @@ from runner.journey.catalog import (
 from tests.reference.author import Author
 from tests.reference.drawing import Draw
 from tests.reference.lives import Press
-from tests.reference.vocabulary import ACCOUNTS, CATALOG, EVENTS, QUIET
+from tests.reference.vocabulary import ACCOUNTS, CATALOG, EVENTS, FRAGMENT, QUIET
 
 CHANGES_OF_CLOCKS = {
     "America/New_York": (date(2026, 3, 6), date(2026, 10, 30)),
@@ -96,6 +96,7 @@ def project_files(draw: Draw, zone: str, *, asks: bool = True, alone: bool = Fal
     policies = draw_policies(draw) if chatty or draw(st.booleans()) else {}
     catalog = {"timezone": zone, **CATALOG} | ({"policies": policies} if policies else {})
     files = {"journeys/catalog.yaml": json.dumps(catalog, indent=1)}
+    files["journeys/fragments/hint.yaml"] = json.dumps(FRAGMENT)
     names = [f"j{number + 1}" for number in range(draw(st.sampled_from((1, 1, 2, 2, 3))))]
     manual = draw(st.sampled_from(([], [], names[-1:]))) if len(names) > 1 else []
     for name in names:

@@ -15,6 +15,7 @@ from typing import Any
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, Catalog
 from runner.journey.expression import Expression
 from runner.journey.model import (
+    AdAudience,
     Branch,
     Call,
     ChangeConsent,
@@ -252,6 +253,8 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
                 return following
             case Emit() | Enroll() | ChangeConsent():
                 self._act(run, step)
+                return following
+            case AdAudience():
                 return following
             case Call() | HandOff():
                 return following if run.held_out else self._ask(run, step)

@@ -47,6 +47,7 @@ class StepAuthor(SendAuthor):
         kinds += ["wait", "event", "when", "any", "collect", "until", "update", "update", "emit", "consent"]
         kinds += ["enroll"] if self.manual else []
         kinds += ["draw"]
+        kinds += ["use", "audience"] if self.asks else []
         kinds += ["hand_off", "call"] if self.asks else []
         kinds += ["series"] if not depth else []
         kinds += ["condition", "branch", "split"] if depth < 2 else []
@@ -87,7 +88,13 @@ class StepAuthor(SendAuthor):
                 step["hand_off"] |= self.nested(depth, "accepted", "rejected", "escalate")
             case "call":
                 step["call"] = {"url": "https://example.com/", "json": {"n": 1}}
+                step["call"] |= self.one_of({}, {"retry": 1, "timeout": "5s", "method": "PUT"})
                 step["call"] |= {"up_to": self.one_of("6h", "2d", "4d")} | self.nested(depth, "on_error")
+            case "audience":
+                step["ad_audience"] = {self.one_of("add", "remove"): "fans"}
+            case "use":
+                given = {"pause": self.one_of(*LENGTHS), "least": self.one_of(0, 2)}
+                step["use"] = {"fragment": "hint", "with": given} if self.maybe() else "hint"
             case "draw":
                 step["draw"] = {"pool": self.one_of("codes", "codes", "nothing"), "save_as": "code"}
                 step["draw"] |= self.nested(depth, "if_empty")
@@ -120,7 +127,7 @@ class StepAuthor(SendAuthor):
                         for name, share in zip("ab", shares, strict=True)
                     ]
                 }
-                if self.has_goal and self.maybe():
+                if self.has_goal:
                     step["split"]["experiment"] = self.experiment()
         return step
 
@@ -191,6 +198,8 @@ class StepAuthor(SendAuthor):
             wait["at"] = self.one_of(*TIMES)
         if self.maybe() or "at" not in wait:
             wait["days"] = self.weekdays()
+        if self.seldom():
+            wait["timezone"] = self.one_of("contact", "Asia/Tokyo")
         return wait
 
     def wait_until(self) -> dict[str, Any]:
@@ -203,6 +212,7 @@ class StepAuthor(SendAuthor):
             wait["offset"] = self.one_of("-1d", "2d", "-6h", "1d6h")
         if self.maybe():
             wait["at"] = self.one_of(*TIMES)
+        self.leaves += [(wait, key, self.count) for key in ("if_past", "if_missing") if self.seldom()]
         return wait
 
     def update(self) -> dict[str, Any]:
@@ -227,7 +237,12 @@ class StepAuthor(SendAuthor):
         return update
 
     def land_jumps(self) -> None:
-        """Each ``goto`` leads to a later step of the outermost list; where there is none, it becomes an exit."""
+        """Each ``goto`` leads to a later step of the outermost list; where there is none, it becomes an exit, and a
+        wait for a date goes on as it did."""
+        for wait, key, place in self.leaves:
+            later = [target for target in self.top if int(target[1:]) > place]
+            if later:
+                wait[key] = {"goto": self.one_of(*later)}
         for step, place in self.jumps:
             later = [target for target in self.top if int(target[1:]) > place]
             if later:

@@ -40,9 +40,24 @@ CATALOG: Mapping[str, Any] = {
         "email": {"uses": "file", "sender": {"name": "Shop", "address": "shop@example.com"}},
         "sms": {"uses": "file"},
         "crm": {"uses": "file"},
+        "audiences": {"uses": "file"},
     },
     "pools": {"codes": {"file": "codes.csv"}, "nothing": {"file": "nothing.csv"}},
 }
+FRAGMENT: Mapping[str, Any] = {
+    "fragment": "hint",
+    "title": "A hint",
+    "parameters": {"pause": {"type": "duration", "default": "6h"}, "least": {"type": "number", "default": 1}},
+    "steps": [
+        {
+            "id": "gate",
+            "condition": {"if": "contact.points >= {least}", "else": [{"id": "skip", "goto": "end"}]},
+        },
+        {"id": "rest", "wait": {"event": "B", "up_to": "{pause}"}},
+        {"id": "end", "update": {"add_tags": ["hot"]}},
+    ],
+}
+"""Steps that journeys share."""
 ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
     "acme": {"tier": "gold", "seats": 3},
     "beta": {"tier": "free"},
