@@ -22,7 +22,7 @@ from runner.engine.apply import apply_project
 from runner.engine.presses import press
 from runner.engine.tick import EXACT, Pace, tick
 from runner.engine.versions import Versions, load_versions
-from runner.journey.catalog import ACCOUNT_IDENTIFIED, CALL_ANSWERED, IDENTIFIED
+from runner.journey.catalog import ACCOUNT_IDENTIFIED, CALL_ANSWERED, IDENTIFIED, MESSAGE_UNSUBSCRIBED
 from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits
 from runner.journey.project import Project, load_project
 from runner.problem import Severity
@@ -329,4 +329,37 @@ def test_a_zone_that_a_run_sets_holds_for_the_wait_that_follows(database: Databa
     lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
     # 16:00 in Tbilisi (UTC+4); a day later it is past nine, so the next nine o'clock: 05:00 UTC on 3 March.
     assert [run.ended_at for run in lived["c0"].runs] == [datetime(2026, 3, 3, 5, tzinfo=UTC)]
+    assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
+
+
+def test_what_is_said_of_a_step_that_sends_nothing_is_about_the_contact(database: Database) -> None:
+    # A change of an audience is kept beside the messages, and no reader has ever got it.
+    journey = {
+        "journey": "j1",
+        "language": 1,
+        "title": "Fans",
+        "owner": "shop@example.com",
+        "trigger": {"event": "A"},
+        "steps": [
+            {"id": "fan", "ad_audience": {"add": "fans"}},
+            {"id": "rest", "wait": "1d"},
+            {"id": "offer", "send": {"channel": "email", "topic": "news"}},
+        ],
+    }
+    files = {
+        "journeys/catalog.yaml": json.dumps({"timezone": "UTC", **CATALOG}),
+        "journeys/j1/journey.yaml": json.dumps(journey),
+        "journeys/j1/offer.txt": "---\nsubject: offer\n---\noffer\n",
+    }
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    said = {"run": 1, "step": "fan", "channel": "email"}
+    recorded = (
+        Recorded("c0", IDENTIFIED, at, {"email": "c0@example.com"}),
+        Recorded("c0", "A", at, {}),
+        Recorded("c0", MESSAGE_UNSUBSCRIBED, at + timedelta(hours=1), said),
+    )
+    case = Case(files, recorded, at + timedelta(days=3), ())
+    project = project_of(case)
+    lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
+    assert [message.reason for message in lived["c0"].messages] == ["suppressed"]
     assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)

@@ -115,6 +115,7 @@ def _rows() -> FromClause:
     of_message = and_(
         message.c.partition == wave.c.partition,
         message.c.contact == wave.c.contact,
+        message.c.kind == constant(MessageKind.MESSAGE.value),
         message.c.run == func.coalesce(_number("run"), _of_newest(_newest.c.run)),
         message.c.step == _told("step"),
         message.c.visit == case((_told("run").is_(None), _of_newest(_newest.c.visit)), else_=visit),
