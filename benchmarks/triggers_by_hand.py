@@ -21,7 +21,6 @@ class Hand:
     words: Words
     due: str
     later: str
-    next_day: str
     two_days_ago: str
     year: int
 
@@ -220,7 +219,8 @@ TRIGGERS = (
         found=Hand.quiet,
         then=lambda hand: [
             hand.told("Segment Due", '{"segment": "quiet"}'),
-            hand.appointed(hand.next_day),
+            # Whoever has ordered nothing for so long stays in until an order comes: time brings nothing more.
+            hand.appointed("NULL"),
             hand.member("quiet"),
             hand.told("Segment Entered", '{"segment": "quiet"}'),
             hand.entered('{"segment": "quiet"}'),
@@ -300,7 +300,6 @@ def by_hand(database: Database, trigger: Trigger, due: datetime) -> int:
         words=words,
         due=words.instant(due),
         later=words.instant(due + timedelta(hours=2)),
-        next_day=words.instant(due + timedelta(days=1)),
         two_days_ago=words.instant(due - timedelta(days=2)),
         year=due.year,
     )

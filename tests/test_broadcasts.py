@@ -14,6 +14,7 @@ from runner.cli import run as cli
 from runner.engine.tick import tick
 from runner.journey.fit import fit_event
 from runner.journey.project import load_project
+from runner.store.causes import broadcasts
 from runner.store.database import Database
 from runner.store.people.events import NOBODY, Arrival, store_events
 from runner.store.tables import broadcast, contact, event, run
@@ -123,7 +124,10 @@ def send(shop: Shop, key: str, at=START, **properties: object) -> int:  # type: 
         return store_events(connection, shop.database.deployment, [arrival], pending=True).new
 
 
-def test_each_contact_gets_one_copy_over_all_partitions(database: Database) -> None:
+def test_each_contact_gets_one_copy_over_all_partitions(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcasts, "PORTION", 15)
     shop = Shop(database, FILES)
     people = [f"c{number}" for number in range(40)]
     for number, key in enumerate(people):

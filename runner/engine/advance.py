@@ -67,6 +67,8 @@ class Passes:
     rounds: count[int] = field(default_factory=lambda: count(FIRST_ROUND))
     deciding: list[Candidates] = field(default_factory=list)
     """The sends at which runs of the present pass wait for a decision."""
+    causes: dict[int, frozenset[str]] = field(default_factory=dict)
+    """What time has caused in each pass, once that was asked."""
 
     def further(self) -> int:
         """The number of a new round: ``advance`` is run with it, for runs that go on in the midst of a pass."""

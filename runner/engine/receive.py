@@ -26,7 +26,7 @@ from runner.store.causes.double_opt_in import mark_pending
 from runner.store.causes.feedback import FEEDBACK, heed_feedback
 from runner.store.causes.history import begin_after_history
 from runner.store.causes.presses import Printed, heed_presses, pressed_messages
-from runner.store.causes.segments import read_segments
+from runner.store.causes.segments import TELLING, read_segments
 from runner.store.causes.stale import watch_age
 from runner.store.passes.entrants import Floors, hold_accounts, trigger
 from runner.store.passes.entry import end_for_restart, enter, enter_at_once, enters_at_once, refresh
@@ -51,7 +51,8 @@ from runner.store.types import EPOCH
 def receive(passes: Passes, n: int, events: Set[str]) -> None:
     """Handle the events of pass ``n``; ``events`` are their names."""
     watched = passes.versions.watched
-    if watched.keeps_state:
+    # At what is told of a segment none is read: before it they were.
+    if watched.keeps_state and not events <= TELLING:
         begin_after_history(passes.connection, n, watched)
     mark_handled(passes.connection, n)
     _change_contacts(passes, n, events)
@@ -95,7 +96,8 @@ def _keep_state(passes: Passes, n: int, events: Set[str]) -> None:
     """Read the segments that journeys are triggered by, and see when consents grow stale."""
     watched, connection = passes.versions.watched, passes.connection
     if not events.isdisjoint(HEARD):
-        settle(connection, n)
+        # A segment is appointed anew whatever the event.
+        settle(connection, n, anew=[kept.key for kept in watched.segments if kept.turns])
     moved = read_segments(connection, n, watched.segments, events)
     if watched.stale and events & {CONSENT_GRANTED, CONSENT_WITHDRAWN, CONSENT_CHANGED}:
         watch_age(connection, n, watched.stale, of_events=True)

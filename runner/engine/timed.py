@@ -169,7 +169,11 @@ def keep_time(passes: Passes, n: int, events: Set[str]) -> None:
     moved = _moved(passes, n, events) if timetable.dates else []
     # A date that was reached is appointed anew, whereby the one that is over is settled; it takes nothing back.
     reached_alone = events.isdisjoint((HEARD | CHANGES) - {DATE_REACHED})
-    if not events.isdisjoint(HEARD) and not (reached_alone and moved):
+    if (
+        not events.isdisjoint(HEARD)
+        and not (reached_alone and moved)
+        and not passes.versions.watched.keeps_state
+    ):
         settle(connection, n)
     if moved:
         for dated in moved:
@@ -187,7 +191,7 @@ def _moved(passes: Passes, n: int, events: Set[str]) -> list[Dated]:
     dates = passes.versions.timetable.dates.values()
     if events & {CONTACT_UPDATED, SEGMENT_DUE}:
         return list(dates)
-    causes = causes_of_pass(passes.connection, n) if DATE_REACHED in events else frozenset()
+    causes = _causes(passes, n) if DATE_REACHED in events else frozenset()
     traits = traits_of_pass(passes.connection, n) if IDENTIFIED in events else frozenset()
     zone = "timezone" in traits
     return [dated for dated in dates if zone or dated.attribute in traits or dated.trigger.cause in causes]
@@ -198,7 +202,7 @@ def meant(passes: Passes, n: int, events: Set[str], hearing: Iterable[Version]) 
     of them alone."""
     if events.isdisjoint(TIMED):
         return list(hearing)
-    causes = causes_of_pass(passes.connection, n)
+    causes = _causes(passes, n)
     return [
         version
         for version in hearing
@@ -209,6 +213,13 @@ def meant(passes: Passes, n: int, events: Set[str], hearing: Iterable[Version]) 
             for trigger in version.journey.triggers
         )
     ]
+
+
+def _causes(passes: Passes, n: int) -> frozenset[str]:
+    """``causes_of_pass``, asked once a pass."""
+    if n not in passes.causes:
+        passes.causes[n] = causes_of_pass(passes.connection, n)
+    return passes.causes[n]
 
 
 def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:

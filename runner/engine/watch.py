@@ -106,7 +106,7 @@ def _kept(trigger: SegmentTrigger, timezone: str) -> Kept:
 
 
 def _heard(when: Expression) -> frozenset[str] | None:
-    """The events that can change a condition; None where that is not known, or where time can."""
+    """The events that can change a condition; None where that is not known, or where time can as well."""
     reads = when.reads
     for part in tree.walk(when.tree):
         plain = isinstance(part, _PLAIN) or (

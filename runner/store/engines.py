@@ -126,6 +126,7 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
         "jit": "off",
         "timezone": "UTC",
         "tcp_user_timeout": str(CUT_OFF_MILLISECONDS),
+        "temp_buffers": "64MB",  # the working tables of a tick fit in
         **({"search_path": schema} if schema else {}),
     }
     # Unless the server, the role or the URL says something else.

@@ -166,7 +166,11 @@ class _Finder:
 
     def comparison(self, node: tree.Comparison, *, inside: bool) -> bool:
         """Whether the comparison is one whose turns are known exactly; they are collected then."""
-        for one, other in ((node.left, node.right), (node.right, node.left)):
+        mirrored = node.operator.translate(_MIRRORED)
+        for one, operator, other in (
+            (node.left, node.operator, node.right),
+            (node.right, mirrored, node.left),
+        ):
             if depends_on_time(other) or (inside and _speaks_of_event(other)):
                 continue
             moved = _moved_clock(one)
@@ -181,13 +185,13 @@ class _Finder:
             if isinstance(number, int) and other.type.kind is Kind.NUMBER:
                 if isinstance(one, tree.DaysSince):
                     counted = self.stripped(one)
-                    self.found += [DayAfterLast(counted, day) for day in _days_around(number)]
+                    self.found += [DayAfterLast(counted, day) for day in _days_at(operator, number)]
                     self.window(one)
                     if one.where is not None:
                         self.look(one.where, inside=True)
                     return True
                 if isinstance(one, tree.ConsentAge):
-                    self.found += [DayOfConsent(one, day) for day in _days_around(number)]
+                    self.found += [DayOfConsent(one, day) for day in _days_at(operator, number)]
                     return True
                 if isinstance(one, tree.Difference) and self.distance(one, number, inside=inside):
                     return True
@@ -203,7 +207,7 @@ class _Finder:
             # The distance from `other` to the clock grows; it is the node's value, or that value's negative.
             target = sign * number
             if reading == "today":
-                self.found += [MidnightOf(other, day - shift // DAY) for day in _days_around(target)]
+                self.found += [MidnightOf(other, day - shift // DAY) for day in _days_at("==", target)]
                 return True
             # A millionth of a day is 86,400 µs; rounding half away from zero turns half of that before each, or 1 µs
             # later below zero.
@@ -239,10 +243,14 @@ def _falls(node: Node) -> bool:
     return not depends_on_time(node)
 
 
-def _days_around(number: int) -> tuple[int, ...]:
-    """The whole days at which a growing number of days comes to ``number`` millionths, and at which it passes it."""
-    days = (-(-number // MILLIONTHS), number // MILLIONTHS + 1)
-    return tuple(day for day in days if abs(day) < _FARTHEST)
+_MIRRORED = str.maketrans("<>", "><")
+
+
+def _days_at(operator: str, number: int) -> tuple[int, ...]:
+    """The whole days at which a growing number of days turns its comparison with ``number`` millionths."""
+    reaches, passes = -(-number // MILLIONTHS), number // MILLIONTHS + 1
+    days = {"<": (reaches,), ">=": (reaches,), "<=": (passes,), ">": (passes,)}
+    return tuple(day for day in days.get(operator, (reaches, passes)) if abs(day) < _FARTHEST)
 
 
 def _moved_clock(node: Node) -> tuple[str, int] | None:

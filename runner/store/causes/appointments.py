@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -29,6 +30,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal,
     literal_column,
     null,
     or_,
@@ -41,11 +43,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from runner.journey.reserved import CONSENT_CHANGED, DATE_REACHED
 from runner.store.causes.announce import Announcement, announcement
 from runner.store.held import held
-from runner.store.passes.told import ROUND, telling, unstored
+from runner.store.passes.told import ROUND, telling
 from runner.store.passes.working import in_pass, told, wave
 from runner.store.statement import Statement
 from runner.store.tables import appointment, event, shard
-from runner.store.types import Instant, constant, microseconds_of
+from runner.store.types import ByCodePoint, Instant, constant, microseconds_of
 
 
 class Kind(StrEnum):
@@ -116,28 +118,44 @@ def appoint(dialect: str, kind: Kind, found: Select[Any]) -> Statement:
             known.c.name == rows.c.name,
         )
     )
-    into = (postgresql if dialect == "postgresql" else sqlite).insert(appointment)
-    made = into.from_select(
-        ["partition", "contact", "kind", "name", "due_at", "told_at", "properties"],
-        select(
-            rows.c.partition,
-            rows.c.contact,
-            constant(kind.value),
-            rows.c.name,
-            rows.c.due_at,
-            cast(null(), Instant()),
-            rows.c.properties,
-        ).where(or_(rows.c.due_at.is_not(None), is_known)),
-    )
+    stands_elsewhere = STANDS.is_distinct_from(rows.c.due_at)
+
+    def made(*conditions: ColumnElement[bool]) -> Any:
+        into = (postgresql if dialect == "postgresql" else sqlite).insert(appointment)
+        return into.from_select(
+            ["partition", "contact", "kind", "name", "due_at", "told_at", "properties"],
+            select(
+                rows.c.partition,
+                rows.c.contact,
+                constant(kind.value),
+                rows.c.name,
+                rows.c.due_at,
+                cast(null(), Instant()),
+                rows.c.properties,
+            ).where(*conditions),
+        )
+
+    if dialect == "postgresql":
+        # Nearly all are known: an INSERT that finds a conflict each time costs twice as much.
+        moved = (
+            update(appointment)
+            .values(due_at=rows.c.due_at, told_at=None, properties=rows.c.properties)
+            .where(
+                appointment.c.partition == rows.c.partition,
+                appointment.c.contact == rows.c.contact,
+                appointment.c.kind == constant(kind.value),
+                appointment.c.name == rows.c.name,
+                stands_elsewhere,
+            )
+            .cte("appointed_anew")
+        )
+        return Statement(made(rows.c.due_at.is_not(None), ~is_known).add_cte(moved))
+    new = made(or_(rows.c.due_at.is_not(None), is_known))
     return Statement(
-        made.on_conflict_do_update(
+        new.on_conflict_do_update(
             index_elements=["partition", "contact", "kind", "name"],
-            set_={
-                "due_at": made.excluded.due_at,
-                "told_at": None,
-                "properties": made.excluded.properties,
-            },
-            where=STANDS.is_distinct_from(made.excluded.due_at),
+            set_={"due_at": new.excluded.due_at, "told_at": None, "properties": new.excluded.properties},
+            where=STANDS.is_distinct_from(new.excluded.due_at),
         )
     )
 
@@ -176,35 +194,44 @@ _WITHDRAW_TOLD = Statement(delete(told).where(told.c.n == ROUND, _moved_away(tol
 def withdraw(connection: Connection, n: int) -> None:
     """Take back the events of appointments that have moved, of the contacts of pass ``n``."""
     _WITHDRAW.run(connection, n=n)
-    if unstored(connection):
-        now_telling = telling(connection)
+    now_telling = telling(connection)
+    if now_telling.appointments:
         now_telling.count -= _WITHDRAW_TOLD.run(connection, n=n, round=now_telling.round).rowcount
 
 
-def _settle() -> Statement:
+@cache
+def _settle(anew: tuple[str, ...]) -> Statement:
+    others = [appointment.c.name.not_in([literal(name, ByCodePoint()) for name in anew])] if anew else []
+    # Looked up last: hardly an appointment is left for which it has to be.
+    its_key = (
+        select(event.c.dedup_key)
+        .where(
+            event.c.partition == wave.c.partition,
+            event.c.contact == wave.c.contact,
+            event.c.id == wave.c.event,
+        )
+        .correlate(wave)
+        .scalar_subquery()
+    )
     return Statement(
         update(appointment)
         .values(told_at=None)
         .where(
             in_pass(wave),
             wave.c.name.in_([literal_column(f"'{name}'") for name in sorted(HEARD)]),
-            event.c.partition == wave.c.partition,
-            event.c.contact == wave.c.contact,
-            event.c.id == wave.c.event,
             appointment.c.partition == wave.c.partition,
             appointment.c.contact == wave.c.contact,
             appointment.c.told_at.is_not(None),
-            event.c.dedup_key == key_of(appointment),
+            *others,
+            key_of(appointment) == its_key,
         )
     )
 
 
-_SETTLE = _settle()
-
-
-def settle(connection: Connection, n: int) -> None:
-    """The appointments whose events pass ``n`` handles are over. Compute the next of their kind after this."""
-    _SETTLE.run(connection, n=n)
+def settle(connection: Connection, n: int, *, anew: Sequence[str] = ()) -> None:
+    """The appointments whose events pass ``n`` handles are over, but for those named ``anew``: they are to be appointed
+    anew in any case, which says the same. Compute the next of their kind after this."""
+    _settle(tuple(sorted(anew))).run(connection, n=n)
 
 
 # Due ------------------------------------------------------------------------------------------------------------------
@@ -333,6 +360,7 @@ def _tell(connection: Connection, told: _Told, **named: Any) -> int:
     """Answers how many became events."""
     crowded = told.crowd.run(connection, **named).first() is not None
     (told.announce if crowded else told.announce_each).run(connection, **named)
+    telling(connection).appointments = True
     return told.move.run(connection, **named).rowcount
 
 

@@ -45,6 +45,7 @@ from runner.store.causes.announce import announcement
 from runner.store.causes.older_work import has_older_work
 from runner.store.held import held
 from runner.store.insert import insert_new
+from runner.store.passes.told import store_told
 from runner.store.predicates import Row, predicate
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, broadcast, broadcast_heard, contact, run, shard
@@ -132,7 +133,20 @@ class Copies:
             return
         if name not in self._statements:
             self._statements[name] = _copies(self._dialect, sorted(self._listeners[name], key=repr))
-        self._statements[name].run(connection, its_id=number)
+        statement = self._statements[name]
+        if self._dialect == "postgresql":
+            statement.run(connection, its_id=number)
+            return
+        # SQLite keeps in memory what is told and not stored.
+        most = _MOST.run(connection).scalar() or 0
+        for reached in range(0, most, PORTION):
+            store_told(connection)
+            statement.run(connection, its_id=number, reached=reached, last=reached + PORTION)
+
+
+PORTION = 20_000
+"""Contacts that are told of a broadcast at a time on SQLite."""
+_MOST = Statement(select(func.max(contact.c.id)))
 
 
 def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
@@ -141,6 +155,8 @@ def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
     if in_runs:
         hearers = union(hearers, *(_hearing_runs(dialect, listener) for listener in in_runs))
     found = hearers.subquery("hearers")
+    bounds = [bindparam(name, type_=BigInteger()) for name in ("reached", "last")]
+    of_portion = [found.c.contact > bounds[0], found.c.contact <= bounds[1]] if dialect == "sqlite" else []
     return announcement(
         dialect,
         select(
@@ -153,7 +169,7 @@ def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
             (literal_column("'broadcast:'") + cast(broadcast.c.id, Text())).label("key"),
         )
         .select_from(found.join(broadcast, broadcast.c.id == _its_id))
-        .where(_untold(found.c.partition)),
+        .where(_untold(found.c.partition), *of_portion),
         one_each=True,
     )
 

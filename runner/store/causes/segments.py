@@ -1,7 +1,8 @@
 """Who is in the segments that journeys are triggered by.
 
-A segment is read for a contact at each of its events, and at the turns of its ``refresh`` where time alone may have
-changed it since. What has changed is written down with its date and told as an event of its own.
+A segment is read for a contact at each of its events, but for those that tell of a segment, and at the turns of its
+``refresh`` where time alone may have changed it since. What has changed is written down with its date and told as an
+event of its own.
 """
 
 from __future__ import annotations
@@ -44,12 +45,16 @@ from runner.store.types import ByCodePoint, constant, instant_of, json_object, m
 Sql = ColumnElement[Any]
 
 
+TELLING = frozenset({SEGMENT_ENTERED, SEGMENT_LEFT})
+"""The events that tell of a segment."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kept:
     """A segment whose members are kept. ``key`` tells its definitions apart: another one is another segment.
 
-    ``hears`` are the events that can change it, None for any. ``refresh`` is in microseconds, ``timezone`` stands in
-    for a missing one.
+    ``hears`` are the events that can change it, None for any but those that tell of a segment. ``refresh`` is in
+    microseconds, ``timezone`` stands in for a missing one.
     """
 
     key: str
@@ -64,9 +69,14 @@ class Kept:
         """The name under which it is known that it was read for everybody."""
         return f"segment:{self.key}"
 
+    @property
+    def deaf(self) -> frozenset[str]:
+        """The events at which it is not read: when they were told, it was read at the same instant."""
+        return TELLING - self.when.reads.events if self.hears is None else frozenset()
+
     def concerned(self, events: Set[str]) -> bool:
         """Whether one of the events may change who is in it."""
-        return self.hears is None or not self.hears.isdisjoint(events)
+        return bool(events - self.deaf) if self.hears is None else not self.hears.isdisjoint(events)
 
     @property
     def turns(self) -> bool:
@@ -82,6 +92,11 @@ def _row(kept: Kept) -> Row:
         zone=func.coalesce(contact.c.timezone, literal(kept.timezone, ByCodePoint())),
         instant=wave.c.at,
     )
+
+
+def _not_deaf(kept: Kept) -> list[ColumnElement[bool]]:
+    names: list[Sql] = [literal_column(f"'{name}'") for name in sorted(kept.deaf)]
+    return [wave.c.name.not_in(names)] if names else []
 
 
 def _its_membership(kept: Kept, rows: Any) -> ColumnElement[bool]:
@@ -107,6 +122,7 @@ def _turned(dialect: str, kept: Kept) -> Statement:
             wave.c.at,
             wave.c.event,
             event.c.caused_by.label("run"),
+            case((event.c.silent, one), else_=none).label("silent"),
             case((predicate(kept.when, _row(kept), dialect), one), else_=none).label("holds"),
             case((membership.c.inside, one), else_=none).label("inside"),
         )
@@ -115,13 +131,13 @@ def _turned(dialect: str, kept: Kept) -> Statement:
             .join(contact, WAVE_CONTACT)
             .outerjoin(membership, _its_membership(kept, wave))
         )
-        .where(in_pass(wave))
+        .where(in_pass(wave), *_not_deaf(kept))
         .suffix_with("OFFSET 0", dialect="postgresql")
         .subquery()
     )
     return Statement(
         insert(turned).from_select(
-            ["n", "segment", "partition", "contact", "at", "event", "run", "holds"],
+            ["n", "segment", "partition", "contact", "at", "event", "run", "holds", "silent"],
             select(
                 PASS,
                 literal(kept.key, ByCodePoint()),
@@ -131,6 +147,7 @@ def _turned(dialect: str, kept: Kept) -> Statement:
                 found.c.event,
                 found.c.run,
                 found.c.holds,
+                found.c.silent,
             ).where(found.c.holds != found.c.inside),
         )
     )
@@ -180,17 +197,10 @@ def _told(dialect: str, kept: Kept) -> Statement:
             _properties(kept, dialect).label("properties"),
             (literal(f"segment:{kept.key}:", Text()) + cast(turned.c.event, Text())).label("key"),
         )
-        .select_from(turned.join(event, _cause_of_turn))
-        .where(_of_turned(kept), or_(event.c.silent.is_(None), ~event.c.silent)),
+        .select_from(turned)
+        .where(_of_turned(kept), turned.c.silent == literal_column("0")),
         one_each=True,
     )
-
-
-_cause_of_turn = and_(
-    event.c.partition == turned.c.partition,
-    event.c.contact == turned.c.contact,
-    event.c.id == turned.c.event,
-)
 
 
 def _properties(kept: Kept, dialect: str) -> Sql:
@@ -230,7 +240,7 @@ def _appointed(dialect: str, kept: Kept, *, all_contacts: bool = False) -> State
             _properties(kept, dialect).label("properties"),
         )
         .select_from(wave.join(contact, WAVE_CONTACT))
-        .where(in_pass(wave), *([] if all_contacts else [wave.c.event.is_not(None)])),
+        .where(in_pass(wave), *([] if all_contacts else [wave.c.event.is_not(None), *_not_deaf(kept)])),
     )
 
 

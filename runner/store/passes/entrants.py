@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ClauseElement,
+    Column,
     ColumnElement,
     Connection,
     FromClause,
     Select,
+    Table,
     Text,
     and_,
     bindparam,
@@ -28,6 +31,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.sql.visitors import iterate
 
 from runner.journey.duration import Duration
 from runner.journey.model import Again, Journey, Reentry
@@ -91,16 +95,16 @@ def entrants(sql: ProgramSql) -> Entrants:
         on.c.per == per,
     )
     is_on = on.c.status == constant(RunStatus.ACTIVE.value)
-    source: FromClause = wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT)
+    source: FromClause = wave.join(event, WAVE_EVENT)
     active: ColumnElement[Any] = cast(null(), on.c.id.type)
+    ignores = journey.entry.again is Again.IGNORE
     let: ColumnElement[bool]
-    if journey.entry.again is Again.IGNORE:
+    if ignores:
         # Who has entered once and never does again has no run that is on either.
         once = journey.entry.reentry is Reentry.NEVER and not journey.entry.by_account
         let = _reentry(journey, per)
         let = let if once else and_(~is_there(on, *its_run, is_on), let)
     else:
-        source = source.outerjoin(on, and_(*its_run, is_on))
         active = on.c.id
         let = or_(on.c.id.is_not(None), _reentry(journey, per))
     fires = or_(
@@ -110,21 +114,28 @@ def entrants(sql: ProgramSql) -> Entrants:
         )
     )
     ramped = let_in(journey.ramp, journey.name, _SINCE, wave.c.at)
-    return Entrants(
-        source=source,
-        conditions=(
-            in_pass(wave),
-            wave.c.name.in_([literal(found.event) for found in journey.triggers]),
-            event.c.received_at >= _RECEIVED_SINCE,
-            wave.c.at >= _EVENT_FLOOR,
-            # In this order: whether the contact may enter is a look at an index, while the author's
-            # condition may read years of history.
-            case((let, fires), else_=false()),
-            *_first_of_cause(journey),
-            *([ramped] if ramped is not None else []),
-        ),
-        per=per,
-        active=active,
+    conditions = (
+        in_pass(wave),
+        wave.c.name.in_([literal(found.event) for found in journey.triggers]),
+        event.c.received_at >= _RECEIVED_SINCE,
+        wave.c.at >= _EVENT_FLOOR,
+        # In this order: whether the contact may enter is a look at an index, while the author's
+        # condition may read years of history.
+        case((let, fires), else_=false()),
+        *_first_of_cause(journey),
+        *([ramped] if ramped is not None else []),
+    )
+    if journey.entry.by_account or _read(contact, *conditions, per):
+        source = source.join(contact, WAVE_CONTACT)
+    if not ignores:
+        source = source.outerjoin(on, and_(*its_run, is_on))
+    return Entrants(source=source, conditions=conditions, per=per, active=active)
+
+
+def _read(table: Table, *clauses: ClauseElement) -> bool:
+    """Whether one of the clauses reads a column of the table."""
+    return any(
+        isinstance(part, Column) and part.table is table for clause in clauses for part in iterate(clause)
     )
 
 

@@ -121,6 +121,7 @@ turned = Table(
     Column("event", BigInteger, nullable=False),
     Column("run", BigInteger, comment="that caused the event, if one did"),
     Column("holds", Integer, nullable=False, comment="1 where they have come in, 0 where they have left"),
+    Column("silent", Integer, nullable=False, comment="1 where nobody is told"),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
     comment="Those whom the events of a pass have brought into a segment, or out of it.",
