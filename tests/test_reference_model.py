@@ -363,3 +363,26 @@ def test_what_is_said_of_a_step_that_sends_nothing_is_about_the_contact(database
     lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
     assert [message.reason for message in lived["c0"].messages] == ["suppressed"]
     assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
+
+
+def test_a_timer_before_what_time_changes_of_a_segment_fires_in_its_turn(database: Database) -> None:
+    journey = {
+        "journey": "j1",
+        "language": 1,
+        "title": "Busy",
+        "owner": "shop@example.com",
+        "trigger": {"segment": "busy", "change": "enter"},
+        "steps": [{"id": "rest", "wait": "1d"}],
+    }
+    files = {
+        "journeys/catalog.yaml": json.dumps({"timezone": "UTC", **CATALOG}),
+        "journeys/j1/journey.yaml": json.dumps(journey),
+    }
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    recorded = (Recorded("c0", "A", at, {}), Recorded("c0", "A", at, {}))
+    # One tick comes to the timer, a day on, and to the window that both events leave, two days on.
+    case = Case(files, recorded, at + timedelta(days=5), (at + timedelta(hours=1),))
+    project = project_of(case)
+    lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
+    assert [run.ended_at for run in lived["c0"].runs] == [at + timedelta(days=1)]
+    assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)

@@ -144,7 +144,8 @@ def tick(
                 tell_ready(connection, database.deployment, now)
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
-    more = bool(contacts or fired or begins or heard or prepared.some)
+    # Whom time has told something may have a timer before that: it is stored by now, and the next tick takes both.
+    more = bool(begun or contacts or fired or begins or heard or prepared.some)
     last = partitions[-1] if prepared.whole or pace.exact else after
     return Ticked(contacts=contacts + fired, passes=n - 1, more=more, last=last)
 
