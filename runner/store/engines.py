@@ -104,9 +104,33 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         reading = connection.get_execution_options().get("journeys_reading", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        if reading or of_memory:
+            connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        else:
+            _begin_writing(connection)
 
     return engine
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Begin as soon as no other process writes. SQLite's own wait looks more and more seldom, at last each tenth of a
+    second, while the other's transaction takes some milliseconds: two that deliver would mostly sleep."""
+    driver: Any = connection.connection.driver_connection
+    begun = time.monotonic()
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while (waited := time.monotonic() - begun) < BUSY_MILLISECONDS / 1000:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as refused:
+                if refused.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    break
+                time.sleep(0.0005 if waited < 0.1 else 0.01)
+            else:
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
 
 def _postgresql_engine(url: URL, schema: str | None) -> Engine:
