@@ -34,12 +34,12 @@ DIGEST = (
     '---\nsubject: "{{ run.comments|length }}"\n---\n{% for one in run.comments %}{{ one.by }} {% endfor %}\n'
 )
 
-RULES: dict[str, tuple[str, str]] = {}
-"""Rule → the steps of a journey, and scenarios that hold it to the rule."""
+RULES: dict[str, tuple[str, str, str]] = {}
+"""Rule → the steps of a journey, scenarios that hold it to the rule, and when its runs end as ``out``."""
 
 
-def rule(name: str, steps: str, tests: str) -> None:
-    RULES[name] = (textwrap.dedent(steps), textwrap.dedent(tests))
+def rule(name: str, steps: str, tests: str, out: str = "contact.plan == 'out'") -> None:
+    RULES[name] = (textwrap.dedent(steps), textwrap.dedent(tests), out)
 
 
 # Events ------------------------------------------------------------------------------------------------------------
@@ -361,6 +361,36 @@ rule(
     """,
 )
 rule(
+    "a run that ends by what it has kept does so before its next step",
+    """
+    - {id: gather, wait: {collect: Commented, for: 1d, save_as: comments}}
+    - {id: late, exit: late}
+    """,
+    """
+    - name: an empty list is one
+      events: [{at: 0m, event: Started}]
+      expect: [{at: 1d, exit: out}]
+    """,
+    out="run.comments is not None",
+)
+rule(
+    "what came since entry, and lets a run pass at once, ends it before its next step",
+    """
+    - {id: pause, wait: 2h}
+    - {id: order, wait: {event: Ordered, since: entry, up_to: 1d, save_as: order}}
+    - {id: late, exit: late}
+    """,
+    """
+    - name: ordered while it paused
+      events: [{at: 0m, event: Started}, {at: 1h, event: Ordered, n: 2}]
+      expect: [{at: 2h, exit: out}]
+    - name: ordered something else
+      events: [{at: 0m, event: Started}, {at: 1h, event: Ordered, n: 1}]
+      expect: [{at: 2h, exit: late}]
+    """,
+    out="run.order.n == 2",
+)
+rule(
     "a digest at a local time follows the zone",
     """
     - {id: gather, wait: {collect: Commented, for: 1h, at: "09:00", save_as: comments}}
@@ -379,11 +409,11 @@ rule(
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_of_waits(name: str) -> None:
-    steps, tests = RULES[name]
+    steps, tests, out = RULES[name]
     journey = (
         "journey: demo\nlanguage: 1\ntitle: Waits\ntopic: offers\ntrigger: {event: Started}\n"
         "entry: {per: trigger.k, reentry: always}\n"
-        "exit: [{when: contact.plan == 'out', reason: out}]\nsteps:\n" + textwrap.indent(steps, "  ")
+        f"exit: [{{when: {out}, reason: out}}]\nsteps:\n" + textwrap.indent(steps, "  ")
     )
     scenarios = "journey: demo\ntests:\n"
     for test in tests.strip().split("- name:")[1:]:

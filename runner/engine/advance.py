@@ -30,6 +30,7 @@ from runner.store.causes.ends import tell_of_ends, tell_of_exits
 from runner.store.passes.advance import end_runs, log_steps
 from runner.store.passes.exits import end_leaving_runs, exit_on_condition
 from runner.store.passes.holding import hold, let_go_on
+from runner.store.passes.kept import names_kept
 from runner.store.passes.receive import load_zones_of_pass
 from runner.store.passes.reviews import plan_reviews
 from runner.store.passes.timeline import ways_taken
@@ -165,7 +166,9 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node] |
     sql, connection = version.sql, passes.connection
     match node.verb:
         case WaitFor() | WaitUntil() | WaitEvent() | WaitWhen() | WaitAny() | WaitCollect():
-            return [] if rest(sql, node, connection, n) else None
+            if not rest(sql, node, connection, n):
+                return None
+            return [node] if names_kept(node.verb) else []
         case Split():
             split(sql, node, connection, n)
         case Send() if node.index in sql.ways.together:

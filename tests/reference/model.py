@@ -48,7 +48,7 @@ from tests.reference.pressing import Pressing, is_put_back
 from tests.reference.sending import Sending, stands_at_send
 from tests.reference.timed import Timed
 from tests.reference.turns import spans_read, turns
-from tests.reference.waiting import Waiting, moves_with_contact, waits_for_conditions
+from tests.reference.waiting import Waiting, keeps_something, moves_with_contact, waits_for_conditions
 from tests.reference.wall_clock import elapsed
 
 UNHEARD = "Circle Broken"
@@ -211,9 +211,9 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
                         del places[run]
                     else:
                         places[run] = to
-                if isinstance(step.verb, Update | Draw | ChangeConsent | Send):
+                if isinstance(step.verb, Update | Draw | ChangeConsent | Send) or keeps_something(step):
                     # A message about which it is yet to be decided is not behind its run.
-                    self._exit_where_true([run for run in here if run not in self.candidates])
+                    self._exit_where_true([run for run in here if run in places])
                 self._end_those_through(places)
 
     def _end_those_through(self, places: dict[Run, To]) -> None:

@@ -235,6 +235,11 @@ def _timed_out(step: Step) -> str:
     return "timeout" if _options(step) else "elapsed"
 
 
+def keeps_something(step: Step) -> bool:
+    """Whether runs keep what they have waited for at the step."""
+    return isinstance(step.verb, WaitCollect) or any(option.save_as for option in _options(step))
+
+
 def waits_for_conditions(run: Run) -> bool:
     """Whether time alone may let the run go on."""
     return run.step is not None and any(option.when is not None for option in _options(run.step))
