@@ -1,10 +1,10 @@
-"""Whether there is such a row, asked row by row."""
+"""Whether there is such a row, and whether a row is such, asked row by row."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, literal_column, select
+from sqlalchemy import ColumnElement, FromClause, Select, case, false, literal_column, select, true
 
 
 def is_there(rows: FromClause, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -15,3 +15,9 @@ def is_there(rows: FromClause, *conditions: ColumnElement[bool]) -> ColumnElemen
     """
     one: Select[Any] = select(literal_column("1")).select_from(rows).where(*conditions)
     return one.limit(literal_column("1")).scalar_subquery().is_not(None)
+
+
+def asked_of_each(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """``condition``, about when rows are due that are found by their contact. Hidden from the planners: they would
+    believe that few are due, and read for each contact all those of its partition from the index of what is due."""
+    return case((condition, true()), else_=false())

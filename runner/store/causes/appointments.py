@@ -45,6 +45,7 @@ from runner.store.causes.announce import Announcement, announcement
 from runner.store.held import held
 from runner.store.passes.told import ROUND, telling
 from runner.store.passes.working import in_pass, told, wave
+from runner.store.presence import asked_of_each
 from runner.store.statement import Statement
 from runner.store.tables import appointment, event, shard
 from runner.store.types import ByCodePoint, Instant, constant, microseconds_of
@@ -326,8 +327,7 @@ def _tell_of_pass(dialect: str) -> _Told:
                 and_(
                     appointment.c.partition == wave.c.partition,
                     appointment.c.contact == wave.c.contact,
-                    appointment.c.due_at.is_not(None),
-                    appointment.c.due_at <= _now,
+                    asked_of_each(appointment.c.due_at <= _now),
                 ),
             )
         )

@@ -16,7 +16,6 @@ from sqlalchemy import (
     case,
     except_,
     exists,
-    false,
     func,
     insert,
     literal_column,
@@ -30,6 +29,7 @@ from runner.store.held import held
 from runner.store.passes.told import take_told
 from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import PASS, in_pass, moving, wave
+from runner.store.presence import asked_of_each
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant, shifted
@@ -148,12 +148,6 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
             if _CROWDED_ONE.run(connection, partition=partition, now=now, limit=share).first()
         )
     return found
-
-
-def asked_of_each(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """``condition``, about the timer of runs that are found by their contact. Hidden from the planner: PostgreSQL would
-    believe that few timers are due, and read for each contact all those of its partition from ix_run_due."""
-    return case((condition, true()), else_=false())
 
 
 # What is overdue counts as due just after now, behind everything else that has come by now.

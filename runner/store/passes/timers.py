@@ -28,8 +28,9 @@ from sqlalchemy import (
 )
 
 from runner.store.held import held
-from runner.store.passes.timeline import ACTIVE, asked_of_each, way_of_due
+from runner.store.passes.timeline import ACTIVE, way_of_due
 from runner.store.passes.working import PASS, in_pass, moving, once_each
+from runner.store.presence import asked_of_each
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
 from runner.store.types import Instant, constant, from_microseconds, microseconds_of

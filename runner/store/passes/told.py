@@ -27,19 +27,17 @@ from sqlalchemy import (
     cast,
     delete,
     exists,
-    false,
     func,
     insert,
     literal_column,
     select,
-    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from runner.store.held import held
 from runner.store.passes.working import PASS, in_pass, told, wave
-from runner.store.presence import is_there
+from runner.store.presence import asked_of_each, is_there
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, appointment, event, event_id_sequence, run
 from runner.store.types import Instant, constant
@@ -116,11 +114,7 @@ def has_been_told(contact: FromClause) -> ColumnElement[bool]:
 
 def _surely_next(several: bool, alone: bool) -> ColumnElement[bool]:
     """Whether nothing else of the contact comes before. ``several``: it may have been told more than one event;
-    ``alone``: its appointments that are due have not been told yet.
-
-    What is due is asked so that the planner cannot see it: PostgreSQL would read all that is due in a partition to find
-    what one contact has.
-    """
+    ``alone``: its appointments that are due have not been told yet."""
     other, waiting, timer, due = (
         told.alias("other"),
         event.alias("waiting"),
@@ -133,16 +127,16 @@ def _surely_next(several: bool, alone: bool) -> ColumnElement[bool]:
             timer,
             _of_contact(timer),
             timer.c.status == constant(RunStatus.ACTIVE.value),
-            case((timed, true()), else_=false()),
+            asked_of_each(timed),
         ),
-        is_there(waiting, _of_contact(waiting), waiting.c.pending, waiting.c.at <= told.c.at),
+        is_there(waiting, _of_contact(waiting), waiting.c.pending, asked_of_each(waiting.c.at <= told.c.at)),
     ]
     if several:
         before.append(
             is_there(other, other.c.n == told.c.n, _of_contact(other), other.c.place != told.c.place)
         )
     if alone:
-        before.append(is_there(due, _of_contact(due), case((due.c.due_at <= _now, true()), else_=false())))
+        before.append(is_there(due, _of_contact(due), asked_of_each(due.c.due_at <= _now)))
     return and_(told.c.at <= _now, *(~each for each in before))
 
 
