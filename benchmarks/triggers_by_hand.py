@@ -331,8 +331,8 @@ def _batch(database: Database, found: str, then: Sequence[str]) -> int:
             connection.exec_driver_sql("DELETE FROM found")
         rows = connection.exec_driver_sql(f"INSERT INTO found {found}").rowcount
         if rows:
-            if not sqlite:
-                connection.exec_driver_sql("ANALYZE found")
+            # What is found leads; left without a word of its size, SQLite may go through everybody for each of it.
+            connection.exec_driver_sql("ANALYZE found")
             for statement in then:
                 connection.exec_driver_sql(statement)
         return rows
