@@ -21,7 +21,7 @@ from runner.engine.versions import load_versions
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED
 from runner.store.database import Database
 from runner.store.people.events import Arrival, store_events
-from tests.shop import START, Shop, Sink
+from tests.shop import CATALOG, FILES, START, Shop, Sink
 from tests.test_deliver_plans import without_scans
 
 OWNED = "contact|event|run|message|step_log|consent|consent_log|assignment|conversion"
@@ -126,6 +126,44 @@ def test_the_timer_of_somebody_with_an_event_is_found_by_them(postgres_database:
         gone_on = connection.execute(text("SELECT count(*) FROM run WHERE status = 'completed'")).scalar_one()
     assert gone_on == batch
     assert entries < 2 * many, entries
+
+
+QUIET = """
+journey: quiet
+language: 1
+title: Example
+topic: receipts
+trigger: {segment: quiet, change: leave}
+steps:
+  - {id: settle, wait: 1h}
+"""
+
+
+def test_the_appointments_of_somebody_are_found_by_them(database: Database) -> None:
+    """Not among all that are due in the partition, when a batch of many that are due has its turn."""
+    segments = "segments:\n  quiet: {when: 'did(\"Signed Up\", within=\"1d\")', refresh: 1h}\n"
+    files = {**FILES, "journeys/catalog.yaml": CATALOG + segments, "journeys/quiet/journey.yaml": QUIET}
+    shop = Shop(database, files)
+    while tick(database, shop.versions, START, LIVE).more:
+        pass
+    people = [f"p{number}" for number in range(40)]
+    for key in people:
+        shop.identify(key)
+        shop.arrive([replace(_arrivals("Signed Up")[0], contact=key)])
+    while tick(database, shop.versions, START, LIVE).more:
+        pass
+    due = START + timedelta(days=1, hours=1)
+    with _plans(database) as plans:
+        while tick(database, shop.versions, due, replace(LIVE, contacts=4)).more:
+            pass
+    about = {statement: plan for statement, plan in plans.items() if "JOIN appointment" in statement}
+    by_pass = {statement: plan for statement, plan in about.items() if "FROM wave" in statement}
+    assert by_pass
+    for statement, plan in by_pass.items():
+        assert "ix_appointment_due" not in plan, f"{statement}\n{plan}"
+    with database.read() as connection:
+        left = connection.execute(text("SELECT count(*) FROM run WHERE journey = 'quiet'")).scalar_one()
+    assert left == len(people)
 
 
 @contextmanager
