@@ -25,6 +25,7 @@ from runner.store.tables import (
     event,
     membership,
     message,
+    rate_use,
     run,
     step_log,
     suppressed_address,
@@ -44,6 +45,7 @@ CONTACT_OWNED = (
     message,
     assignment,
     address_use,
+    rate_use,
     deferral,
     step_log,
     run,
@@ -52,7 +54,7 @@ CONTACT_OWNED = (
     consent,
     contact,
 )
-"""Every table with rows of contacts."""
+"""Every table with rows of contacts, or of places that they have taken."""
 
 
 def assign_arm(connection: Connection, key: str, journey: str, step: str, arm: str) -> None:
