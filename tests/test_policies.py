@@ -45,6 +45,44 @@ SCENARIOS = {
           expect: [{at: 0h, send: hello}, {at: 1h, send: second}]
         """,
     ),
+    "who has a place of a rate keeps it, whatever happens at night; one that comes at night is given anew": (
+        NIGHT,
+        "steps: [{id: hello, send: {channel: email, rate: {max: 1, per: 12h}}}]",
+        """
+        - name: their place comes as the night is over
+          contact: {consents: [offers]}
+          start: 2026-03-01T20:00:00+01:00
+          events: [{at: 0m, event: Signed Up}, {at: 30m, event: Signed Up}, {at: 2h, identify: {plan: pro}}]
+          expect: [{at: 0m, send: hello}, {at: 12h, send: hello}]
+        - name: their place comes at night
+          contact: {consents: [offers]}
+          start: 2026-03-01T10:00:00+01:00
+          events: [{at: 0m, event: Signed Up}, {at: 30m, event: Signed Up}]
+          expect: [{at: 0m, send: hello}, {at: 22h, send: hello}]
+        """,
+    ),
+    "who waits for a place is asked for caps as it comes, and not when something happens to them before": (
+        "frequency_cap: [{max: 1, per: 1h}]",
+        "steps: [{id: hello, send: {channel: email, rate: {max: 1, per: 3h}}}]",
+        """
+        - name: another message an hour before
+          contact: {consents: [offers]}
+          start: 2026-03-02T08:00:00+01:00
+          with: [other]
+          events:
+            - {at: 0m, event: Signed Up}
+            - {at: 90m, event: Signed Up}
+            - {at: 2h, event: Asked}
+            - {at: 150m, identify: {plan: pro}}
+          expect: [{at: 0m, send: hello}, {at: 3h, send: hello}]
+        - name: another message half an hour before
+          contact: {consents: [offers]}
+          start: 2026-03-02T08:00:00+01:00
+          with: [other]
+          events: [{at: 0m, event: Signed Up}, {at: 90m, event: Signed Up}, {at: 150m, event: Asked}]
+          expect: [{at: 0m, send: hello}, {at: 3h, send: hello, blocked: frequency_cap}]
+        """,
+    ),
     "the night is that of the contact, and moves with them": (
         NIGHT,
         HELLO,

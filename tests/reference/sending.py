@@ -51,14 +51,13 @@ class Sending:
         goes_on = {}
         for run in asking:
             send = _send_of(run)
-            reason = self._refused(run, send)
-            until = None if reason else self._waits_until(run, send)
-            if not reason and until is None:
-                reason, until = self._asks_for_a_place(send)
-            if not reason and until is None and send.rate and not self._withheld(run):
-                until = self._place(run, send, send.rate)
+            reason, until = self._refused(run, send), None
             assert run.arrived_at is not None
             expires = run.arrived_at + elapsed(send.valid_for)
+            if not reason and run.place is not None and min(run.place, expires) > self.now:
+                until = run.place
+            elif not reason:
+                reason, until = self._may_not_leave_now(run, send)
             if until is not None and self.now >= expires:
                 reason, until = "expired", None
             if until is None:
@@ -66,6 +65,17 @@ class Sending:
             else:
                 run.due = min(until, expires)
         return goes_on
+
+    def _may_not_leave_now(self, run: Run, send: Send) -> tuple[str, datetime | None]:
+        """Why the message of a run that waits for no place is blocked, or until when it waits."""
+        reason, until = "", self._waits_until(run, send)
+        if until is None:
+            reason, until = self._asks_for_a_place(send)
+        if until is not None:
+            self._give_back_place(run, send)
+        elif not reason and send.rate and not self._withheld(run):
+            until = self._place(run, send, send.rate)
+        return reason, until
 
     def _turn(self, run: Run) -> tuple[int, str, int, int]:
         walk, send = self.walks[run.journey.name], _send_of(run)
@@ -250,18 +260,28 @@ class Sending:
         return "", max((free for _, free in full), default=None)
 
     def _place(self, run: Run, send: Send, rate: Rate) -> datetime | None:
-        """When it is the run's turn, of those of which so many leave in a time; None for now. A place that is given
-        stays taken, whatever becomes of the run."""
-        assert run.step is not None
+        """When it is the run's turn, of those of which so many leave in a time; None for now. A place stays taken
+        though its run leaves, or is blocked."""
         assert run.arrived_at is not None
-        taken = self.places.setdefault((run.journey.name, run.step.id), [])
-        if run.place is None or run.place < self.now:
+        taken = self._places_of(run)
+        if run.place is None:
             per = elapsed(rate.per)
             instants = sorted({self.now, *(at + per for at in taken if at + per > self.now)})
             run.place = next(at for at in instants if _has_room(rate.most, per, taken, at))
             if run.place < run.arrived_at + elapsed(send.valid_for):
                 taken.append(run.place)
         return run.place if run.place > self.now else None
+
+    def _give_back_place(self, run: Run, send: Send) -> None:
+        """What was the run's turn has come, and its message has to wait: there will be another one."""
+        assert run.arrived_at is not None
+        if run.place is not None and run.place < run.arrived_at + elapsed(send.valid_for):
+            self._places_of(run).remove(run.place)
+        run.place = None
+
+    def _places_of(self, run: Run) -> list[datetime]:
+        assert run.step is not None
+        return self.places.setdefault((run.journey.name, run.step.id), [])
 
     def _next_place(self, cap: Cap) -> datetime | None:
         """When the cap has room again; None where it has room now."""

@@ -100,10 +100,11 @@ def _waits(sql: ProgramSql, send: Send, here: Subquery) -> Subquery:
     asked = [
         (reason, until)
         for reason, until in (
+            # Whoever has been given a place keeps it; what the clock says is asked when it comes.
+            (RATE, here.c.place),
             (HOLD, here.c.hold),
             (QUIET_HOURS, _quiet_until(sql, send, here)),
             (WINDOW, _window_until(send, here)),
-            (RATE, here.c.place),
         )
         if until is not None
     ]
@@ -145,7 +146,6 @@ def _here(sql: ProgramSql, node: Node, send: Send) -> Subquery:
             (case((or_(*held), shifted(moving.c.at, constant(LOOK_AGAIN)))) if held else _NEVER).label(
                 "hold"
             ),
-            # Whoever has been given a place keeps it.
             (
                 case(
                     (

@@ -38,7 +38,7 @@ from runner.store.passes.deciding import BLOCKED, DEFERRED, QUEUED, READY, decid
 from runner.store.passes.program import ProgramSql
 from runner.store.passes.working import in_pass
 from runner.store.statement import Connection, Statement
-from runner.store.steps.rate import give_places
+from runner.store.steps.rate import give_back_places, give_places
 from runner.store.steps.verdicts import carry_out, write_messages
 from runner.store.tables import LET_GO, MessageKind, MessageStatus, message
 from runner.store.types import Instant, constant, shifted
@@ -92,6 +92,8 @@ def decide(connection: Connection, found: Sequence[Candidates], n: int, round: i
                     give_places(one.sql, one.node, connection, round, rank)
                 write_messages(one.sql, one.node, connection, round, rank=rank)
     for one in found:
+        if one.send.rate:
+            give_back_places(one.sql, one.node, connection, round)
         carry_out(one.sql, one.node, connection, round)
 
 

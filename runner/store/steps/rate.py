@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, and_, bindparam, case, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.graph import Node
@@ -132,15 +132,44 @@ def give_places(sql: ProgramSql, node: Node, connection: Connection, n: int, ran
     _use(connection, journey, node.step.id, used)
 
 
-def _queued(sql: ProgramSql, node: Node) -> Statement:
-    """Those who are to leave, each with the place that it has waited for, if any, in the order in which places are
-    given: they came at one instant, or do so in this order."""
-    standing = and_(
+def give_back_places(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
+    """Give back the places of those who wait in pass ``n`` though their place has come: at night, say. They are given
+    another when that is over."""
+    lost = sql.once(("lost", node.index), lambda: _lost(sql, node)).run(connection, n=n).scalars().all()
+    if lost:
+        _lock(connection)
+        back = {place: -count for place, count in Counter(lost).items()}
+        _use(connection, sql.program.journey.name, node.step.id, back)
+
+
+def _lost(sql: ProgramSql, node: Node) -> Statement:
+    return Statement(
+        select(microseconds_of(run.c.due_at))
+        .select_from(verdict.join(run, of_run(verdict)))
+        .where(
+            in_pass(verdict),
+            verdict.c.version == constant(sql.version),
+            verdict.c.node == constant(node.index),
+            verdict.c.outcome == constant(DEFERRED),
+            verdict.c.reason != constant(RATE),
+            _has_place(node),
+        )
+    )
+
+
+def _has_place(node: Node) -> ColumnElement[bool]:
+    """Whether the place that the run of a verdict has waited for has come."""
+    return and_(
         run.c.node == constant(node.index),
         run.c.deferred == constant(RATE),
         run.c.due_at <= verdict.c.at,
         run.c.due_at < verdict.c.expires,
     )
+
+
+def _queued(sql: ProgramSql, node: Node) -> Statement:
+    """Those who are to leave, each with the place that it has waited for, if any, in the order in which places are
+    given: they came at one instant, or do so in this order."""
     return Statement(
         select(
             verdict.c.partition,
@@ -151,7 +180,7 @@ def _queued(sql: ProgramSql, node: Node) -> Statement:
             microseconds_of(verdict.c.at).label("at_us"),
             microseconds_of(verdict.c.since).label("since_us"),
             microseconds_of(verdict.c.expires).label("expires_us"),
-            case((standing, microseconds_of(run.c.due_at))).label("place_us"),
+            case((_has_place(node), microseconds_of(run.c.due_at))).label("place_us"),
         )
         .select_from(
             verdict.join(run, of_run(verdict)).join(
