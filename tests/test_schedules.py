@@ -11,8 +11,10 @@ from sqlalchemy import select, update
 from runner.engine.apply import apply_project
 from runner.engine.tick import EXACT, LIVE, Pace
 from runner.engine.versions import load_versions
+from runner.journey.catalog import IDENTIFIED
 from runner.journey.project import load_project
 from runner.store.database import Database
+from runner.store.people.events import Arrival
 from runner.store.tables import contact, journey, run
 from tests.shop import FILES, START, Shop
 
@@ -45,6 +47,14 @@ class Diary(Shop):
         self.catalog = project.catalog
         apply_project(self.database, project, now=now, author="tests", git_commit=None)
         self.versions = load_versions(self.database)
+
+    def move(self, key: str, zone: str, at: datetime) -> None:
+        """Somebody lives in another zone from ``at`` on."""
+        said = {"timezone": zone}
+        moves = Arrival(
+            contact=key, name=IDENTIFIED, at=at, properties=said, undeclared={}, dedup_key=f"{key} {at}"
+        )
+        self.arrive([moves])
 
     def entries(self) -> list[tuple[str, str]]:
         """Contact and UTC instant of each entry, in order."""
@@ -99,11 +109,19 @@ def test_it_fires_by_each_contacts_own_clock(database: Database, pace: Pace) -> 
     diary.identify("ana", timezone="Asia/Tokyo")
     diary.identify("ben", timezone="America/New_York")
     diary.identify("cid")
+    # At this very instant it is nine where dan comes to; where he was, it is night.
+    diary.identify("dan", timezone="Pacific/Honolulu")
+    diary.move("dan", "America/New_York", at("2026-03-02 14:00"))
     if pace is LIVE:
         diary.live(START, at("2026-03-03 12:00"))
     else:
         diary.tick(at("2026-03-03 12:00"), pace)
-    assert diary.entries() == [("ana", "03-02 00:00"), ("ben", "03-02 14:00"), ("cid", "03-02 05:00")]
+    assert diary.entries() == [
+        ("ana", "03-02 00:00"),
+        ("ben", "03-02 14:00"),
+        ("cid", "03-02 05:00"),
+        ("dan", "03-02 14:00"),
+    ]
 
 
 def test_a_large_firing_comes_in_parts(database: Database) -> None:

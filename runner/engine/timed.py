@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from runner.engine.advance import Passes
 from runner.engine.timetable import Dated, Scheduled
@@ -49,6 +49,7 @@ from runner.store.local_time.wall_clock import Firing, last_firing, next_firing
 from runner.store.local_time.zones import known_zone
 from runner.store.statement import Connection
 
+_MICROSECOND = timedelta(microseconds=1)
 CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED, SEGMENT_DUE})
 """What tells that a contact may have changed; the last, that something was imported about it beside the timeline."""
 
@@ -232,8 +233,9 @@ def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
         begun = known.get((partition, WHOLE))
         if begun is None or not known_zone(zone):
             continue
-        # What has fired there already for the others, since they have been brought up to now.
-        firing = next_firing(trigger.cron, zone, max(since, passes.late_before, begun))
+        # What has fired there already for the others, since they have been brought up to now. A firing of the very
+        # instant at which they come is still before them.
+        firing = next_firing(trigger.cron, zone, max(since - _MICROSECOND, passes.late_before, begun))
         if (partition, zone) not in known:
             plan_in_zone(connection, partition, trigger.cause, zone, begun, firing)
         while firing is not None and firing.at <= passes.now:
