@@ -80,6 +80,16 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> Settings:
     return _settings(folder, expanded)
 
 
+def load_limits(folder: Path) -> Limits:
+    """The limits of the project in ``folder`` alone, which no variable of the environment is needed for. Raises
+    ProblemsFound."""
+    tree, problems, text = _read(folder)
+    if problems:
+        raise ProblemsFound(problems, {SETTINGS_FILE: text})
+    said = tree.get("limits") if isinstance(tree, Fields) else None
+    return _limits(plain(said) if said else {})
+
+
 def check_settings(folder: Path, channels: Collection[str] | None = None) -> tuple[tuple[Problem, ...], str]:
     """What is wrong with the settings whatever the environment is, and their text (empty where there are
     none). ``channels`` are those of the catalog, where they are known.
@@ -211,21 +221,24 @@ def _expand(tree: Value, environ: Mapping[str, str]) -> tuple[Any, tuple[Problem
 
 
 def _settings(folder: Path, data: dict[str, Any]) -> Settings:
-    limits = data.get("limits") or {}
     return Settings(
         folder=folder,
         database_url=_database_url(folder, data.get("database")),
         channels={name: _transport(each) for name, each in (data.get("channels") or {}).items()},
         base_url=data.get("base_url"),
         listen=data.get("listen"),
-        limits=Limits(
-            tick_every=_span_of_time(limits.get("tick_every"), Limits.tick_every),
-            connections=limits.get("connections", Limits.connections),
-            grace=_span_of_time(limits.get("grace"), Limits.grace),
-            partitions_per_batch=limits.get("partitions_per_batch"),
-            released_per_minute=limits.get("released_per_minute", Limits.released_per_minute),
-        ),
+        limits=_limits(data.get("limits") or {}),
         recipients=_recipients(data),
+    )
+
+
+def _limits(said: dict[str, Any]) -> Limits:
+    return Limits(
+        tick_every=_span_of_time(said.get("tick_every"), Limits.tick_every),
+        connections=said.get("connections", Limits.connections),
+        grace=_span_of_time(said.get("grace"), Limits.grace),
+        partitions_per_batch=said.get("partitions_per_batch"),
+        released_per_minute=said.get("released_per_minute", Limits.released_per_minute),
     )
 
 

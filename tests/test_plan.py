@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from golden import golden
 from in_flight import CATALOG, START, Flight, project_of
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from runner.cli import run as journeys
 from runner.engine.apply import apply_project
@@ -24,6 +25,7 @@ from runner.review.plan_report import plan_json, plan_text
 from runner.settings import default_database
 from runner.store import tables
 from runner.store.database import Database
+from runner.store.engines import engine_of
 
 DAY = timedelta(days=1)
 HEAD = "journey: tour\nlanguage: 1\ntitle: A tour\ntopic: offers\ntrigger: {event: Signed Up}\n"
@@ -176,6 +178,38 @@ def test_who_becomes_overdue_is_counted_and_when_the_last_goes_on(database: Data
     assert (one.overdue, one.released_until) == (2, START + 5 * DAY + timedelta(seconds=30))
 
 
+@pytest.fixture
+def reader(postgres_database: Database) -> Iterator[Database]:
+    """The same database, as somebody finds it who may read it, and no more."""
+    with postgres_database.engine.begin() as connection:
+        schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+        role = f"{schema}_reader"
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {role}"))
+        connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"))
+    engine = engine_of(postgres_database.engine.url.set(username=role), schema=schema)
+    try:
+        yield Database(engine, postgres_database.deployment)
+    finally:
+        engine.dispose()
+        with postgres_database.engine.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY {role}"))
+            connection.execute(text(f"DROP ROLE {role}"))
+
+
+def test_whoever_may_only_read_gets_a_plan(postgres_database: Database, reader: Database) -> None:
+    """All but what is found out by trying it, and is said not to be known."""
+    with_people(postgres_database)
+    for head in ("", "in_flight: follow\n"):
+        after = tour(STEPS.replace("4d", "6h"), head)
+        assert planned(reader, after) == planned(postgres_database, after)
+    after = tour(STEPS.replace("4d", "6h"), "in_flight: follow\ntimers: recompute\n")
+    assert planned(postgres_database, after).journeys[0].overdue == 2
+    found = planned(reader, after)
+    assert found.journeys[0].overdue is None
+    assert "is not known: the user of the database may only read" in plan_text(found)
+
+
 def test_all_journeys_are_released_by_one_count_in_a_plan_as_in_what_it_plans(database: Database) -> None:
     def two(steps: str, head: str = "") -> Project:
         files = tour(steps, head).files
@@ -288,7 +322,7 @@ def test_what_people_and_programs_read(sqlite_database: Database) -> None:
         return text
 
     golden("plan/text.out", named(plan_text(found)) + "\n")
-    golden("plan/json.out", named(plan_json(found)) + "\n")
+    golden("plan/json.out", named(plan_json(found, database="sqlite:////shop.db", found=True)) + "\n")
 
 
 CHANGED = """trigger: {event: Signed Up, where: 'event.plan in ["pro", "team"]'}
@@ -360,7 +394,9 @@ def test_what_changes_is_told_in_the_words_of_the_author(sqlite_database: Databa
     found = planned(sqlite_database, after)
     assert not found.problems, found.problems
     golden("plan/differences.out", "\n".join(plan_text(found).splitlines()[1:]) + "\n")
-    told = json.loads(plan_json(found))["journeys"][0]["differences"]
+    told = json.loads(plan_json(found, database="sqlite:////shop.db", found=True))["journeys"][0][
+        "differences"
+    ]
     assert {(each["name"], each["change"], each["was"]) for each in told if each["part"] == "step"} == {
         ("greet", "changed", "hello"),
         *((name, "changed", None) for name in ("pause", "night", "offer", "bought", "value")),
@@ -376,10 +412,10 @@ def test_the_command_says_by_its_exit_code_what_there_is_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def write(project: Project) -> None:
-        for name, text in project.files.items():
+        for name, content in project.files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(content, encoding="utf-8")
 
     def command(*words: str) -> tuple[int, str]:
         code = journeys([*words, "--project", str(tmp_path)])
@@ -389,12 +425,25 @@ def test_the_command_says_by_its_exit_code_what_there_is_to_do(
     assert command("plan")[0] == 4
     write(tour())
     code, said = command("plan")
-    assert (code, said.split()[:2]) == (2, ["tour", "new"])
-    assert not Path(default_database(tmp_path).removeprefix("sqlite:///")).exists()
+    path = Path(default_database(tmp_path).removeprefix("sqlite:///"))
+    nothing, _, rest = said.partition("\n\n")
+    assert nothing == f"There is no database at {default_database(tmp_path)}: compared with nothing."
+    assert (code, rest.split()[:2]) == (2, ["tour", "new"])
+    said = command("plan", "--format", "json")[1]
+    assert json.loads(said)["database"] == {"url": default_database(tmp_path), "found": False}
+    assert not path.exists()
     assert command("apply")[0] == 0
     assert command("plan") == (0, "unchanged: tour\n\nNothing to apply.\n")
     code, said = command("plan", "--format", "json")
     assert (code, json.loads(said)["changes"]) == (0, False)
+    assert json.loads(said)["database"] == {"url": default_database(tmp_path), "found": True}
+    # Where the database is named, nobody needs the secrets of the settings.
+    settings = tmp_path / "journeys.yaml"
+    settings.write_text("database: postgresql://shop:${SHOP_PASSWORD}@nowhere/shop\n", encoding="utf-8")
+    assert "SHOP_PASSWORD is not set" in command("plan")[1]
+    named = ("--database", f"sqlite:///{path}")
+    assert command("plan", *named) == (0, "unchanged: tour\n\nNothing to apply.\n")
+    settings.unlink()
     write(tour(STEPS.replace("4d", "1d")))
     assert command("plan")[0] == 2
     journey = tmp_path / "journeys/tour/journey.yaml"
@@ -406,3 +455,20 @@ def test_the_command_says_by_its_exit_code_what_there_is_to_do(
     code, said = command("plan")
     assert code == 1
     assert "journey/gone" in said
+
+
+def test_a_plan_migrates_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
+    connection.close()
+    for name, content in tour().files.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    assert journeys(["plan", "--project", str(tmp_path), "--database", f"sqlite:///{path}"]) == 1
+    assert "misses migrations of this version" in capsys.readouterr().err
+    with sqlite3.connect(path) as connection:
+        assert [row[0] for row in connection.execute("SELECT name FROM sqlite_master")] == ["alembic_version"]
+    connection.close()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.options import format_option, project_option
+
+if TYPE_CHECKING:
+    from runner.store.database import Found
 
 NOTHING_TO_DO, ERRORS, CHANGES, NOTHING_TO_PLAN = 0, 1, 2, 4
 
@@ -16,7 +22,8 @@ NOTHING_TO_DO, ERRORS, CHANGES, NOTHING_TO_PLAN = 0, 1, 2, 4
 @click.command("plan")
 @project_option
 @format_option
-def command(project: Path, output_format: str) -> int:
+@click.option("--database", "url", metavar="URL", help="Another database than the one of the settings.")
+def command(project: Path, output_format: str, url: str | None) -> int:
     """Say what `journeys apply` would do, to which people, and what it would refuse. Nothing is changed.
 
     For each journey: whether it is new, changed, unchanged, retired or removed; how many people stand at each step of
@@ -31,9 +38,8 @@ def command(project: Path, output_format: str) -> int:
     from runner.problem import ProblemsFound
     from runner.review.check import check_folder
     from runner.review.plan import plan
-    from runner.review.plan_report import plan_json, plan_text
-    from runner.settings import load_settings
-    from runner.store.database import Database
+    from runner.review.plan_report import compared_with_nothing, plan_json, plan_text
+    from runner.settings import load_limits, load_settings
 
     if not (project / FOLDER).is_dir():
         click.echo(f"Nothing to plan: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
@@ -41,20 +47,43 @@ def command(project: Path, output_format: str) -> int:
     checked = check_folder(project)
     if checked.errors:
         raise ProblemsFound(checked.problems, checked.sources)
-    settings = load_settings(project, os.environ)
-    database = Database.find(settings.database_url)
-    try:
+    # Where the database is named, the secrets of the settings need not be there.
+    if url is None:
+        url = load_settings(project, os.environ).database_url
+    with _as_found(url) as database:
         found = plan(
-            database,
+            database.database,
             load_project(read_files(project)),
             now=utc_now(),
-            released_per_minute=settings.limits.released_per_minute,
+            released_per_minute=load_limits(project).released_per_minute,
         )
-    finally:
-        if database is not None:
-            database.close()
+    there = database.database is not None
     if output_format == "json":
-        click.echo(plan_json(found))
+        click.echo(plan_json(found, database=database.name, found=there))
     else:
+        if not there:
+            click.echo(compared_with_nothing(database.name) + "\n")
         click.echo(plan_text(found, checked.sources, colour=sys.stdout.isatty()))
     return ERRORS if found.problems else CHANGES if found.changes else NOTHING_TO_DO
+
+
+@contextmanager
+def _as_found(url: str) -> Iterator[Found]:
+    """The database at ``url`` as it is, and it stays so: a plan migrates nothing."""
+    from runner.problem import JourneysError
+    from runner.store.database import Database
+    from runner.store.migrations import Standing
+
+    found = Database.as_found(url)
+    if found.standing is Standing.BEHIND:
+        raise JourneysError(
+            f"the database {found.name} misses migrations of this version of the software, and a plan changes nothing;"
+            " `journeys status` migrates it, or plan with the version that runs there"
+        )
+    if found.too_new is not None:
+        raise JourneysError(found.too_new)
+    try:
+        yield found
+    finally:
+        if found.database is not None:
+            found.database.close()

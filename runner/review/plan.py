@@ -30,6 +30,7 @@ from runner.problem import JourneysError, Problem, Severity
 from runner.review.unsaid_renames import UnsaidRename, unsaid_renames
 from runner.review.what_changed import Difference, what_changed
 from runner.settings import Limits
+from runner.store.address import NotAllowedError
 from runner.store.database import Database
 from runner.store.journeys.standing import Stand, not_looked_for, people_for_whom
 from runner.store.journeys.versions import StoredVersion, current_versions
@@ -96,7 +97,8 @@ class Existing:
 @dataclass(frozen=True, kw_only=True)
 class JourneyPlan:
     """What applying would mean for one journey. ``before`` is the version in force, ``after`` the one that would be.
-    ``overdue``: of those who come over, whose time is up by the new version; the last goes on at ``released_until``.
+    ``overdue``: of those who come over, whose time is up by the new version, None where the database does not let this
+    be tried; the last goes on at ``released_until``.
     ``unsaid`` are sends that may have been renamed though nothing says so.
     """
 
@@ -106,7 +108,7 @@ class JourneyPlan:
     after: str | None
     state: JourneyState
     versions: tuple[InVersion, ...] = ()
-    overdue: int = 0
+    overdue: int | None = 0
     released_until: datetime | None = None
     existing: Existing | None = None
     differences: tuple[Difference, ...] | None = None
@@ -353,7 +355,10 @@ def _timed(
     ]
     if not anew:
         return list(found)
-    crossed = _tried(database, project, following, anew, now, per_minute)
+    try:
+        crossed = _tried(database, project, following, anew, now, per_minute)
+    except NotAllowedError:
+        return [replace(each, overdue=None) if each in anew else each for each in found]
     return [
         replace(each, overdue=its.overdue, released_until=its.released_until)
         if (its := crossed.get(each.journey))

@@ -17,6 +17,11 @@ SHORT_HASH = 12
 _MINUTE = timedelta(minutes=1)
 
 
+def compared_with_nothing(database: str) -> str:
+    """What is said where nothing is at the URL of the database."""
+    return f"There is no database at {database}: compared with nothing."
+
+
 def plan_text(plan: Plan, sources: Mapping[str, str] | None = None, *, colour: bool = False) -> str:
     """A paragraph for each journey that changes, then those that do not, then what ``apply`` would refuse."""
     changing = [each for each in plan.journeys if each.change is not Change.UNCHANGED]
@@ -45,7 +50,9 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
             yield f"    {each.step:<{width}}  {each.people:>{numbers},}  {_going(each)}".rstrip()
         for template, reason in version.old_texts.items():
             yield f"    they read the old text of `{template}`, since {reason}"
-    if found.overdue:
+    if found.overdue is None:
+        yield "  how many are overdue by the new version is not known: the user of the database may only read"
+    elif found.overdue:
         assert found.released_until is not None
         yield (
             f"  {people(found.overdue)} {_are(found.overdue)} overdue by the new version:"
@@ -118,10 +125,12 @@ def _minute(instant: datetime) -> str:
     return f"{rounded if rounded == instant else rounded + _MINUTE:%Y-%m-%d %H:%M} UTC"
 
 
-def plan_json(plan: Plan) -> str:
-    """An object with ``changes`` (whether there is something to apply), ``journeys`` and ``problems``, as ``check``
-    prints them. Instants are ISO 8601 in UTC."""
+def plan_json(plan: Plan, *, database: str, found: bool) -> str:
+    """An object with ``database`` (its ``url``, without secrets, and whether it was ``found``, else everything is new),
+    ``changes`` (whether there is something to apply), ``journeys`` and ``problems``, as ``check`` prints them. Instants
+    are ISO 8601 in UTC."""
     told = {
+        "database": {"url": database, "found": found},
         "changes": plan.changes,
         "journeys": [_journey(each) for each in plan.journeys],
         "problems": [problem_json(each) for each in (*plan.problems, *plan.warnings)],

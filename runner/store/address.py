@@ -27,6 +27,14 @@ _SQLITE_TROUBLE = frozenset(
 """What befalls SQLite from outside. Its other errors are mistakes of ours."""
 
 
+_NOT_ALLOWED = frozenset({"42501", "25006"})
+"""The codes of PostgreSQL for what its user has no right to, and for a server or session that only reads."""
+
+
+class NotAllowedError(JourneysError):
+    """The database is there, but does not let its user do this, such as write."""
+
+
 _PROGRAM_LIMIT = "54"
 """The class of PostgreSQL's errors about values that are too large for it, such as for an index: psycopg counts them
 among the errors of operation, but they come from what was written."""
@@ -41,12 +49,23 @@ def _from_outside(error: DBAPIError) -> bool:
     return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
 
 
+def _refuses(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+    return getattr(error.orig, "sqlstate", None) in _NOT_ALLOWED
+
+
 @contextmanager
 def told(engine: Engine) -> Iterator[None]:
     """Raise JourneysError for what befell the database: the user can mend that."""
     try:
         yield
     except DBAPIError as error:
+        if _refuses(error):
+            message = (
+                f"the database {shown(engine.url)} does not allow its user this: {str(error.orig).strip()}"
+            )
+            raise NotAllowedError(message) from error
         if not _from_outside(error):
             raise
         raise JourneysError(
