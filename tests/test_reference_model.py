@@ -294,7 +294,7 @@ def compare(case: Case, pace: Pace, url: str | None) -> None:
         assert len(set(codes)) == len(codes), "nobody is given what another one was"
 
 
-@settings(SETTINGS, max_examples=int(110 * THOROUGHNESS))
+@settings(SETTINGS, max_examples=int(80 * THOROUGHNESS))
 @given(case=cases(), pace=PACES)
 def test_the_engine_agrees_with_the_model_on_sqlite(case: Case, pace: Pace) -> None:
     compare(case, pace, None)
