@@ -41,7 +41,7 @@ _wave_event = and_(
 _HANDLED = Statement(
     update(event)
     .values(pending=False)
-    .where(in_pass(wave), wave.c.event.is_not(None), _wave_event, event.c.pending)
+    .where(in_pass(wave), wave.c.event.is_not(None), wave.c.past.is_(None), _wave_event)
 )
 
 

@@ -152,57 +152,73 @@ def begin_batch(connection: Connection, partitions: tuple[int, ...], now: dateti
 
 # What is overdue counts as due just after now, behind everything else that has come by now.
 _after_now = shifted(_now, literal_column("1"))
-_first_timer = select(
-    func.min(case((run.c.next_at < _late_before, _after_now), (run.c.next_at <= _now, run.c.next_at)))
-).where(run.c.partition == wave.c.partition, run.c.contact == wave.c.contact, ACTIVE)
-_here = wave.alias("here")
-_not_yet = ~exists(
-    select(literal_column("1")).where(
-        _here.c.n == PASS, _here.c.partition == wave.c.partition, _here.c.contact == wave.c.contact
-    )
-)
 _other = event.alias("other")
-_first_event = (
-    select(_other.c.id, _other.c.name, _other.c.at, _other.c.nth)
-    .where(
-        _other.c.partition == wave.c.partition,
-        _other.c.contact == wave.c.contact,
-        _other.c.pending,
-        _other.c.at <= _now,
+
+
+def _before(*, others: bool) -> FromClause:
+    """The contacts of the pass before; ``others``: those alone that are not in this one yet. Theirs is looked for only
+    then."""
+    here = wave.alias("here")
+    in_this_one: Select[Any] = select(literal_column("1")).where(
+        here.c.n == PASS, here.c.partition == wave.c.partition, here.c.contact == wave.c.contact
     )
-    .order_by(_other.c.at, _other.c.id)
-    .limit(1)
-)
+    found = select(wave.c.partition, wave.c.contact).where(wave.c.n == PASS - 1, held(wave.c.partition))
+    if others:
+        found = found.where(~exists(in_this_one)).suffix_with("OFFSET 0", dialect="postgresql")
+    return found.subquery("before")
+
+
+def _first_timer(of: FromClause) -> ColumnElement[Any]:
+    late = (run.c.next_at < _late_before, _after_now)
+    return (
+        select(func.min(case(late, (run.c.next_at <= _now, run.c.next_at))))
+        .where(run.c.partition == of.c.partition, run.c.contact == of.c.contact, ACTIVE)
+        .correlate(of)
+        .scalar_subquery()
+    )
+
+
+def _first_event(of: FromClause) -> Select[Any]:
+    return (
+        select(_other.c.id, _other.c.name, _other.c.at, _other.c.nth)
+        .where(
+            _other.c.partition == of.c.partition,
+            _other.c.contact == of.c.contact,
+            _other.c.pending,
+            _other.c.at <= _now,
+        )
+        .order_by(_other.c.at, _other.c.id)
+        .limit(1)
+    )
 
 
 def _take(dialect: str, *, others: bool) -> Statement:
-    """Of each contact of the pass before; ``others``: of those alone that are not in this one yet."""
+    before = _before(others=others)
     if dialect == "postgresql":
-        first: Any = _first_event.lateral()
-        joined = wave.outerjoin(first, true())
+        first: Any = _first_event(before).lateral()
+        joined = before.outerjoin(first, true())
     else:  # which has no LATERAL
         first = event
-        first_id = _first_event.with_only_columns(_other.c.id).correlate(wave).scalar_subquery()
-        joined = wave.outerjoin(
+        first_id = _first_event(before).with_only_columns(_other.c.id).correlate(before).scalar_subquery()
+        joined = before.outerjoin(
             event,
             and_(
-                event.c.partition == wave.c.partition,
-                event.c.contact == wave.c.contact,
+                event.c.partition == before.c.partition,
+                event.c.contact == before.c.contact,
                 event.c.id == first_id,
             ),
         )
     pending = (
         select(
-            wave.c.partition,
-            wave.c.contact,
-            _first_timer.correlate(wave).scalar_subquery().label("timer_at"),
+            before.c.partition,
+            before.c.contact,
+            _first_timer(before).label("timer_at"),
             first.c.id.label("event"),
             first.c.name,
             first.c.nth,
             first.c.at.label("event_at"),
         )
         .select_from(joined)
-        .where(wave.c.n == PASS - 1, held(wave.c.partition), *([_not_yet] if others else []))
         .cte()
         .prefix_with("MATERIALIZED")  # or its columns would be computed anew at each mention below
     )

@@ -171,7 +171,7 @@ def _take(dialect: str, *, several: bool, alone: bool) -> Statement:
     identity: ColumnElement[Any] = told.c.place if dialect == "postgresql" else _newest + one
     return Statement(
         insert(wave).from_select(
-            ["n", "partition", "contact", "at", "late", "event", "name", "nth"],
+            ["n", "partition", "contact", "at", "late", "event", "name", "nth", "past"],
             select(
                 PASS,
                 told.c.partition,
@@ -181,6 +181,7 @@ def _take(dialect: str, *, several: bool, alone: bool) -> Statement:
                 identity,
                 told.c.name,
                 _numbered(one),
+                literal_column("1"),
             )
             .where(_of_round, _surely_next(several, alone))
             .limit(bindparam("size", type_=Integer())),

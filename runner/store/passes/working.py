@@ -44,6 +44,7 @@ wave = Table(
     Column("event", BigInteger, comment="NULL where the instant is that of timers"),
     Column("name", ByCodePoint, comment="of the event"),
     Column("nth", SmallInteger, comment="of an internal event: which one it is of its instant"),
+    Column("past", Integer, comment="1 where the event was stored as one that is handled"),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
     comment="The instant of each contact that a pass handles.",
