@@ -479,6 +479,20 @@ def test_a_consent_wants_a_topic_of_the_catalog(tmp_path: Path, name: str) -> No
     assert "unknown topic 'ofers'" in in_csv.reason
 
 
+def test_feedback_with_a_word_that_does_not_fit_is_a_bad_line(tmp_path: Path) -> None:
+    said = {"message": ["m-1"]}, {"run": "first", "step": "hello"}, {"soft": "perhaps"}, {"by": "scanner"}
+    lines = (
+        track(event="Message Bounced", messageId=str(at), properties=each) for at, each in enumerate(said)
+    )
+    *bad, good = read(written(tmp_path, *lines))
+    assert [each.reason for each in bad if isinstance(each, Rejected)] == [
+        "`message` of Message Bounced is ['m-1'], no string",
+        "`run` of Message Bounced is 'first', no number",
+        "`soft` of Message Bounced is 'perhaps', no boolean",
+    ]
+    assert isinstance(good, Arrival)
+
+
 def test_live_events_that_are_too_old_are_counted(sqlite_database: Database, tmp_path: Path) -> None:
     ages = "2026-02-28T11:59:59Z", "2026-02-28T12:00:00Z", "2026-03-01T11:00:00Z"
     path = written(tmp_path, *(track(timestamp=at, messageId=at) for at in ages))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from documents import ROOT, block_of
 from shop import FILES, START, Shop, Sink
 from sqlalchemy import select
 
 from channels.mime import build
+from runner.cli.importing import summary
 from runner.engine.deliver import deliver
 from runner.engine.imports import Imported, import_file
 from runner.insight.results import read_results
@@ -93,7 +95,8 @@ def test_feedback_is_counted_for_the_message_that_it_names(database: Database, t
         line("eve", "Replied", message="Who are you?"),
         line("dan", "Delivered", message=""),
     ]
-    assert imported(shop, tmp_path, "".join(lines)).unknown_messages == 3
+    done = imported(shop, tmp_path, "".join(lines))
+    assert (done.unknown_messages, [each.line for each in done.first_unknown]) == (3, [8, 9, 10])
     shop.tick(START + 3 * HOUR)
     assert told(database) == {"delivered": 1, "opened": 2, "clicked": 1, "bounced": 1, "complained": 1}
     assert note_suppressions(database) == 2
@@ -109,6 +112,36 @@ def test_feedback_is_counted_for_the_message_that_it_names(database: Database, t
         "cyd/again": "suppressed",
         "dan/again": None,
     }
+
+
+@pytest.mark.parametrize("became", ["Bounced", "Complained", "Unsubscribed"])
+def test_feedback_on_a_message_that_a_contact_was_not_sent_closes_nothing(
+    database: Database, tmp_path: Path, became: str
+) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana", "ben", "cyd", "dan")
+    sink = Sink()
+    deliver(database, shop.versions, {"email": sink}, START)
+    foreign = "<another.mailer@elsewhere.example>"
+    done = imported(
+        shop,
+        tmp_path,
+        # Meant for ana; somebody else's mail; known by its place all the same; and about none at all.
+        line("ben", became, message=message_id(sink, "ana"), journey="greet", step="hello", channel="email")
+        + line("ana", became, message=foreign, run=7, step="hello")
+        + line("cyd", became, message=foreign, run=1, step="hello")
+        + line("dan", became, message="", channel="email"),
+    )
+    assert [(each.line, each.contact) for each in done.first_unknown] == [(1, "ben"), (2, "ana")]
+    assert "  line 1: ben was sent no message with that id; nothing is suppressed" in summary(tmp_path, done)
+    shop.tick(START + 3 * HOUR)
+    with database.read() as connection:
+        kept = connection.execute(select(event.c.id).where(event.c.name == f"Message {became}")).all()
+        assert len(kept) == 4
+    shop.tick(START + DAY)
+    deliver(database, shop.versions, {"email": sink}, START + DAY)
+    leaves = {name: row.reason is None for name, row in shop.ledger().items() if name.endswith("again")}
+    assert leaves == {"ana/again": True, "ben/again": True, "cyd/again": False, "dan/again": False}
 
 
 def test_the_example_of_the_page(sqlite_database: Database, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from runner.journey.shown import printable
 from runner.journey.words import listed
 from runner.problem import ProblemsFound, Severity
 from runner.settings import load_settings
+from runner.store.causes.feedback import FEEDBACK
 from runner.store.database import Database
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def import_files(
                 )
             results.append((path, imported))
             if output_format == "text":
-                click.echo("\n".join(_text(path, imported)))
+                click.echo("\n".join(summary(path, imported)))
     finally:
         database.close()
     if output_format == "json":
@@ -105,7 +106,8 @@ def _progress_bar(path: Path) -> Iterator[Progress | None]:
         yield lambda read: bars.update(bar, completed=read)
 
 
-def _text(path: Path, imported: Imported) -> Iterator[str]:
+def summary(path: Path, imported: Imported) -> Iterator[str]:
+    """What became of a file, as lines for people."""
     stored = imported.stored
     yield (
         f"{path.name}: {stored.new:,} new, {stored.duplicate:,} already there, "
@@ -123,11 +125,13 @@ def _text(path: Path, imported: Imported) -> Iterator[str]:
         old = count_text(imported.too_old, "event")
         yield f"  {old} {are} older than 24 hours: {they} nothing, unless `run --virtual` lives that time"
     if imported.unknown_messages:
-        events, name = ("event", "names") if imported.unknown_messages == 1 else ("events", "name")
-        yield (
-            f"  {imported.unknown_messages:,} {events} {name} a message that the contact was not sent from here: kept, "
-            "without it"
-        )
+        events = count_text(imported.unknown_messages, "event")
+        yield f"  {events} of a message that the contact was not sent from here, kept without it:"
+        for one in imported.first_unknown:
+            so = "nothing is suppressed" if one.name in FEEDBACK else f"{one.name} is kept"
+            yield f"  line {one.line}: {printable(one.contact)} was sent no message with that id; {so}"
+        if (more := imported.unknown_messages - len(imported.first_unknown)) > 0:
+            yield f"  and {more:,} more"
     if imported.strangers:
         some = listed(list(imported.strangers)[:5], "and")
         yield f"  {count_text(len(imported.strangers), 'key')} of no contact, left out: {printable(some)}"
@@ -149,6 +153,9 @@ def _json(path: Path, imported: Imported) -> dict[str, object]:
         "not_read": unread_json(imported.unread),
         "too_old": imported.too_old,
         "unknown_messages": imported.unknown_messages,
+        "first_unknown_messages": [
+            {"line": one.line, "contact": one.contact, "event": one.name} for one in imported.first_unknown
+        ],
         "strangers": len(imported.strangers),
         "rejections": [{"line": one.line, "reason": one.reason} for one in imported.rejections],
         "reject_file": str(imported.reject_file) if imported.reject_file else None,

@@ -24,7 +24,7 @@ from runner.store.database import Database
 from runner.store.people.events import Arrival, Stored, store_events
 
 FIRST_SHOWN = 10
-"""How many rejected lines are told one by one; the reject file has them all."""
+"""How many lines of one kind are told one by one; the reject file has all that are rejected."""
 
 _NO_EVENTS = frozenset({IDENTIFIED, ACCOUNT_IDENTIFIED})
 
@@ -51,7 +51,8 @@ class Imported:
     ``stored`` counts its lines; ``consents`` those that were recorded on the way. ``rejected_values``
     counts, for each property, the values that did not fit; their lines were taken. ``unread`` are names that
     the catalog does not have. ``too_old`` counts the events of a live import that are too old to start
-    anything. ``unknown_messages`` counts the events that name a message which their contact has not had.
+    anything. ``unknown_messages`` counts the events that name a message which their contact has not had;
+    ``first_unknown`` are the first of them.
     ``strangers`` are keys that are no contact's, where nobody is made. ``rejections`` are the first rejected lines, all
     of which are in ``reject_file``.
     """
@@ -63,6 +64,7 @@ class Imported:
     unread: Unread
     too_old: int
     unknown_messages: int
+    first_unknown: tuple[Arrival, ...]
     strangers: Mapping[str, None]
     rejections: tuple[Rejected, ...]
     reject_file: Path | None
@@ -155,6 +157,7 @@ def import_file(
     values: Counter[str] = Counter()
     unread = UnreadNames(catalog)
     too_old = unknown_messages = 0
+    first_unknown: list[Arrival] = []
     oldest = received_at - LIVE.event_max_age if pending and LIVE.event_max_age else None
     read = read_arrivals(
         path,
@@ -194,7 +197,8 @@ def import_file(
             # Counted once they are committed.
             total += stored
             consents += recorded.new
-            unknown_messages += of_no_message
+            unknown_messages += len(of_no_message)
+            first_unknown += of_no_message[: FIRST_SHOWN - len(first_unknown)]
             kept.take(bad)
     except JourneysError as error:
         lines = total.new + total.duplicate
@@ -214,6 +218,7 @@ def import_file(
         unread=unread.told(),
         too_old=too_old,
         unknown_messages=unknown_messages,
+        first_unknown=tuple(first_unknown),
         strangers=strangers,
         rejections=tuple(kept.first),
         reject_file=kept.path if kept.count else None,

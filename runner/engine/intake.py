@@ -25,6 +25,8 @@ from runner.journey.catalog import (
     CONTACT_UPDATED,
     EVERY_CHANNEL,
     IDENTIFIED,
+    MESSAGE_EVENTS,
+    MESSAGE_PROPERTIES,
     Catalog,
 )
 from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits, read_instant
@@ -143,30 +145,30 @@ class _Reader:
             if not line.strip():
                 continue
             try:
-                yield from self._from_json(line)
+                yield from self._from_json(line, number)
             except BadLine as bad:
                 yield Rejected(line=number, reason=str(bad), text=line.decode(errors="replace").rstrip("\n"))
 
-    def _from_json(self, line: bytes) -> Iterator[Arrival]:
+    def _from_json(self, line: bytes, number: int) -> Iterator[Arrival]:
         record = parsed(line)
         kind = record.get("type") if self.as_event is None else "track"
         if kind not in ("identify", "track", "account", "group"):
             raise BadLine(f"`type` is {shown(kind)}; taken are identify, track and account")
         if kind in ("account", "group"):
-            yield from self._of_account(record, line)
+            yield from self._of_account(record, line, number)
             return
         key = NOBODY if self._has_no_contact(record) else key_of(record.get("userId"), "userId")
         at = self._instant(record.get("timestamp"))
         dedup_key = self._dedup_key(record.get("messageId"), line)
         if kind == "identify":
             fitted = fit_traits(self.catalog, object_of(record, "traits"))
-            yield _arrival(key, IDENTIFIED, at, dedup_key, fitted)
+            yield _arrival(key, IDENTIFIED, at, dedup_key, fitted, number)
             return
         if self.only_contacts:
             raise BadLine("a track call; `journeys events import` takes it")
         name = self.as_event or _event_name(record.get("event"))
         fitted = self._event(name, object_of(record, "properties"))
-        yield _arrival(key, name, at, dedup_key, fitted)
+        yield _arrival(key, name, at, dedup_key, fitted, number)
 
     def _has_no_contact(self, record: Mapping[str, Any]) -> bool:
         """Whether it is a broadcast; one that names a contact all the same happened to that contact."""
@@ -174,7 +176,7 @@ class _Reader:
         declared = self.catalog.events.get(name) if isinstance(name, str) else None
         return record.get("userId") is None and declared is not None and declared.broadcast
 
-    def _of_account(self, record: Mapping[str, Any], line: bytes) -> Iterator[Arrival]:
+    def _of_account(self, record: Mapping[str, Any], line: bytes, number: int) -> Iterator[Arrival]:
         """What is known of an account; and, where a ``userId`` stands beside it, that the contact belongs to it."""
         name = "groupId" if record.get("type") == "group" else "account"
         account = key_of(record.get(name), name)
@@ -182,15 +184,21 @@ class _Reader:
         dedup_key = self._dedup_key(record.get("messageId"), line)
         fitted = fit_account(self.catalog, object_of(record, "traits"))
         of_contact = None if record.get("userId") is None else key_of(record["userId"], "userId")
-        yield _arrival(account, ACCOUNT_IDENTIFIED, at, dedup_key, fitted)
+        yield _arrival(account, ACCOUNT_IDENTIFIED, at, dedup_key, fitted, number)
         if of_contact is not None:
             belongs = fit_traits(self.catalog, {"account": account})
-            yield _arrival(of_contact, IDENTIFIED, at, dedup_key, belongs)
+            yield _arrival(of_contact, IDENTIFIED, at, dedup_key, belongs, number)
 
     def _event(self, name: str, raw: Mapping[str, object]) -> Fitted:
         """The properties of an event. A consent must name a topic and a channel of the catalog: others would be
-        recorded and never looked at, and a withdrawal that is lost is worse than a line that is told."""
+        recorded and never looked at, and a withdrawal that is lost is worse than a line that is told. So is what became
+        of a message, which without a word of it would be about another one, or about all the contact's addresses."""
         fitted = fit_event(self.catalog, name, raw)
+        if name in MESSAGE_EVENTS:
+            for word in MESSAGE_PROPERTIES.keys() & fitted.rejected:
+                raise BadLine(
+                    f"`{word}` of {name} is {shown(raw[word])}, no {MESSAGE_PROPERTIES[word].kind.value}"
+                )
         if name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
             topic, channel = fitted.properties.get("topic"), fitted.properties.get("channel") or EVERY_CHANNEL
             if not topic:
@@ -248,11 +256,11 @@ class _Reader:
             if not any(cells):
                 continue
             try:
-                yield from self._from_row(columns, cells)
+                yield from self._from_row(columns, cells, number)
             except BadLine as bad:
                 yield Rejected(line=number, reason=str(bad), text="".join(raw).rstrip("\r\n"))
 
-    def _from_row(self, columns: _Columns, cells: list[str]) -> Iterator[Arrival]:
+    def _from_row(self, columns: _Columns, cells: list[str], number: int) -> Iterator[Arrival]:
         if len(cells) != len(columns.names):
             raise BadLine(f"{len(cells)} cells under {len(columns.names)} columns")
         row = {name: cell for name, cell in zip(columns.names, cells, strict=True) if cell != ""}
@@ -262,11 +270,11 @@ class _Reader:
         dedup_key = self._dedup_key(row.pop(columns.message, None) if columns.message else None, line)
         if columns.is_events or self.as_event is not None:
             name = self.as_event or _event_name(row.pop(_EVENT_COLUMN, None))
-            yield _arrival(key, name, at, dedup_key, self._event(name, unfolded(row)))
+            yield _arrival(key, name, at, dedup_key, self._event(name, unfolded(row)), number)
             return
         # All of them are looked at first: a row is taken as a whole or not at all.
         consents = [self._topic_and_channel(text) for text in row.pop(_CONSENTS_COLUMN, "").split()]
-        yield _arrival(key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, unfolded(row)))
+        yield _arrival(key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, unfolded(row)), number)
         for topic, channel in consents:
             yield consent_arrival(key, topic, channel, at, self.source, dedup_key)
 
@@ -329,7 +337,7 @@ def consent_arrival(key: str, topic: str, channel: str, at: datetime, source: st
     )
 
 
-def _arrival(key: str, name: str, at: datetime, dedup_key: str, fitted: Fitted) -> Arrival:
+def _arrival(key: str, name: str, at: datetime, dedup_key: str, fitted: Fitted, line: int) -> Arrival:
     return Arrival(
         contact=key,
         name=name,
@@ -338,6 +346,7 @@ def _arrival(key: str, name: str, at: datetime, dedup_key: str, fitted: Fitted) 
         undeclared=fitted.undeclared,
         dedup_key=dedup_key,
         rejected=fitted.rejected,
+        line=line,
     )
 
 

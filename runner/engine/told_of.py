@@ -3,7 +3,8 @@ idempotency key, or by what the provider itself has called it.
 
 A provider knows nothing of runs. The key of a message is computed of its place, so it is not looked up: the keys of
 those messages are computed that the contact of the event has had. So nobody's event ever counts for somebody else's
-message, and an id that nobody has given out counts for none.
+message, and an id that nobody has given out counts for none, and closes nobody's address
+(``store/causes/feedback.py``): it is another contact's, or another tool's.
 """
 
 from __future__ import annotations
@@ -29,26 +30,29 @@ _KEY = re.compile(r"<?([0-9a-f]{64})(?:@[^<>\s]*)?>?", re.IGNORECASE)
 
 def with_messages(
     connection: Connection, deployment: Deployment, arrivals: Sequence[Arrival]
-) -> tuple[Sequence[Arrival], int]:
-    """The arrivals; those that name a message that their contact has had say its run, journey, step and visit. And how
-    many name another one: these stay as they came, as if they had named none."""
+) -> tuple[Sequence[Arrival], Sequence[Arrival]]:
+    """The arrivals; those that name a message that their contact has had say its run, journey, step and visit. And
+    those that name one which their contact has not had, neither by its id nor by ``run`` and ``step``: these stay as
+    they came."""
     asked = {at: name for at, arrival in enumerate(arrivals) if (name := _named(arrival)) is not None}
     if not asked:
-        return arrivals, 0
+        return arrivals, ()
     wanted = {(arrivals[at].contact, name) for at, name in asked.items()}
     found: dict[tuple[str, str], SentTo] = {}
+    places: set[tuple[str, int, str, int]] = set()
     for sent in messages_to(connection, deployment, (contact for contact, _ in wanted)):
+        places.add((sent.contact_key, sent.key.run, sent.key.step, sent.key.visit))
         as_of = deployment.as_of(sent.let_go_at)
         for name in (idempotency_key(as_of, sent.key, sent.made_in), sent.provider_id):
             if name is not None and (sent.contact_key, name) in wanted:
                 found[sent.contact_key, name] = sent
     told = list(arrivals)
-    unknown = 0
+    unknown = []
     for at, name in asked.items():
-        if (of := found.get((arrivals[at].contact, name))) is None:
-            unknown += 1
-        else:
+        if (of := found.get((arrivals[at].contact, name))) is not None:
             told[at] = replace(arrivals[at], properties={**arrivals[at].properties, **_place(of)})
+        elif _said_place(arrivals[at]) not in places:
+            unknown.append(arrivals[at])
     return told, unknown
 
 
@@ -59,6 +63,13 @@ def _named(arrival: Arrival) -> str | None:
     text = text.strip()
     ours = _KEY.fullmatch(text)
     return ours[1].lower() if ours else text.removeprefix("<").removesuffix(">")
+
+
+def _said_place(arrival: Arrival) -> tuple[str, int, str, int]:
+    """The contact, and the run, step and visit that the event itself says; there is no run 0."""
+    said = arrival.properties
+    run, visit = said.get("run", 0), said.get("visit", MILLIONTHS)
+    return arrival.contact, run // MILLIONTHS, said.get("step", ""), visit // MILLIONTHS
 
 
 def _place(of: SentTo) -> dict[str, Any]:

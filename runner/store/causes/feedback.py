@@ -3,7 +3,8 @@
 A hard bounce and a complaint suppress the address. Whoever complains, or unsubscribes, withdraws their consent to the
 topic of that message by that channel, and receipts still come; where nobody knows what they unsubscribed from, all but
 receipts is kept from that address. Where nobody knows the channel either, it is so for each of the contact's addresses:
-who has said no in the dark has said no. What is written here is the contact's, and policy sees it at once;
+who has said no in the dark has said no. Feedback on a message that the contact was not sent is another contact's, or
+another tool's, and changes nothing. What is written here is the contact's, and policy sees it at once;
 ``sending/suppressed_addresses.py`` makes it hold for everybody with that address.
 """
 
@@ -85,6 +86,12 @@ _address = func.coalesce(
     ),
 )
 _soft = json_true(event.c.properties, constant("soft"))
+_of_own_message = or_(
+    func.coalesce(_told("message"), literal_column("''")) == literal_column("''"),
+    and_(_told("run").is_not(None), message.c.step.is_not(None)),
+)
+"""Whether the event names no message, or one that the contact was sent: the import says ``run`` and ``step`` of what it
+finds by its id."""
 
 
 def _of_newest(column: ColumnElement[int]) -> ColumnElement[int]:
@@ -136,6 +143,7 @@ def _suppress(dialect: str) -> Statement:
         .select_from(_rows().outerjoin(_unknown, _known_channel.is_(None)))
         .where(
             in_pass(wave),
+            _of_own_message,
             or_(
                 and_(_is[MESSAGE_BOUNCED], ~_soft),
                 _is[MESSAGE_COMPLAINED],
@@ -183,6 +191,7 @@ def _withdraw(dialect: str) -> Statement:
         .select_from(_rows())
         .where(
             in_pass(wave),
+            _of_own_message,
             or_(_is[MESSAGE_COMPLAINED], _is[MESSAGE_UNSUBSCRIBED]),
             message.c.topic.is_not(None),
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -47,7 +47,8 @@ class Arrival:
     properties, and so has what is said of an account: ``ACCOUNT_IDENTIFIED``.
 
     ``contact`` is the contact's key, or the account's. ``dedup_key`` says what is the same event again.
-    ``rejected`` names the values that did not fit; it is for the importer's report and is not stored.
+    ``rejected`` names the values that did not fit, ``line`` is that of the file, from 1; both are for the importer's
+    report and are not stored.
     """
 
     contact: str
@@ -57,6 +58,7 @@ class Arrival:
     undeclared: Mapping[str, Any]
     dedup_key: str
     rejected: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
