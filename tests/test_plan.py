@@ -450,11 +450,47 @@ def test_the_command_says_by_its_exit_code_what_there_is_to_do(
     journey.write_text(
         journey.read_text(encoding="utf-8").replace("wait: 1d", "wait: soon"), encoding="utf-8"
     )
-    assert command("plan")[0] == 1
+    code, said = command("plan")
+    assert (code, said.splitlines()[-1]) == (1, "1 error and 1 warning in 2 files.")
+    code, said = command("plan", "--format", "json")
+    assert (code, json.loads(said)["problems"][0]["line"]) == (1, 8)
     journey.unlink()
     code, said = command("plan")
     assert code == 1
     assert "journey/gone" in said
+
+
+SCENARIOS = """journey: tour
+tests:
+  - name: a tour
+    contact: {consents: [offers]}
+    start: 2026-03-01T10:00:00Z
+    events: [{at: 0m, event: Signed Up}]
+    expect:
+      - {at: 0m, send: hallo}
+      - {never: hallo}
+      - {never: hallo}
+      - {never: other}
+"""
+
+
+def test_a_plan_is_shown_beside_what_is_wrong_with_scenarios_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in (*tour().files.items(), ("journeys/tour/tests.yaml", SCENARIOS)):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    assert journeys(["plan", "--project", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "\ntour  new  " in said
+    assert said.count("`hallo`") == 2  # one as a send, one as a step that is never reached
+    assert "      = and 1 more place\n" in said
+    assert said.endswith("4 errors in 1 file.\n")
+    assert journeys(["plan", "--project", str(tmp_path), "--format", "json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [each["journey"] for each in told["journeys"]] == ["tour"]
+    assert [each["line"] for each in told["problems"]] == [8, 9, 10, 11]
 
 
 def test_a_plan_migrates_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,8 @@ import click
 from runner.cli.options import format_option, project_option
 
 if TYPE_CHECKING:
+    from runner.review.check import Checked
+    from runner.review.plan import Plan
     from runner.store.database import Found
 
 NOTHING_TO_DO, ERRORS, CHANGES, NOTHING_TO_PLAN = 0, 1, 2, 4
@@ -33,19 +36,44 @@ def command(project: Path, output_format: str, url: str | None) -> int:
     Exit codes: 0 nothing to apply, 1 errors: `apply` would refuse, 2 changes to apply (or wrong usage, which says so),
     3 a bug of ours, 4 no journeys.
     """
-    from runner.clock import utc_now
-    from runner.journey.project import FOLDER, load_project, read_files
-    from runner.problem import ProblemsFound
+    from runner.journey.project import FOLDER
+    from runner.problem import ProblemsFound, Severity
     from runner.review.check import check_folder
-    from runner.review.plan import plan
+    from runner.review.plan import Plan
     from runner.review.plan_report import compared_with_nothing, plan_json, plan_text
-    from runner.settings import load_limits, load_settings
 
     if not (project / FOLDER).is_dir():
         click.echo(f"Nothing to plan: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
         return NOTHING_TO_PLAN
     checked = check_folder(project)
-    if checked.errors:
+    try:
+        found, database, there = _planned(project, url, checked)
+    except ProblemsFound as wrong:
+        errors = tuple(each for each in wrong.problems if each.severity is Severity.ERROR)
+        warnings = tuple(each for each in wrong.problems if each.severity is not Severity.ERROR)
+        found, database, there = Plan(journeys=(), problems=errors, warnings=warnings), None, False
+    if output_format == "json":
+        click.echo(plan_json(found, database=database, found=there))
+    else:
+        if database is not None and not there:
+            click.echo(compared_with_nothing(database) + "\n")
+        click.echo(plan_text(found, checked.sources, colour=sys.stdout.isatty()))
+    return ERRORS if found.problems else CHANGES if found.changes else NOTHING_TO_DO
+
+
+def _planned(project: Path, url: str | None, checked: Checked) -> tuple[Plan, str, bool]:
+    """The plan, the URL of the database without secrets, and whether one was there. What is wrong with scenarios alone
+    leaves the plan as it is, and is among its problems. Raises ProblemsFound for all other errors."""
+    from runner.clock import utc_now
+    from runner.journey.project import load_project, read_folder
+    from runner.journey.scenario_file import FILE as SCENARIOS
+    from runner.problem import ProblemsFound, Severity
+    from runner.review.plan import plan
+    from runner.settings import load_limits, load_settings
+
+    loaded = load_project(read_folder(project)[0])
+    errors = tuple(each for each in checked.problems if each.severity is Severity.ERROR)
+    if any(PurePosixPath(each.span.file).name != SCENARIOS or each in loaded.problems for each in errors):
         raise ProblemsFound(checked.problems, checked.sources)
     # Where the database is named, the secrets of the settings need not be there.
     if url is None:
@@ -53,18 +81,11 @@ def command(project: Path, output_format: str, url: str | None) -> int:
     with _as_found(url) as database:
         found = plan(
             database.database,
-            load_project(read_files(project)),
+            loaded,
             now=utc_now(),
             released_per_minute=load_limits(project).released_per_minute,
         )
-    there = database.database is not None
-    if output_format == "json":
-        click.echo(plan_json(found, database=database.name, found=there))
-    else:
-        if not there:
-            click.echo(compared_with_nothing(database.name) + "\n")
-        click.echo(plan_text(found, checked.sources, colour=sys.stdout.isatty()))
-    return ERRORS if found.problems else CHANGES if found.changes else NOTHING_TO_DO
+    return replace(found, problems=(*found.problems, *errors)), database.name, database.database is not None
 
 
 @contextmanager

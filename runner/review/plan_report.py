@@ -30,7 +30,7 @@ def plan_text(plan: Plan, sources: Mapping[str, str] | None = None, *, colour: b
     if still:
         parts.append(f"unchanged: {', '.join(still)}")
     if found := (*plan.problems, *plan.warnings):
-        parts += [text_report(found, sources, colour=colour), summary(found)]
+        parts += [text_report(found, sources, colour=colour, folded=True), summary(found)]
     elif not plan.changes:
         parts.append("Nothing to apply.")
     return "\n\n".join(parts)
@@ -125,10 +125,10 @@ def _minute(instant: datetime) -> str:
     return f"{rounded if rounded == instant else rounded + _MINUTE:%Y-%m-%d %H:%M} UTC"
 
 
-def plan_json(plan: Plan, *, database: str, found: bool) -> str:
-    """An object with ``database`` (its ``url``, without secrets, and whether it was ``found``, else everything is new),
-    ``changes`` (whether there is something to apply), ``journeys`` and ``problems``, as ``check`` prints them. Instants
-    are ISO 8601 in UTC."""
+def plan_json(plan: Plan, *, database: str | None, found: bool) -> str:
+    """An object with ``database`` (its ``url``, without secrets, None where it was not looked at; and whether it was
+    ``found``, else everything is new), ``changes`` (whether there is something to apply), ``journeys``, ``problems``
+    as ``check`` prints them. Instants are ISO 8601 in UTC."""
     told = {
         "database": {"url": database, "found": found},
         "changes": plan.changes,

@@ -26,15 +26,26 @@ _BOLD, _DIM, _RED, _YELLOW, _CYAN, _PLAIN = (
 
 
 def text_report(
-    problems: Sequence[Problem], sources: Mapping[str, str] | None = None, *, colour: bool = False
+    problems: Sequence[Problem],
+    sources: Mapping[str, str] | None = None,
+    *,
+    colour: bool = False,
+    folded: bool = False,
 ) -> str:
     """``file:line:col: message [code]``, the source line, a caret under the place, and the hint, for each
     problem.
 
-    ``sources`` maps files to their texts; a problem of another file is shown without its line.
+    ``sources`` maps files to their texts; a problem of another file is shown without its line. ``folded``: of those
+    that say the same of several places the first is shown, and how many more there are.
     """
     lines = {file: split_lines(text) for file, text in (sources or {}).items()}
-    return "\n\n".join(_entry(problem, lines.get(problem.span.file, ()), colour) for problem in problems)
+    alike: dict[tuple[object, ...], list[Problem]] = {}
+    for place, each in enumerate(problems):
+        same = (each.severity, each.code, each.message, each.hint)
+        alike.setdefault(same if folded else (place,), []).append(each)
+    return "\n\n".join(
+        _entry(first, lines.get(first.span.file, ()), colour, more) for first, *more in alike.values()
+    )
 
 
 def summary(problems: Iterable[Problem]) -> str:
@@ -74,7 +85,7 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _entry(problem: Problem, lines: Sequence[str], colour: bool) -> str:
+def _entry(problem: Problem, lines: Sequence[str], colour: bool, more: Sequence[Problem]) -> str:
     span = problem.span
     warning = problem.severity is Severity.WARNING
     paint = _painter(colour)
@@ -92,6 +103,8 @@ def _entry(problem: Problem, lines: Sequence[str], colour: bool) -> str:
         parts.append(paint("      | ", _DIM) + before + paint(carets, _YELLOW if warning else _RED))
     if problem.hint:
         parts.append(paint("      = ", _DIM) + paint(printable(problem.hint, keep="\t"), _CYAN))
+    if more:
+        parts.append(paint(f"      = and {counted(len(more), 'more place')}", _DIM))
     return "\n".join(parts)
 
 
