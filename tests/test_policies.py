@@ -611,7 +611,7 @@ def test_a_cell_is_picked_by_the_values_of_the_contact() -> None:
 
 def test_the_page_of_policies_says_what_happens() -> None:
     page = ROOT / "docs" / "policies.md"
-    catalog, scenarios = block_of(page, "yml", "policies:").text, block_of(page, "yml", "tests:").text
+    catalog, scenarios = block_of(page, "yml", "policies:").text, block_of(page, "yml", "at night").text
     launch = block_of(page, "yaml", "ramp:").text
     live = launch.replace("delivery: seed\n", "").replace("seeds:", "# seeds:")
     files = {
