@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -94,6 +95,34 @@ def test_what_is_new_unchanged_changed_and_removed_is_told(sqlite_database: Data
     assert [(one.journey, one.change) for one in found.journeys] == [("tour", Change.REMOVED)]
     assert [problem.code for problem in found.problems] == ["journey/gone"]
     assert [each.people for each in found.journeys[0].versions] == [3]
+
+
+def test_a_new_journey_is_introduced(database: Database) -> None:
+    """Who enters it and when for the first time, how many have its date, and what it does."""
+    files = dict(tour().files)
+    files["journeys/catalog.yaml"] = CATALOG.replace("attributes: {", "attributes: {born: {type: date}, ")
+    flight = with_people(database, load_project(files))
+    flight.happens("ana", "identify", START + 5 * DAY, {"born": "1990-05-04"})
+    flight.until(START + 5 * DAY)
+    message = "---\nsubject: Hi\n---\n<p>Hi</p>\n"
+    for name, trigger in (
+        ("dates", "{date: contact.born, every: year}"),
+        ("everywhere", '{schedule: "0 9 * * MON", timezone: contact}'),
+        ("mondays", '{schedule: "0 9 * * MON", timezone: Asia/Tbilisi}'),
+    ):
+        text = f"journey: {name}\nlanguage: 1\ntitle: T\ntopic: offers\ntrigger: {trigger}\n" + STEPS
+        files[f"journeys/{name}/journey.yaml"] = text
+        for each in ("hello", "hello.ka", "thanks", "offer"):
+            files[f"journeys/{name}/{each}.html"] = message
+    found = planned(database, load_project(files))
+    assert not found.problems, found.problems
+    golden("plan/new.out", re.sub(r"[0-9a-f]{12}", "…", plan_text(replace(found, warnings=()))) + "\n")
+    told = json.loads(plan_json(found, database="sqlite:////shop.db", found=True))["journeys"]
+    assert {each["journey"]: each["introduction"] and each["introduction"]["dated"] for each in told} == {
+        "dates": 1, "everywhere": None, "mondays": None, "tour": None,
+    }  # fmt: skip
+    without = plan(None, load_project(files), now=START)
+    assert "every: year}\n" in plan_text(without)  # nobody knows of how many the date is known
 
 
 def test_a_journey_that_was_retired_may_be_removed(sqlite_database: Database) -> None:

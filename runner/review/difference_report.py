@@ -57,24 +57,24 @@ def _quoted(part: Part, name: str) -> str:
 
 
 def _said(found: Difference) -> str:
-    return f"  {_cut(printable(found.says), 0)}" if found.says else ""
+    return f"  {cut(printable(found.says), 0)}" if found.says else ""
 
 
 def _altered(value: Altered) -> str:
     where = printable(" ".join(value.where))
     key = f"{where}: " if where else ""
     if value.before is None or value.after is None:
-        said = _cut(printable(value.after or value.before or ""), 0)
+        said = cut(printable(value.after or value.before or ""), 0)
         return f"{key}{said or '(empty)'} ({'gone' if value.after is None else 'new'})"
     before, after = printable(value.before), printable(value.after)
     alike = next(
         (place for place, (one, other) in enumerate(zip(before, after, strict=False)) if one != other),
         min(len(before), len(after)),
     )
-    return f"{key}{_cut(before, alike) or '(empty)'} → {_cut(after, alike) or '(empty)'}"
+    return f"{key}{cut(before, alike) or '(empty)'} → {cut(after, alike) or '(empty)'}"
 
 
-def _cut(text: str, place: int) -> str:
+def cut(text: str, place: int = 0) -> str:
     """``text``, or ``LONGEST`` of it from a little before ``place`` on."""
     if len(text) <= LONGEST:
         return text

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from runner.engine.apply import gone
-from runner.engine.in_flight import Crossed, Crossing, People, Standing, crossings, people_in
+from runner.engine.in_flight import Crossing, Standing, crossings, people_in
 from runner.engine.moved_entries import never_applied
 from runner.engine.renaming import successor
 from runner.engine.versions import stored_project
@@ -27,6 +27,8 @@ from runner.journey.succession import Carried, Fate, Leaves, Moved
 from runner.journey.template import Template
 from runner.journey.version import version_hash
 from runner.problem import JourneysError, Problem, Severity
+from runner.review.introduction import Introduction, introduction
+from runner.review.tried import tried
 from runner.review.unsaid_renames import UnsaidRename, unsaid_renames
 from runner.review.what_changed import Difference, what_changed
 from runner.settings import Limits
@@ -36,9 +38,6 @@ from runner.store.journeys.standing import Stand, not_looked_for, people_for_who
 from runner.store.journeys.versions import StoredVersion, current_versions
 from runner.store.statement import Connection
 from runner.store.tables import JourneyState
-
-NOT_YET = 0
-"""Stands for the number of a version that has not been stored; those of further ones are below it."""
 
 
 class Change(StrEnum):
@@ -114,6 +113,8 @@ class JourneyPlan:
     differences: tuple[Difference, ...] | None = None
     """From the version in force; None where there is none that this release can read, or nothing to compare."""
     unsaid: tuple[UnsaidRename, ...] = ()
+    introduction: Introduction | None = None
+    """What it is, where it is new."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,7 @@ def plan(
     if errors:
         return Plan(journeys=(), problems=errors)
     if database is None:
-        new = (_new(project, name, None) for name in sorted(project.journeys))
+        new = (_new(project, name, None, now, None) for name in sorted(project.journeys))
         warned = (each.problem for journey in project.journeys.values() for each in never_applied(journey))
         return Plan(journeys=tuple(new), problems=(), warnings=tuple(warned))
     with database.read() as connection:
@@ -182,7 +183,7 @@ class _Look:
             return JourneyPlan(
                 journey=name, change=Change.UNCHANGED, before=hash_, after=hash_, state=before.state
             )
-        found = _new(self._project, name, before)
+        found = _new(self._project, name, before, self._now, self._connection)
         next_ = successor(self._connection, before, journey, hash_)
         self.problems += next_.problems
         self.warnings += next_.warnings
@@ -253,12 +254,17 @@ class _Look:
         return Existing(people=people, enter=enter) if people else None
 
 
-def _new(project: Project, name: str, before: StoredVersion | None) -> JourneyPlan:
+def _new(
+    project: Project, name: str, before: StoredVersion | None, now: datetime, connection: Connection | None
+) -> JourneyPlan:
     journey = project.journeys[name]
     change = Change.NEW if before is None else Change.CHANGED
+    if journey.in_flight.retired is not None:
+        change = Change.RETIRED
     return JourneyPlan(
         journey=name,
-        change=Change.RETIRED if journey.in_flight.retired is not None else change,
+        change=change,
+        introduction=introduction(project, journey, now, connection) if change is Change.NEW else None,
         before=before.hash if before else None,
         after=version_hash(project, name),
         state=before.state if before else JourneyState.LIVE,
@@ -356,7 +362,8 @@ def _timed(
     if not anew:
         return list(found)
     try:
-        crossed = _tried(database, project, following, anew, now, per_minute)
+        hashes = {each.journey: each.after or "" for each in anew}
+        crossed = tried(database, project, following, hashes, now, per_minute)
     except NotAllowedError:
         return [replace(each, overdue=None) if each in anew else each for each in found]
     return [
@@ -370,29 +377,3 @@ def _timed(
 def _cross(found: JourneyPlan) -> bool:
     over = (Going.STAYS, Going.MOVES)
     return any(each.going in over for version in found.versions for each in version.steps)
-
-
-class _TakenBackError(Exception):
-    """Ends a transaction in which something was only tried."""
-
-
-def _tried(
-    database: Database,
-    project: Project,
-    following: Mapping[str, Journey],
-    found: Sequence[JourneyPlan],
-    now: datetime,
-    per_minute: int,
-) -> Mapping[str, Crossed]:
-    """What becomes of those in each journey, in the order in which ``apply`` changes them: all of them are released by
-    one count."""
-    crossed: dict[str, Crossed] = {}
-    try:
-        with database.begin() as connection:
-            people = People(database, connection, project, now, per_minute)
-            for place, each in enumerate(found):
-                number = NOT_YET - place
-                crossed[each.journey], _ = people.follow(following[each.journey], number, each.after or "")
-            raise _TakenBackError
-    except _TakenBackError:
-        return crossed

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from runner.review.difference_report import difference_json, difference_lines
+from runner.review.introduction import introduction_lines
 from runner.review.plan import AtStep, Change, Going, InVersion, JourneyPlan, Plan
 from runner.review.reporters import problem_json, summary, text_report
 from runner.review.unsaid_renames import UnsaidRename
@@ -40,6 +42,8 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
     hashes = [_short(each) for each in (found.before, found.after) if each is not None]
     stays = "" if found.state is JourneyState.LIVE else f"  ({found.state.value}, and stays so)"
     yield f"{found.journey}  {found.change.value}  {' → '.join(dict.fromkeys(hashes))}{stays}"
+    if found.introduction is not None:
+        yield from (f"  {line}" for line in introduction_lines(found.introduction))
     if found.differences is not None:
         yield from (f"  {line}" for line in difference_lines(found.differences))
     for version in found.versions:
@@ -146,6 +150,7 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
         "before": found.before,
         "after": found.after,
         "state": found.state.value,
+        "introduction": None if found.introduction is None else asdict(found.introduction),
         "differences": [difference_json(each) for each in found.differences or ()],
         "versions": [
             {

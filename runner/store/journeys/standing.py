@@ -6,12 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import Connection, case, func, literal, or_, select
 
+from runner.journey.expression import Expression
 from runner.store.causes.existing import Existing, holds_already
 from runner.store.passes.timeline import ACTIVE
+from runner.store.predicates import Row, value
 from runner.store.tables import begun, contact, run
-from runner.store.types import Instant
+from runner.store.types import ByCodePoint, Instant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,3 +73,17 @@ def people_for_whom(connection: Connection, existing: Collection[Existing], now:
     holds = [holds_already(dialect, one, now) for one in existing]
     query = select(func.count()).select_from(contact).where(or_(*holds))
     return int(connection.execute(query).scalar_one())
+
+
+def people_with(connection: Connection, value_of: Expression, zone: str, now: datetime) -> int:
+    """How many contacts have a value of ``value_of`` at ``now``; ``zone`` is that of contacts without one. Reads all
+    contacts."""
+    row = Row(
+        partition=contact.c.partition,
+        contact=contact.c.id,
+        contact_table=contact,
+        zone=func.coalesce(contact.c.timezone, literal(zone, ByCodePoint())),
+        instant=literal(now, Instant()),
+    )
+    known = value(value_of, row, connection.dialect.name).is_not(None)
+    return int(connection.execute(select(func.count()).select_from(contact).where(known)).scalar_one())
