@@ -122,7 +122,7 @@ CATALOG = Catalog(
 
 def test_properties_that_do_not_fit_are_left_out_and_named() -> None:
     fitted = fit_event(CATALOG, "Order Completed", {"revenue": NAN, "coupon": "x", "gone": None})
-    assert (fitted.properties, fitted.undeclared, fitted.rejected) == ({}, {"coupon": "x"}, ("revenue",))
+    assert (fitted.properties, fitted.undeclared, list(fitted.rejected)) == ({}, {"coupon": "x"}, ["revenue"])
 
 
 def test_traits_clear_by_null_and_by_what_does_not_fit() -> None:
@@ -139,7 +139,10 @@ def test_traits_clear_by_null_and_by_what_does_not_fit() -> None:
     )
     assert fitted.properties == {"plan": None, "email": None, "timezone": None, "tags": ["a", "b"]}
     assert fitted.undeclared == {"id": "other", "shoe": 42}
-    assert fitted.rejected == ("plan", "timezone")
+    assert {name: (misfit.value, misfit.why) for name, misfit in fitted.rejected.items()} == {
+        "plan": ("gold", "none of free, pro"),
+        "timezone": ("Mars/Olympus", "no time zone of the IANA database"),
+    }
 
 
 def test_stored_values_are_presented_as_values() -> None:

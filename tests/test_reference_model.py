@@ -78,7 +78,7 @@ def _arrival(project: Project, recorded: Recorded, dedup_key: str) -> Arrival:
     elif recorded.name == CALL_ANSWERED:
         # No import carries it: delivery tells it, in the stored form.
         said = recorded.properties | {"run": recorded.properties["run"] * MILLION}
-        fitted = Fitted(properties=said, undeclared={}, rejected=())
+        fitted = Fitted(properties=said, undeclared={}, rejected={})
     else:
         fitted = fit_event(project.catalog, recorded.name, recorded.properties)
     return Arrival(

@@ -41,7 +41,7 @@ def imported(shop: Shop, folder: Path, text: str) -> Imported:
         batch=2,
     )
     assert not done.rejected_lines
-    assert not done.rejected_values
+    assert not done.misfits
     assert not done.unread.names
     return done
 

@@ -13,6 +13,7 @@ import click
 
 from runner.clock import utc_now
 from runner.engine.imports import Granted, Imported, import_file
+from runner.engine.misfits import misfits_json, misfits_text
 from runner.engine.unread import unread_json, unread_text
 from runner.insight.present import count_text
 from runner.journey.catalog import Catalog
@@ -115,9 +116,7 @@ def summary(path: Path, imported: Imported) -> Iterator[str]:
     )
     if imported.consents:
         yield f"  {count_text(imported.consents, 'consent')} recorded"
-    if imported.rejected_values:
-        counts = ", ".join(f"{printable(name)} {count:,}" for name, count in imported.rejected_values.items())
-        yield f"  values that did not fit, left empty: {counts}"
+    yield from (f"  {told}" for told in misfits_text(imported.misfits))
     if told := unread_text(imported.unread):
         yield f"  {told}"
     if imported.too_old and stored.new:
@@ -149,7 +148,7 @@ def _json(path: Path, imported: Imported) -> dict[str, object]:
         "contacts_new": imported.stored.contacts_new,
         "consents": imported.consents,
         "rejected_lines": imported.rejected_lines,
-        "rejected_values": dict(imported.rejected_values),
+        "rejected_values": misfits_json(imported.misfits),
         "not_read": unread_json(imported.unread),
         "too_old": imported.too_old,
         "unknown_messages": imported.unknown_messages,

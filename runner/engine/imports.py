@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 from runner.engine.enrolling import Enrolling
 from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header, read_arrivals
+from runner.engine.misfits import Misfits, MisfitValues
 from runner.engine.tick import LIVE
 from runner.engine.told_of import with_messages
 from runner.engine.unread import Unread, UnreadNames
@@ -48,8 +48,8 @@ class Granted:
 class Imported:
     """What became of a file.
 
-    ``stored`` counts its lines; ``consents`` those that were recorded on the way. ``rejected_values``
-    counts, for each property, the values that did not fit; their lines were taken. ``unread`` are names that
+    ``stored`` counts its lines; ``consents`` those that were recorded on the way. ``misfits``
+    are the values that did not fit; their lines were taken. ``unread`` are names that
     the catalog does not have. ``too_old`` counts the events of a live import that are too old to start
     anything. ``unknown_messages`` counts the events that name a message which their contact has not had;
     ``first_unknown`` are the first of them.
@@ -60,7 +60,7 @@ class Imported:
     stored: Stored
     consents: int
     rejected_lines: int
-    rejected_values: Mapping[str, int]
+    misfits: tuple[Misfits, ...]
     unread: Unread
     too_old: int
     unknown_messages: int
@@ -154,7 +154,7 @@ def import_file(
     kept = _Rejects.of(path, rejects)
     total = Stored()
     consents = 0
-    values: Counter[str] = Counter()
+    values = MisfitValues()
     unread = UnreadNames(catalog)
     too_old = unknown_messages = 0
     first_unknown: list[Arrival] = []
@@ -177,7 +177,7 @@ def import_file(
                 if isinstance(item, Rejected):
                     bad.append(item)
                     continue
-                values.update(item.rejected)
+                values.look(item)
                 unread.look(item)
                 too_old += oldest is not None and item.name not in _NO_EVENTS and item.at < oldest
                 if item.name == IDENTIFIED:
@@ -214,7 +214,7 @@ def import_file(
         stored=total,
         consents=consents,
         rejected_lines=kept.count,
-        rejected_values=dict(sorted(values.items())),
+        misfits=values.told(),
         unread=unread.told(),
         too_old=too_old,
         unknown_messages=unknown_messages,

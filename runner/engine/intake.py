@@ -195,10 +195,9 @@ class _Reader:
         of a message, which without a word of it would be about another one, or about all the contact's addresses."""
         fitted = fit_event(self.catalog, name, raw)
         if name in MESSAGE_EVENTS:
-            for word in MESSAGE_PROPERTIES.keys() & fitted.rejected:
-                raise BadLine(
-                    f"`{word}` of {name} is {shown(raw[word])}, no {MESSAGE_PROPERTIES[word].kind.value}"
-                )
+            for word, misfit in fitted.rejected.items():
+                if word in MESSAGE_PROPERTIES:
+                    raise BadLine(f"`{word}` of {name} is {misfit.why}: {shown(misfit.value)}")
         if name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
             topic, channel = fitted.properties.get("topic"), fitted.properties.get("channel") or EVERY_CHANNEL
             if not topic:

@@ -30,14 +30,22 @@ _DEEPEST = 32
 """Levels of an undeclared value that are kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value that did not fit, as it came; ``why`` reads after "is": "no number"."""
+
+    value: object
+    why: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
     """``properties`` are declared ones in their stored form, ``undeclared`` what else arrived; ``rejected``
-    names what did not fit. In traits a value of None clears; in properties of an event none is None."""
+    is what did not fit, by name. In traits a value of None clears; in properties of an event none is None."""
 
     properties: Mapping[str, Any]
     undeclared: Mapping[str, Any]
-    rejected: tuple[str, ...]
+    rejected: Mapping[str, Misfit]
 
 
 def fit(value: object, type_: ValueType) -> Any:
@@ -62,7 +70,7 @@ def fit_traits(
     zone = properties.get("timezone")
     if zone is not None and not known_zone(zone):
         properties["timezone"] = None
-        rejected = (*rejected, "timezone")
+        rejected = {**rejected, "timezone": Misfit(raw["timezone"], "no time zone of the IANA database")}
     if properties.get("tags"):
         properties["tags"] = sorted(set(properties["tags"]))
     return Fitted(properties=properties, undeclared=fitted.undeclared, rejected=rejected)
@@ -172,11 +180,14 @@ def _trait_types(catalog: Catalog) -> Mapping[str, ValueType]:
 def _fit_all(declared: Mapping[str, ValueType], raw: Mapping[str, object], *, clears: bool) -> Fitted:
     properties: dict[str, Any] = {}
     undeclared: dict[str, Any] = {}
-    rejected: list[str] = []
+    rejected: dict[str, Misfit] = {}
     for name, value in raw.items():
         type_ = declared.get(name)
         if type_ is None:
-            kept = _as_it_came(value, rejected, name, _DEEPEST)
+            left_out: list[object] = []
+            kept = _as_it_came(value, left_out, _DEEPEST)
+            if left_out:
+                rejected[name] = Misfit(left_out[0], "no value that can be stored")
             if kept is not None and clean_text(name):
                 undeclared[name] = kept
         elif value is None:
@@ -185,15 +196,31 @@ def _fit_all(declared: Mapping[str, ValueType], raw: Mapping[str, object], *, cl
         else:
             stored = _FITTERS[type_.kind](value, type_)
             if stored is None:
-                rejected.append(name)
+                rejected[name] = Misfit(value, _why(type_))
                 if clears:
                     properties[name] = None
             else:
                 properties[name] = stored
-    return Fitted(properties=properties, undeclared=undeclared, rejected=tuple(rejected))
+    return Fitted(properties=properties, undeclared=undeclared, rejected=rejected)
 
 
-def _as_it_came(value: object, rejected: list[str], name: str, depth: int) -> Any:
+_WHY: Mapping[Kind, str] = {
+    Kind.STRING: "no text",
+    Kind.NUMBER: "no number",
+    Kind.BOOLEAN: "neither true nor false",
+    Kind.DATE: "no date like 2026-03-01",
+    Kind.DATETIME: "no instant like 2026-03-01T10:00:00Z",
+    Kind.LIST: "no list of what the catalog says",
+    Kind.OBJECT: "no object of what the catalog says",
+}
+
+
+def _why(type_: ValueType) -> str:
+    """What a value is that does not fit ``type_``."""
+    return f"none of {', '.join(type_.one_of)}" if type_.one_of else _WHY[type_.kind]
+
+
+def _as_it_came(value: object, left_out: list[object], depth: int) -> Any:
     """An undeclared value for keeping: what no database takes is left out."""
     if value is None or isinstance(value, int):
         return value
@@ -206,14 +233,10 @@ def _as_it_came(value: object, rejected: list[str], name: str, depth: int) -> An
         if clean_text(value):
             return value
     elif depth and isinstance(value, list):
-        return [_as_it_came(item, rejected, name, depth - 1) for item in value]
+        return [_as_it_came(item, left_out, depth - 1) for item in value]
     elif depth and isinstance(value, dict):
-        return {
-            key: _as_it_came(item, rejected, name, depth - 1)
-            for key, item in value.items()
-            if clean_text(key)
-        }
-    rejected.append(name)
+        return {key: _as_it_came(item, left_out, depth - 1) for key, item in value.items() if clean_text(key)}
+    left_out.append(value)
     return None
 
 

@@ -17,6 +17,7 @@ from runner.journey.catalog import (
     EVERY_CHANNEL,
     IDENTIFIED,
 )
+from runner.journey.fit import Misfit
 from runner.store.causes.broadcasts import Sent, store_broadcasts
 from runner.store.causes.history import history_came
 from runner.store.database import Deployment
@@ -47,8 +48,8 @@ class Arrival:
     properties, and so has what is said of an account: ``ACCOUNT_IDENTIFIED``.
 
     ``contact`` is the contact's key, or the account's. ``dedup_key`` says what is the same event again.
-    ``rejected`` names the values that did not fit, ``line`` is that of the file, from 1; both are for the importer's
-    report and are not stored.
+    ``rejected`` are the values that did not fit, by name, ``line`` is that of the file, from 1; both are for the
+    importer's report and are not stored.
     """
 
     contact: str
@@ -57,7 +58,7 @@ class Arrival:
     properties: Mapping[str, Any]
     undeclared: Mapping[str, Any]
     dedup_key: str
-    rejected: tuple[str, ...] = ()
+    rejected: Mapping[str, Misfit] = field(default_factory=dict)
     line: int = field(default=0, compare=False)
 
 
