@@ -303,6 +303,8 @@ def test_csv_rows_without_event_are_contacts(tmp_path: Path) -> None:
         (":offers", "not TOPIC or TOPIC:CHANNEL"),
         ("offers:", "not TOPIC or TOPIC:CHANNEL"),
         ("weather:email", "unknown topic 'weather'"),
+        ("tips;carts", "`consents` is 'tips;carts': topics are separated by spaces"),
+        ("tips,carts", "4 cells under 3 columns; topics are separated by spaces"),
     ],
 )
 def test_a_row_with_a_bad_consent_is_rejected_whole(tmp_path: Path, consent: str, reason: str) -> None:
@@ -310,6 +312,9 @@ def test_a_row_with_a_bad_consent_is_rejected_whole(tmp_path: Path, consent: str
     [rejected] = read(path)
     assert isinstance(rejected, Rejected)
     assert reason in rejected.reason
+    [quoted] = read(written(tmp_path, "id,consents", 'ana,"tips, carts"', name="contacts.csv"))
+    assert isinstance(quoted, Rejected)
+    assert quoted.reason == "`consents` is 'tips,': topics are separated by spaces"
 
 
 def test_csv_without_a_key_column_is_said(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ _TIME_COLUMNS = ("timestamp", "at")
 _MESSAGE_COLUMNS = ("messageId", "message_id")
 _EVENT_COLUMN = "event"
 _CONSENTS_COLUMN = "consents"
+_BY_SPACES = "topics are separated by spaces"
 _RESERVED = (ACCOUNT_IDENTIFIED, CONTACT_UPDATED, IDENTIFIED)
 
 Progress = Callable[[int], None]
@@ -261,7 +262,8 @@ class _Reader:
 
     def _from_row(self, columns: _Columns, cells: list[str], number: int) -> Iterator[Arrival]:
         if len(cells) != len(columns.names):
-            raise BadLine(f"{len(cells)} cells under {len(columns.names)} columns")
+            why = f"{len(cells)} cells under {len(columns.names)} columns"
+            raise BadLine(f"{why}; {_BY_SPACES}" if _CONSENTS_COLUMN in columns.names else why)
         row = {name: cell for name, cell in zip(columns.names, cells, strict=True) if cell != ""}
         line = "\x1f".join(cells).encode(errors="surrogatepass")
         key = key_of(row.pop(columns.key, None), columns.key)
@@ -279,6 +281,8 @@ class _Reader:
 
     def _topic_and_channel(self, text: str) -> tuple[str, str]:
         """``TOPIC``, ``TOPIC:CHANNEL`` or ``CHANNEL:TOPIC``: the catalog knows which is which."""
+        if "," in text or ";" in text:
+            raise BadLine(f"`consents` is {shown(text)}: {_BY_SPACES}")
         topic, colon, channel = text.partition(":")
         if not topic or (colon and not channel):
             raise BadLine(f"`consents` names {shown(text)}, not TOPIC or TOPIC:CHANNEL")
