@@ -25,7 +25,8 @@ from runner.engine.tick import EXACT, LIVE
 from runner.journey.model import Leave, WaitUntil
 from runner.journey.project import Project, load_project
 from runner.problem import ProblemsFound
-from runner.review.plan import Change, Going, plan
+from runner.review.plan import plan
+from runner.review.planned import Change, Going
 from runner.store.database import Database
 from runner.store.watching import reports
 

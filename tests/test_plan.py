@@ -21,8 +21,9 @@ from runner.engine.pausing import pause_journey
 from runner.journey.graph import compile_program
 from runner.journey.lasting import Bounded, Unbounded, lasting
 from runner.journey.project import Project, load_project
-from runner.review.plan import Change, Going, Plan, plan
+from runner.review.plan import plan
 from runner.review.plan_report import plan_json, plan_text
+from runner.review.planned import Change, Going, Plan
 from runner.settings import default_database
 from runner.store import tables
 from runner.store.database import Database
@@ -174,17 +175,30 @@ def test_how_long_people_may_still_be_in_a_program(step: str, bound: timedelta |
     project = load_project(files | {"journeys/tour/hello.html": "---\nsubject: Hi\n---\n<p>Hi</p>\n"})
     assert "tour" in project.journeys, project.problems
     program = compile_program(project.journeys["tour"])
-    behind = lasting(program, lambda send: send.rate is not None)[1]
+    behind = lasting(program, lambda send: send.rate is not None, lambda _: None)[1]
     assert behind == (Unbounded(bound) if isinstance(bound, str) else Bounded(bound))
 
 
 def test_a_reader_who_may_put_off_a_message_may_take_any_time(sqlite_database: Database) -> None:
-    links = "links: {later: {snooze: [1d]}}\n"
-    (found,) = planned_after(
-        sqlite_database, tour(STEPS, links), tour(STEPS.replace("4d", "1d"), links)
-    ).journeys
-    assert found.versions[0].endless in ("offer", "thanks")
-    assert found.versions[0].until is None
+    """The message that carries the link, not any other, and not one that is only written on a page of one's own."""
+
+    def steered(steps: str, carrying: str) -> Project:
+        files = dict(tour(steps, "links: {later: {snooze: [1d]}}\n").files)
+        path = f"journeys/tour/{carrying}.html"
+        files[path] = files[path].replace("</p>", " {{ links.later }}</p>")
+        return load_project(files)
+
+    # All have `hello` behind them.
+    with_people(sqlite_database, steered(STEPS, "hello"))
+    (version,) = planned(sqlite_database, steered(STEPS.replace("4d", "1d"), "hello")).journeys[0].versions
+    assert version.until == START + 11 * DAY
+    # They read the newest texts.
+    found = planned(sqlite_database, steered(STEPS.replace("4d", "1d"), "thanks"))
+    (version,) = found.journeys[0].versions
+    assert (version.endless, version.put_off_by, version.until) == ("thanks", "later", None)
+    assert "nobody can tell by when, for a reader may put `thanks` off by the link `later`" in plan_text(
+        found
+    )
 
 
 def planned_after(database: Database, before: Project, after: Project) -> Plan:
@@ -205,6 +219,15 @@ def test_who_becomes_overdue_is_counted_and_when_the_last_goes_on(database: Data
     found = plan(database, after, now=START + 5 * DAY, released_per_minute=2)
     (one,) = found.journeys
     assert (one.overdue, one.released_until) == (2, START + 5 * DAY + timedelta(seconds=30))
+
+
+@pytest.mark.parametrize("timers", ["keep", "recompute", "restart"])
+def test_when_waits_end_before_and_after_is_told(database: Database, timers: str) -> None:
+    """Also where nobody becomes overdue; where they stay as they are there is nothing to tell."""
+    with_people(database)
+    found = planned(database, tour(STEPS.replace("4d", "6d"), f"in_flight: follow\ntimers: {timers}\n"))
+    said = "\n".join(plan_text(found).splitlines()[1:]).replace(found.journeys[0].before[:12], "…")  # type: ignore[index]
+    golden(f"plan/waits-{timers}.out", said + "\n")
 
 
 @pytest.fixture

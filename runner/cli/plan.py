@@ -16,7 +16,7 @@ from runner.cli.options import format_option, project_option
 
 if TYPE_CHECKING:
     from runner.review.check import Checked
-    from runner.review.plan import Plan
+    from runner.review.planned import Plan
     from runner.store.database import Found
 
 NOTHING_TO_DO, ERRORS, CHANGES, NOTHING_TO_PLAN = 0, 1, 2, 4
@@ -39,8 +39,8 @@ def command(project: Path, output_format: str, url: str | None) -> int:
     from runner.journey.project import FOLDER
     from runner.problem import ProblemsFound, Severity
     from runner.review.check import check_folder
-    from runner.review.plan import Plan
     from runner.review.plan_report import compared_with_nothing, plan_json, plan_text
+    from runner.review.planned import Plan
 
     if not (project / FOLDER).is_dir():
         click.echo(f"Nothing to plan: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)

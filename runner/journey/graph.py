@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from runner.journey.model import (
     AdAudience,
-    Ask,
     Branch,
     Call,
     ChangeConsent,
@@ -25,7 +24,6 @@ from runner.journey.model import (
     Journey,
     Leave,
     Send,
-    Snooze,
     Split,
     Step,
     Update,
@@ -98,8 +96,7 @@ class Program:
     @property
     def snoozes(self) -> bool:
         """Whether a reader may put a run back before a step that it has left."""
-        actions = [link.action for link in self.journey.links]
-        return any(isinstance(each, Snooze) or (isinstance(each, Ask) and each.until) for each in actions)
+        return any(link.puts_off for link in self.journey.links)
 
     @property
     def end(self) -> int:

@@ -39,9 +39,11 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Unbounded:
-    """Nobody can tell: it hangs on what ``step`` waits for."""
+    """Nobody can tell: it hangs on what ``step`` waits for, or on the reader of its message, who may put it off by
+    ``link``."""
 
     step: str
+    link: str | None = None
 
 
 Lasting = Bounded | Unbounded
@@ -51,14 +53,18 @@ Waiting = Callable[[Send], bool]
 """Whether policy may let a message of the send wait."""
 
 
-def lasting(program: Program, waiting: Waiting) -> Mapping[int, Lasting]:
+PutOff = Callable[[Send], str | None]
+"""The link of a message of the send by which its reader may put it off, again and again; None where it has none."""
+
+
+def lasting(program: Program, waiting: Waiting, put_off: PutOff) -> Mapping[int, Lasting]:
     """How long runs may go on from each node, by its index, once they have left it. Every edge points forward, so one
     walk from the end answers for all."""
     arriving: dict[int, Lasting] = {program.end: Bounded(timedelta(0))}
     leaving: dict[int, Lasting] = {}
     for node in reversed(program.nodes):
         behind = [arriving[edge.target] for edge in node.edges]
-        leaving[node.index] = _put_off(program, node) or _longest(behind)
+        leaving[node.index] = _put_off(node, put_off) or _longest(behind)
         arriving[node.index] = _after(standing(node, waiting), leaving[node.index])
     return leaving
 
@@ -99,9 +105,9 @@ def _until_allowed(local: LocalTimes | None) -> timedelta:
     return _DAY if len(local.days) == 7 else _WEEK
 
 
-def _put_off(program: Program, node: Node) -> Unbounded | None:
-    """Whoever has had a message may put it off again and again, where the journey lets readers do so."""
-    return Unbounded(node.step.id) if program.snoozes and isinstance(node.verb, Send) else None
+def _put_off(node: Node, put_off: PutOff) -> Unbounded | None:
+    link = put_off(node.verb) if isinstance(node.verb, Send) else None
+    return Unbounded(node.step.id, link) if link is not None else None
 
 
 def _longest(all_of: list[Lasting]) -> Lasting:

@@ -7,9 +7,8 @@ that is tried in a transaction which is taken back.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 
 from runner.engine.apply import gone
 from runner.engine.in_flight import Crossing, Standing, crossings, people_in
@@ -18,18 +17,29 @@ from runner.engine.renaming import successor
 from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
 from runner.journey.graph import Node, Program, compile_program
-from runner.journey.lasting import Lasting, Unbounded, Waiting, lasting, standing
+from runner.journey.lasting import Lasting, PutOff, Unbounded, Waiting, lasting, standing
 from runner.journey.model import ExistingPeople, Journey, Retired, Send, Timers
 from runner.journey.newest_texts import Written, kept_texts
 from runner.journey.project import Project
 from runner.journey.send_rules import send_rules
 from runner.journey.succession import Carried, Fate, Leaves, Moved
 from runner.journey.template import Template
+from runner.journey.template_reads import members_read
 from runner.journey.version import version_hash
 from runner.problem import JourneysError, Problem, Severity
-from runner.review.introduction import Introduction, introduction
-from runner.review.tried import tried
-from runner.review.unsaid_renames import UnsaidRename, unsaid_renames
+from runner.review.introduction import introduction
+from runner.review.planned import (
+    AtStep,
+    Change,
+    Existing,
+    Going,
+    InVersion,
+    JourneyPlan,
+    Plan,
+    Recomputed,
+)
+from runner.review.tried import Tried, tried
+from runner.review.unsaid_renames import unsaid_renames
 from runner.review.what_changed import Difference, what_changed
 from runner.settings import Limits
 from runner.store.address import NotAllowedError
@@ -38,96 +48,6 @@ from runner.store.journeys.standing import Stand, not_looked_for, people_for_who
 from runner.store.journeys.versions import StoredVersion, current_versions
 from runner.store.statement import Connection
 from runner.store.tables import JourneyState
-
-
-class Change(StrEnum):
-    NEW = "new"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    RETIRED = "retired"  # nobody enters any more
-    REMOVED = "removed"  # its file is gone
-
-
-class Going(StrEnum):
-    """What becomes of the people at a step."""
-
-    FINISHES = "finishes"  # they go on in their version
-    STAYS = "stays"  # they come over, and stay at their step
-    MOVES = "moves"  # they come over, to a step of another name
-    LEAVES = "leaves"  # their runs end
-    NOWHERE = "nowhere"  # nobody knows: an error
-
-
-@dataclass(frozen=True, kw_only=True)
-class AtStep:
-    """``to`` is the step to which they move, or the reason for which they leave."""
-
-    step: str
-    people: int
-    going: Going
-    to: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class InVersion:
-    """The people in one version. Of those who finish it: the last does so by ``until``, as long as the daemon keeps up;
-    None where ``endless``, a step, may keep them for as long as it likes."""
-
-    hash: str
-    steps: tuple[AtStep, ...]
-    until: datetime | None = None
-    endless: str | None = None
-    old_texts: Mapping[str, str] = field(default_factory=dict)
-    """The templates that those who finish it read as they were, though there are newer ones, each with the reason."""
-
-    @property
-    def people(self) -> int:
-        return sum(each.people for each in self.steps)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Existing:
-    """``people`` match the trigger already; ``enter``: they enter."""
-
-    people: int
-    enter: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class JourneyPlan:
-    """What applying would mean for one journey. ``before`` is the version in force, ``after`` the one that would be.
-    ``overdue``: of those who come over, whose time is up by the new version, None where the database does not let this
-    be tried; the last goes on at ``released_until``.
-    ``unsaid`` are sends that may have been renamed though nothing says so.
-    """
-
-    journey: str
-    change: Change
-    before: str | None
-    after: str | None
-    state: JourneyState
-    versions: tuple[InVersion, ...] = ()
-    overdue: int | None = 0
-    released_until: datetime | None = None
-    existing: Existing | None = None
-    differences: tuple[Difference, ...] | None = None
-    """From the version in force; None where there is none that this release can read, or nothing to compare."""
-    unsaid: tuple[UnsaidRename, ...] = ()
-    introduction: Introduction | None = None
-    """What it is, where it is new."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """``journeys`` by name. With ``problems`` ``apply`` would refuse; ``warnings`` do not keep it from anything."""
-
-    journeys: tuple[JourneyPlan, ...]
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...] = ()
-
-    @property
-    def changes(self) -> bool:
-        return any(each.change is not Change.UNCHANGED for each in self.journeys)
 
 
 def plan(
@@ -154,7 +74,7 @@ def plan(
         found = [looked.at(name, before.get(name)) for name in sorted({*project.journeys, *before})]
         problems = (*gone(before.values(), project), *looked.problems)
     if not problems:
-        found = _timed(database, project, looked.following, found, now, released_per_minute)
+        found = _timed(database, project, looked, found, now, released_per_minute)
     return Plan(journeys=tuple(found), problems=problems, warnings=tuple(looked.warnings))
 
 
@@ -164,6 +84,8 @@ class _Look:
     def __init__(self, *, connection: Connection, project: Project, now: datetime) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.until: dict[str, dict[str, datetime]] = {}
+        """By journey, when the last timer ends of those who come over, by the step at which they come to stand."""
         self.following: dict[str, Journey] = {}
         """The journeys that change, each knowing what its steps were called."""
         self._connection = connection
@@ -201,8 +123,10 @@ class _Look:
         program = compile_program(next_.journey)
         over = crossings(people, program)
         self.problems += [problem for each in over for problem in each.problems(program)]
+        self.until[name] = _until(over)
         return replace(
             found,
+            timers=journey.in_flight.timers,
             versions=tuple(_crossing(each) for each in over),
             unsaid=unsaid_renames(self._connection, over, program, self._project, next_.renames, next_.void),
         )
@@ -217,7 +141,10 @@ class _Look:
 
     def _finishing(self, found: Sequence[Standing]) -> tuple[InVersion, ...]:
         return tuple(
-            replace(_finishing(each, self._waiting(each), self._now), old_texts=self._old_texts(each))
+            replace(
+                _finishing(each, self._waiting(each), self._put_off(each), self._now),
+                old_texts=self._old_texts(each),
+            )
             for each in found
         )
 
@@ -231,6 +158,20 @@ class _Look:
             return bool(send.window or send.rate or asked)
 
         return waiting
+
+    def _put_off(self, found: Standing) -> PutOff:
+        """By the texts of the version as well as the newest ones, which its people may read."""
+        journey = found.program.journey
+        links = [each.name for each in journey.links if each.puts_off]
+        texts = [*found.project.templates[journey.name], *self._project.templates.get(journey.name, ())]
+
+        def put_off(send: Send) -> str | None:
+            if not links:
+                return None
+            read = members_read([each for each in texts if send.sends(each.name)], "links")
+            return next((each for each in links if read is None or each in read), None)
+
+        return put_off
 
     def _old_texts(self, found: Standing) -> Mapping[str, str]:
         name = found.program.journey.name
@@ -318,29 +259,42 @@ def _at_step(step: str, people: int, fate: Fate) -> AtStep:
             return AtStep(step=step, people=people, going=Going.NOWHERE)
 
 
-def _finishing(found: Standing, waiting: Waiting, now: datetime) -> InVersion:
+def _until(over: Sequence[Crossing]) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    for crossing in over:
+        for stand in crossing.standing.stands:
+            fate = crossing.fates[stand.node]
+            if isinstance(fate, Carried | Moved) and stand.due is not None:
+                step = fate.node.step.id
+                found[step] = max(stand.due, found.get(step, stand.due))
+    return found
+
+
+def _finishing(found: Standing, waiting: Waiting, put_off: PutOff, now: datetime) -> InVersion:
     steps = tuple(
         AtStep(step=_step(found.program, node), people=people, going=Going.FINISHES)
         for node, people in found.people.items()
     )
-    behind = lasting(found.program, waiting)
+    behind = lasting(found.program, waiting, put_off)
     ends = [
         _end(found.program.nodes[each.node], each, behind[each.node], waiting, now) for each in found.stands
     ]
-    endless = next((each for each in ends if isinstance(each, str)), None)
-    until = None if endless else max((each for each in ends if isinstance(each, datetime)), default=None)
-    return InVersion(hash=found.hash, steps=steps, until=until, endless=endless)
+    endless = next((each for each in ends if isinstance(each, Unbounded)), None)
+    if endless is not None:
+        return InVersion(hash=found.hash, steps=steps, endless=endless.step, put_off_by=endless.link)
+    until = max((each for each in ends if isinstance(each, datetime)), default=None)
+    return InVersion(hash=found.hash, steps=steps, until=until)
 
 
-def _end(node: Node, stand: Stand, behind: Lasting, waiting: Waiting, now: datetime) -> datetime | str:
+def _end(node: Node, stand: Stand, behind: Lasting, waiting: Waiting, now: datetime) -> datetime | Unbounded:
     """When the last of those at a step has finished; or the step that may keep them for as long as it likes."""
     if isinstance(behind, Unbounded):
-        return behind.step
+        return behind
     here = standing(node, waiting)
     # A timer that is set is known, whatever it hangs on. A message that waits may wait again.
     if stand.untimed or stand.due is None or isinstance(node.verb, Send):
         if isinstance(here, Unbounded):
-            return here.step
+            return here
         latest = max(now, stand.arrived + here.most)
     else:
         latest = max(now, stand.due)
@@ -350,28 +304,40 @@ def _end(node: Node, stand: Stand, behind: Lasting, waiting: Waiting, now: datet
 def _timed(
     database: Database,
     project: Project,
-    following: Mapping[str, Journey],
+    looked: _Look,
     found: Sequence[JourneyPlan],
     now: datetime,
     per_minute: int,
 ) -> list[JourneyPlan]:
-    """The plans with those who become overdue, where the timers of those who come over are counted anew."""
-    anew = [
-        each for each in found if _cross(each) and following[each.journey].in_flight.timers is not Timers.KEEP
-    ]
+    """The plans with those who become overdue, and when waits end, where the timers of those who come over are counted
+    anew."""
+    anew = {
+        each.journey: each.after or "" for each in found if _cross(each) and each.timers is not Timers.KEEP
+    }
     if not anew:
         return list(found)
     try:
-        hashes = {each.journey: each.after or "" for each in anew}
-        crossed = tried(database, project, following, hashes, now, per_minute)
+        after = tried(database, project, looked.following, anew, now, per_minute)
     except NotAllowedError:
-        return [replace(each, overdue=None) if each in anew else each for each in found]
+        return [replace(each, overdue=None) if each.journey in anew else each for each in found]
     return [
-        replace(each, overdue=its.overdue, released_until=its.released_until)
-        if (its := crossed.get(each.journey))
-        else each
+        _recomputed(each, after[each.journey], looked.until[each.journey]) if each.journey in anew else each
         for each in found
     ]
+
+
+def _recomputed(found: JourneyPlan, its: Tried, before: Mapping[str, datetime]) -> JourneyPlan:
+    waits = (
+        Recomputed(step=step, before=before.get(step), after=until)
+        for step, until in its.until.items()
+        if until != before.get(step)
+    )
+    return replace(
+        found,
+        overdue=its.crossed.overdue,
+        released_until=its.crossed.released_until,
+        recomputed=tuple(waits),
+    )
 
 
 def _cross(found: JourneyPlan) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
+from runner.journey.model import Timers
 from runner.review.difference_report import difference_json, difference_lines
 from runner.review.introduction import introduction_lines
-from runner.review.plan import AtStep, Change, Going, InVersion, JourneyPlan, Plan
+from runner.review.planned import AtStep, Change, Going, InVersion, JourneyPlan, Plan
 from runner.review.reporters import problem_json, summary, text_report
 from runner.review.unsaid_renames import UnsaidRename
 from runner.store.tables import JourneyState
@@ -47,13 +48,16 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
     if found.differences is not None:
         yield from (f"  {line}" for line in difference_lines(found.differences))
     for version in found.versions:
-        yield f"  {_heading(version)}:"
+        yield f"  {_heading(version, found.timers)}:"
         width = max(len(each.step) for each in version.steps)
         numbers = max(len(f"{each.people:,}") for each in version.steps)
         for each in version.steps:
             yield f"    {each.step:<{width}}  {each.people:>{numbers},}  {_going(each)}".rstrip()
         for template, reason in version.old_texts.items():
             yield f"    they read the old text of `{template}`, since {reason}"
+    for wait in found.recomputed:
+        was = f", was {_minute(wait.before)}" if wait.before is not None else ""
+        yield f"  the last wait at `{wait.step}` ends {_minute(wait.after)}{was}"
     if found.overdue is None:
         yield "  how many are overdue by the new version is not known: the user of the database may only read"
     elif found.overdue:
@@ -85,13 +89,26 @@ def _asked(unsaid: UnsaidRename) -> str:
     )
 
 
-def _heading(version: InVersion) -> str:
+_WAITS = {
+    Timers.KEEP: "",
+    Timers.RECOMPUTE: ", whose waits are computed anew, each from when it began",
+    Timers.RESTART: ", whose waits begin anew",
+}
+
+
+def _heading(version: InVersion, timers: Timers) -> str:
     who, name = people(version.people), f"version {_short(version.hash)}"
     if any(each.going is not Going.FINISHES for each in version.steps):
-        return f"{who} in {name}"
+        come = any(each.going in (Going.STAYS, Going.MOVES) for each in version.steps)
+        return f"{who} in {name}{_WAITS[timers] if come else ''}"
     finish = "finishes" if version.people == 1 else "finish"
     if version.endless is not None:
-        return f"{who} {finish} {name}; nobody can tell by when, for `{version.endless}` may take any time"
+        why = (
+            f"`{version.endless}` may take any time"
+            if version.put_off_by is None
+            else f"a reader may put `{version.endless}` off by the link `{version.put_off_by}`"
+        )
+        return f"{who} {finish} {name}; nobody can tell by when, for {why}"
     assert version.until is not None
     return f"{who} {finish} {name}, by {_minute(version.until)} at the latest"
 
@@ -158,6 +175,7 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
                 "people": version.people,
                 "until": _instant(version.until),
                 "endless": version.endless,
+                "put_off_by": version.put_off_by,
                 "old_texts": dict(version.old_texts),
                 "steps": [
                     {"step": each.step, "people": each.people, "going": each.going.value, "to": each.to}
@@ -165,6 +183,11 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
                 ],
             }
             for version in found.versions
+        ],
+        "timers": found.timers.value,
+        "recomputed": [
+            {"step": each.step, "before": _instant(each.before), "after": _instant(each.after)}
+            for each in found.recomputed
         ],
         "overdue": found.overdue,
         "released_until": _instant(found.released_until),

@@ -47,3 +47,10 @@ class Link:
     name: str
     action: LinkAction
     expires: Duration = field(default=Duration(days=60))
+
+    @property
+    def puts_off(self) -> bool:
+        """Whether a reader may by it put a run back before a step that it has left."""
+        return isinstance(self.action, Snooze) or (
+            isinstance(self.action, Ask) and self.action.until is not None
+        )
