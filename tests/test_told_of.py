@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from channels.mime import build
 from runner.cli.importing import summary
+from runner.cli.story import contact_json, contact_text, told_of
 from runner.engine.deliver import deliver
 from runner.engine.imports import Imported, import_file
 from runner.insight.results import read_results
@@ -20,6 +21,7 @@ from runner.store.database import Database
 from runner.store.people.contacts import find_contact
 from runner.store.sending.suppressed_addresses import note_suppressions
 from runner.store.tables import event
+from runner.store.watching.story import story
 from tests.followed import DAY
 from tests.test_places import account_elsewhere, identified
 
@@ -142,6 +144,50 @@ def test_feedback_on_a_message_that_a_contact_was_not_sent_closes_nothing(
     deliver(database, shop.versions, {"email": sink}, START + DAY)
     leaves = {name: row.reason is None for name, row in shop.ledger().items() if name.endswith("again")}
     assert leaves == {"ana/again": True, "ben/again": True, "cyd/again": False, "dan/again": False}
+
+
+def test_the_story_tells_what_became_of_messages(sqlite_database: Database, tmp_path: Path) -> None:
+    shop = Shop(sqlite_database)
+    shop.sign_up("ana")
+    sink = Sink()
+    deliver(sqlite_database, shop.versions, {"email": sink}, START)
+    name = message_id(sink, "ana")
+    lines = [
+        line("ana", "Opened", message=name, bot=True),
+        line("ana", "Clicked", run=1, step="hello", link="cart"),
+        line("ana", "Bounced", message=name, soft=True),
+        line("ana", "Replied", message="<another@elsewhere.example>"),
+        line("ana", "Complained", channel="sms"),
+    ]
+    imported(shop, tmp_path, "".join(lines))
+    shop.tick(START + 3 * HOUR)
+    with sqlite_database.read() as connection:
+        found = find_contact(connection, sqlite_database.deployment, "ana")
+        entries = story(connection, "ana")
+    assert found
+    told = told_of(entries, every_event=False)
+    text = contact_text(found, [], [], told, shop.catalog)
+    arrows = [row.strip().partition("  ")[2] for row in text.splitlines() if " → " in row]
+    assert arrows[1:] == [
+        "greet: hello → opened (by a machine)",
+        "greet: hello → clicked (cart)",
+        "greet: hello → bounced (soft)",
+        "a message <another@elsewhere.example>, of no known step → replied",
+        "a message, of no known step → complained",
+    ]
+    assert "event Signed Up" not in text
+    told = told_of(entries, every_event=True)
+    assert "event Signed Up" in contact_text(found, [], [], told, shop.catalog)
+    rows = contact_json(found, [], [], told, shop.catalog)["story"]
+    (opened,) = (row for row in rows if row["name"] == "Message Opened")
+    assert opened["properties"] == {
+        "bot": True,
+        "journey": "greet",
+        "message": name,
+        "run": "1",
+        "step": "hello",
+        "visit": "1",
+    }
 
 
 def test_the_example_of_the_page(sqlite_database: Database, tmp_path: Path) -> None:

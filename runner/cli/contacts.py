@@ -85,7 +85,9 @@ def import_command(
 @click.argument("key", metavar="KEY")
 @project_option
 @format_option
-@click.option("--events", is_flag=True, help="Tell every event, not only what journeys did.")
+@click.option(
+    "--events", is_flag=True, help="Tell every event, not only what journeys did and what became of messages."
+)
 def show_command(key: str, project: Path, output_format: str, events: bool) -> int:
     """Show one contact: attributes, consents, addresses to which nothing is sent, and the story of its runs and
     messages."""
@@ -93,13 +95,13 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
     import os
 
     from runner.cli.importing import load_catalog
-    from runner.cli.story import contact_json, contact_text
+    from runner.cli.story import contact_json, contact_text, told_of
     from runner.problem import JourneysError
     from runner.settings import load_settings
     from runner.store.database import Database
     from runner.store.people.contacts import consents_of, find_contact
     from runner.store.sending.suppressed_addresses import kept_from
-    from runner.store.watching.story import Chapter, story
+    from runner.store.watching.story import story
 
     catalog = load_catalog(project)
     if any("\ud800" <= character <= "\udfff" for character in key):
@@ -117,7 +119,7 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
             told = story(connection, key)
     finally:
         database.close()
-    entries = [entry for entry in told if events or entry.chapter is not Chapter.RECEIVED]
+    entries = told_of(told, every_event=events)
     if output_format == "json":
         page = contact_json(contact, consents, suppressed, entries, catalog)
         click.echo(json.dumps(page, indent=2, ensure_ascii=False))

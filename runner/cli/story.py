@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from runner.journey.catalog import EVERY_CHANNEL, Catalog
+from runner.journey.catalog import EVERY_CHANNEL, IDENTIFIED, MESSAGE_EVENTS, RESERVED_PROPERTIES, Catalog
 from runner.journey.fit import present
 from runner.journey.shown import printable
+from runner.journey.values import MILLIONTHS, ValueType
 from runner.store.people.contacts import Consent, Contact
 from runner.store.sending.suppressed_addresses import KeptFrom
 from runner.store.watching.story import Chapter, Entry
@@ -49,8 +50,10 @@ def _lines(
         yield f"  {one.channel}, {one.address}: {one.reason} since {one.since:%Y-%m-%d %H:%M}{whose}"
     yield ""
     yield "Story (UTC)" if entries else "No story: no journey has seen this contact"
+    runs = {entry.run: _run(entry) for entry in entries if entry.chapter is Chapter.ENTERED}
     for entry in entries:
-        yield f"  {entry.at:%Y-%m-%d %H:%M:%S}  {_told(entry)}"
+        told = _feedback(entry, runs) if entry.name in MESSAGE_EVENTS else _told(entry)
+        yield f"  {entry.at:%Y-%m-%d %H:%M:%S}  {told}"
 
 
 def _values(contact: Contact, catalog: Catalog) -> Iterator[tuple[str, str]]:
@@ -68,17 +71,54 @@ def _values(contact: Contact, catalog: Catalog) -> Iterator[tuple[str, str]]:
 def _present(name: str, stored: Any, catalog: Catalog) -> Any:
     """The value by the type of today's catalog; as it is stored where the catalog does not know it any
     more."""
-    type_ = catalog.attribute_type(name)
+    return _typed(stored, catalog.attribute_type(name))
+
+
+def _typed(stored: Any, type_: ValueType | None) -> Any:
     try:
         return stored if type_ is None else present(stored, type_)
     except (TypeError, ValueError, ArithmeticError):
-        # Stored when the attribute had another type.
+        # Stored when the catalog gave it another type.
         return stored
 
 
+def told_of(entries: Sequence[Entry], *, every_event: bool) -> list[Entry]:
+    """The entries of which a story tells: of what arrived, what became of messages, or all of it."""
+    return [
+        entry
+        for entry in entries
+        if every_event or entry.chapter is not Chapter.RECEIVED or entry.name in MESSAGE_EVENTS
+    ]
+
+
+def _run(entry: Entry) -> str:
+    """Two runs of one journey are told apart by what they are about."""
+    return f"{entry.name} ({entry.per})" if entry.per else entry.name
+
+
+def _feedback(entry: Entry, runs: Mapping[int, str]) -> str:
+    """``welcome: hello → clicked (cart)``; ``runs`` are the names of the contact's runs."""
+    said = entry.properties
+    became = entry.name.removeprefix("Message ").lower()
+    more = [
+        text
+        for text in (
+            said.get("link"),
+            "soft" * bool(said.get("soft")),
+            "by a machine" * bool(said.get("bot")),
+        )
+        if text
+    ]
+    how = f" ({', '.join(more)})" if more else ""
+    journey = runs.get(said.get("run", 0) // MILLIONTHS) or said.get("journey")
+    if said.get("step") is None:
+        name = f" {said['message']}" if said.get("message") else ""
+        return f"a message{name}, of no known step → {became}{how}"
+    return f"{f'{journey}: ' if journey else ''}{said['step']} → {became}{how}"
+
+
 def _told(entry: Entry) -> str:
-    # Two runs of one journey are told apart by what they are about.
-    run = f"{entry.name} ({entry.per})" if entry.per else entry.name
+    run = _run(entry)
     paused = "; the journey is paused" if entry.paused else ""
     match entry.chapter:
         case Chapter.RECEIVED:
@@ -142,12 +182,25 @@ def contact_json(
             }
             for one in suppressed
         ],
-        "story": [_entry_json(entry) for entry in entries],
+        "story": [_entry_json(entry, catalog) for entry in entries],
     }
 
 
-def _entry_json(entry: Entry) -> dict[str, Any]:
+def _types(event: str, catalog: Catalog) -> Mapping[str, ValueType]:
+    """The types of an event's properties by today's catalog."""
+    if event == IDENTIFIED:
+        return {name: attribute.type for name, attribute in catalog.attributes.items()}
+    declared = catalog.events.get(event)
+    return declared.properties if declared else RESERVED_PROPERTIES.get(event, {})
+
+
+def _entry_json(entry: Entry, catalog: Catalog) -> dict[str, Any]:
     told: dict[str, Any] = {"at": entry.at.isoformat(), "what": entry.chapter, "name": entry.name}
+    if entry.chapter is Chapter.RECEIVED:
+        types = _types(entry.name, catalog)
+        told["properties"] = {
+            name: _plain(_typed(stored, types.get(name))) for name, stored in sorted(entry.properties.items())
+        }
     if entry.run:
         told["run"] = entry.run
         told["per"] = entry.per or None

@@ -4,8 +4,8 @@ be sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -54,7 +54,8 @@ class Entry:
     left, the reason of an exit, or None. ``status`` is that of the run that ended. ``message`` is that of a
     send. ``per`` is the value of ``entry.per`` of the run, empty where there is none; ``due_at`` is when the wait
     on which a run stands ends by itself, or when a message that was deferred is looked at again; then ``outcome`` says
-    why. ``paused``: the run stands there, or its message is kept back, while the journey is paused."""
+    why. ``properties`` are those of what was received, in their stored form. ``paused``: the run stands there, or its
+    message is kept back, while the journey is paused."""
 
     at: datetime
     chapter: Chapter
@@ -68,6 +69,7 @@ class Entry:
     message: MessageDecision | None = None
     per: str = ""
     due_at: datetime | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
     paused: bool = False
 
 
@@ -118,12 +120,14 @@ def story(connection: Connection, key: str) -> tuple[Entry, ...]:
 
 def _received(connection: Connection, own: ColumnElement[bool]) -> Iterator[Entry]:
     rows = connection.execute(
-        select(event.c.id, event.c.at, event.c.name)
+        select(event.c.id, event.c.at, event.c.name, event.c.properties)
         .where(own, ~event.c.pending, event.c.name != CONTACT_UPDATED)
         .order_by(event.c.at, event.c.id)
     )
     for row in rows:
-        yield Entry(at=row.at, chapter=Chapter.RECEIVED, name=row.name, event=row.id)
+        yield Entry(
+            at=row.at, chapter=Chapter.RECEIVED, name=row.name, event=row.id, properties=row.properties
+        )
 
 
 def _runs(connection: Connection, own: ColumnElement[bool], paused: frozenset[str]) -> Iterator[Entry]:
