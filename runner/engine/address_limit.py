@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from runner.engine.prepare import idempotency_key, recipient_of
 from runner.engine.versions import Versions
 from runner.journey.model import Send
+from runner.journey.send_rules import ADDRESS_LIMIT
 from runner.store.deployment import Deployment
 from runner.store.sending.address_places import counted_form, hashed_address, take_place
 from runner.store.sending.messages import Claimed, Held
 from runner.store.statement import Connection
-
-ADDRESS_LIMIT = "address_limit"
-"""Why a message is blocked whose address has had as many of its journey as it says."""
 
 
 def beyond_limit(

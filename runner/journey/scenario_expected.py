@@ -19,6 +19,7 @@ from runner.journey.scenario import (
 )
 from runner.journey.scenario_given import Unknown
 from runner.journey.scenario_tree import fields_in, items_in, scalar_at, texts_in
+from runner.journey.send_rules import ADDRESS_LIMIT, BLOCK_REASONS
 from runner.journey.yaml import Fields, Scalar, Value
 from runner.problem import Span
 
@@ -69,6 +70,9 @@ class Expectations:
             return self._passing(fields, at)
         step = scalar_at(fields, "send")
         self._known_step(step, self._sends, "send step")
+        blocked = fields.get("blocked")
+        if isinstance(blocked, Scalar) and blocked.text not in (reasons := (*BLOCK_REASONS, ADDRESS_LIMIT)):
+            self.unknown("block reason", blocked.text, reasons, blocked.span)
         said = {
             key: value.text
             for key in ("channel", "blocked", "withheld", "template")

@@ -28,6 +28,8 @@ BLOCK_REASONS = (
     FREQUENCY_CAP,
 )
 """Why policy may block a message, in the order in which it is asked."""
+ADDRESS_LIMIT = "address_limit"
+"""Why a message is blocked whose address has had as many of its journey as it says: asked as it leaves."""
 
 HOLD = "hold"
 QUIET_HOURS = "quiet_hours"
