@@ -91,6 +91,7 @@ def test_feedback_is_counted_for_the_message_that_it_names(database: Database, t
         line("ben", "Bounced", message=ids["ben"]),
         line("cyd", "Complained", message=ids["cyd"], run=7, step="again"),
         line("dan", "Opened", message=by_provider),
+        line("dan", "Bounced", message=by_provider, soft=True),
         # Somebody else's, nobody's, and the words of a reply.
         line("dan", "Clicked", message=ids["ana"]),
         line("dan", "Clicked", message="<" + "0" * 64 + "@shop.example>"),
@@ -98,7 +99,7 @@ def test_feedback_is_counted_for_the_message_that_it_names(database: Database, t
         line("dan", "Delivered", message=""),
     ]
     done = imported(shop, tmp_path, "".join(lines))
-    assert (done.unknown_messages, [each.line for each in done.first_unknown]) == (3, [8, 9, 10])
+    assert (done.unknown_messages, [each.line for each in done.first_unknown]) == (3, [9, 10, 11])
     shop.tick(START + 3 * HOUR)
     assert told(database) == {"delivered": 1, "opened": 2, "clicked": 1, "bounced": 1, "complained": 1}
     assert note_suppressions(database) == 2

@@ -22,6 +22,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    or_,
     select,
     union_all,
 )
@@ -262,7 +263,8 @@ def _of_message(other: FromClause) -> ColumnElement[bool]:
 
 
 def _told(period: Period) -> FromClause:
-    """What was told of messages, by humans, and of which. It cannot have been before the message was decided about."""
+    """What was told of messages, by humans, and of which; no bounce that passes. It cannot have been before the message
+    was decided about."""
     run_number, visit = (
         cast(json_text(event.c.properties, constant(name)), BigInteger()) // constant(MILLIONTHS)
         for name in ("run", "visit")
@@ -279,6 +281,7 @@ def _told(period: Period) -> FromClause:
         .where(
             event.c.name.in_(list(TOLD.values())),
             ~json_true(event.c.properties, constant("bot")),
+            or_(event.c.name != MESSAGE_BOUNCED, ~json_true(event.c.properties, constant("soft"))),
             *Period(since=period.since).holds(event.c.at),
         )
         .subquery("told")
