@@ -158,6 +158,16 @@ def test_a_line_without_message_id_is_known_by_its_text(tmp_path: Path) -> None:
     assert one.dedup_key == again.dedup_key != other.dedup_key
 
 
+@pytest.mark.parametrize(
+    ("written_as", "hour"), [("2026-02-01 10:00", 10), ("2026-02-01", 0), ("2026-02-01T10:00:00+04:00", 6)]
+)
+def test_a_timestamp_without_offset_is_utc(tmp_path: Path, written_as: str, hour: int) -> None:
+    [in_json] = arrivals(written(tmp_path, track(timestamp=written_as)))
+    row = f"userId,event,timestamp\nana,Order Completed,{written_as}"
+    [in_csv] = arrivals(written(tmp_path, row, name="events.csv"))
+    assert in_json.at == in_csv.at == datetime(2026, 2, 1, hour, tzinfo=UTC)
+
+
 def test_nothing_happens_after_it_was_received(tmp_path: Path) -> None:
     path = written(tmp_path, track(timestamp="2027-01-01T00:00:00Z"), track(timestamp="absent"))
     assert [one.at for one in arrivals(path)] == [NOW, NOW]
