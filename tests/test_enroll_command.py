@@ -118,7 +118,7 @@ def test_a_file_enters_once_and_strangers_are_left_out(
     printed = capsys.readouterr().out
     assert "3 new, 0 already there, 0 rejected" in printed
     assert "1 key of no contact, left out: `nobody`" in printed
-    assert "left empty: seats 1" in printed
+    assert "`seats` of 1 event is no number and was left empty: line 5, cleo: 'x'" in printed
     call("enroll", "invite", "--file", str(file), project=project, code=1)
     assert "0 new, 3 already there" in capsys.readouterr().out
     again = project / "list.ndjson"
