@@ -346,6 +346,7 @@ def everything() -> tuple[Finding, ...]:
             Halted(journey="recall", state=JourneyState.STOPPED, since=START - 3 * DAY, people=0),
         ),
         empty_pools={"vouchers": ("cart", "welcome")},
+        links={"cart": ("later", "stop")},
         in_force={"cart": "a"},
     )
     channels = (
@@ -483,6 +484,32 @@ def test_a_healthy_project(project: Path, doctor: Doctor, capsys: pytest.Capture
         "Nothing is wrong (1 note).\n"
     )
     assert doctor("--strict")[0] == 0
+
+
+def test_a_link_of_a_live_message_leads_nowhere(project: Path, doctor: Doctor) -> None:
+    """Only one that a message carries, and only where messages are really sent."""
+    catalog = project / "journeys/catalog.yaml"
+    catalog.write_text(
+        catalog.read_text(encoding="utf-8") + "links: {domain: links.shop.example}\n", encoding="utf-8"
+    )
+    journey = project / "journeys/greet/journey.yaml"
+    message = next((project / "journeys/greet").glob("*.html"))
+    steps = journey.read_text(encoding="utf-8")
+
+    def found(head: str, link: str) -> dict[str, Any] | None:
+        journey.write_text(
+            steps.replace("steps:", f"{head}links: {{stop: {{exit: stopped}}}}\nsteps:"), encoding="utf-8"
+        )
+        text = message.read_text(encoding="utf-8").split("<!--")[0]
+        message.write_text(text + f"<!-- --><p>{link}</p>\n", encoding="utf-8")
+        assert run(["apply", "--project", str(project)]) == 0
+        return doctor()[1].get("links/unserved")
+
+    assert found("", "") is None
+    told = found("", "{{ links.stop }}")
+    assert told is not None
+    assert (told["level"], told["where"]) == ("warning", "journey greet, links stop")
+    assert found("delivery: shadow\n", "{{ links.stop }}") is None
 
 
 def test_no_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

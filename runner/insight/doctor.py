@@ -277,6 +277,17 @@ def _pools(examined: Examined) -> Iterator[Finding]:
         )
 
 
+def _links(examined: Examined) -> Iterator[Finding]:
+    for journey, links in (examined.measured.links if examined.measured else {}).items():
+        yield Finding(
+            code="links/unserved",
+            level=Level.WARNING,
+            what="its messages carry links whose pages nobody serves yet: whoever presses one gets nowhere",
+            where=f"journey {journey}, links {', '.join(links)}",
+            mend="take `{{ links.NAME }}` out of its templates, then `journeys apply`",
+        )
+
+
 def _zones(examined: Examined) -> Iterator[Finding]:
     measured = examined.measured
     if measured is not None and measured.outdated_zones:
@@ -300,6 +311,7 @@ RULES: tuple[Rule, ...] = (
     _journeys,
     _halted,
     _pools,
+    _links,
     overdue.messages,
     overdue.set_aside,
     _zones,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from runner.engine.versions import Versions, load_versions
+from runner.engine.versions import Version, Versions, load_versions
 from runner.journey.catalog import ASKED_BY_CALL
 from runner.journey.graph import Program
-from runner.journey.model import AdAudience, Call, HandOff, Send
+from runner.journey.model import AdAudience, Call, Delivery, HandOff, Send
 from runner.journey.pools import drawn_from
+from runner.journey.template_reads import members_read
 from runner.problem import JourneysError, Problem
 from runner.store.audit import lived_virtually
 from runner.store.database import Database
@@ -58,6 +59,8 @@ class Measured:
     standing_runs: tuple[StandingRuns, ...] = ()
     halted: tuple[Halted, ...] = ()
     empty_pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Those that live messages carry, by journey."""
     outdated_zones: tuple[str, ...] = ()
     in_force: Mapping[str, str] = field(default_factory=dict)
     programs: Mapping[int, Program] = field(default_factory=dict)
@@ -161,14 +164,27 @@ def measure(database: Database, late: timedelta, watch: Watch) -> Measured:
         )
 
 
+def _links(entered: Iterable[Version]) -> Mapping[str, tuple[str, ...]]:
+    """The links by which readers steer that messages of these versions carry, where they really are sent."""
+    found: dict[str, tuple[str, ...]] = {}
+    for version in entered:
+        journey = version.journey
+        if journey.links and journey.delivery is Delivery.LIVE:
+            read = members_read(version.templates, "links")
+            carried = [link.name for link in journey.links if read is None or link.name in read]
+            if carried:
+                found[journey.name] = tuple(carried)
+    return dict(sorted(found.items()))
+
+
 def _at_once(database: Database, now: datetime) -> Measured:
     """What one look tells."""
     versions, unreadable = _versions(database)
-    entered = (
-        (each for each in versions.current.values() if each.state is not JourneyState.STOPPED)
-        if versions
-        else ()
-    )
+    entered = [
+        each
+        for each in (versions.current.values() if versions else ())
+        if each.state is not JourneyState.STOPPED
+    ]
     draws = drawn_from(each.journey for each in entered)
     with database.read() as connection:
         return Measured(
@@ -184,6 +200,7 @@ def _at_once(database: Database, now: datetime) -> Measured:
             standing_runs=examination.standing_runs(connection),
             halted=examination.halted(connection),
             empty_pools={pool: draws[pool] for pool in empty_pools(connection, draws)},
+            links=_links(entered),
             outdated_zones=outdated_zones(connection),
             in_force={version.journey: version.hash for version in current_versions(connection)},
             programs={version.id: version.program for version in versions or ()},
