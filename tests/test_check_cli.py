@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -15,6 +16,8 @@ from standard_project import standard_files
 
 from runner import cli
 from runner.cli import COMMANDS, run
+from runner.cli.init import project_files
+from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.project import load_project, read_files
 from runner.problem import JourneysError, Problem, ProblemsFound, Span
 from runner.review.check import check_folder
@@ -205,3 +208,9 @@ def test_a_key_that_is_no_text_and_a_stretch_beyond_all_calendars(
     assert "there is no contact" in capsys.readouterr().err
     late = "9999-12-31T23:59:59..9999-12-31T23:59:59.999999"
     assert run(["run", "--virtual", late, "--project", str(tmp_path)]) == 2
+
+
+def test_the_catalog_that_init_writes_names_what_every_contact_has() -> None:
+    text = project_files()["journeys/catalog.yaml"].decode()
+    (line,) = (line for line in text.splitlines() if line.startswith("# What is known of a contact"))
+    assert set(re.findall(r"\w+", line.partition("beside ")[2])) - {"and"} == set(CONTACT_FIELDS)

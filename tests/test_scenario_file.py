@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from documents import ROOT
 from golden import CASES, golden
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,7 @@ from runner.journey.scenario import (
 )
 from runner.journey.scenario_file import find_scenarios
 from runner.journey.scenario_time import read_moment
+from runner.journey.send_rules import ADDRESS_LIMIT, BLOCK_REASONS
 from runner.problem import Problem
 from runner.review.reporters import text_report
 
@@ -213,3 +216,18 @@ def test_a_scenario_beside_a_wrong_one_is_read() -> None:
 def test_the_shop_of_the_cases_is_in_order() -> None:
     assert Path(SHOP / "journeys" / "catalog.yaml").exists()
     assert set(shop("journey: cart\ntests: []\n").journeys) == {"cart", "welcome"}
+
+
+def test_the_page_names_all_that_may_arrive_and_every_block_reason() -> None:
+    page = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    schema = json.loads((ROOT / "schema" / "tests.schema.json").read_text(encoding="utf-8"))
+    arriving = page.split("## What arrives")[1].split("##")[0]
+    forms = schema["definitions"]["event"]["anyOf"]
+    assert forms
+    for form in forms:
+        (what, *_) = [key for key in form["required"] if key != "at"]
+        assert f"{{at, {what}: " in arriving, what
+        for key in form["properties"].keys() - {"at", "event", "properties"}:
+            assert key in arriving, (what, key)
+    coming = page.split("## What has to come of it")[1].split("##")[0]
+    assert all(f"`{reason}`" in coming for reason in (*BLOCK_REASONS, ADDRESS_LIMIT))
