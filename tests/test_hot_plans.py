@@ -99,6 +99,9 @@ def test_no_plan_reads_a_whole_table(database: Database, work: Work, many: bool)
         )
         assert not found, f"{statement}\n{plan}"
         assert "AUTOMATIC" not in plan, f"{statement}\n{plan}"
+        # An event is found by its key, not among all of its contact.
+        among_all = re.search(r"ix_event_history on event[^\n]*\n[^\n]*\n *Filter: .*\bid = ", plan)
+        assert not among_all, f"{statement}\n{plan}"
 
 
 def test_the_timer_of_somebody_with_an_event_is_found_by_them(postgres_database: Database) -> None:
