@@ -203,6 +203,18 @@ def test_a_date_that_is_past_enters_at_once_where_that_is_said(database: Databas
     assert diary.entries() == ["ana 2026-02-01 10:00 2026-01-10"]
 
 
+def test_a_date_that_was_past_before_enters_nobody_for_what_else_becomes_known(database: Database) -> None:
+    diary = Diary(database, "{date: contact.born}")
+    diary.identify("ana", at=BEGIN, born="2025-12-10", timezone="UTC")
+    diary.apply("{date: contact.born, if_past: enter}", at("2026-01-02"))
+    diary.tick(at("2026-01-03"), LIVE)
+    # In one tick with somebody whose date becomes known.
+    diary.tell("ana", at("2026-02-01 10:00"), points=3)
+    diary.tell("ben", at("2026-02-01 10:00"), born="2026-01-20", timezone="UTC")
+    diary.tick(at("2026-02-01 10:00"), LIVE)
+    assert diary.entries() == ["ben 2026-02-01 10:00 2026-01-20"]
+
+
 def test_a_yearly_date_whose_lead_has_begun(database: Database) -> None:
     """Three days before the birthday, and on the day itself, one still enters; the day after nobody does."""
     diary = Diary(database, YEARLY.replace("}", ", if_past: enter}"))

@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.duration import DAY, MICROSECONDS
+from runner.journey.expression.tree import Name
 from runner.journey.model.timed import DateTrigger, IfPast
 from runner.journey.model.waits import LocalTimes
 from runner.journey.reserved import DATE_REACHED
@@ -48,7 +49,15 @@ from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import day_microseconds, instant_microseconds
 from runner.store.statement import Statement
 from runner.store.tables import appointment, contact, event, run
-from runner.store.types import Instant, constant, instant_of, json_object, json_text, microseconds_of
+from runner.store.types import (
+    Instant,
+    constant,
+    instant_of,
+    json_has,
+    json_object,
+    json_text,
+    microseconds_of,
+)
 
 Sql = ColumnElement[Any]
 
@@ -108,9 +117,12 @@ def _layer(name: str, query: Select[Any]) -> CTE:
 def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
     """Of each contact: its zone, the date as it is ``given`` and as its zone has it (``shown``), the number of its day,
     the time of day, and the instant at which the appointment is ``standing``; ``ref`` is the one after which the date
-    is looked for. For those who enter late also the day ``about`` which it is, and whether they changed. All in µs."""
+    is looked for. For those who enter late also the day ``about`` which it is, and whether it was their date that was
+    told: whose date was past before does not enter for whatever else becomes known. All in µs."""
     row = sql.row(wave, with_run=False)
     changed = wave.c.name.in_([literal_column(f"'{name}'") for name in CHANGES])
+    assert isinstance(trigger.date.tree, Name)
+    of_date = json_has(event.c.properties, constant(trigger.date.tree.path[0]))
     its_own = and_(
         appointment.c.partition == wave.c.partition,
         appointment.c.contact == wave.c.contact,
@@ -127,7 +139,7 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
     if trigger.if_past is IfPast.ENTER:
         late = [
             json_text(appointment.c.properties, constant("date")).label("about"),
-            case((changed, literal_column("1")), else_=literal_column("0")).label("changed"),
+            case((and_(changed, of_date), literal_column("1")), else_=literal_column("0")).label("changed"),
         ]
     found = _layer(
         "found",

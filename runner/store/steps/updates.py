@@ -187,7 +187,11 @@ def _add_to_score(sql: ProgramSql, node: Node, connection: Connection, n: int) -
 
 
 def _announce(sql: ProgramSql, node: Node, connection: Connection, n: int) -> None:
-    """An internal event at the run's instant, for the exits and waits of this contact that read what has changed."""
+    """An internal event at the run's instant, for the exits and waits of this contact that read what has changed. Its
+    properties name the attributes that were written."""
+    verb = node.verb
+    assert isinstance(verb, Update)
+    written = {name: True for name, _ in verb.attributes}
 
     def build() -> Statement:
         return announcement(
@@ -198,7 +202,7 @@ def _announce(sql: ProgramSql, node: Node, connection: Connection, n: int) -> No
                 moving.c.run,
                 moving.c.at,
                 literal_column(f"'{CONTACT_UPDATED}'").label("name"),
-                literal({}, Json()).label("properties"),
+                literal(written, Json()).label("properties"),
                 cause_key(moving.c.run, node.step.id, run.c.visit).label("key"),
             )
             .select_from(moving.join(run, MOVING_RUN))
