@@ -124,6 +124,19 @@ def test_it_fires_by_each_contacts_own_clock(database: Database, pace: Pace) -> 
     ]
 
 
+def test_who_comes_into_a_zone_after_it_has_fired_there_is_not_fired_for(database: Database) -> None:
+    """Also where somebody else came in time, to a zone in which nobody was, and both are looked at in one tick."""
+    diary = Diary(database, '{schedule: "0 9 * * MON", timezone: contact}')
+    for key in ("ana", "ben"):
+        diary.identify(key, timezone="Pacific/Honolulu")
+    diary.tick(at("2026-03-02 13:50"), LIVE)
+    diary.move("ana", "America/New_York", at("2026-03-02 13:59"))
+    diary.move("ben", "America/New_York", at("2026-03-02 14:01"))
+    diary.tick(at("2026-03-02 14:02"), LIVE)
+    diary.tick(at("2026-03-02 14:03"), LIVE)
+    assert diary.entries() == [("ana", "03-02 14:00")]
+
+
 def test_a_large_firing_comes_in_parts(database: Database) -> None:
     diary = Diary(database, '{schedule: "0 9 * * MON"}')
     people = [f"p{number}" for number in range(30)]

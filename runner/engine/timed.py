@@ -99,7 +99,10 @@ def _fire(passes: Passes, size: int) -> Prepared:
     while found := schedules.due_schedules(passes.connection, passes.now):
         fired |= {(due.cause, due.zone, due.next_at) for due in found}
         if told >= size:
-            return Prepared(whole=False, some=True, sole=len(fired) == 1)
+            # In their own zones contacts come and go: there nobody may run ahead of the others.
+            return Prepared(
+                whole=False, some=True, sole={zone for _, zone, _ in fired} == {WHOLE} and len(fired) == 1
+            )
         share = max(1, -(-size // sum(len(due.partitions) for due in found)))
         for due in found:
             scheduled = passes.versions.timetable.schedules.get(due.cause)
@@ -236,11 +239,12 @@ def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
         # What has fired there already for the others, since they have been brought up to now. A firing of the very
         # instant at which they come is still before them.
         firing = next_firing(trigger.cron, zone, max(since - _MICROSECOND, passes.late_before, begun))
-        if (partition, zone) not in known:
-            plan_in_zone(connection, partition, trigger.cause, zone, begun, firing)
         while firing is not None and firing.at <= passes.now:
             fired.add((zone, firing))
             firing = next_firing(trigger.cron, zone, firing.at)
+        # Nobody was there before: whoever comes before a firing that is past by now is told of it here, too.
+        if (partition, zone) not in known:
+            plan_in_zone(connection, partition, trigger.cause, zone, begun, firing)
     if scheduled.live:
         for zone, firing in sorted(fired, key=lambda one: one[1].at):
             fire_in_pass(scheduled.version.sql, trigger.cause, connection, n, zone, firing, sorted(CHANGES))

@@ -230,8 +230,8 @@ def fire_in_pass(
     fired: Firing,
     names: Sequence[str],
 ) -> int:
-    """Tell those who have come into ``zone`` by one of these events of pass ``n``, no later than it fires there, that it
-    does. Whoever was told already is not told again."""
+    """Tell those who have come into ``zone`` by one of these events of pass ``n``, no later than it fires there, that
+    it does. Whoever was told already is not told again."""
 
     def build() -> Statement:
         at = cast(_at, Instant())
