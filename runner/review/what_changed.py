@@ -3,6 +3,7 @@ reads of the catalog."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -275,20 +276,42 @@ def _of_texts(
         yield Difference(part=Part.TEXT, name=short(path), became=Became.REMOVED)
 
 
+def _between(one: Sequence[str], other: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Both without the lines with which they alike begin and end."""
+    least = min(len(one), len(other))
+    begin = next((place for place in range(least) if one[place] != other[place]), least)
+    end = next((place for place in range(least - begin) if one[~place] != other[~place]), least - begin)
+    return one[begin : len(one) - end], other[begin : len(other) - end]
+
+
+COMPARED = 100_000
+"""Pairs of lines that are held against each other; of longer texts the lines are counted, wherever they stand."""
+
+
+def _changed_lines(one: Sequence[str], other: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The lines that are gone, and those that are new."""
+    if len(one) * len(other) > COMPARED:
+        before, after = Counter(one), Counter(other)
+        gone, new = list((before - after).elements()), list((after - before).elements())
+        return (gone, new) if gone or new else (one, other)
+    taken: list[str] = []
+    put: list[str] = []
+    for kind, *places in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if kind != "equal":
+            taken += one[places[0] : places[1]]
+            put += other[places[2] : places[3]]
+    return taken, put
+
+
 def _of_text(name: str, before: _Text, after: _Text) -> Difference:
     values = [
         Altered(where=(key,), before=before[0].get(key), after=after[0].get(key))
         for key in dict.fromkeys((*after[0], *before[0]))
         if before[0].get(key) != after[0].get(key)
     ]
-    one, other = before[1].split("\n"), after[1].split("\n")
-    changes = [
-        each for each in SequenceMatcher(None, one, other, autojunk=False).get_opcodes() if each[0] != "equal"
-    ]
-    fresh = sum(each[4] - each[3] for each in changes)
-    gone = sum(each[2] - each[1] for each in changes)
-    if (fresh, gone) == (1, 1):
-        (_, place, _, its, _) = changes[0]
-        values.append(Altered(where=("text",), before=one[place].strip(), after=other[its].strip()))
+    taken, put = _changed_lines(*_between(before[1].split("\n"), after[1].split("\n")))
+    fresh, gone = len(put), len(taken)
+    if (fresh, gone) == (1, 1) and taken[0].strip() != put[0].strip():
+        values.append(Altered(where=("text",), before=taken[0].strip(), after=put[0].strip()))
         fresh = gone = 0
     return Difference(part=Part.TEXT, name=name, values=tuple(values), lines=(fresh, gone))
