@@ -96,13 +96,18 @@ came is no question of these worlds."""
 def _messages(project: Project, begin: datetime) -> int:
     """How many messages the naive model lets go to some who are always the same."""
     life, count = Life(Random(0), project.catalog, begin), 0
+    written = {
+        name: frozenset(each.name for each in templates) for name, templates in project.templates.items()
+    }
     for key in ("c0", "c1", "c2"):
         arrivals = [*life.introduce(key), *(life.event(key, life.instant()) for _ in range(6))]
         happenings = [
             Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
             for order, arrival in enumerate(arrivals)
         ]
-        contact = Contact(key, happenings, project.journeys, project.catalog, begin - BEFORE)
+        contact = Contact(
+            key, happenings, project.journeys, project.catalog, begin - BEFORE, templates=written
+        )
         lived = contact.live_until(begin + timedelta(days=9))
         count += sum(message.status == "ready" for message in lived.messages)
     return count
