@@ -41,6 +41,14 @@ def seeds(few: int, share: float = 1.0) -> Iterator[int]:
         number += 1
 
 
+def with_channels(files: Files, *names: str) -> None:
+    """Declare further channels in the catalog."""
+    further = "".join(f"  {name}: {{}}\n" for name in names)
+    files["journeys/catalog.yaml"] = files["journeys/catalog.yaml"].replace(
+        "channels:\n", f"channels:\n{further}"
+    )
+
+
 def live(database: Database, seed: int, *, exact: bool) -> Life:
     files = Author(Random(seed)).project()
     life = Life(database, files, Random(seed), exact=exact)
@@ -172,7 +180,7 @@ def test_a_message_that_nothing_can_block_goes(database: Database) -> None:
     files = standard_files(
         {JOURNEY: HEADER + "steps:\n  - {id: nudge, send: {channel: push, topic: orders}}\n"}
     )
-    files["journeys/catalog.yaml"] += "  push: {}\n"
+    with_channels(files, "push")
     tests = """
   - name: Whoever signs up
     contact: {id: ana}
@@ -208,5 +216,5 @@ def test_a_withdrawn_consent_may_be_one_of_many() -> None:
     files = standard_files(
         {JOURNEY: HEADER + "exit: [{consent: withdrawn, reason: unwanted}]\nsteps:\n" + sends}
     )
-    files["journeys/catalog.yaml"] += "".join(f"  c{number}: {{}}\n" for number in range(40))
+    with_channels(files, *(f"c{number}" for number in range(40)))
     assert not check_files(files).problems
