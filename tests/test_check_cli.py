@@ -71,6 +71,14 @@ def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     }
 
 
+def test_the_name_of_a_file_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, {**standard_files({}), "journeys/hello/h\x1b[31m\u202e.txt": "Hello\n"})
+    run(["check", "--project", str(tmp_path)])
+    printed = capsys.readouterr()
+    assert "\ufffd[31m\ufffd.txt" in printed.out + printed.err
+    assert not {"\x1b", "\u202e"} & set(printed.out + printed.err)
+
+
 def test_nothing_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--project", str(tmp_path)]) == 4
     write(tmp_path, {"journeys/catalog.yaml": "events: {}\n"})

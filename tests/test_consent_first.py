@@ -50,6 +50,7 @@ def test_two_mails_to_an_address_whoever_has_it(database: Database) -> None:
     ("spelled", "same"),
     [
         ("Ana@Example.COM", "ana@example.com"),
+        (" ana@example.com\n", "ana@example.com"),
         ("ana@\uff45xample.com", "ana@example.com"),
         ("ana@m\u00fcller.example", "ana@xn--mller-kva.example"),
         ("ana@mu\u0308ller.example", "ana@xn--mller-kva.example"),

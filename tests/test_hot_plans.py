@@ -144,7 +144,7 @@ steps:
 
 def test_the_appointments_of_somebody_are_found_by_them(database: Database) -> None:
     """Not among all that are due in the partition, when a batch of many that are due has its turn."""
-    segments = "segments:\n  quiet: {when: 'did(\"Signed Up\", within=\"1d\")', refresh: 1h}\n"
+    segments = 'segments:\n  quiet: {when: \'did("Signed Up", within="1d")\', refresh: 1h}\n'
     files = {**FILES, "journeys/catalog.yaml": CATALOG + segments, "journeys/quiet/journey.yaml": QUIET}
     shop = Shop(database, files)
     while tick(database, shop.versions, START, LIVE).more:

@@ -89,7 +89,7 @@ def _entry(problem: Problem, lines: Sequence[str], colour: bool, more: Sequence[
     span = problem.span
     warning = problem.severity is Severity.WARNING
     paint = _painter(colour)
-    place = f"{span.file}:{span.line}:{span.column}:"
+    place = f"{printable(span.file)}:{span.line}:{span.column}:"
     kind = paint("warning: ", _YELLOW) if warning else ""
     message = printable(problem.message, keep="\t")
     parts = [f"{paint(place, _BOLD)} {kind}{message} {paint(f'[{problem.code}]', _DIM)}"]

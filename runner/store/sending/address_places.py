@@ -26,11 +26,13 @@ def hashed_address(deployment: Deployment, channel: str, address: str) -> str:
 
 
 def counted_form(channel: str, address: str) -> str:
-    """What all spellings of an address have in common: no capital letters, composed characters (NFC), and of a mailbox
-    the domain in ASCII (IDNA, RFC 3490), which is what is written to. Of a number nothing but its digits and a plus.
-    On a channel that needs no address it is the contact's key, as it is: no two contacts are one there."""
+    """What all spellings of an address have in common: no blanks around it, no capital letters, composed characters
+    (NFC), and of a mailbox the domain in ASCII (IDNA, RFC 3490), which is what is written to. Of a number nothing but
+    its digits and a plus. On a channel that needs no address it is the contact's key, as it is: no two contacts are one
+    there."""
     if channel not in ADDRESS_OF:
         return address
+    address = address.strip()
     if "@" in address and address.isascii():
         return address.lower()
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
