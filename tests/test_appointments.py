@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Text, and_, cast, insert, literal, literal_column, select, update
+from sqlalchemy import Text, and_, cast, delete, func, insert, literal, literal_column, select, update
 
 from runner.store.causes.appointing import (
     appoint_everybody,
@@ -21,7 +21,7 @@ from runner.store.causes.appointments import (
 )
 from runner.store.database import Database
 from runner.store.held import hold
-from runner.store.passes.told import store_told
+from runner.store.passes.told import MANY, store_told, take_told
 from runner.store.passes.working import empty_working_tables, in_pass, prepare_session, wave
 from runner.store.statement import Connection
 from runner.store.tables import appointment, contact, event
@@ -181,6 +181,25 @@ def test_one_whose_event_is_handled_is_over(database: Database) -> None:
         scene.appoint(2, 24)
         tell_of_pass(connection, 2, due + timedelta(days=2), ALWAYS)
         assert scene.waiting == {due + timedelta(days=1)}
+
+
+def test_what_was_told_before_is_not_told_again(database: Database) -> None:
+    people = MANY + 5
+    shop(database, *(f"p{number}" for number in range(people)))
+    with database.begin() as connection:
+        scene = Scene(database, connection, people)
+        scene.appoint(1, 2)
+        due = START + timedelta(hours=2)
+        tell_first(connection, scene.partitions, due, ALWAYS, people * 2)
+        assert take_told(connection, 2, due, ALWAYS, people * 2) == people
+        # As if none of it had been noted, and one had not been told.
+        connection.execute(update(appointment).values(due_at=due, told_at=None))
+        one = select(func.min(contact.c.id)).scalar_subquery()
+        connection.execute(delete(event).where(event.c.contact == one))
+        tell_first(connection, scene.partitions, due, ALWAYS, people * 2)
+        assert take_told(connection, 3, due, ALWAYS, people * 2) == 1
+        assert scene.count(select(wave).where(wave.c.n == 3)) == 1
+        assert scene.count(select(event).where(event.c.name == "Date Reached")) == people
 
 
 def test_everybody_is_gone_through_once_as_of_one_instant(database: Database) -> None:
