@@ -154,8 +154,13 @@ def _counted(due: ColumnElement[bool]) -> ColumnElement[int]:
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
+# A schedule and a broadcast concern everybody there.
+_of_all = or_(*(exists(literal_column("1")).where(each) for each in (_firings, _broadcasts)))
+_everybody = case((_of_all, _counted(contact.c.partition == shard.c.partition)), else_=literal_column("0"))
 _COUNT = Statement(
-    select(func.sum(_counted(_events) + _counted(_timers))).where(shard.c.partition == any_(_named))
+    select(func.sum(_counted(_events) + _counted(_timers) + _counted(_appointments) + _everybody)).where(
+        shard.c.partition == any_(_named)
+    )
 )
 _LOCK_SOME = Statement(
     select(shard.c.partition)
