@@ -168,5 +168,6 @@ def _tie_inserted(ties: _Ties, insert: exp.Insert) -> None:
         return
     names = [column.name for column in insert.this.expressions]
     if "partition" in names:
-        for select in _selects(insert.expression):
-            _tie_to(ties, _node(insert.this.this), select.expressions[names.index("partition")].unalias())
+        rows = insert.expression
+        for row in rows.expressions if isinstance(rows, exp.Values) else _selects(rows):
+            _tie_to(ties, _node(insert.this.this), row.expressions[names.index("partition")].unalias())

@@ -93,12 +93,17 @@ BEFORE = timedelta(seconds=1)
 came is no question of these worlds."""
 
 
+def written_texts(project: Project) -> dict[str, frozenset[str]]:
+    """The names of the templates that are written, by journey."""
+    return {
+        name: frozenset(each.name for each in project.templates.get(name, ())) for name in project.journeys
+    }
+
+
 def _messages(project: Project, begin: datetime) -> int:
     """How many messages the naive model lets go to some who are always the same."""
     life, count = Life(Random(0), project.catalog, begin), 0
-    written = {
-        name: frozenset(each.name for each in templates) for name, templates in project.templates.items()
-    }
+    written = written_texts(project)
     for key in ("c0", "c1", "c2"):
         arrivals = [*life.introduce(key), *(life.event(key, life.instant()) for _ in range(6))]
         happenings = [

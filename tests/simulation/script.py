@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from tests.reference.lives import Happening, Lived
 from tests.reference.model import Contact
-from tests.simulation.ground import BEFORE
+from tests.simulation.ground import BEFORE, written_texts
 from tests.simulation.lawful import Stage, UnlawfulError
 from tests.simulation.stand import Stand
 from tests.simulation.world import Told, World
@@ -83,7 +83,9 @@ def _compare(world: World, stand: Stand) -> None:
             if arrival.contact == key
         ]
         applied = world.ground.begin - BEFORE
-        contact = Contact(key, happenings, project.journeys, project.catalog, applied)
+        contact = Contact(
+            key, happenings, project.journeys, project.catalog, applied, templates=written_texts(project)
+        )
         told = contact.live_until(world.now)
         found = lived.get(key)
         if found is None or _as_decided(found) != told:
