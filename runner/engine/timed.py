@@ -100,9 +100,7 @@ def _fire(passes: Passes, size: int) -> Prepared:
         fired |= {(due.cause, due.zone, due.next_at) for due in found}
         if told >= size:
             # In their own zones contacts come and go: there nobody may run ahead of the others.
-            return Prepared(
-                whole=False, some=True, sole={zone for _, zone, _ in fired} == {WHOLE} and len(fired) == 1
-            )
+            return Prepared(whole=False, some=True, sole=[zone for _, zone, _ in fired] == [WHOLE])
         share = max(1, -(-size // sum(len(due.partitions) for due in found)))
         for due in found:
             scheduled = passes.versions.timetable.schedules.get(due.cause)

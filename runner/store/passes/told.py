@@ -192,6 +192,25 @@ def _take(dialect: str, *, several: bool, alone: bool) -> Statement:
 _taken = and_(wave.c.n == PASS, _of_contact(wave))
 
 
+def _events(
+    identity: ColumnElement[Any], pending: ColumnElement[Any], nth: ColumnElement[Any]
+) -> Select[Any]:
+    """What was told, as rows of ``event``: the columns of ``_EVENT``."""
+    return select(
+        told.c.partition,
+        told.c.contact,
+        identity,
+        told.c.name,
+        told.c.at,
+        told.c.at,
+        told.c.properties,
+        told.c.key,
+        pending,
+        told.c.run,
+        nth,
+    )
+
+
 def _stored(dialect: str, found: Select[Any], *, new: bool = False) -> Statement:
     """Stores what was not told before; ``new``: it has to be so."""
     into = (postgresql if dialect == "postgresql" else sqlite).insert(event).from_select(_EVENT, found)
@@ -204,25 +223,10 @@ def _handled(dialect: str, *, all_of_them: bool, new: bool = False) -> Statement
     """Stores those that the pass has taken; ``all_of_them``: it has taken every one."""
     one = literal_column("1", BigInteger())
     by_itself = all_of_them and dialect == "postgresql"  # which knows their ids already
-    return _stored(
-        dialect,
-        select(
-            told.c.partition,
-            told.c.contact,
-            told.c.place if by_itself else wave.c.event,
-            told.c.name,
-            told.c.at,
-            told.c.at,
-            told.c.properties,
-            told.c.key,
-            literal_column(_FALSE[dialect]),
-            told.c.run,
-            _numbered(one) if by_itself else wave.c.nth,
-        )
-        .select_from(told if by_itself else told.join(wave, _taken))
-        .where(_of_round),
-        new=new,
-    )
+    identity, nth = (told.c.place, _numbered(one)) if by_itself else (wave.c.event, wave.c.nth)
+    found = _events(identity, literal_column(_FALSE[dialect]), nth)
+    source = told if by_itself else told.join(wave, _taken)
+    return _stored(dialect, found.select_from(source).where(_of_round), new=new)
 
 
 MANY = 100
@@ -263,24 +267,8 @@ def _to_be_handled(dialect: str, *, all_of_them: bool) -> Statement:
     conditions = [_of_round]
     if not all_of_them:
         conditions.append(~exists(select(literal_column("1")).select_from(wave).where(_taken)))
-    return _stored(
-        dialect,
-        select(
-            told.c.partition,
-            told.c.contact,
-            identity,
-            told.c.name,
-            told.c.at,
-            told.c.at,
-            told.c.properties,
-            told.c.key,
-            literal_column(_TRUE[dialect]),
-            told.c.run,
-            _numbered(place),
-        )
-        .where(*conditions)
-        .order_by(told.c.place),
-    )
+    found = _events(identity, literal_column(_TRUE[dialect]), _numbered(place))
+    return _stored(dialect, found.where(*conditions).order_by(told.c.place))
 
 
 def take_told(
