@@ -196,7 +196,9 @@ def _moved(passes: Passes, n: int, events: Set[str]) -> list[Dated]:
     causes = _causes(passes, n) if DATE_REACHED in events else frozenset()
     traits = traits_of_pass(passes.connection, n) if IDENTIFIED in events else frozenset()
     zone = "timezone" in traits
-    return [dated for dated in dates if zone or dated.attribute in traits or dated.trigger.cause in causes]
+    return [
+        dated for dated in dates if zone or dated.trigger.attribute in traits or dated.trigger.cause in causes
+    ]
 
 
 def meant(passes: Passes, n: int, events: Set[str], hearing: Iterable[Version]) -> list[Version]:

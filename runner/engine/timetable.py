@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.journey.expression.tree import Name
 from runner.journey.model.timed import DateTrigger, ScheduleTrigger
 from runner.store.tables import JourneyState
 
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
 class Dated:
     version: Version
     trigger: DateTrigger
-
-    @property
-    def attribute(self) -> str:
-        """The attribute of the contact that is the date."""
-        name = self.trigger.date.tree
-        assert isinstance(name, Name)
-        return name.path[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from runner.journey.cron import Cron
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
+from runner.journey.expression.tree import Name
 from runner.journey.reserved import DATE_REACHED, SCHEDULE_FIRED
 
 
@@ -59,6 +60,12 @@ class DateTrigger:
     offset: Duration = field(default=Duration())
     at: time | None = None
     if_past: IfPast = IfPast.SKIP
+
+    @property
+    def attribute(self) -> str:
+        """The attribute of the contact that is the date."""
+        assert isinstance(self.date.tree, Name)
+        return self.date.tree.path[0]
 
     @property
     def event(self) -> str:

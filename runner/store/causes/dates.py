@@ -29,7 +29,6 @@ from sqlalchemy import (
 
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.duration import DAY, MICROSECONDS
-from runner.journey.expression.tree import Name
 from runner.journey.model.timed import DateTrigger, IfPast
 from runner.journey.model.waits import LocalTimes
 from runner.journey.reserved import DATE_REACHED
@@ -121,8 +120,7 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
     told: whose date was past before does not enter for whatever else becomes known. All in µs."""
     row = sql.row(wave, with_run=False)
     changed = wave.c.name.in_([literal_column(f"'{name}'") for name in CHANGES])
-    assert isinstance(trigger.date.tree, Name)
-    of_date = json_has(event.c.properties, constant(trigger.date.tree.path[0]))
+    of_date = json_has(event.c.properties, constant(trigger.attribute))
     its_own = and_(
         appointment.c.partition == wave.c.partition,
         appointment.c.contact == wave.c.contact,
