@@ -35,8 +35,11 @@ class Place(Protocol):
     @property
     def database(self) -> Database: ...
 
-    def reset(self) -> None:
-        """Empty it."""
+    def image(self) -> Any:
+        """All that stands in it."""
+
+    def put_back(self, image: Any) -> None:
+        """Make it what it was at the ``image``."""
 
     def cut(self) -> None:
         """Lose all connections, as a process that dies; return when their locks are free."""
@@ -49,9 +52,6 @@ class SqlitePlace(Handle):
         self.path = folder / "stops.db"
         self.path.write_bytes(empty_database())
         super().__init__(self.path)
-
-    def reset(self) -> None:
-        self.put_back(empty_database())
 
     def image(self) -> bytes:
         self.cut()  # the last one who leaves merges the log into the file
@@ -71,19 +71,37 @@ class PostgresPlace:
         self.database = database
         self.listener: Listener = lambda moment, statement: None
         self._connections = Connections(database.engine)
+        with database.read() as connection:
+            schema = connection.execute(text("SELECT current_schema()")).scalar_one()
         database.engine.dispose()
         listen(database.engine, lambda moment, statement: self.listener(moment, statement))
         self._observer = psycopg.connect(url, autocommit=True)
+        # What is put back is what was there: no foreign key, no trigger has to look at it.
+        self._observer.execute("SELECT set_config('search_path', %s, false)", (schema,))
+        self._observer.execute("SET session_replication_role = replica")
 
-    def reset(self) -> None:
+    def image(self) -> Image:
+        rows = {}
+        for table in tables.metadata.sorted_tables:
+            with self._observer.cursor().copy(
+                f"COPY {table.name} TO STDOUT (FORMAT BINARY)".encode()
+            ) as copy:
+                rows[table.name] = b"".join(copy)
+        sequences = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = current_schema()"
+        return Image(rows, dict(self._observer.execute(sequences).fetchall()))
+
+    def put_back(self, image: Image) -> None:
         self.cut()
-        kept = {"deployment", "shard", "zone_offset", "zone_local"}
-        emptied = ", ".join(table.name for table in tables.metadata.sorted_tables if table.name not in kept)
-        with self.database.begin() as connection:
-            connection.execute(text(f"TRUNCATE {emptied} RESTART IDENTITY"))
-            for sequence in ("contact_id_seq", "event_id_seq"):
-                connection.execute(text(f"ALTER SEQUENCE {sequence} RESTART"))
-        self.cut()
+        found = self.image()
+        differ = [name for name, rows in image.rows.items() if rows != found.rows[name]]
+        with self._observer.transaction():
+            for name in differ:
+                self._observer.execute(f"DELETE FROM {name}".encode())
+                copying = f"COPY {name} FROM STDIN (FORMAT BINARY)".encode()
+                with self._observer.cursor().copy(copying) as copy:
+                    copy.write(image.rows[name])
+            for name, last in image.sequences.items():
+                self._observer.execute("SELECT setval(%s, %s, %s)", (name, last or 1, last is not None))
 
     def cut(self) -> None:
         sessions = self._connections.cut()
@@ -97,6 +115,14 @@ class PostgresPlace:
     def close(self) -> None:
         self.cut()
         self._observer.close()
+
+
+@dataclass(frozen=True)
+class Image:
+    """All that stands in a schema: by table, as COPY writes it, and the last number of each sequence."""
+
+    rows: Mapping[str, bytes]
+    sequences: Mapping[str, int | None]
 
 
 class Answers:
