@@ -332,7 +332,7 @@ def test_a_zone_that_a_run_sets_holds_for_the_wait_that_follows(database: Databa
     assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
 
 
-def test_what_is_said_of_a_step_that_sends_nothing_is_about_the_contact(database: Database) -> None:
+def test_what_is_said_of_a_step_that_sends_nothing_is_about_no_message(database: Database) -> None:
     # A change of an audience is kept beside the messages, and no reader has ever got it.
     journey = {
         "journey": "j1",
@@ -361,7 +361,7 @@ def test_what_is_said_of_a_step_that_sends_nothing_is_about_the_contact(database
     case = Case(files, recorded, at + timedelta(days=3), ())
     project = project_of(case)
     lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
-    assert [message.reason for message in lived["c0"].messages] == ["suppressed"]
+    assert [message.reason for message in lived["c0"].messages] == [None]
     assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
 
 

@@ -103,7 +103,9 @@ NOT_AGREED = ("blocked", "no_consent")
     ("name", "said", "hello", "receipt", "tip"),
     [
         (MESSAGE_UNSUBSCRIBED, {}, KEPT, SENT, KEPT),
-        (MESSAGE_UNSUBSCRIBED, {"journey": "demo", "step": "gone"}, KEPT, SENT, KEPT),
+        (MESSAGE_UNSUBSCRIBED, {"journey": "demo"}, KEPT, SENT, KEPT),
+        (MESSAGE_UNSUBSCRIBED, {"journey": "demo", "step": "gone"}, SENT, SENT, SENT),
+        (MESSAGE_COMPLAINED, {"run": 9, "step": "hello", "channel": "email"}, SENT, SENT, SENT),
         (MESSAGE_UNSUBSCRIBED, {"channel": "sms"}, SENT, SENT, SENT),
         (MESSAGE_UNSUBSCRIBED, {"journey": "demo", "step": "tip"}, SENT, SENT, NOT_AGREED),
         (MESSAGE_COMPLAINED, {}, KEPT, KEPT, KEPT),

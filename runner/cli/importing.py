@@ -128,7 +128,8 @@ def summary(path: Path, imported: Imported) -> Iterator[str]:
         yield f"  {events} of a message that the contact was not sent from here, kept without it:"
         for one in imported.first_unknown:
             so = "nothing is suppressed" if one.name in FEEDBACK else f"{one.name} is kept"
-            yield f"  line {one.line}: {printable(one.contact)} was sent no message with that id; {so}"
+            named = "with that id" if one.properties.get("message") else "at that step"
+            yield f"  line {one.line}: {printable(one.contact)} was sent no message {named}; {so}"
         if (more := imported.unknown_messages - len(imported.first_unknown)) > 0:
             yield f"  and {more:,} more"
     if imported.strangers:

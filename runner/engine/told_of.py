@@ -1,10 +1,11 @@
-"""Of which messages events tell, where they name them as a provider does: by the Message-ID of the mail, by the
-idempotency key, or by what the provider itself has called it.
+"""Of which messages events tell, where they name them as a provider does, by the Message-ID of the mail, by the
+idempotency key, or by what the provider itself has called it; and which of those that name one, so or by its step, tell
+of none that their contact has had.
 
 A provider knows nothing of runs. The key of a message is computed of its place, so it is not looked up: the keys of
 those messages are computed that the contact of the event has had. So nobody's event ever counts for somebody else's
-message, and an id that nobody has given out counts for none, and closes nobody's address
-(``store/causes/feedback.py``): it is another contact's, or another tool's.
+message, and an id that nobody has given out, or a step at which the contact was sent nothing, counts for none, and
+closes nobody's address (``store/causes/feedback.py``): it is another contact's, or another tool's.
 """
 
 from __future__ import annotations
@@ -25,33 +26,38 @@ from runner.store.statement import Connection
 NAMED_BY = "message"
 """The property that names the message."""
 
+_Place = tuple[str, int, str, int] | tuple[str, str, str]
+
 _KEY = re.compile(r"<?([0-9a-f]{64})(?:@[^<>\s]*)?>?", re.IGNORECASE)
 
 
 def with_messages(
     connection: Connection, deployment: Deployment, arrivals: Sequence[Arrival]
 ) -> tuple[Sequence[Arrival], Sequence[Arrival]]:
-    """The arrivals; those that name a message that their contact has had say its run, journey, step and visit. And
-    those that name one which their contact has not had, neither by its id nor by ``run`` and ``step``: these stay as
+    """The arrivals; those that name a message by its id that their contact has had say its run, journey, step and
+    visit. And those that name one which their contact has not had, neither by its id nor by its step: these stay as
     they came."""
-    asked = {at: name for at, arrival in enumerate(arrivals) if (name := _named(arrival)) is not None}
-    if not asked:
+    by_id = {at: name for at, arrival in enumerate(arrivals) if (name := _named(arrival)) is not None}
+    by_step = {at: place for at, arrival in enumerate(arrivals) if (place := _said_place(arrival)) is not None}
+    naming = sorted(by_id.keys() | by_step.keys())
+    if not naming:
         return arrivals, ()
-    wanted = {(arrivals[at].contact, name) for at, name in asked.items()}
+    wanted = {(arrivals[at].contact, name) for at, name in by_id.items()}
     found: dict[tuple[str, str], SentTo] = {}
-    places: set[tuple[str, int, str, int]] = set()
-    for sent in messages_to(connection, deployment, (contact for contact, _ in wanted)):
+    places: set[_Place] = set()
+    for sent in messages_to(connection, deployment, (arrivals[at].contact for at in naming)):
         places.add((sent.contact_key, sent.key.run, sent.key.step, sent.key.visit))
+        places.add((sent.contact_key, sent.journey, sent.key.step))
         as_of = deployment.as_of(sent.let_go_at)
-        for name in (idempotency_key(as_of, sent.key, sent.made_in), sent.provider_id):
+        for name in (idempotency_key(as_of, sent.key, sent.made_in), sent.provider_id) if by_id else ():
             if name is not None and (sent.contact_key, name) in wanted:
                 found[sent.contact_key, name] = sent
     told = list(arrivals)
     unknown = []
-    for at, name in asked.items():
-        if (of := found.get((arrivals[at].contact, name))) is not None:
+    for at in naming:
+        if (of := found.get((arrivals[at].contact, by_id.get(at, "")))) is not None:
             told[at] = replace(arrivals[at], properties={**arrivals[at].properties, **_place(of)})
-        elif _said_place(arrivals[at]) not in places:
+        elif by_step.get(at) not in places:
             unknown.append(arrivals[at])
     return told, unknown
 
@@ -65,11 +71,18 @@ def _named(arrival: Arrival) -> str | None:
     return ours[1].lower() if ours else text.removeprefix("<").removesuffix(">")
 
 
-def _said_place(arrival: Arrival) -> tuple[str, int, str, int]:
-    """The contact, and the run, step and visit that the event itself says; there is no run 0."""
+def _said_place(arrival: Arrival) -> _Place | None:
+    """The contact, with the run, step and visit that an event itself says, or else with the journey and step; None
+    where it says neither."""
     said = arrival.properties
-    run, visit = said.get("run", 0), said.get("visit", MILLIONTHS)
-    return arrival.contact, run // MILLIONTHS, said.get("step", ""), visit // MILLIONTHS
+    if arrival.name not in MESSAGE_EVENTS or not (step := said.get("step")):
+        return None
+    if (run := said.get("run")) is not None:
+        return arrival.contact, run // MILLIONTHS, step, said.get("visit", MILLIONTHS) // MILLIONTHS
+    # What is named by its id was sent in a run, which a journey does not tell.
+    if (journey := said.get("journey")) and not said.get(NAMED_BY):
+        return arrival.contact, journey, step
+    return None
 
 
 def _place(of: SentTo) -> dict[str, Any]:

@@ -199,6 +199,8 @@ class Causes:
         """A bounce, a complaint or an unsubscribe."""
         said = event.properties
         message = self._message_of(said)
+        if message is None and "step" in said and ("run" in said or "journey" in said):
+            return  # somebody else's
         channel = said.get("channel") or (message.channel if message else None)
         bounced, unsubscribed = event.name == MESSAGE_BOUNCED, event.name == MESSAGE_UNSUBSCRIBED
         suppresses = not said.get("soft") if bounced else not unsubscribed or message is None

@@ -3,9 +3,10 @@
 A hard bounce and a complaint suppress the address. Whoever complains, or unsubscribes, withdraws their consent to the
 topic of that message by that channel, and receipts still come; where nobody knows what they unsubscribed from, all but
 receipts is kept from that address. Where nobody knows the channel either, it is so for each of the contact's addresses:
-who has said no in the dark has said no. Feedback on a message that the contact was not sent is another contact's, or
-another tool's, and changes nothing. What is written here is the contact's, and policy sees it at once;
-``sending/suppressed_addresses.py`` makes it hold for everybody with that address.
+who has said no in the dark has said no. Feedback that names a message, by its id or by the step of a run or journey,
+which the contact was not sent is another contact's, or another tool's, and changes nothing. What is written here is the
+contact's, and policy sees it at once; ``sending/suppressed_addresses.py`` makes it hold for everybody with that
+address.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ def _told(name: str) -> ColumnElement[Any]:
     return json_text(event.c.properties, constant(name))
 
 
+def _said(name: str) -> ColumnElement[bool]:
+    return func.coalesce(_told(name), literal_column("''")) != literal_column("''")
+
+
 def _number(name: str) -> ColumnElement[int]:
     whole = cast(_told(name), BigInteger())
     return whole.op("/", precedence=8, return_type=BigInteger())(constant(MILLIONTHS))
@@ -86,12 +91,13 @@ _address = func.coalesce(
     ),
 )
 _soft = json_true(event.c.properties, constant("soft"))
+_names_a_message = or_(_said("message"), and_(_said("step"), or_(_said("run"), _said("journey"))))
 _of_own_message = or_(
-    func.coalesce(_told("message"), literal_column("''")) == literal_column("''"),
-    and_(_told("run").is_not(None), message.c.step.is_not(None)),
+    ~_names_a_message,
+    and_(message.c.step.is_not(None), or_(~_said("message"), _told("run").is_not(None))),
 )
 """Whether the event names no message, or one that the contact was sent: the import says ``run`` and ``step`` of what it
-finds by its id."""
+finds by its id, so one that still has an id alone is nobody's."""
 
 
 def _of_newest(column: ColumnElement[int]) -> ColumnElement[int]:
