@@ -11,10 +11,9 @@ from shop import START, Shop
 from sqlalchemy import func, select
 
 from runner.cli import run as cli
-from runner.engine.tick import tick
+from runner.engine.tick import Pace, tick
 from runner.journey.fit import fit_event
 from runner.journey.project import load_project
-from runner.store.causes import broadcasts
 from runner.store.database import Database
 from runner.store.people.events import NOBODY, Arrival, store_events
 from runner.store.tables import broadcast, contact, event, run
@@ -124,10 +123,7 @@ def send(shop: Shop, key: str, at=START, **properties: object) -> int:  # type: 
         return store_events(connection, shop.database.deployment, [arrival], pending=True).new
 
 
-def test_each_contact_gets_one_copy_over_all_partitions(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(broadcasts, "PORTION", 15)
+def test_each_contact_gets_one_copy_over_all_partitions(database: Database) -> None:
     shop = Shop(database, FILES)
     people = [f"c{number}" for number in range(40)]
     for number, key in enumerate(people):
@@ -136,7 +132,7 @@ def test_each_contact_gets_one_copy_over_all_partitions(
     assert send(shop, "one", size="m", left=5) == 0
     assert not load_project(FILES).problems
     for _ in range(3):
-        while tick(database, shop.versions, START + timedelta(minutes=1)).more:
+        while tick(database, shop.versions, START + timedelta(minutes=1), Pace(contacts=15)).more:
             pass
     with database.read() as connection:
         copies = connection.execute(

@@ -121,6 +121,7 @@ WRITTEN = {
     "0014": "9ce979dc2066e897",
     "0015": "e95c5740760d4e1f",
     "0016": "179821cbb6f7dd18",
+    "0017": "b0a291e50c8491e6",
 }
 """What each revision does, as SHA-256 of its code without docstring, comments and layout."""
 

@@ -16,25 +16,32 @@ from runner.engine.apply import apply_project
 from runner.engine.tick import EXACT, LIVE, Pace, tick
 from runner.engine.versions import load_versions
 from runner.journey.project import load_project
+from runner.store.causes.broadcasts import Sent, store_broadcasts
 from runner.store.database import Database
 from runner.store.tables import contact, run
 from tests.shop import FILES, START, Shop
 
 PEOPLE = 30
 PACE = Pace(contacts=9)
-STEPS = "steps:\n  - {id: done, exit: done}\n"
+CATALOG = FILES["journeys/catalog.yaml"].replace(
+    "  Left: {}", "  Left: {}\n  Stock: {broadcast: true, vip: boolean}"
+)
+STEPS = "entry: {reentry: always}\nsteps:\n  - {id: done, exit: done}\n"
 HEAD = "language: 1\ntitle: By time\ntopic: offers\n"
 TRIGGERS = {
     "weekly": '{schedule: "0 9 * * MON", audience: contact.vip}',
     "local": '{schedule: "0 9 * * MON", timezone: contact}',
     "birthday": "{date: contact.born, every: year, at: '09:00'}",
+    "stock": "{event: Stock, where: event.vip == contact.vip}",
 }
 DAY = timedelta(days=1)
+STOCK = (START, datetime(2026, 3, 2, 5, tzinfo=UTC))
 
 
 def shop(database: Database) -> Shop:
-    """People in three zones whose birthday is the Monday on which the schedules fire."""
-    files = dict(FILES)
+    """People in three zones whose birthday is the Monday on which the schedules fire. Two broadcasts are sent: one that
+    is due alone, and one at the instant of a schedule."""
+    files = {**FILES, "journeys/catalog.yaml": CATALOG}
     for name, trigger in TRIGGERS.items():
         files[f"journeys/{name}/journey.yaml"] = f"journey: {name}\n{HEAD}trigger: {trigger}\n{STEPS}"
     made = Shop(database)
@@ -45,6 +52,19 @@ def shop(database: Database) -> Shop:
     for number in range(PEOPLE):
         zone = ("Asia/Tokyo", "America/New_York", None)[number % 3]
         made.identify(f"p{number}", START - DAY, vip=True, born="1990-03-02", timezone=zone)
+    sent = [
+        Sent(
+            name="Stock",
+            at=at,
+            received_at=START - DAY,
+            properties={"vip": True},
+            undeclared={},
+            dedup_key=f"stock {at}",
+        )
+        for at in STOCK
+    ]
+    with database.begin() as connection:
+        assert store_broadcasts(connection, sent, pending=True) == len(STOCK)
     return made
 
 
@@ -64,6 +84,7 @@ def expected() -> Counter[tuple[str, str, str]]:
     for number in range(PEOPLE):
         key, local = f"p{number}", at_nine[number % 3]
         everybody.update([(key, "weekly", "03-02 05:00"), (key, "local", local), (key, "birthday", local)])
+        everybody.update([(key, "stock", "03-01 10:00"), (key, "stock", "03-02 05:00")])
     return everybody
 
 

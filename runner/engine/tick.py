@@ -12,7 +12,6 @@ from runner.engine.versions import Versions
 from runner.journey.catalog import IDENTIFIED
 from runner.store.causes.announce import MOST_AT_ONCE, break_circles
 from runner.store.causes.begun import begin_watching, partitions_to_begin
-from runner.store.causes.broadcasts import hear_broadcasts
 from runner.store.database import Database
 from runner.store.journeys.in_force import in_force
 from runner.store.local_time.zones import ensure_zones
@@ -109,10 +108,7 @@ def tick(
                 _agree(passes)
                 begin_watching(connection, partitions, versions.watched, now, exact=pace.exact)
             _agree(passes)
-            heard = hear_broadcasts(
-                connection, versions.copies, partitions, now, of_all=database.deployment.partitions
-            )
-            prepared = prepare(passes, partitions, pace.contacts)
+            prepared = prepare(passes, partitions, pace.contacts, of_all=database.deployment.partitions)
             begun = unstored(connection)
             if prepared.whole:
                 begun += begin_batch(connection, partitions, now, pace.contacts)
@@ -145,7 +141,7 @@ def tick(
     except OutdatedError:
         return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
     # Whom time has told something may have a timer before that: it is stored by now, and the next tick takes both.
-    more = bool(begun or contacts or fired or begins or heard or prepared.some)
+    more = bool(begun or contacts or fired or begins or prepared.some)
     last = partitions[-1] if prepared.whole or pace.exact else after
     return Ticked(contacts=contacts + fired, passes=n - 1, more=more, last=last)
 

@@ -1,4 +1,4 @@
-"""What time itself starts: schedules fire, dates are reached, appointments come due.
+"""What time itself starts: broadcasts are heard, schedules fire, dates are reached, appointments come due.
 
 All of it becomes events on the timelines of contacts before a tick takes their instants. What is too much for one
 transaction is gone on with in the next, and until then no instant is taken: nobody's later event may come before.
@@ -7,7 +7,7 @@ transaction is gone on with in the next, and until then no instant is taken: nob
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from runner.engine.advance import Passes
@@ -35,6 +35,7 @@ from runner.store.causes.appointments import (
     tell_of_pass,
     withdraw,
 )
+from runner.store.causes.broadcasts import close_broadcasts, hear, open_broadcasts
 from runner.store.causes.dates import appoint_dates
 from runner.store.causes.firings import Whom, fire, fire_in_pass
 from runner.store.causes.meant import causes_of_pass, traits_of_pass
@@ -47,6 +48,7 @@ from runner.store.causes.schedule_zones import (
 from runner.store.causes.schedules import WHOLE, Due
 from runner.store.local_time.wall_clock import Firing, last_firing, next_firing
 from runner.store.local_time.zones import known_zone
+from runner.store.passes.told import unstored
 from runner.store.statement import Connection
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -60,22 +62,29 @@ CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED, SEGMENT_DUE})
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """``whole``: everything that is due by now has become events; else the next tick goes on with that.
-    ``some``: a schedule was due, be it for nobody, so that other partitions may still have their turn to come.
-    ``sole``: what has not become events yet is a contact's own appointments, or more of a schedule that was the only
-    one: so of whoever was told something, it is known what comes before it."""
+    ``some``: a broadcast or a schedule was due, be it for nobody, so that other partitions may still have their turn to
+    come. ``sole``: what has not become events yet is a contact's own appointments, or comes for nobody before what they
+    were told: so of whoever was told something, it is known what comes before it."""
 
     whole: bool
     some: bool
     sole: bool = False
 
 
-def prepare(passes: Passes, partitions: tuple[int, ...], size: int) -> Prepared:
-    """Turn what is due by now into events, for up to about ``size`` contacts of these partitions."""
+def prepare(passes: Passes, partitions: tuple[int, ...], size: int, *, of_all: int) -> Prepared:
+    """Turn what is due by now into events, for up to about ``size`` contacts of these partitions; there are ``of_all``
+    of them in all."""
     if not _appoint_everybody(passes, size):
         return Prepared(whole=False, some=True)
+    heard = _hear(passes, size, of_all)
+    if not heard.whole:
+        return heard
     fired = _fire(passes, size)
     if fired.whole and tell_first(passes.connection, partitions, passes.now, passes.late_before, size):
         return Prepared(whole=False, some=True, sole=True)
+    if heard.some:
+        # A schedule that is not through may fire for some before the broadcast that they were told of.
+        return replace(fired, some=True, sole=False)
     return fired
 
 
@@ -91,6 +100,24 @@ def _appoint_everybody(passes: Passes, size: int) -> bool:
         appoint_dates(dated.version.sql, dated.trigger, passes.connection, n)
         withdraw(passes.connection, n)
     return not found
+
+
+def _hear(passes: Passes, size: int, of_all: int) -> Prepared:
+    """Let broadcasts be heard, one after another, each by the next portion of those who are there, until about ``size``
+    contacts are told of one."""
+    connection, some = passes.connection, False
+    found = open_broadcasts(connection, passes.now)
+    for broadcast in found:
+        full = unstored(connection) >= size
+        through = None if full else hear(connection, passes.versions.copies, broadcast, size)
+        if full or through is False:
+            return Prepared(
+                whole=False, some=True, sole=not schedules.due_schedules(connection, broadcast.at)
+            )
+        some = some or through is True
+    if found:
+        close_broadcasts(connection, of_all)
+    return Prepared(whole=True, some=some)
 
 
 def _fire(passes: Passes, size: int) -> Prepared:

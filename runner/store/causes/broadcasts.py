@@ -1,8 +1,9 @@
 """Events that have no contact: stored once, and copied to whoever hears them, partition by partition.
 
-The copies are made in a tick, under the partition's lock, before its events are handled. Each contact gets one copy of
-a broadcast, however often it is looked at. Whoever has something to be handled first may hear it after that, so they
-get their copy in any case; whether a listener means it is asked when it is handled.
+The copies are made in a tick, under the partition's lock, before its events are handled, for a portion of its contacts
+after the other: for those who were there when it began. Each contact gets one copy of a broadcast, however often it is
+looked at. Whoever has something to be handled first may hear it after that, so they get their copy in any case; whether
+a listener means it is asked when it is handled.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    FromClause,
     Integer,
     Select,
     Text,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    delete,
     exists,
     false,
     func,
@@ -37,6 +40,7 @@ from sqlalchemy import (
     union,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.broadcasts import Ear
 from runner.journey.expression import Expression
@@ -45,11 +49,10 @@ from runner.store.causes.announce import announcement
 from runner.store.causes.older_work import has_older_work
 from runner.store.held import held
 from runner.store.insert import insert_new
-from runner.store.passes.told import store_told
 from runner.store.predicates import Row, predicate
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, broadcast, broadcast_heard, contact, run, shard
-from runner.store.types import ByCodePoint, Instant, constant
+from runner.store.tables import RunStatus, broadcast, broadcast_heard, broadcast_hearing, contact, run, shard
+from runner.store.types import ByCodePoint, Instant, constant, from_microseconds, microseconds_of
 
 _now = bindparam("now", type_=Instant())
 _its_id = bindparam("its_id", type_=BigInteger())
@@ -99,24 +102,28 @@ def store_broadcasts(connection: Connection, sent: Sequence[Sent], *, pending: b
     return stored
 
 
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """A broadcast that some partition has yet to hear."""
+
+    number: int
+    name: str
+    at: datetime
+
+
 _OPEN = Statement(
-    select(broadcast.c.id, broadcast.c.name)
+    select(broadcast.c.id, broadcast.c.name, microseconds_of(broadcast.c.at))
     .where(broadcast.c.open, broadcast.c.at <= _now)
     .order_by(broadcast.c.at, broadcast.c.id)
 )
 
 
-def open_broadcasts(connection: Connection, now: datetime) -> list[tuple[int, str]]:
+def open_broadcasts(connection: Connection, now: datetime) -> list[Open]:
     """The broadcasts that some partition has yet to hear, by their instants. Served by ix_broadcast_open."""
-    return [(number, name) for number, name in _OPEN.run(connection, now=now)]
-
-
-_heard_here = exists(
-    select(literal_column("1")).where(
-        broadcast_heard.c.partition == shard.c.partition, broadcast_heard.c.broadcast == _its_id
-    )
-)
-_NOT_HEARD = Statement(select(shard.c.partition).where(held(shard.c.partition), ~_heard_here))
+    return [
+        Open(number=number, name=name, at=from_microseconds(at))
+        for number, name, at in _OPEN.run(connection, now=now)
+    ]
 
 
 class Copies:
@@ -127,26 +134,13 @@ class Copies:
         self._listeners = listeners
         self._statements: dict[str, Statement] = {}
 
-    def make(self, connection: Connection, number: int, name: str) -> None:
-        """Give a copy of the broadcast to everybody of the partitions held who hears it."""
-        if not self._listeners.get(name):
+    def tell(self, connection: Connection, of: Open) -> None:
+        """Give a copy of the broadcast to everybody of the portions that are next who hears it."""
+        if not self._listeners.get(of.name):
             return
-        if name not in self._statements:
-            self._statements[name] = _copies(self._dialect, sorted(self._listeners[name], key=repr))
-        statement = self._statements[name]
-        if self._dialect == "postgresql":
-            statement.run(connection, its_id=number)
-            return
-        # SQLite keeps in memory what is told and not stored.
-        most = _MOST.run(connection).scalar() or 0
-        for reached in range(0, most, PORTION):
-            store_told(connection)
-            statement.run(connection, its_id=number, reached=reached, last=reached + PORTION)
-
-
-PORTION = 20_000
-"""Contacts that are told of a broadcast at a time on SQLite."""
-_MOST = Statement(select(func.max(contact.c.id)))
+        if of.name not in self._statements:
+            self._statements[of.name] = _copies(self._dialect, sorted(self._listeners[of.name], key=repr))
+        self._statements[of.name].run(connection, its_id=of.number)
 
 
 def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
@@ -155,8 +149,6 @@ def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
     if in_runs:
         hearers = union(hearers, *(_hearing_runs(dialect, listener) for listener in in_runs))
     found = hearers.subquery("hearers")
-    bounds = [bindparam(name, type_=BigInteger()) for name in ("reached", "last")]
-    of_portion = [found.c.contact > bounds[0], found.c.contact <= bounds[1]] if dialect == "sqlite" else []
     return announcement(
         dialect,
         select(
@@ -167,20 +159,20 @@ def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
             broadcast.c.name,
             broadcast.c.properties,
             (literal_column("'broadcast:'") + cast(broadcast.c.id, Text())).label("key"),
-        )
-        .select_from(found.join(broadcast, broadcast.c.id == _its_id))
-        .where(_untold(found.c.partition), *of_portion),
+        ).select_from(found.join(broadcast, broadcast.c.id == _its_id)),
         one_each=True,
     )
 
 
-def _untold(partition: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether the partition has not heard the broadcast."""
-    return ~exists(
-        select(literal_column("1")).where(
-            broadcast_heard.c.partition == partition, broadcast_heard.c.broadcast == _its_id
-        )
+def _looked_at() -> FromClause:
+    """The broadcast, with each contact of the portions that are next."""
+    portions = and_(broadcast_hearing.c.broadcast == broadcast.c.id, held(broadcast_hearing.c.partition))
+    people = and_(
+        contact.c.partition == broadcast_hearing.c.partition,
+        contact.c.id > broadcast_hearing.c.reached,
+        contact.c.id <= broadcast_hearing.c.portion,
     )
+    return broadcast.join(broadcast_hearing, portions).join(contact, people)
 
 
 def _hearers(dialect: str, listeners: Sequence[Listener]) -> Select[Any]:
@@ -188,7 +180,7 @@ def _hearers(dialect: str, listeners: Sequence[Listener]) -> Select[Any]:
     heard = or_(*(_means(dialect, listener) for listener in listeners)) if listeners else false()
     return (
         select(contact.c.partition, contact.c.id.label("contact"))
-        .select_from(broadcast.join(contact, held(contact.c.partition)))
+        .select_from(_looked_at())
         .where(broadcast.c.id == _its_id, case((heard, true()), else_=has_older_work(broadcast.c.at)))
     )
 
@@ -203,7 +195,7 @@ def _hearing_runs(dialect: str, listener: Listener) -> Select[Any]:
     )
     return (
         select(contact.c.partition, contact.c.id.label("contact"))
-        .select_from(broadcast.join(contact, held(contact.c.partition)).join(run, runs))
+        .select_from(_looked_at().join(run, runs))
         .where(broadcast.c.id == _its_id, _means(dialect, listener))
     )
 
@@ -221,7 +213,89 @@ def _means(dialect: str, listener: Listener) -> ColumnElement[bool]:
     return predicate(Expression("", listener.ear.equality, BOOLEAN), row, dialect)
 
 
-_TOLD = insert(broadcast_heard)
+# How far they have come -----------------------------------------------------------------------------------------------
+
+_heard = exists(
+    select(literal_column("1")).where(
+        broadcast_heard.c.partition == shard.c.partition, broadcast_heard.c.broadcast == _its_id
+    )
+)
+_TO_HEAR = Statement(select(func.count()).select_from(shard).where(held(shard.c.partition), ~_heard))
+_its_rows = and_(held(broadcast_hearing.c.partition), broadcast_hearing.c.broadcast == _its_id)
+
+
+def _begin(dialect: str) -> Statement:
+    last = select(func.max(contact.c.id)).where(contact.c.partition == shard.c.partition).scalar_subquery()
+    nobody_yet: ColumnElement[int] = literal_column("0")
+    into = (postgresql if dialect == "postgresql" else sqlite).insert(broadcast_hearing)
+    begun = into.from_select(
+        ["partition", "broadcast", "last", "reached", "portion"],
+        select(shard.c.partition, _its_id, func.coalesce(last, nobody_yet), nobody_yet, nobody_yet).where(
+            held(shard.c.partition), ~_heard
+        ),
+    )
+    return Statement(begun.on_conflict_do_nothing())
+
+
+_BEGIN = {dialect: _begin(dialect) for dialect in ("sqlite", "postgresql")}
+_end_of_portion = (
+    select(contact.c.id)
+    .where(
+        contact.c.partition == broadcast_hearing.c.partition,
+        contact.c.id > broadcast_hearing.c.reached,
+        contact.c.id <= broadcast_hearing.c.last,
+    )
+    .order_by(contact.c.id)
+    .limit(literal_column("1"))
+    .offset(bindparam("behind", type_=Integer()))
+    .scalar_subquery()
+)
+_NEXT_PORTION = Statement(
+    update(broadcast_hearing)
+    .values(portion=func.coalesce(_end_of_portion, broadcast_hearing.c.last))
+    .where(_its_rows)
+)
+_HEARD = Statement(
+    insert(broadcast_heard).from_select(
+        ["partition", "broadcast"],
+        select(broadcast_hearing.c.partition, broadcast_hearing.c.broadcast).where(
+            _its_rows, broadcast_hearing.c.portion >= broadcast_hearing.c.last
+        ),
+    )
+)
+# Also what older software, which tells a partition at once, has told meanwhile.
+_OVER = Statement(
+    delete(broadcast_hearing).where(
+        _its_rows,
+        exists(
+            select(literal_column("1")).where(
+                broadcast_heard.c.partition == broadcast_hearing.c.partition,
+                broadcast_heard.c.broadcast == broadcast_hearing.c.broadcast,
+            )
+        ),
+    )
+)
+_GO_ON = Statement(update(broadcast_hearing).values(reached=broadcast_hearing.c.portion).where(_its_rows))
+
+
+def hear(connection: Connection, copies: Copies, of: Open, size: int) -> bool | None:
+    """Give a copy of the broadcast to those who hear it, of the next contacts, up to about ``size``, of the partitions
+    that are held, and write down how far it has come there. Answers whether it has come to everybody by now who was
+    there when it began; None where it had before."""
+    its = {"its_id": of.number}
+    partitions = int(_TO_HEAR.run(connection, **its).scalar_one())
+    if not partitions:
+        return None
+    _OVER.run(connection, **its)
+    _BEGIN[connection.dialect.name].run(connection, **its)
+    _NEXT_PORTION.run(connection, **its, behind=-(-size // partitions) - 1)
+    copies.tell(connection, of)
+    _HEARD.run(connection, **its)
+    through = _OVER.run(connection, **its).rowcount
+    _GO_ON.run(connection, **its)
+    return through >= partitions
+
+
 _CLOSE = Statement(
     update(broadcast)
     .values(open=literal_column("false", Boolean()))
@@ -236,20 +310,6 @@ _CLOSE = Statement(
 )
 
 
-def hear_broadcasts(
-    connection: Connection, copies: Copies, partitions: Sequence[int], now: datetime, *, of_all: int
-) -> bool:
-    """Copy the broadcasts up to ``now`` to those who hear them in ``partitions``, which are held, once each.
-    ``of_all`` is how many partitions there are. Answers whether there was one that had not come here before, be it
-    that nobody hears it."""
-    found, new = open_broadcasts(connection, now), False
-    for number, name in found:
-        untold = sorted(set(_NOT_HEARD.run(connection, its_id=number).scalars()) & set(partitions))
-        if not untold:
-            continue
-        new = True
-        copies.make(connection, number, name)
-        connection.execute(_TOLD, [{"partition": partition, "broadcast": number} for partition in untold])
-    if found:
-        _CLOSE.run(connection, partitions=of_all)
-    return new
+def close_broadcasts(connection: Connection, partitions: int) -> None:
+    """Close the broadcasts that all ``partitions`` have heard."""
+    _CLOSE.run(connection, partitions=partitions)

@@ -12,6 +12,7 @@ from runner.store.tables.causes import (
     begun,
     broadcast,
     broadcast_heard,
+    broadcast_hearing,
     firing,
     membership,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "begun",
     "broadcast",
     "broadcast_heard",
+    "broadcast_hearing",
     "consent",
     "consent_log",
     "contact",

@@ -121,3 +121,24 @@ broadcast_heard = Table(
     Column("broadcast", BigInteger, primary_key=True, autoincrement=False),
     comment="Broadcasts that have reached the contacts of a partition.",
 )
+
+broadcast_hearing = Table(
+    "broadcast_hearing",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("broadcast", BigInteger, primary_key=True, autoincrement=False),
+    Column(
+        "last",
+        BigInteger,
+        nullable=False,
+        comment="the last contact that was there when the partition began to hear it",
+    ),
+    Column("reached", BigInteger, nullable=False, comment="the last contact that was looked at"),
+    Column(
+        "portion",
+        BigInteger,
+        nullable=False,
+        comment="while they are looked at, the last contact of those that are next",
+    ),
+    comment="Broadcasts that a partition is hearing, and how far they have come there.",
+)
