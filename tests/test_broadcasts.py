@@ -196,3 +196,48 @@ def test_one_is_sent_by_command_and_by_import(tmp_path: Path, capsys: pytest.Cap
     with database.read() as connection:
         assert sorted(connection.execute(query).scalars()) == ["ana", "bea"]
     database.close()
+
+
+DAILY = """
+journey: daily
+language: 1
+title: Whoever has no size
+topic: receipts
+trigger: {schedule: "0 12 * * *", timezone: UTC}
+steps:
+  - {id: pause, wait: 1h}
+"""
+
+
+def entered(database: Database, journey: str) -> list[str]:
+    """Who has entered the journey, each as often as they have."""
+    people = select(contact.c.key).join(
+        run, (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+    )
+    with database.read() as connection:
+        return sorted(connection.execute(people.where(run.c.journey == journey)).scalars())
+
+
+@pytest.mark.parametrize("schedule_first", [False, True])
+def test_each_portion_acts_at_once_unless_something_else_comes_first(
+    database: Database, schedule_first: bool
+) -> None:
+    """Who comes to a partition that has begun to hear it has missed it."""
+    shop = Shop(database, {**FILES, "journeys/daily/journey.yaml": DAILY})
+    noon = START + timedelta(hours=2)
+    shop.tick(START)
+    people = [f"c{number}" for number in range(40)]
+    for key in people:
+        shop.identify(key, START, size="m")
+    send(shop, "one", noon + timedelta(minutes=1 if schedule_first else -1), size="m", left=5)
+    now, pace = noon + timedelta(minutes=1 if schedule_first else -1), Pace(contacts=15)
+    assert tick(database, shop.versions, now, pace).more
+    first = entered(database, "by-size")
+    assert bool(first) is not schedule_first
+    assert len(first) < len(people)
+    shop.identify("late", now, size="m")
+    shop.tick(noon + timedelta(minutes=2), pace)
+    heard = entered(database, "by-size")
+    assert heard in (sorted(people), sorted([*people, "late"]))
+    assert database.dialect == "postgresql" or "late" not in heard
+    assert set(entered(database, "daily")) == {*people, "late"}
