@@ -14,6 +14,7 @@ from runner.engine.deliver import LEASE, deliver
 from runner.engine.recover import recover
 from runner.journey.catalog import MESSAGE_COMPLAINED
 from runner.store.database import Database
+from runner.store.sending import suppressed_addresses
 from tests.shop import START, Shop, Sink
 
 
@@ -46,7 +47,10 @@ def without_scans(database: Database) -> None:
         database.engine.dispose()
 
 
-def test_no_statement_of_delivery_reads_all_messages(database: Database, plans: list[str]) -> None:
+def test_no_statement_of_delivery_reads_all_messages(
+    database: Database, plans: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppressed_addresses, "MOST", 1)
     shop = Shop(database)
     shop.sign_up(*(f"c{number}" for number in range(20)))
     shop.arrive([shop.event("c2", MESSAGE_COMPLAINED)])
@@ -58,6 +62,7 @@ def test_no_statement_of_delivery_reads_all_messages(database: Database, plans: 
     recover(database, {"email": sink}, START + LEASE + timedelta(hours=1))
     assert len(plans) >= 4
     assert any("suppressed_address" in plan and "ix_suppression_to_note" in plan for plan in plans)
+    assert any("ix_suppression_spelled" in plan for plan in plans)
     for plan in plans:
         for table in ("message", "contact", "run", "suppression", "suppressed_address"):
             # A partial index of what is to be done is read whole.

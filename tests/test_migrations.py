@@ -57,6 +57,10 @@ def described(database: Database) -> dict[str, Any]:
                 "checks": written(inspector.get_check_constraints(table)),
                 "indexes": written(inspector.get_indexes(table)),
             }
+        if database.dialect == "sqlite":
+            # The inspector leaves out those over expressions.
+            master = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
+            found["indexes"] = connection.execute(text(master)).scalars().all()
         if database.dialect == "postgresql":
             found["sequences"] = sorted(inspector.get_sequence_names())
             found["functions"] = [
@@ -77,10 +81,11 @@ def described(database: Database) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
 def test_a_migrated_sqlite_equals_a_fresh_one(tmp_path: Path, sqlite_database: Database) -> None:
     migrated = Database.open(f"sqlite:///{tmp_path}/journeys.db")
     fresh = described(sqlite_database)
-    assert set(fresh) == set(tables.metadata.tables)
+    assert set(fresh) - {"indexes"} == set(tables.metadata.tables)
     assert described(migrated) == fresh
     migrated.close()
 
@@ -122,6 +127,7 @@ WRITTEN = {
     "0015": "e95c5740760d4e1f",
     "0016": "179821cbb6f7dd18",
     "0017": "b0a291e50c8491e6",
+    "0018": "440b095ec83d9e4c",
 }
 """What each revision does, as SHA-256 of its code without docstring, comments and layout."""
 

@@ -12,7 +12,7 @@ from test_second_look import KEPT, SENT, became, signed_up
 
 from channels.base import RetryLater
 from runner.cli.story import contact_json, contact_text
-from runner.engine.deliver import deliver
+from runner.engine.deliver import Delivery, deliver
 from runner.engine.tick import EXACT
 from runner.insight.status import read_status, status_json, status_text
 from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED
@@ -161,9 +161,40 @@ def test_what_was_told_before_there_were_notes_is_noted(
             + [{**row, "channel": "push", "address": "ana"}],
         )
     with ThreadPoolExecutor(3 if database.dialect == "postgresql" else 1) as threads:
-        counts = list(threads.map(lambda _: note_suppressions(database), range(3)))
-    assert sum(counts) == 43
+        counts = list(threads.map(lambda _: note_suppressions(database), range(9)))
+    assert sum(counts) + note_suppressions(database) == 43
     with database.read() as connection:
         reasons = connection.execute(select(suppressed_address.c.reason)).scalars().all()
     assert reasons == ["bounced"] * 41
     assert note_suppressions(database) == 0
+
+
+def test_of_very_many_that_are_to_be_noted_all_are_heeded_and_a_message_waits_for_few(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade of a deployment to which very much was told before there were notes."""
+    monkeypatch.setattr(suppressed_addresses, "MOST", 7)
+    shop = sharing(database)
+    partition = database.deployment.partitions - 1
+    row = {"partition": partition, "since": START, "reason": "bounced", "channel": "email"}
+    addresses = [*(f"{each}@x.example" for each in range(30)), SHARED.upper()]
+    with database.begin() as connection:
+        connection.execute(
+            insert(suppression),
+            [{**row, "contact": 1_000 + at, "address": address} for at, address in enumerate(addresses)],
+        )
+    delivery = Delivery(database, [{"email": Sink()}], clock=lambda: START)
+    delivery.step(shop.versions, START, limit=50)
+    delivery.finish()
+    assert of(shop, "ben") == dict.fromkeys(ALL, KEPT)
+    assert of(shop, "carl") == dict.fromkeys(ALL, SENT)
+    assert to_note(database) == 24
+    # The rest is noted while nothing is ready.
+    for _ in range(5):
+        delivery.step(shop.versions, START, limit=50)
+    assert to_note(database) == 0
+
+
+def to_note(database: Database) -> int:
+    with database.read() as connection:
+        return connection.execute(select(suppression.c.noted)).scalars().all().count(None)

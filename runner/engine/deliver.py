@@ -137,6 +137,7 @@ class Delivery:
         self._parts: deque[_Part] = deque()
         self._passed_over: list[Prepared] = []
         self._last_took = 0.0
+        self._more_to_note = False
 
     @property
     def pending(self) -> bool:
@@ -200,10 +201,11 @@ class Delivery:
             wanted = [one for one in going if one.held not in unwanted]
             unwanted |= beyond_limit(connection, wanted, versions, deployment)
             computed = derived(connection, going, versions, now)
+        # Very many are noted some at a time, also while nothing is ready.
+        if to_note or (self._more_to_note and not claimed):
+            self._more_to_note = note_suppressions(self._database) > 0
         if not claimed:
             return 0
-        if to_note:
-            note_suppressions(self._database)
         channels = self.lines.channels
         prepared, refused = prepare(going, versions, channels, deployment, now, unwanted, computed)
         self._recording.settle(refused)

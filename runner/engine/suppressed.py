@@ -15,32 +15,30 @@ from runner.journey.catalog import ADDRESS_OF
 from runner.journey.model import Send
 from runner.journey.send_rules import SUPPRESSED
 from runner.store.deployment import Deployment
-from runner.store.sending.address_places import counted_form, hashed_address
 from runner.store.sending.messages import Claimed, Held
-from runner.store.sending.suppressed_addresses import Suppressed, suppressed_among
+from runner.store.sending.suppressed_addresses import Address, Suppressed, suppressed_among
 from runner.store.statement import Connection
 from runner.store.tables import MessageKind, SuppressionReason
 
 
 def as_addresses_are(
     connection: Connection, claimed: Sequence[Claimed], deployment: Deployment, *, exact: bool
-) -> tuple[list[Claimed], int]:
-    """The messages, of each what suppresses its address, whoever told of it; and how many suppressions are to be noted.
+) -> tuple[list[Claimed], bool]:
+    """The messages, of each what suppresses its address, whoever told of it; and whether suppressions are to be noted.
     ``exact``: what was told at the instant that let the message go, or later, does not count; and what was told of the
     contact itself was judged by policy then."""
-    hashed = {
-        one.held: hashed_address(deployment, one.channel, counted_form(one.channel, address))
+    to = {
+        one.held: Address(one.channel, address)
         for one in claimed
         if one.kind == MessageKind.MESSAGE and one.channel in ADDRESS_OF and (address := recipient_of(one))
     }
-    if not hashed:
-        return list(claimed), 0
-    found = suppressed_among(connection, deployment, frozenset(hashed.values()))
+    if not to:
+        return list(claimed), False
+    found = suppressed_among(connection, deployment, frozenset(to.values()))
     if not found.by_address and not exact:
         return list(claimed), found.to_note
-    return [
-        _as_it_is(one, found.by_address.get(hashed.get(one.held, "")), exact) for one in claimed
-    ], found.to_note
+    said = {held: found.by_address.get(address) for held, address in to.items()}
+    return [_as_it_is(one, said.get(one.held), exact) for one in claimed], found.to_note
 
 
 def _as_it_is(one: Claimed, said: Suppressed | None, exact: bool) -> Claimed:

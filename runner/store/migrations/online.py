@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from alembic import op
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 
 def create_index(
-    name: str, table: str, columns: Sequence[str], *, where: str | None = None, unique: bool = False
+    name: str,
+    table: str,
+    columns: Sequence[str | TextClause],
+    *,
+    where: str | None = None,
+    unique: bool = False,
 ) -> None:
     """Make an index while others write to the table (PostgreSQL: CONCURRENTLY, outside of any transaction).
 
-    ``where`` is the condition of a partial index and means the same on both databases. What an attempt that was cut
-    short has left is removed first. A revision that calls this does nothing else: on PostgreSQL it is not undone whole.
+    ``columns`` may be expressions as well; ``where`` is the condition of a partial index. They mean the same on both
+    databases. What an attempt that was cut short has left is removed first. A revision that calls this does nothing
+    else: on PostgreSQL it is not undone whole.
     """
     condition = None if where is None else text(where)
     made: dict[str, Any] = {"unique": unique, "postgresql_where": condition, "sqlite_where": condition}

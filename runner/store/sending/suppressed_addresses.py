@@ -2,8 +2,9 @@
 
 What bounces and complaints suppress is written for the contact of whom it was told (``causes/feedback.py``), in the
 midst of a tick. Here it is noted for the address itself, under the hash by which it is counted: it outlives the
-contact, and tells nobody who that was. Whoever asks reads what is still to be noted as well, so that nothing is
-overlooked: neither what has just been told, nor what was told before there were notes.
+contact, and tells nobody who that was. Whoever asks reads what is still to be noted as well: all of it where that is
+little, as what has just been told is. Of very much, as of all that was told before there were notes, the rest is looked
+up by how it is spelled, and noted by and by, so that no message waits for it.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Integer,
+    Select,
     Text,
     and_,
     bindparam,
     cast,
+    func,
     literal_column,
     null,
     select,
+    true,
     tuple_,
     union_all,
     update,
@@ -40,10 +45,18 @@ from runner.store.tables import SuppressionReason, suppressed_address, suppressi
 from runner.store.types import constant, from_microseconds, microseconds_of
 
 MOST = 1_000
-"""How many are noted in one transaction."""
+"""How many are noted in one transaction, and are read by whoever asks while they are still to be noted."""
 
+_CAPITALS = str.maketrans(ascii_uppercase, ascii_lowercase)
 _WEAK = SuppressionReason.UNSUBSCRIBED
 """What lets receipts pass; the others do not."""
+
+
+class Address(NamedTuple):
+    """As it is written; ``channel`` is one that goes by an address."""
+
+    channel: str
+    address: str
 
 
 class Suppressed(NamedTuple):
@@ -61,29 +74,39 @@ class Suppressed(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """``by_address``: of the addresses asked about, those to which nothing is sent. ``to_note``: how many suppressions
+    """``by_address``: of the addresses asked about, those to which nothing is sent. ``to_note``: whether suppressions
     are not noted yet, of whatever address."""
 
-    by_address: Mapping[str, Suppressed]
-    to_note: int
+    by_address: Mapping[Address, Suppressed]
+    to_note: bool
 
 
-def suppressed_among(connection: Connection, deployment: Deployment, addresses: Collection[str]) -> Found:
-    """To which of ``addresses``, hashed, nothing is sent. One look-up for all of them: pk_suppressed_address and
-    ix_suppression_to_note."""
-    keys = sorted((partition_of(address, deployment.partitions), address) for address in addresses)
-    rows = _asking(connection.dialect.name).run(connection, listed=rows_text(("partition", "address"), keys))
+def suppressed_among(connection: Connection, deployment: Deployment, addresses: Collection[Address]) -> Found:
+    """To which of ``addresses`` nothing is sent. One look-up for all of them: pk_suppressed_address and
+    ix_suppression_to_note.
+
+    Where more than ``MOST`` are to be noted, the rest takes another, by ix_suppression_spelled, which capital letters
+    do not matter to: one that is spelled otherwise in another way is overlooked until it is noted.
+    """
+    asked = {one: _hash_of(deployment, *one) for one in addresses}
+    keys = sorted((partition_of(each, deployment.partitions), each) for each in set(asked.values()))
+    dialect = connection.dialect.name
+    hashes = rows_text(("partition", "address"), keys)
+    rows: Sequence[Any] = _asking(dialect).run(connection, listed=hashes, most=MOST).all()
+    to_note = sum(row.channel is not None for row in rows)
+    if to_note == MOST:
+        spelled = sorted({each for one in asked for each in (_lower(one.address), counted_form(*one))})
+        of_them = rows_text(("address",), ([each] for each in spelled))
+        rows = [*rows, *_spelled(dialect).run(connection, listed=of_them)]
     found: dict[str, Suppressed] = {}
-    to_note = 0
     for channel, address, reason, since in rows:
         said = Suppressed(SuppressionReason(reason), from_microseconds(since))
-        of = address
-        if channel is not None:
-            to_note += 1
-            of = _hashed(deployment, channel, address)
-        if of in addresses:
+        of = address if channel is None else _hashed(deployment, channel, address)
+        if of is not None:
             found[of] = said.or_stronger(found.get(of))
-    return Found(by_address=found, to_note=to_note)
+    return Found(
+        by_address={one: found[each] for one, each in asked.items() if each in found}, to_note=to_note > 0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +124,7 @@ class KeptFrom:
 def kept_from(connection: Connection, deployment: Deployment, contact: Contact) -> tuple[KeptFrom, ...]:
     """To which of the contact's present addresses nothing is sent, by channel."""
     addresses = {channel: getattr(contact, field) for channel, field in sorted(ADDRESS_OF.items())}
-    hashed = {
-        channel: _hash_of(deployment, channel, address) for channel, address in addresses.items() if address
-    }
+    asked = {channel: Address(channel, address) for channel, address in addresses.items() if address}
     own = {
         _hashed(deployment, row.channel, row.address)
         for row in connection.execute(
@@ -112,25 +133,21 @@ def kept_from(connection: Connection, deployment: Deployment, contact: Contact) 
             )
         )
     }
-    found = suppressed_among(connection, deployment, frozenset(hashed.values())).by_address
+    found = suppressed_among(connection, deployment, asked.values()).by_address
     return tuple(
-        KeptFrom(channel=channel, address=addresses[channel], own=each in own, **found[each]._asdict())
-        for channel, each in hashed.items()
-        if each in found
+        KeptFrom(**one._asdict(), own=_hash_of(deployment, *one) in own, **found[one]._asdict())
+        for one in asked.values()
+        if one in found
     )
 
 
 def note_suppressions(database: Database) -> int:
-    """Note what is suppressed for the addresses themselves, some a transaction. Answers how many suppressions were
-    noted; what another process notes just then is left to it."""
-    noted = 0
-    while True:
-        with database.begin() as connection:
-            rows = _to_note().run(connection, most=MOST).all()
-            _note(connection, database.deployment, rows)
-        noted += len(rows)
-        if len(rows) < MOST:
-            return noted
+    """Note what is suppressed for the addresses themselves, up to ``MOST`` in a transaction. Answers how many
+    suppressions were noted; what another process notes just then is left to it."""
+    with database.begin() as connection:
+        rows = _to_note().run(connection, most=MOST).all()
+        _note(connection, database.deployment, rows)
+    return len(rows)
 
 
 def _note(connection: Connection, deployment: Deployment, rows: Sequence[Any]) -> None:
@@ -167,6 +184,11 @@ def _hashed(deployment: Deployment, channel: str, address: str) -> str | None:
     return _hash_of(deployment, channel, address) if channel in ADDRESS_OF else None
 
 
+def _lower(text: str) -> str:
+    """As the databases do it: of the letters of ASCII."""
+    return text.translate(_CAPITALS)
+
+
 def _hash_of(deployment: Deployment, channel: str, address: str) -> str:
     return hashed_address(deployment, channel, counted_form(channel, address))
 
@@ -188,13 +210,34 @@ def _asking(dialect: str) -> Statement:
             ),
         )
     )
-    still_to_note = select(
+    first = (
+        _told()
+        .order_by(suppression.c.partition, suppression.c.contact)
+        .limit(bindparam("most", type_=Integer()))
+        .subquery("first")
+    )
+    return Statement(union_all(noted, select(first)))
+
+
+@cache
+def _spelled(dialect: str) -> Statement:
+    asked = listed(dialect, "address")
+    spelled = _told().where(func.lower(suppression.c.address) == asked.c.address)
+    if dialect == "sqlite":
+        return Statement(spelled.select_from(asked.join(suppression, true())))
+    # PostgreSQL would rather read all and hash it: it cannot tell how few are spelled alike.
+    each = spelled.offset(0).correlate(asked).lateral("each")
+    return Statement(select(each).select_from(asked.join(each, true())))
+
+
+def _told() -> Select[Any]:
+    """What is not noted yet."""
+    return select(
         suppression.c.channel,
         suppression.c.address,
         suppression.c.reason,
-        microseconds_of(suppression.c.since),
+        microseconds_of(suppression.c.since).label("since"),
     ).where(suppression.c.noted.is_(None))
-    return Statement(union_all(noted, still_to_note))
 
 
 @cache

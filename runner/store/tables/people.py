@@ -11,6 +11,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     UniqueConstraint,
+    func,
     text,
 )
 
@@ -125,6 +126,12 @@ Index(
     "ix_suppression_to_note",
     suppression.c.partition,
     suppression.c.contact,
+    postgresql_where=text("noted IS NULL"),
+    sqlite_where=text("noted IS NULL"),
+)
+Index(
+    "ix_suppression_spelled",
+    func.lower(suppression.c.address),
     postgresql_where=text("noted IS NULL"),
     sqlite_where=text("noted IS NULL"),
 )
