@@ -8,38 +8,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import HealthCheck, assume, given, note, reject, settings
 from hypothesis import strategies as st
-from sqlalchemy import ColumnElement, FromClause, and_, select
 
-from runner.engine.apply import apply_project
-from runner.engine.presses import press
-from runner.engine.tick import EXACT, Pace, tick
-from runner.engine.versions import Versions, load_versions
+from runner.engine.tick import EXACT, Pace
 from runner.journey.catalog import ACCOUNT_IDENTIFIED, CALL_ANSWERED, IDENTIFIED, MESSAGE_UNSUBSCRIBED
 from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits
 from runner.journey.project import Project, load_project
 from runner.problem import Severity
-from runner.store import tables
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
-from runner.store.sending.pools import import_values
-from runner.store.tables import MessageKind
+from runner.store.people.events import NOBODY, Arrival
+from tests.reference import engine_lives
 from tests.reference.causes import MILLION
 from tests.reference.generate import Case, Recorded, cases, with_presses
-from tests.reference.lives import Conversion, Happening, Lived, Message, Press, RunRecord
-from tests.reference.model import DRAWN, Contact
-from tests.reference.vocabulary import CATALOG, CODES
+from tests.reference.household import Household
+from tests.reference.lives import Happening, Lived
+from tests.reference.model import Contact
+from tests.reference.person import AmbiguousError
+from tests.reference.vocabulary import CATALOG
 
 PACES = st.builds(
     lambda contacts, passes: replace(EXACT, contacts=contacts, passes=passes),
-    st.sampled_from((1, 2, 20_000)),
+    st.sampled_from((1, 2, 3, 7, 20_000)),
     st.sampled_from((1, 3, 400)),
 )
 THOROUGHNESS = float(os.environ.get("JOURNEYS_EXAMPLES", "1"))
@@ -99,15 +93,20 @@ def beginning_of(case: Case, arrived: Sequence[Arrival]) -> datetime:
 
 
 def told_by_the_model(case: Case, project: Project, arrived: Sequence[Arrival]) -> dict[str, Lived]:
-    told = {}
+    household = household_of(case, project, arrived)
+    return household.live_until(case.until, case.presses)
+
+
+def household_of(case: Case, project: Project, arrived: Sequence[Arrival]) -> Household:
+    contacts = {}
     began = beginning_of(case, arrived)
     known = [each for each in history(case, project) if each.name != ACCOUNT_IDENTIFIED]
     accounts = {
         each.contact: each.properties for each in history(case, project) if each.name == ACCOUNT_IDENTIFIED
     }
-    for key in sorted({arrival.contact for arrival in (*known, *arrived)}):
+    for key in sorted({arrival.contact for arrival in (*known, *arrived)} - {NOBODY}):
         past, to_come = (happenings_of(key, found) for found in (known, arrived))
-        contact = Contact(
+        contacts[key] = Contact(
             key,
             to_come,
             project.journeys,
@@ -118,16 +117,22 @@ def told_by_the_model(case: Case, project: Project, arrived: Sequence[Arrival]) 
             accounts=accounts,
             templates=templates_of(case),
         )
-        presses = [each for each in case.presses if each.contact == key]
-        told[key] = contact.live_until(case.until, presses)
-    return told
+    return Household(contacts)
 
 
 def happenings_of(key: str, arrivals: Sequence[Arrival]) -> list[Happening]:
+    """What the contact may hear; a broadcast behind all else of its instant."""
     return [
-        Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
+        Happening(
+            at=arrival.at,
+            order=order + len(arrivals) * is_broadcast,
+            name=arrival.name,
+            properties=arrival.properties,
+            is_broadcast=is_broadcast,
+        )
         for order, arrival in enumerate(arrivals)
-        if arrival.contact == key
+        for is_broadcast in [arrival.contact == NOBODY]
+        if is_broadcast or arrival.contact == key
     ]
 
 
@@ -144,29 +149,16 @@ def templates_of(case: Case) -> dict[str, frozenset[str]]:
 def lived_by_the_engine(
     database: Database, case: Case, project: Project, arrived: Sequence[Arrival], pace: Pace
 ) -> dict[str, Lived]:
-    began = beginning_of(case, arrived)
-    with database.begin() as connection:
-        store_events(connection, database.deployment, history(case, project), pending=False)
-    apply_project(database, project, now=began, author=None, git_commit=None)
-    with database.begin() as connection:
-        import_values(connection, "codes", CODES)
-    versions = load_versions(database)
-
-    def tick_until_done(instant: datetime) -> None:
-        while tick(database, versions, instant, pace).more:
-            pass
-
-    tick_until_done(began)
-    with database.begin() as connection:
-        store_events(connection, database.deployment, arrived, pending=True)
-    presses = case.presses
-    for instant in sorted({*case.cuts, *(each.at for each in presses), case.until}):
-        tick_until_done(instant)
-        for each in presses:
-            if each.at == instant:
-                press_button(database, versions, each)
-                tick_until_done(instant)
-    return read_lives(database)
+    return engine_lives.lived_by_the_engine(
+        database,
+        project,
+        pace,
+        began=beginning_of(case, arrived),
+        known=history(case, project),
+        arrived=arrived,
+        presses=case.presses,
+        instants=(*case.cuts, case.until),
+    )
 
 
 def letters_of(told: Mapping[str, Lived]) -> dict[str, list[tuple[datetime, str, str]]]:
@@ -175,96 +167,6 @@ def letters_of(told: Mapping[str, Lived]) -> dict[str, list[tuple[datetime, str,
         key: [(each.at, each.journey, each.step) for each in lived.messages if each.status != "blocked"]
         for key, lived in told.items()
     }
-
-
-def press_button(database: Database, versions: Versions, what: Press) -> None:
-    press(
-        database,
-        versions,
-        contact=what.contact,
-        journey=what.journey,
-        step=what.step,
-        link=what.link,
-        at=what.at,
-        option=what.option,
-        values=what.values,
-    )
-
-
-def of_contact(table: FromClause) -> ColumnElement[bool]:
-    return and_(tables.contact.c.partition == table.c.partition, tables.contact.c.id == table.c.contact)
-
-
-def read_lives(database: Database) -> dict[str, Lived]:
-    contact, run, message, conversion = tables.contact, tables.run, tables.message, tables.conversion
-    with database.read() as connection:
-
-        def rows(table: Any) -> Iterator[Any]:
-            return iter(
-                connection.execute(select(contact.c.key, table).join(contact, of_contact(table))).all()
-            )
-
-        runs = [
-            RunRecord(
-                contact=row.key,
-                journey=row.journey,
-                per=row.per,
-                entered_at=row.entered_at,
-                status=row.status,
-                reason=row.reason or "",
-                ended_at=row.ended_at,
-                step=row.step or "",
-                data=RunRecord.said(without_codes(row.data)),
-                held_out=row.held_out,
-            )
-            for row in rows(run)
-        ]
-        messages = [
-            Message(
-                contact=row.key,
-                journey=row.journey,
-                step=row.step,
-                channel=row.channel,
-                at=row.let_go_at,
-                status=row.status,
-                reason=row.reason or "",
-                template=row.template or "",
-            )
-            for row in rows(message)
-            if row.kind == MessageKind.MESSAGE
-        ]
-        conversions = [
-            Conversion(
-                contact=row.key,
-                journey=row.journey,
-                at=row.at,
-                value=None if row.value is None else Decimal(row.value) / 1_000_000,
-            )
-            for row in rows(conversion)
-        ]
-        contacts = connection.execute(select(contact)).all()
-    return {
-        row.key: Lived.told(
-            runs=[found for found in runs if found.contact == row.key],
-            messages=[found for found in messages if found.contact == row.key],
-            conversions=[found for found in conversions if found.contact == row.key],
-            attributes=row.attributes,
-            tags=row.tags,
-        )
-        for row in contacts
-    }
-
-
-def without_codes(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``run.NAME`` with the same word for every value of a pool: which one it is hangs on who else draws."""
-    return {name: DRAWN if value in CODES else value for name, value in data.items()}
-
-
-def drawn_codes(database: Database) -> list[str]:
-    """The values that runs hold, as often as they do."""
-    with database.read() as connection:
-        held = [row.data.get("code") for row in connection.execute(select(tables.run.c.data))]
-    return [code for code in held if code is not None]
 
 
 def assert_same(told: Mapping[str, Lived], lived: Mapping[str, Lived]) -> None:
@@ -277,20 +179,36 @@ def assert_same(told: Mapping[str, Lived], lived: Mapping[str, Lived]) -> None:
         assert lived[key].tags == told[key].tags
 
 
+def told_without_doubt(
+    case: Case, project: Project, arrived: Sequence[Arrival]
+) -> tuple[dict[str, Lived], tuple[datetime, ...]]:
+    """What the model tells, and the instants at which something may have happened; nothing of a case of which it is not
+    said who acts first."""
+    household = household_of(case, project, arrived)
+    try:
+        told = household.live_until(case.until, case.presses)
+    except AmbiguousError:
+        reject()
+    return told, tuple(sorted(household.instants))
+
+
 def compare(case: Case, pace: Pace, url: str | None) -> None:
     for path, text in case.files.items():
         if path.endswith("journey.yaml"):
             note(f"{path}\n{text}")
     project = project_of(case)
     arrived = arrivals(case, project)
-    told = told_by_the_model(case, project, arrived)
+    told, instants = told_without_doubt(case, project, arrived)
     if case.wishes:
         case = with_presses(case, letters_of(told))
-        told = told_by_the_model(case, project, arrived)
+        told, instants = told_without_doubt(case, project, arrived)
+    if case.shares:
+        # Of whom others look at, the engine has to have come as far as they have.
+        case = replace(case, cuts=instants)
     assume(sum(len(lived.runs) for lived in told.values()) <= MOST_RUNS)
     with Database.scratch(url, partitions=None if url is None else 2) as database:
         assert_same(told, lived_by_the_engine(database, case, project, arrived, pace))
-        codes = drawn_codes(database)
+        codes = engine_lives.drawn_codes(database)
         assert len(set(codes)) == len(codes), "nobody is given what another one was"
 
 
@@ -361,7 +279,7 @@ def test_what_is_said_of_a_step_that_sends_nothing_is_about_no_message(database:
     case = Case(files, recorded, at + timedelta(days=3), ())
     project = project_of(case)
     lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
-    assert [message.reason for message in lived["c0"].messages] == [None]
+    assert [message.reason for message in lived["c0"].messages] == [""]
     assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
 
 

@@ -16,12 +16,15 @@ from tests.reference.vocabulary import (
     ABOUT_CONTACTS,
     ABOUT_HISTORY,
     ABOUT_JOURNEYS,
+    ABOUT_THE_BROADCAST,
     ABOUT_THE_EVENT,
+    BROADCAST,
     CRON_LINES,
     DATE_TRIGGERS,
     EVENTS,
     NUMBERS,
     PROPERTIES,
+    SEGMENTS,
     TIMES,
     TOPICS,
 )
@@ -53,6 +56,10 @@ class Author(StepAuthor):
         entry["reentry"] = self.one_of(*rules)
         if self.maybe():
             entry["per"] = self.one_of("trigger.k", "trigger.n", "contact.plan")
+        if self.shares and self.maybe():
+            entry["by"] = "account"
+        elif self.asks and self.seldom():
+            entry["by"] = "contact"
         journey["entry"] = entry
         if self.maybe():
             goal: dict[str, Any] = {"event": self.one_of(*EVENTS), "within": self.one_of("12h", "1d", "3d")}
@@ -91,7 +98,7 @@ class Author(StepAuthor):
         """Of somebody, though nothing happens."""
         return dict(
             self.one_of(
-                {"segment": self.one_of("busy", "rich", "quiet", "later"), "change": "enter"},
+                {"segment": self.one_of(*SEGMENTS), "change": "enter"},
                 {"attribute": "plan", "to": self.one_of("pro", "x", None)},
                 {"attribute": "points", "to": self.one_of(1, 2), "from": 0},
                 {"consent": self.one_of(*TOPICS[:-1]), "change": self.one_of("given", "withdrawn")},
@@ -117,7 +124,7 @@ class Author(StepAuthor):
                 return {"consent": self.one_of(*TOPICS[:-1]), "change": change, **said}
             case "segment":
                 return {
-                    "segment": self.one_of("busy", "rich", "quiet", "later"),
+                    "segment": self.one_of(*SEGMENTS),
                     "change": self.one_of("enter", "leave"),
                 }
             case "journey":
@@ -147,6 +154,8 @@ class Author(StepAuthor):
         return trigger
 
     def event_trigger(self) -> dict[str, Any]:
+        if self.asks and self.seldom() and self.maybe():
+            return {"event": BROADCAST, "where": self.one_of(*ABOUT_THE_BROADCAST)}
         trigger: dict[str, Any] = {"event": self.one_of(*EVENTS)}
         if not self.chatty and self.seldom():
             trigger["where"] = self.of_trigger()
@@ -183,6 +192,8 @@ class Author(StepAuthor):
             return {**self.one_of({"consent": "withdrawn"}, {"replied": "any"}), "reason": reason}
         if self.maybe():
             return {"when": self.turning(), "reason": reason}
+        if self.asks and self.seldom():
+            return self.broadcast() | {"reason": reason}
         rule = {"event": self.one_of(*EVENTS), "reason": reason}
         if self.maybe():
             rule["where"] = self.one_of(*ABOUT_THE_EVENT, *ABOUT_BOTH)

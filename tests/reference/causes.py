@@ -38,6 +38,7 @@ from runner.journey.reserved import (
 )
 from tests.reference.lives import Asked, Happening, Pressed, Run
 from tests.reference.person import EVERYWHERE, Person, Word
+from tests.reference.wall_clock import elapsed
 
 MOST_AT_ONCE = 50
 MILLION = 1_000_000
@@ -75,6 +76,9 @@ class Causes:
         self.watched_ends = {each.journey for each in triggers if isinstance(each, JourneyTrigger)}
         self.segments: dict[str, Expression] = {
             each.segment: each.when for each in triggers if isinstance(each, SegmentTrigger)
+        }
+        self.refresh = {
+            each.segment: elapsed(each.refresh) for each in triggers if isinstance(each, SegmentTrigger)
         }
         # Who is a member when the journeys are applied has not come in; who comes later, does.
         self.members = {
@@ -159,7 +163,7 @@ class Causes:
         if event.name in (CONSENT_GRANTED, CONSENT_WITHDRAWN) and event.by is None:
             self._hear_of_consent(event)
         if event.name not in (SEGMENT_ENTERED, SEGMENT_LEFT):  # when it was told, all were looked at
-            self._look_at_segments(event.by)
+            self._look_at_segments(event.properties.get("segments", self.segments), event.by)
         return changed
 
     def _tell_of_attributes(self, values: Iterable[tuple[str, Any]], by: Run | None) -> None:
@@ -224,8 +228,8 @@ class Causes:
 
     # Segments ------------------------------------------------------------------------------------------------
 
-    def _look_at_segments(self, by: Run | None) -> None:
-        for name in sorted(self.segments):
+    def _look_at_segments(self, names: Iterable[str], by: Run | None) -> None:
+        for name in sorted(names):
             if self._turns(name):
                 self.members[name] = not self.members[name]
                 self._cause(SEGMENT_ENTERED if self.members[name] else SEGMENT_LEFT, {"segment": name}, by=by)

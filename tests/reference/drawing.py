@@ -10,13 +10,21 @@ from hypothesis import strategies as st
 
 from tests.reference.vocabulary import (
     ABOUT_ACCOUNTS,
+    ABOUT_COLLEAGUES,
+    ABOUT_CONSENTS,
     ABOUT_CONTACTS,
+    ABOUT_DATES,
     ABOUT_HISTORY,
+    ABOUT_ITS_HEARERS,
     ABOUT_JOURNEYS,
+    ABOUT_READERS,
     ABOUT_RUN_VALUES,
+    ABOUT_THE_BROADCAST,
+    ABOUT_THE_DERIVED,
     ABOUT_THE_EVENT,
     ABOUT_THE_TRIGGER,
     ABOUT_TIME,
+    BROADCAST,
     DATES,
     WEEKDAYS,
 )
@@ -45,6 +53,8 @@ class Drawing:
     then may the journey ask, or hang on whom there has been before, or on how many get a message."""
     alone: bool = False
     """Whether nobody else is there who could take the place of a contact."""
+    shares: bool = False
+    """Whether contacts share accounts, and look at each other."""
     has_goal: bool = False
     knows_event: bool = True
     """Whether ``trigger.*`` has the properties of an event."""
@@ -71,13 +81,13 @@ class Drawing:
 
     def test(self) -> str:
         """What is asked at one instant."""
-        return self.turning(ABOUT_JOURNEYS)
+        return self.turning(ABOUT_JOURNEYS, *[ABOUT_COLLEAGUES] * 3 * self.shares)
 
     def turning(self, *more: Sequence[str]) -> str:
         """A condition that may read the contact, history, the trigger and what the run has done so far."""
         pools = [ABOUT_CONTACTS, ABOUT_HISTORY, ABOUT_TIME, *more]
         if self.asks:
-            pools.append(ABOUT_ACCOUNTS)
+            pools += [ABOUT_ACCOUNTS, ABOUT_THE_DERIVED, ABOUT_THE_DERIVED, ABOUT_CONSENTS, ABOUT_DATES]
         if self.knows_event:
             pools.append(ABOUT_THE_TRIGGER)
         if self.run_values:
@@ -85,6 +95,8 @@ class Drawing:
             pools += [ABOUT_RUN_VALUES[name] for name in sorted(self.run_values & ABOUT_RUN_VALUES.keys())]
         if self.sends:
             pools.append(tuple(f'sent("{step}")' for step in self.sends))
+            if self.asks:
+                pools.append(tuple(about.format(step=step) for about in ABOUT_READERS for step in self.sends))
         first = self.one_of(*self.one_of(*pools))
         if self.seldom():
             second = self.one_of(*self.one_of(*pools))
@@ -92,7 +104,12 @@ class Drawing:
         return str(first)
 
     def of_trigger(self) -> str:
-        return str(self.one_of(*ABOUT_THE_EVENT, *ABOUT_CONTACTS, *ABOUT_HISTORY))
+        colleagues = ABOUT_COLLEAGUES if self.shares else ()
+        return str(self.one_of(*ABOUT_THE_EVENT, *ABOUT_CONTACTS, *ABOUT_HISTORY, *colleagues))
+
+    def broadcast(self) -> dict[str, Any]:
+        """A broadcast that somebody hears."""
+        return {"event": BROADCAST, "where": self.one_of(*ABOUT_THE_BROADCAST, *ABOUT_ITS_HEARERS)}
 
     def weekdays(self) -> list[str]:
         return sorted(

@@ -12,7 +12,7 @@ from runner.journey.duration import Duration
 from runner.journey.model import Again, ConsentTrigger, Journey, Reentry, Trigger
 from runner.journey.model.timed import DateTrigger, ScheduleTrigger
 from tests.reference.lives import Happening, Run, To, Walk
-from tests.reference.person import Person
+from tests.reference.person import AmbiguousError, Person
 from tests.reference.wall_clock import elapsed
 
 
@@ -38,6 +38,11 @@ class Entering:
         per = self.person.per(entry.per, event)
         same = [run for run in of_journey if run.per == per]
         on = next((run for run in same if run.active), None)
+        if entry.by_account:
+            theirs = self._of_colleagues(journey, per)
+            if on is None and any(run.active for run in theirs):
+                return
+            same += theirs
         if on is not None and entry.again is Again.IGNORE:
             return
         if on is not None and entry.again is Again.REFRESH:
@@ -58,6 +63,18 @@ class Entering:
         run.entry_key, run.held_out = entry_key, self._is_held_out(journey)
         self.runs.append(run)
         goes_on[run] = To(self.walks[journey.name].steps[0])
+
+    def _of_colleagues(self, journey: Journey, per: str) -> list[Run]:
+        """The runs of the others who share the account."""
+        if self.person.acting:
+            raise AmbiguousError
+        colleagues = [other for other in self.person.colleagues() if other is not self.person]
+        return [
+            run
+            for colleague in colleagues
+            for run in colleague.runs
+            if run.journey.name == journey.name and run.per == per
+        ]
 
     def _fires(self, of: Journey, trigger: Trigger, event: Happening) -> bool:
         if isinstance(trigger, DateTrigger | ScheduleTrigger):

@@ -22,6 +22,7 @@ from runner.journey.catalog import (
     CONSENT_WITHDRAWN,
     IDENTIFIED,
     MESSAGE_BOUNCED,
+    MESSAGE_CLICKED,
     MESSAGE_COMPLAINED,
     MESSAGE_OPENED,
     MESSAGE_REPLIED,
@@ -29,10 +30,11 @@ from runner.journey.catalog import (
     TASK_ACCEPTED,
     TASK_REJECTED,
 )
+from runner.store.people.events import NOBODY
 from tests.reference.author import Author
 from tests.reference.drawing import Draw
 from tests.reference.lives import Press
-from tests.reference.vocabulary import ACCOUNTS, CATALOG, EVENTS, FRAGMENT, QUIET
+from tests.reference.vocabulary import ACCOUNTS, BROADCAST, CATALOG, EVENTS, FRAGMENT, QUIET
 
 CHANGES_OF_CLOCKS = {
     "America/New_York": (date(2026, 3, 6), date(2026, 10, 30)),
@@ -88,10 +90,15 @@ class Case:
     wishes: tuple[Wish, ...] = ()
     presses: tuple[Press, ...] = ()
     """What the wishes come to, once it is known who gets which letters."""
+    shares: bool = False
+    """Whether contacts look at those who share their account."""
 
 
-def project_files(draw: Draw, zone: str, *, asks: bool = True, alone: bool = False) -> dict[str, str]:
-    """The files of a project of one to three journeys; ``asks`` and ``alone`` are as ``Drawing`` has them."""
+def project_files(
+    draw: Draw, zone: str, *, asks: bool = True, alone: bool = False, shares: bool = False
+) -> dict[str, str]:
+    """The files of a project of one to three journeys; ``asks``, ``alone`` and ``shares`` are as ``Drawing`` has
+    them."""
     chatty = draw(st.booleans())
     policies = draw_policies(draw) if chatty or draw(st.booleans()) else {}
     catalog = {"timezone": zone, **CATALOG} | ({"policies": policies} if policies else {})
@@ -111,6 +118,7 @@ def project_files(draw: Draw, zone: str, *, asks: bool = True, alone: bool = Fal
             chatty=chatty,
             asks=asks,
             alone=alone,
+            shares=shares,
         )
         journey = author.journey()
         files[f"journeys/{author.name}/journey.yaml"] = json.dumps(journey, indent=1)
@@ -144,13 +152,19 @@ def draw_policies(draw: Draw) -> dict[str, Any]:
         topics = draw(st.sampled_from(({}, {"topics": ["offers"]}, {"topics": ["receipts", "news"]})))
         policies["hold"] = [{"when": draw(when), **topics}]
     if draw(st.sampled_from((False,) * 7 + (True,))):
-        policies["holdout"] = {"percent": 40}
+        policies["holdout"] = {"percent": 40} | draw(st.sampled_from(({}, {"name": "quiet"})))
     return policies
 
 
 def asked(files: Mapping[str, str], verb: str) -> list[str]:
     """The steps at which somebody is asked, by the ids that the author wrote."""
     return sorted({match[1] for text in files.values() for match in re.finditer(_ID + f'"{verb}"', text)})
+
+
+def steps_asked_about(files: Mapping[str, str]) -> list[str]:
+    """The steps of which a journey asks what readers have done with their messages."""
+    asked_about = r'(?:opened|clicked|replied)\(\\?"(s\d+)'
+    return sorted({match[1] for text in files.values() for match in re.finditer(asked_about, text)})
 
 
 def answer_of(run: Any, steps: list[str], **more: Any) -> Any:
@@ -164,7 +178,8 @@ def cases(draw: Draw) -> Case:
     first_day = draw(st.sampled_from(CHANGES_OF_CLOCKS[zone]))
     start = datetime.combine(first_day, datetime.min.time(), tzinfo=UTC)
     people = draw(st.integers(1, 3))
-    files = project_files(draw, zone, alone=people == 1)
+    shares = people > 1 and draw(st.booleans())
+    files = project_files(draw, zone, alone=people == 1, shares=shares)
 
     instants = st.builds(
         lambda days, hours, minutes: start + timedelta(days=days, hours=hours, minutes=minutes),
@@ -182,9 +197,14 @@ def cases(draw: Draw) -> Case:
             "t": instants.map(datetime.isoformat),
         },
     )
+    broadcast_properties = st.fixed_dictionaries(
+        {"n": st.sampled_from((1, 2)), "k": st.sampled_from(("x", "pro", "acme")), "d": dates}
+    )
+    belongs = {"account": st.sampled_from(("acme", "acme", "beta", None))} if shares else {}
     traits = st.fixed_dictionaries(
         {},
         optional={
+            **belongs,
             "plan": st.sampled_from(("pro", "free", "x", None)),
             "points": st.sampled_from((0, 1, 2, 3, None)),
             "vip": st.sampled_from((True, False, None)),
@@ -211,7 +231,16 @@ def cases(draw: Draw) -> Case:
             "address": st.just("other@example.com"),
         },
     )
-    opened = st.fixed_dictionaries({}, optional={"bot": st.booleans(), "step": st.sampled_from(("s1", "s2"))})
+    read = st.fixed_dictionaries(
+        {},
+        optional={
+            "bot": st.booleans(),
+            "step": st.sampled_from(steps_asked_about(files) or ["s1", "s2"]),
+            "run": st.sampled_from((1, 1, 2)),
+            "link": st.sampled_from(("yes", "no")),
+        },
+    )
+    readers_matter = '"best"' in str(files) or bool(steps_asked_about(files))
     told = (MESSAGE_REPLIED, MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED)
     run = st.sampled_from((1, 1, 2))
     tasks, calls = (asked(files, verb) for verb in ("hand_off", "call"))
@@ -229,12 +258,12 @@ def cases(draw: Draw) -> Case:
             st.one_of(consents, consents, twice),
         ),
         st.tuples(st.sampled_from(told), feedback),
-        *([st.tuples(st.just(MESSAGE_OPENED), opened)] * 3 if '"best"' in str(files) else []),
+        *([st.tuples(st.sampled_from((MESSAGE_OPENED, MESSAGE_CLICKED)), read)] * 3 * readers_matter),
     )
     recorded: list[Recorded] = []
     before: list[Recorded] = []
     enters = '"existing": "enter"' in str(files)
-    known_before = draw(st.booleans()) or enters
+    known_before = draw(st.booleans()) or enters or shares
     for account, said in ACCOUNTS.items() if known_before else ():
         before.append(Recorded(account, ACCOUNT_IDENTIFIED, start - timedelta(days=9), said))
     for number in range(people):
@@ -260,13 +289,26 @@ def cases(draw: Draw) -> Case:
             of_past = st.tuples(event, past).filter(lambda found: found[0][0] in HISTORY)
             history = draw(st.lists(of_past, max_size=5))
             before += [Recorded(contact, name, at, said) for (name, said), at in history]
-            account = {"account": draw(st.sampled_from(("acme", "beta", "none")))}
+        if earlier or shares:
+            account = {
+                "account": draw(
+                    st.sampled_from(("acme", "acme", "beta") if shares else ("acme", "beta", "none"))
+                )
+            }
             before.append(Recorded(contact, IDENTIFIED, start - timedelta(days=7), account))
         heard = draw(st.lists(st.tuples(event, instants), min_size=3, max_size=12))
         if answers:
             # Most come when nobody has asked, or are about another run.
             heard += draw(st.lists(st.tuples(st.one_of(*answers), instants), min_size=3, max_size=9))
-        recorded += [Recorded(contact, name, at, said) for (name, said), at in heard]
+        # Nobody promises which of several colleagues acts first at one instant.
+        apart = timedelta(minutes=7 * number * shares)
+        recorded += [Recorded(contact, name, at + apart, said) for (name, said), at in heard]
+    if f'"{BROADCAST}"' in "".join(text for path, text in files.items() if path.endswith("journey.yaml")):
+        told_all = st.tuples(st.one_of(properties, broadcast_properties), instants)
+        recorded += [
+            Recorded(NOBODY, BROADCAST, at, said)
+            for said, at in draw(st.lists(told_all, min_size=2, max_size=6))
+        ]
     until = start + timedelta(days=draw(st.integers(4, 16)))
     cuts = tuple(sorted(cut for cut in draw(st.lists(instants, max_size=2)) if cut < until))
     linked = any('"links"' in text for path, text in files.items() if path.endswith("journey.yaml"))
@@ -278,6 +320,7 @@ def cases(draw: Draw) -> Case:
         cuts,
         tuple(before),
         wishes=draw_presses(draw, people) if linked else (),
+        shares=shares,
     )
 
 

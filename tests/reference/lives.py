@@ -41,6 +41,8 @@ class Happening:
     nth: int = 0
     """Its place among those that runs of the contact cause at its instant."""
     pressed: Pressed | None = None
+    is_broadcast: bool = False
+    """Whether it happened to nobody in particular."""
     of: Trigger | None = None
     """The only trigger that hears it, of those that time pulls."""
 

@@ -12,7 +12,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, CONTACT_UPDATED, Catalog
+from runner.journey.catalog import (
+    CONSENT_GRANTED,
+    CONSENT_WITHDRAWN,
+    CONTACT_UPDATED,
+    IDENTIFIED,
+    SCORE_ADDED,
+    Catalog,
+)
 from runner.journey.expression import Expression
 from runner.journey.model import (
     AdAudience,
@@ -24,7 +31,6 @@ from runner.journey.model import (
     Emit,
     Enroll,
     Exit,
-    ExitRule,
     Goto,
     HandOff,
     Journey,
@@ -40,23 +46,24 @@ from runner.journey.model import (
     WaitWhen,
 )
 from runner.journey.reserved import ENROLLED
-from tests.reference.causes import MILLION, MOST_AT_ONCE, Causes
+from tests.reference.causes import MOST_AT_ONCE, Causes
+from tests.reference.ending import Ending
 from tests.reference.entering import Entering, part
+from tests.reference.hearing import Hearing
 from tests.reference.lives import Conversion, Happening, Lived, Message, Press, Run, RunRecord, To, Walk
-from tests.reference.person import EVERYWHERE, Person, number
+from tests.reference.person import EVERYWHERE, Person
 from tests.reference.pressing import Pressing, is_put_back
 from tests.reference.sending import Sending, stands_at_send
 from tests.reference.timed import Timed
-from tests.reference.turns import spans_read, turns
+from tests.reference.turns import something_fades, spans_read, turns
 from tests.reference.waiting import Waiting, keeps_something, moves_with_contact, waits_for_conditions
-from tests.reference.wall_clock import elapsed
 
 UNHEARD = "Circle Broken"
 DRAWN = "(drawn)"
 """Stands for the value of a pool that a run has drawn: which one, hangs on the others who draw."""
 
 
-class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
+class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing, Hearing, Ending):
     """One contact's life. ``happenings`` are its events in order of arrival; the journeys are there since ``began``."""
 
     def __init__(
@@ -93,41 +100,61 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
             self._remember(event)
         self.is_there = bool(self.person.past)
         self.now = self.began = began
-        self.spans = spans_read(self.journeys)
+        self.spans, self.hourly = spans_read(self.journeys), something_fades(self.journeys)
         self._watch()
         self._set_clocks()
         if self.is_there:
             self._begin_dates()
             self._enter_who_is_there()
 
-    def live_until(self, until: datetime, presses: Sequence[Press] = ()) -> Lived:
-        """What the contact has lived through by then. ``presses`` are the buttons that it presses, in their order; when
-        it does, all of that instant has been done."""
-        for press in presses:
-            self._live_until(press.at)
-            self._press(press)
-        self._live_until(until)
-        return self._lived()
+    def live_until(self, until: datetime) -> Lived:
+        """What the contact has lived through by then."""
+        self.go_on(until)
+        return self.lived()
 
-    def _live_until(self, until: datetime) -> None:
+    def go_on(self, until: datetime) -> None:
+        """Live through all that happens by then."""
         while True:
-            timer = self._next_timer()
-            event = self.pending[0] if self.pending else None
-            first = min([until, *([timer] if timer else []), *([event.at] if event else [])])
-            timed = self._next_timed(first)
+            timed, timer, event = self._following(until)
             if timed is not None:
                 self.now = timed
                 self._tell_time()
-            elif timer is not None and timer <= until and (event is None or timer <= event.at):
+            elif timer is not None and (event is None or timer <= event.at):
                 self.now = timer
                 self._timers()
-            elif event is not None and event.at <= until:
+            elif event is not None:
                 self.now = event.at
                 self._event(self.pending.pop(0))
             else:
                 return
 
+    def press(self, press: Press) -> None:
+        """Press a button, when all else of the instant has been done."""
+        self._press(press)
+
+    def changes_account(self, at: datetime) -> bool:
+        """Whether an event of that instant may change the contact's account."""
+        return any(
+            event.at == at and event.name == IDENTIFIED and "account" in event.properties
+            for event in self.pending
+        )
+
     # The next instant ----------------------------------------------------------------------------------------
+
+    def next_instant(self, until: datetime) -> datetime | None:
+        """When something may happen next; None where nothing does by then."""
+        timed, timer, event = self._following(until)
+        found = [timed, timer, event.at if event else None]
+        return min((at for at in found if at is not None), default=None)
+
+    def _following(self, until: datetime) -> tuple[datetime | None, datetime | None, Happening | None]:
+        """What comes next, by then: something that time causes (which comes to the timeline before anything of its
+        instant is handled), a timer, an event."""
+        timer, event = self._next_timer(), self.pending[0] if self.pending else None
+        timer = timer if timer is not None and timer <= until else None
+        event = event if event is not None and event.at <= until else None
+        first = min([until, *([timer] if timer else []), *([event.at] if event else [])])
+        return self._next_timed(first), timer, event
 
     def _next_timer(self) -> datetime | None:
         dues = [run.due for run in self.runs if run.active and run.due is not None]
@@ -136,7 +163,8 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
     def _reviews(self) -> Iterator[datetime]:
         on = [run for run in self.runs if run.active]
         if any(waits_for_conditions(run) or any(rule.when for rule in run.journey.exits) for run in on):
-            yield from turns(self.person, [run.trigger for run in self.runs], self.spans, self.now)
+            triggers = [run.trigger for run in self.runs]
+            yield from turns(self.person, triggers, self.spans, self.now, hourly=self.hourly)
 
     # A pass --------------------------------------------------------------------------------------------------
 
@@ -150,6 +178,8 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
         self._advance(goes_on, turned, met)
 
     def _event(self, event: Happening) -> None:
+        if event.is_broadcast and not self._hears(event):
+            return
         if event.nth > MOST_AT_ONCE:
             if event.by is not None and event.by.active:
                 event.by.end("set_aside", "circle", self.now)
@@ -271,79 +301,27 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
             case Exit(reason=reason):
                 return To(reason=reason)
 
-    # What an event does --------------------------------------------------------------------------------------
-
-    def _reached(self, run: Run, event: Happening) -> bool:
-        """Whether the event is what the run was there for, soon enough after one of its messages."""
-        goal = run.journey.goal
-        if goal is None or goal.event != event.name:
-            return False
-        before = [at for _, at in run.let_go if at <= event.at]
-        if not before or event.at > max(before) + elapsed(goal.within):
-            return False
-        return self._holds(goal.where, run, event)
-
-    def _count_goals(self, event: Happening) -> None:
-        reached = [run for run in self.runs if self._reached(run, event)]
-        newest = {(run.journey.name, run.per): run for run in reached}
-        for run in reached:
-            goal = run.journey.goal
-            if goal is None or newest[run.journey.name, run.per] is not run:
-                continue
-            value = self._value(goal.value, run, event) if goal.value else None
-            self.conversions.append(
-                Conversion(
-                    contact=self.key,
-                    journey=run.journey.name,
-                    at=event.at,
-                    value=None if value is None else number(value),
-                )
-            )
-            if goal.exits and run.active:
-                self._end(run, "exited", "goal")
-
-    def _exit_by_event(self, event: Happening) -> None:
-        ending: list[tuple[Run, str]] = []
-        for run in self.runs:
-            reasons = (
-                rule.reason
-                for rule in run.journey.exits
-                if run.active and rule.event == event.name and _is_about(rule, run, event)
-                if self._holds(rule.where, run, event)
-            )
-            ending += [(run, reason) for reason in [next(reasons, None)] if reason is not None]
-        for run, reason in ending:
-            self._end(run, "exited", reason)
-
-    def _exit_where_true(self, runs: Iterable[Run]) -> None:
-        for run in runs:
-            reason = self._exit_reason(run) if run.active else None
-            if reason is not None:
-                self._end(run, "exited", reason)
-
-    def _exit_reason(self, run: Run) -> str | None:
-        """The reason of the first exit condition that holds for the run now."""
-        return next(
-            (
-                rule.reason
-                for rule in run.journey.exits
-                if rule.when is not None and self._holds(rule.when, run)
-            ),
-            None,
-        )
-
     # What a step does ----------------------------------------------------------------------------------------
 
     def _update(self, run: Run, update: Update) -> None:
         # All values are read before any is written.
         values = [(name, self._value(expression, run)) for name, expression in update.values]
-        attributes = [(name, self._value(expression, run)) for name, expression in update.attributes]
+        attributes = [
+            (name, self.person.fitted(name, self._value(expression, run)))
+            for name, expression in update.attributes
+        ]
+        added = [(name, self._value(points, run)) for name, points in filter(None, [update.score])]
         run.data |= dict(values)
         self._tell_of_attributes(attributes, run)
         for name, value in attributes:
             self.person.set(name, value)
         self.person.tags = (self.person.tags | set(update.add_tags)) - set(update.remove_tags)
-        if update.attributes or update.add_tags or update.remove_tags:
+        for name, points in added:
+            # The steps behind see it.
+            past = self._cause(SCORE_ADDED, {"score": name, "add": points}, by=run)
+            self.pending.remove(past)
+            self.person.past.append(past)
+        if update.attributes or update.add_tags or update.remove_tags or added:
             self._cause(CONTACT_UPDATED, {}, by=run)
 
     def _act(self, run: Run, step: Step) -> None:
@@ -362,7 +340,8 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
 
     # Reading -------------------------------------------------------------------------------------------------
 
-    def _lived(self) -> Lived:
+    def lived(self) -> Lived:
+        """What the contact has lived through so far."""
         return Lived.told(
             runs=[
                 RunRecord(
@@ -390,7 +369,3 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing):
 
     def _holds(self, test: Expression | None, run: Run | None, event: Happening | None = None) -> bool:
         return test is None or self._value(test, run, event) is True
-
-
-def _is_about(rule: ExitRule, run: Run, event: Happening) -> bool:
-    return not rule.of_run or event.properties.get("run") == run.number * MILLION

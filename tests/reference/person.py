@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, MESSAGE_OPENED, Catalog, OptIn, Topic
 from runner.journey.expression import Expression
+from runner.journey.expression.tree import People, walk
 from tests.reference.expressions import EPOCH, MICROSECOND, Situation, evaluate
 from tests.reference.lives import Happening, Run
 
@@ -45,6 +47,12 @@ class Person:
         self.attributes: dict[str, Any] = {}
         self.tags: set[str] = set()
         self.words: dict[tuple[str, str], Word] = {}
+        self.everybody: Sequence[Person] = (self,)
+        """Who may be a colleague."""
+        self.acting: Sequence[Person] = ()
+        """The others who do something at the present instant."""
+        self.moving = False
+        """Whether one of them may change their account."""
         self.suppressed: dict[tuple[str, str], bool] = {}
         """By channel and address: whether receipts are kept from it too."""
 
@@ -55,6 +63,12 @@ class Person:
             for name, value in event.properties.items():
                 self.set(name, value)
         return event.name in (IDENTIFIED, CONTACT_UPDATED)
+
+    def fitted(self, name: str, value: Any) -> Any:
+        """The value, or None where it is none of those that the attribute may have."""
+        declared = self.catalog.attributes.get(name)
+        closed = declared is not None and declared.type.one_of
+        return None if closed and value not in closed else value
 
     def set(self, name: str, value: Any) -> None:
         if name in OWN_FIELDS:
@@ -99,29 +113,43 @@ class Person:
     ) -> Any:
         """The value of ``expression`` at the instant ``now``, in its stored form. ``trigger`` is the run's own, where
         there is a run."""
-        return evaluate(
-            expression,
-            Situation(
-                instant=microseconds(now),
-                zone=self.zone().key,
-                columns={"id": self.key, **self.fields},
-                attributes=self.attributes,
-                tags=sorted(self.tags),
-                trigger=run.trigger if run else trigger,
-                event=event.properties if event else None,
-                run=run.data if run else None,
-                entered_at=microseconds(run.entered_at) if run else None,
-                events=[
-                    (happening.name, microseconds(happening.at), happening.properties)
-                    for happening in sorted(self.past, key=lambda happening: happening.order)
-                ],
-                sent=frozenset(step for step, _ in run.let_go) if run else frozenset(),
-                runs=[(other.journey.name, other.status) for other in self.runs],
-                consents={about: word.state == "given" for about, word in self.words.items()},
-                consents_since={about: microseconds(word.since) for about, word in self.words.items()},
-                suppressed=frozenset(self.suppressed),
-                account=self.accounts.get(self.fields["account"] or ""),
-            ),
+        situation = self._situation(now, run, event, run.trigger if run else trigger)
+        if asks_about_colleagues(expression):
+            if self.moving or (self.acting and asks_what_colleagues_are(expression)):
+                raise AmbiguousError
+            members = [colleague._situation(now, None, None, None) for colleague in self.colleagues()]
+            situation = replace(situation, members=members)
+        return evaluate(expression, situation)
+
+    def colleagues(self) -> list[Person]:
+        """All who share the account, the contact too; nobody shares none."""
+        account = self.fields["account"]
+        return [other for other in self.everybody if account and other.fields["account"] == account]
+
+    def _situation(
+        self, now: datetime, run: Run | None, event: Happening | None, trigger: Mapping[str, Any] | None
+    ) -> Situation:
+        return Situation(
+            instant=microseconds(now),
+            zone=self.zone().key,
+            columns={"id": self.key, **self.fields},
+            attributes=self.attributes,
+            tags=sorted(self.tags),
+            trigger=trigger,
+            event=event.properties if event else None,
+            run=run.data if run else None,
+            entered_at=microseconds(run.entered_at) if run else None,
+            run_number=run.number if run else None,
+            events=[
+                (happening.name, microseconds(happening.at), happening.properties)
+                for happening in sorted(self.past, key=lambda happening: happening.order)
+            ],
+            sent=frozenset(step for step, _ in run.let_go) if run else frozenset(),
+            runs=[(other.journey.name, other.status) for other in self.runs],
+            consents={about: word.state == "given" for about, word in self.words.items()},
+            consents_since={about: microseconds(word.since) for about, word in self.words.items()},
+            suppressed=frozenset(self.suppressed),
+            account=self.accounts.get(self.fields["account"] or ""),
         )
 
     def per(self, per: Expression | None, event: Happening) -> str:
@@ -144,6 +172,23 @@ class Person:
         if len(hours) < 3:
             return None
         return min(hours, key=lambda hour: (-hours.count(hour), hour))
+
+
+class AmbiguousError(Exception):
+    """Something hangs on which of two contacts does something first at one instant, which nobody promises."""
+
+
+@cache
+def asks_what_colleagues_are(expression: Expression) -> bool:
+    """And not only what they did before."""
+    return any(isinstance(node, People) for node in walk(expression.tree))
+
+
+@cache
+def asks_about_colleagues(expression: Expression) -> bool:
+    return any(
+        isinstance(node, People) or getattr(node, "by_account", False) for node in walk(expression.tree)
+    )
 
 
 def as_text(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.reference.send_author import SendAuthor
-from tests.reference.vocabulary import ABOUT_BOTH, ABOUT_THE_EVENT, EVENTS, LENGTHS, TIMES, TOPICS
+from tests.reference.vocabulary import ABOUT_BOTH, ABOUT_THE_EVENT, EVENTS, HOURS, LENGTHS, TIMES, TOPICS
 
 
 @dataclass
@@ -84,7 +84,7 @@ class StepAuthor(SendAuthor):
             case "update":
                 step["update"] = self.update()
             case "hand_off":
-                step["hand_off"] = {"to": "sales", "sla": self.one_of("6h", "2d", "4d")}
+                step["hand_off"] = {"to": "sales"} | self.until_escalated()
                 step["hand_off"] |= self.nested(depth, "accepted", "rejected", "escalate")
             case "call":
                 step["call"] = {"url": "https://example.com/", "json": {"n": 1}}
@@ -159,6 +159,11 @@ class StepAuthor(SendAuthor):
         wanted = [key for key in keys if depth < 2 and self.maybe()]
         return {key: self.list_of_steps(depth + 1, at_least=1) for key in wanted}
 
+    def until_escalated(self) -> dict[str, Any]:
+        if self.maybe():
+            return {"sla": self.one_of("6h", "2d", "4d")}
+        return {"sla": self.one_of("30m", "90m", "6h", "30h"), "hours": self.one_of(*HOURS)}
+
     def up_to(self) -> Any:
         if self.maybe() or self.maybe():
             return self.one_of(*LENGTHS)
@@ -168,7 +173,9 @@ class StepAuthor(SendAuthor):
     def event(self, key: str = "event") -> dict[str, Any]:
         """An event that is waited for."""
         wait: dict[str, Any] = {key: self.one_of(*EVENTS)}
-        if self.maybe():
+        if self.asks and key == "event" and self.seldom():
+            wait = self.broadcast()
+        elif self.maybe():
             wait["where"] = self.one_of(*ABOUT_THE_EVENT, *ABOUT_BOTH)
         if self.maybe():
             wait["since"] = self.one_of("here", "entry", "entry")
@@ -231,6 +238,8 @@ class StepAuthor(SendAuthor):
             update["add_tags"] = ["hot"]
         elif self.maybe():
             update["remove_tags"] = ["hot"]
+        if self.asks and self.seldom():
+            update["score"] = {"name": self.one_of("lead", "heat"), "add": self.one_of(3, -2, 0.5)}
         if self.maybe() or not update:
             update["run"] = self.one_of({"score": "= trigger.n + 1"}, {"score": 3}, {"word": "= trigger.k"})
             self.run_values |= set(update["run"])

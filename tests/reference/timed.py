@@ -13,11 +13,11 @@ from runner.journey.model.timed import DateTrigger, IfPast, ScheduleTrigger
 from runner.journey.model.triggers import ConsentChange
 from runner.journey.model.waits import LocalTimes
 from runner.journey.reserved import CONSENT_CHANGED, DATE_REACHED, SCHEDULE_FIRED
+from tests.reference.expressions import EPOCH
 from tests.reference.lives import Happening
 from tests.reference.person import Person, as_date_or_instant
 from tests.reference.wall_clock import due_after, due_on, elapsed, instant_of
 
-HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 TIME_PASSED = "Time Passed"
 """What makes the model look at segments."""
@@ -34,6 +34,7 @@ class Timed:
     """When the journeys were applied."""
     pending: list[Happening]
     segments: dict[str, Any]
+    refresh: dict[str, timedelta]
     _cause: Callable[..., Happening]
     _holds: Callable[..., bool]
     _value: Callable[..., Any]
@@ -77,9 +78,9 @@ class Timed:
                 self.aged.add((each.topic, each.channel, self.now))
                 said = {"topic": each.topic, "channel": each.channel, "of": each.channel, "change": "stale"}
                 self._cause(CONSENT_CHANGED, said)
-        turned = bool(self.person.past) and any(self._turns(name) for name in self.segments)
-        if turned and self._is_refresh(self.now):
-            self._cause(TIME_PASSED, {})
+        turned = self._turned_by_time()
+        if self.person.past and turned:
+            self._cause(TIME_PASSED, {"segments": turned})
 
     # Schedules -----------------------------------------------------------------------------------------------
 
@@ -181,21 +182,24 @@ class Timed:
 
     # Segments ------------------------------------------------------------------------------------------------
 
-    def _is_refresh(self, instant: datetime) -> bool:
-        return instant == instant.replace(minute=0, second=0, microsecond=0)
+    def _turned_by_time(self) -> list[str]:
+        """The segments that are read now though nothing has happened, and have changed."""
+        read = [name for name, often in self.refresh.items() if not (self.now - EPOCH) % often]
+        return [name for name in read if self._turns(name)]
 
     def _next_refresh(self, until: datetime) -> datetime:
-        """The next full hour behind the present at which time alone has changed a segment."""
-        present, hour = self.now, self.now.replace(minute=0, second=0, microsecond=0)
+        """The next instant behind the present at which time alone has changed a segment."""
+        present, often = self.now, min(self.refresh.values())
+        next_one = present - (present - EPOCH) % often
         try:
             while self.now <= until:
-                hour += HOUR
-                self.now = hour
-                if any(self._turns(name) for name in self.segments):
+                next_one += often
+                self.now = next_one
+                if self._turned_by_time():
                     break
         finally:
             self.now = present
-        return hour
+        return next_one
 
 
 class DateClock:

@@ -10,13 +10,15 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from runner.journey.expression import Expression
-from runner.journey.expression.tree import walk
+from runner.journey.expression.tree import HoursLeft, walk
 from runner.journey.graph import walk as steps_of
 from runner.journey.model import Journey, WaitAny, WaitWhen
 from tests.reference.person import Person
+from tests.reference.vocabulary import INSTANTS_SAID
 from tests.reference.wall_clock import MICROSECOND, instant_of
 
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 
 
 def spans_read(journeys: Iterable[Journey]) -> list[timedelta]:
@@ -32,6 +34,16 @@ def spans_read(journeys: Iterable[Journey]) -> list[timedelta]:
     return sorted(found)
 
 
+def something_fades(journeys: Iterable[Journey]) -> bool:
+    """Whether one of the conditions reads what grows less by the hour."""
+    return any(
+        isinstance(node, HoursLeft)
+        for journey in journeys
+        for condition in _conditions(journey)
+        for node in walk(condition.tree)
+    )
+
+
 def _conditions(journey: Journey) -> Iterator[Expression]:
     yield from (rule.when for rule in journey.exits if rule.when is not None)
     for step in steps_of(journey.steps):
@@ -43,19 +55,26 @@ def _conditions(journey: Journey) -> Iterator[Expression]:
 
 
 def turns(
-    person: Person, triggers: Sequence[Mapping[str, Any]], spans: Sequence[timedelta], now: datetime
+    person: Person,
+    triggers: Sequence[Mapping[str, Any]],
+    spans: Sequence[timedelta],
+    now: datetime,
+    *,
+    hourly: bool,
 ) -> Iterator[datetime]:
-    """Instants after ``now``: the next midnights of the contact, and all that lie one of ``spans``, or whole days,
-    from an event or from a value that is an instant. The same again a microsecond later, for ``>`` and ``<``."""
+    """Instants after ``now``: the next midnights of the contact, and all that lie one of ``spans``, or whole days (or
+    hours, where conditions turn ``hourly``), from an event, a consent, or a value that is an instant, and such an
+    instant itself. The same again a microsecond later, for ``>`` and ``<``."""
     zone = person.zone()
     today = now.astimezone(zone).date()
-    known = [happening.at for happening in person.past]
+    known = [*map(datetime.fromisoformat, INSTANTS_SAID), *(happening.at for happening in person.past)]
+    known += [word.since for word in person.words.values()]
     for values in (person.attributes, *triggers):
         known += [instant for value in values.values() if (instant := _as_instant(value)) is not None]
     found = [instant_of(datetime.combine(today + days * DAY, time()), zone) for days in (0, 1, 2)]
     for instant in known:
-        whole_days = (now - instant) // DAY
-        found += [instant + span for span in (timedelta(), *spans, (whole_days + 1) * DAY)]
+        ahead = [((now - instant) // unit + 1) * unit for unit in ((DAY, HOUR) if hourly else (DAY,))]
+        found += [instant + span for span in (timedelta(), *spans, *ahead)]
     for turn in found:
         yield from (instant for instant in (turn, turn + MICROSECOND) if instant > now)
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from runner.journey.catalog import CALL_ANSWERED, TASK_ACCEPTED, TASK_REJECTED
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression
+from runner.journey.hours import BusinessHours
 from runner.journey.model import (
     Call,
     Goto,
@@ -31,7 +32,7 @@ from runner.journey.model import (
 from tests.reference.causes import MILLION
 from tests.reference.lives import Happening, Run, To, Walk
 from tests.reference.person import Person, as_date_or_instant
-from tests.reference.wall_clock import due_after, due_on, elapsed
+from tests.reference.wall_clock import due_after, due_on, due_within, elapsed
 
 
 class Waiting:
@@ -69,7 +70,13 @@ class Waiting:
         if run.step is step:
             return None
         run.step, run.arrived_at = step, self.now
-        run.due = self.now + elapsed(step.verb.up_to if isinstance(step.verb, Call) else step.verb.sla)
+        match step.verb:
+            case Call(up_to=up_to):
+                run.due = self.now + elapsed(up_to)
+            case HandOff(sla=sla, hours=None):
+                run.due = self.now + elapsed(sla)
+            case HandOff(sla=sla, hours=BusinessHours() as hours):
+                run.due = due_within(hours, self.now, elapsed(sla))
         return None
 
     def _answer(self, run: Run, event: Happening) -> str | None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from runner.journey.duration import Duration
+from runner.journey.hours import BusinessHours
 from runner.journey.model import LocalTimes
 
 MICROSECOND = timedelta(microseconds=1)
@@ -62,6 +63,20 @@ def due_on(day: date, zone: ZoneInfo, offset: Duration, local: LocalTimes | None
     if not offset.microseconds:
         return ends
     return next_allowed(ends + timedelta(microseconds=offset.microseconds), zone, None, days)
+
+
+def due_within(hours: BusinessHours, begins: datetime, length: timedelta) -> datetime:
+    """When so much time has passed of those hours, a day of work after the other."""
+    zone = ZoneInfo(hours.timezone)
+    day = wall_of(begins, zone).date()
+    while True:
+        opens, closes = (instant_of(datetime.combine(day, at), zone) for at in (hours.begins, hours.ends))
+        opens = max(opens, begins)
+        if day.weekday() in hours.days and opens < closes:
+            if length <= closes - opens:
+                return opens + length
+            length -= closes - opens
+        day += timedelta(days=1)
 
 
 def next_allowed(instant: datetime, zone: ZoneInfo, at: time | None, days: frozenset[int]) -> datetime:

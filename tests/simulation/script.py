@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from tests.reference.engine_lives import read_lives
 from tests.reference.lives import Happening, Lived
 from tests.reference.model import Contact
 from tests.simulation.ground import BEFORE, written_texts
 from tests.simulation.lawful import Stage, UnlawfulError
 from tests.simulation.stand import Stand
 from tests.simulation.world import Told, World
-from tests.test_reference_model import read_lives
 
 MOST_INSTANTS = 50
 
