@@ -1,6 +1,7 @@
 """A message that prints what a `draw` step has taken also goes to those for whom the pool had nothing left.
 
-It leaves with a gap, unless `if_empty` leads elsewhere, a condition asks for the value, or the text does.
+It leaves with a gap, unless `if_empty` leads elsewhere, a condition or an exit asks for the value, a wait for it leads
+elsewhere without it, or the text asks.
 
 Passes:
 
@@ -26,11 +27,49 @@ Passes:
     ---
     {% if run.codes %}Your code is {{ run.codes }}{% else %}Ask for your code at the till{% endif %}
 
+Passes:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: code, draw: codes}
+      - {id: came, wait: {when: run.codes is not None, up_to: 1d, timeout: [{id: none-left, exit: none-left}]}}
+      - {id: voucher, send: email}
+    # journeys/demo/voucher.txt
+    ---
+    subject: Your voucher
+    ---
+    {{ run.codes }}
+
+Passes:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: code, draw: codes}
+      - {id: voucher, send: email}
+    # journeys/demo/voucher.txt
+    ---
+    subject: Something for you
+    ---
+    {% set has_one = run.codes is not none %}{% if has_one %}Your code is {{ run.codes }}{% endif %}
+
 Fails:
 
     # journeys/demo/journey.yaml
     steps:
       - {id: code, draw: codes}
+      - {id: voucher, send: email}
+    # journeys/demo/voucher.txt
+    ---
+    subject: Your voucher
+    ---
+    {{ run.codes }}
+
+Fails:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: code, draw: codes}
+      - {id: came, wait: {when: run.codes is not None, up_to: 1d}}
       - {id: voucher, send: email}
     # journeys/demo/voucher.txt
     ---
@@ -47,8 +86,19 @@ from jinja2 import nodes
 
 from runner.journey.expression import Expression
 from runner.journey.expression.tree import Name
-from runner.journey.graph import Node, Program, compile_program
-from runner.journey.model import Branch, Condition, Draw, Send, Update
+from runner.journey.graph import Edge, Node, Program, compile_program
+from runner.journey.model import (
+    Branch,
+    Condition,
+    Draw,
+    Send,
+    Update,
+    WaitAny,
+    WaitCollect,
+    WaitEvent,
+    WaitUntil,
+    WaitWhen,
+)
 from runner.journey.project import Project
 from runner.journey.template import Template, templates_sent
 from runner.journey.template_pieces import TemplateTrouble
@@ -81,12 +131,14 @@ def check(project: Project) -> Iterator[Problem]:
 def _printing(project: Project, program: Program, draw: Node, name: str) -> Iterator[Node]:
     """The sends that print ``run.NAME`` and that runs come to for which the pool was empty, none of which anything has
     asked for it on the way."""
+    if _asks((rule.when for rule in program.journey.exits), name):
+        return
     templates = project.templates[program.journey.name]
     reached = {draw.edge("empty").target}
     for node in program.nodes:  # every edge points forward
         if node.index not in reached or _deals_with(node, name):
             continue
-        reached.update(edge.target for edge in node.edges)
+        reached.update(edge.target for edge in _ways_without(node, name))
         if isinstance(node.verb, Send) and not _asks([node.verb.only_if], name):
             sent = templates_sent(templates, [node.verb])
             yield from [node] if any(_prints(template, name) for template in sent) else []
@@ -104,6 +156,21 @@ def _deals_with(node: Node, name: str) -> bool:
         case Draw(save_as=save_as):
             return save_as == name
     return False
+
+
+def _ways_without(node: Node, name: str) -> Iterable[Edge]:
+    """The ways out of a step that are open to runs without the value: a wait that asks for it goes on otherwise."""
+    match node.verb:
+        case WaitUntil(date=date) if _asks([date], name):
+            return (edge for edge in node.edges if edge.outcome == "missing")
+        case WaitEvent(where=asked) | WaitWhen(when=asked) if _asks([asked], name):
+            return (edge for edge in node.edges if edge.outcome == "timeout")
+        case WaitCollect(where=asked) if _asks([asked], name):
+            return (edge for edge in node.edges if edge.outcome == "empty")
+        case WaitAny(options=options):
+            closed = {option.name for option in options if _asks([option.where, option.when], name)}
+            return (edge for edge in node.edges if edge.outcome not in closed)
+    return node.edges
 
 
 def _asks(expressions: Iterable[Expression | None], name: str) -> bool:
