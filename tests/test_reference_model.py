@@ -304,3 +304,28 @@ def test_a_timer_before_what_time_changes_of_a_segment_fires_in_its_turn(databas
     lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
     assert [run.ended_at for run in lived["c0"].runs] == [at + timedelta(days=1)]
     assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
+
+
+def test_a_broadcast_is_nothing_to_whom_it_does_not_mean(database: Database) -> None:
+    def journey(name: str, trigger: Mapping[str, str]) -> str:
+        said = {"journey": name, "language": 1, "title": name, "owner": "shop@example.com", "trigger": trigger}
+        return json.dumps({**said, "steps": [{"id": "rest", "wait": "1h"}]})
+
+    files = {
+        "journeys/catalog.yaml": json.dumps({"timezone": "UTC", **CATALOG}),
+        "journeys/j1/journey.yaml": journey("j1", {"segment": "quiet", "change": "enter"}),
+        "journeys/j2/journey.yaml": journey("j2", {"event": "Z", "where": "event.k == contact.plan"}),
+    }
+    at = datetime(2026, 3, 1, 3, tzinfo=UTC)
+    recorded = (
+        Recorded("c0", "B", at, {}),
+        Recorded("c0", "A", at + timedelta(hours=29), {}),
+        Recorded(NOBODY, "Z", at + timedelta(hours=31), {"k": "x"}),
+    )
+    # One tick comes to all of it, so that what is older might still make them hear it.
+    case = Case(files, recorded, at + timedelta(days=2), ())
+    project = project_of(case)
+    lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
+    # The segment is read every six hours, and at each event.
+    assert [run.entered_at for run in lived["c0"].runs] == [datetime(2026, 3, 2, 12, tzinfo=UTC)]
+    assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)

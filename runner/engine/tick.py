@@ -199,6 +199,8 @@ def handle(passes: Passes, n: int) -> frozenset[str]:
     """
     _agree(passes)
     names = names_in_pass(passes.connection, n)
+    if passes.versions.copies.take_away_unheard(passes.connection, n, names):
+        names = names_in_pass(passes.connection, n)
     if None in names:
         fire_timers(passes.connection, n)
     if max(names.values(), default=0) > MOST_AT_ONCE:

@@ -3,12 +3,13 @@
 The copies are made in a tick, under the partition's lock, before its events are handled, for a portion of its contacts
 after the other: for those who were there when it began. Each contact gets one copy of a broadcast, however often it is
 looked at. Whoever has something to be handled first may hear it after that, so they get their copy in any case; whether
-a listener means it is asked when it is handled.
+they hear it is asked again when its turn has come, and a copy that nobody hears was never there: else it would hang on
+when it was told whether it is one of the events at which conditions are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    Delete,
     FromClause,
     Integer,
     Select,
@@ -37,6 +39,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     union,
     update,
 )
@@ -49,9 +52,21 @@ from runner.store.causes.announce import announcement
 from runner.store.causes.older_work import has_older_work
 from runner.store.held import held
 from runner.store.insert import insert_new
+from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT
+from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import Row, predicate
+from runner.store.presence import is_there
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, broadcast, broadcast_heard, broadcast_hearing, contact, run, shard
+from runner.store.tables import (
+    RunStatus,
+    broadcast,
+    broadcast_heard,
+    broadcast_hearing,
+    contact,
+    event,
+    run,
+    shard,
+)
 from runner.store.types import ByCodePoint, Instant, constant, from_microseconds, microseconds_of
 
 _now = bindparam("now", type_=Instant())
@@ -133,6 +148,7 @@ class Copies:
         self._dialect = dialect
         self._listeners = listeners
         self._statements: dict[str, Statement] = {}
+        self._unheard: dict[str, Statement] = {}
 
     def tell(self, connection: Connection, of: Open) -> None:
         """Give a copy of the broadcast to everybody of the portions that are next who hears it."""
@@ -141,6 +157,61 @@ class Copies:
         if of.name not in self._statements:
             self._statements[of.name] = _copies(self._dialect, sorted(self._listeners[of.name], key=repr))
         self._statements[of.name].run(connection, its_id=of.number)
+
+    def take_away_unheard(self, connection: Connection, n: int, names: Iterable[str | None]) -> bool:
+        """Take away the copies that are the events of pass ``n`` and are not heard by now. ``names`` are those of its
+        events. Answers whether there were any."""
+        found = 0
+        for name in sorted(self._listeners.keys() & names):
+            if name not in self._unheard:
+                listeners = sorted(self._listeners[name], key=repr)
+                self._unheard[name] = Statement(_unheard(self._dialect, name, listeners))
+            taken_away = self._unheard[name].run(connection, n=n).rowcount
+            if taken_away:
+                _NOTHING_THERE.run(connection, n=n, name=name)
+            found += taken_away
+        return found > 0
+
+
+def _unheard(dialect: str, name: str, listeners: Sequence[Listener]) -> Delete:
+    # Of whom it was told at once it is known that they hear it.
+    waited = and_(in_pass(wave), wave.c.name == literal(name, ByCodePoint()), wave.c.past.is_(None))
+    its = (wave.c.at, event.c.properties)
+    heard = or_(
+        *(
+            _has_such_run(listener, _means(dialect, listener, *its))
+            if listener.looks_at_runs
+            else _means(dialect, listener, *its)
+            for listener in listeners
+        )
+    )
+    unheard = (
+        select(wave.c.partition, wave.c.contact, wave.c.event)
+        .select_from(wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT))
+        .where(waited, ~heard)
+    )
+    return delete(event).where(tuple_(event.c.partition, event.c.contact, event.c.id).in_(unheard))
+
+
+def _has_such_run(listener: Listener, means: ColumnElement[bool]) -> ColumnElement[bool]:
+    return is_there(run, *_run_of_contact(listener), means)
+
+
+_NOTHING_THERE = Statement(
+    update(wave)
+    .values(event=null(), name=null(), nth=null())
+    .where(
+        in_pass(wave),
+        wave.c.name == bindparam("name", type_=ByCodePoint()),
+        wave.c.past.is_(None),
+        ~is_there(
+            event,
+            event.c.partition == wave.c.partition,
+            event.c.contact == wave.c.contact,
+            event.c.id == wave.c.event,
+        ),
+    )
+)
 
 
 def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
@@ -177,7 +248,7 @@ def _looked_at() -> FromClause:
 
 def _hearers(dialect: str, listeners: Sequence[Listener]) -> Select[Any]:
     """The contacts that have what a listener looks at, and those with older work: that may make them hear."""
-    heard = or_(*(_means(dialect, listener) for listener in listeners)) if listeners else false()
+    heard = or_(*(_means(dialect, listener, *_ITS) for listener in listeners)) if listeners else false()
     return (
         select(contact.c.partition, contact.c.id.label("contact"))
         .select_from(_looked_at())
@@ -187,27 +258,37 @@ def _hearers(dialect: str, listeners: Sequence[Listener]) -> Select[Any]:
 
 def _hearing_runs(dialect: str, listener: Listener) -> Select[Any]:
     """The contacts with a run of the journey that was started by what the listener looks at."""
-    runs = and_(
+    return (
+        select(contact.c.partition, contact.c.id.label("contact"))
+        .select_from(_looked_at().join(run, and_(*_run_of_contact(listener))))
+        .where(broadcast.c.id == _its_id, _means(dialect, listener, *_ITS))
+    )
+
+
+def _run_of_contact(listener: Listener) -> tuple[ColumnElement[bool], ...]:
+    """Whether a run of the contact is on in the journey that listens."""
+    return (
         run.c.partition == contact.c.partition,
         run.c.contact == contact.c.id,
         run.c.status == constant(RunStatus.ACTIVE.value),
         run.c.journey == literal(listener.journey or "", ByCodePoint()),
     )
-    return (
-        select(contact.c.partition, contact.c.id.label("contact"))
-        .select_from(_looked_at().join(run, runs))
-        .where(broadcast.c.id == _its_id, _means(dialect, listener))
-    )
 
 
-def _means(dialect: str, listener: Listener) -> ColumnElement[bool]:
+_ITS = (broadcast.c.at, broadcast.c.properties)
+
+
+def _means(
+    dialect: str, listener: Listener, at: ColumnElement[Any], properties: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Whether the listener means the contact, by what the broadcast says that happened ``at`` that instant."""
     row = Row(
         partition=contact.c.partition,
         contact=contact.c.id,
         contact_table=contact,
         zone=func.coalesce(contact.c.timezone, literal(listener.timezone, ByCodePoint())),
-        instant=broadcast.c.at,
-        event=broadcast.c.properties,
+        instant=at,
+        event=properties,
         trigger=run.c.trigger if listener.looks_at_runs else None,
     )
     return predicate(Expression("", listener.ear.equality, BOOLEAN), row, dialect)
