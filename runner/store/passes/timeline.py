@@ -51,11 +51,14 @@ def _first_due(partition: Any) -> Select[Any]:
 
 
 def _begin(found: Select[Any]) -> Statement:
+    """In the order of their keys: whatever of a contact is looked up then lies beside that of the contact before."""
     due = found.subquery()
     return Statement(
         insert(wave).from_select(
             ["n", "partition", "contact"],
-            select(literal_column("0"), due.c.partition, due.c.contact).distinct(),
+            select(literal_column("0"), due.c.partition, due.c.contact)
+            .distinct()
+            .order_by(due.c.partition, due.c.contact),
         )
     )
 
