@@ -38,6 +38,7 @@ def shop(**journeys: str) -> dict[str, str]:
 HOURS = """
 hours:
   office: {from: "09:00", to: "17:00", timezone: Europe/Berlin}
+  counter: {from: "08:30", to: "09:00", days: [thu, fri], timezone: Europe/Berlin}
 """
 
 
@@ -200,15 +201,27 @@ def test_an_sla_counts_within_business_hours(database: Database) -> None:
         "At the weekend": ("2026-03-28T12:00:00+01:00", "2026-03-30T13:00:00+02:00"),
         "To the very end of a day": ("2026-03-27T13:00:00+01:00", "2026-03-27T17:00:00+01:00"),
     }
-    tests = "".join(
-        f"""
+    tests = "".join(until_nobody_came(name, *case) for name, case in cases.items())
+    holds(database, shop(demo=journey), "demo", tests)
+
+
+def until_nobody_came(name: str, start: str, end: str) -> str:
+    return f"""
   - name: {name}
     start: {start}
     events: [{{at: 0m, event: Signed Up, plan: pro}}]
     expect: [{{at: {end}, exit: nobody}}]
 """
-        for name, (start, end) in cases.items()
-    )
+
+
+def test_half_an_hour_a_day_is_business_hours_too(database: Database) -> None:
+    journey = """
+trigger: {event: Signed Up}
+steps:
+  - {id: ask, hand_off: {to: sales, sla: 2h, hours: counter, escalate: [{id: nobody, exit: nobody}]}}
+"""
+    # 15 minutes of a Thursday, the Friday, both of the next week, and the rest on the Thursday after that.
+    tests = until_nobody_came("Half done", "2026-03-26T08:45:00+01:00", "2026-04-09T08:45:00+02:00")
     holds(database, shop(demo=journey), "demo", tests)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import time
 
-from sqlalchemy import BigInteger, ColumnElement, case
+from sqlalchemy import BigInteger, ColumnElement, case, cast
 
 from runner.journey.duration import DAY, MICROSECONDS
 from runner.journey.hours import BusinessHours
@@ -38,7 +38,8 @@ def within_hours(local: ColumnElement[int], length: int, hours: BusinessHours) -
     is_workday = case({constant(each): constant(int(each in days)) for each in range(7)}, value=weekday)
     passed = (
         divided(number, 7) * constant(len(days) * worked)
-        + case(before, value=weekday) * constant(worked)
+        # PostgreSQL would multiply in 32 bits where the hours of a day are few.
+        + cast(case(before, value=weekday), BigInteger()) * constant(worked)
         + is_workday * today
     )
     # At the end of a day's hours, not at the beginning of the next day's.
