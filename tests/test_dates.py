@@ -188,6 +188,7 @@ def test_a_date_enters_once_however_it_moves(database: Database) -> None:
 def test_a_date_that_is_past_when_it_becomes_known(database: Database) -> None:
     skips = Diary(database, "{date: contact.born}")
     skips.tell("ana", at("2026-02-01 10:00"), born="2026-01-10", timezone="UTC")
+    skips.tell("ben", at("2026-02-01 00:00"), born="2026-02-01", timezone="UTC")  # at that very instant
     skips.tick(at("2026-03-01"), EXACT)
     assert skips.entries() == []
 
@@ -198,9 +199,10 @@ def test_a_date_that_is_past_enters_at_once_where_that_is_said(database: Databas
     diary.tell("ana", at("2026-02-02 10:00"), points=3)
     diary.tell("ana", at("2026-02-03 10:00"), born="2026-01-11")
     diary.tell("ana", at("2026-02-04 10:00"), born="2026-01-10")
+    diary.tell("ben", at("2026-02-01 00:00"), born="2026-02-01", timezone="UTC")
     diary.tick(at("2026-03-01"), EXACT)
     # The journey is entered once by itself: `reentry` is never.
-    assert diary.entries() == ["ana 2026-02-01 10:00 2026-01-10"]
+    assert diary.entries() == ["ben 2026-02-01 00:00 2026-02-01", "ana 2026-02-01 10:00 2026-01-10"]
 
 
 def test_a_date_that_was_past_before_enters_nobody_for_what_else_becomes_known(database: Database) -> None:

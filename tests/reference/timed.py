@@ -160,14 +160,14 @@ class Timed:
             self.pending.remove(clock.told)
             clock.told = None
         clock.due = min(
-            (each for each in instants if each[0] >= self.now and each not in clock.reached), default=None
+            (each for each in instants if each[0] > self.now and each not in clock.reached), default=None
         )
         if trigger.if_past is IfPast.ENTER and known != clock.known:
             today = self.now.astimezone(zone).date()
             past = [
                 (at, day)
                 for at, day in instants
-                if at < self.now and (not trigger.yearly or day >= today) and (at, day) not in clock.reached
+                if at <= self.now and (not trigger.yearly or day >= today) and (at, day) not in clock.reached
             ]
             clock.due = max(past, default=clock.due)
         if clock.due is not None and clock.due[0] <= self.now:
