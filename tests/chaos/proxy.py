@@ -169,6 +169,9 @@ def a_proxy(target: int, plan: Callable[[], Harm | None] = lambda: None) -> Iter
     def work() -> None:
         loop.run_until_complete(listen())
         loop.run_forever()
+        for connection in asyncio.all_tasks(loop):
+            connection.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

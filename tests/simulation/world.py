@@ -74,7 +74,7 @@ class World:
         self.law = Law(self.ground.compiled, DEPLOYMENT)
         self.provider = self.law.provider
         self.life = Life(self.chance, self.ground.first.catalog, self.ground.begin)
-        self.contacts = [f"c{number}" for number in range(self.chance.choice((1, 1, 2, 2, 3)))]
+        self.contacts = [f"c{number}" for number in range(self.chance.choice((1, 2, 3, 12, 24)))]
         self.waiting: list[list[Arrival]] = []
         self.stored: list[Arrival] = []
         self.story: list[str] = []
