@@ -15,9 +15,12 @@ from sqlalchemy import event, select
 from runner.engine.apply import apply_project
 from runner.engine.tick import EXACT, LIVE, Pace, tick
 from runner.engine.versions import load_versions
+from runner.journey.catalog import IDENTIFIED
+from runner.journey.fit import fit_traits
 from runner.journey.project import load_project
 from runner.store.causes.broadcasts import Sent, store_broadcasts
 from runner.store.database import Database
+from runner.store.people.events import Arrival
 from runner.store.tables import contact, run
 from tests.shop import FILES, START, Shop
 
@@ -159,3 +162,39 @@ def test_batches_change_nothing(sqlite_database: Database, pace: Pace) -> None:
     for now in INSTANTS if pace.late_after else INSTANTS[-1:]:
         made.tick(now, pace)
     assert entered(sqlite_database) == expected()
+
+
+@pytest.mark.parametrize("pace", [LIVE, Pace(contacts=1, passes=1)])
+def test_batches_change_nothing_in_the_order_of_what_is_late(sqlite_database: Database, pace: Pace) -> None:
+    """After days without a runner: dates go by when they were reached, and one that was moved meanwhile is told to have
+    moved after them, whatever others are told at the same time."""
+    triggers = {
+        "after": "{date: contact.due}",
+        "before": "{date: contact.due, offset: -3h}",
+        "move": '{schedule: "0 9 2 3 *", audience: contact.vip}',
+    }
+    head = "language: 1\ntitle: By time\ntopic: offers\n"
+    files = {
+        f"journeys/{name}/journey.yaml": f"journey: {name}\n{head}trigger: {trigger}\n"
+        + ("steps:\n  - {id: later, update: {set: {due: = now + days('1d')}}}\n" if name == "move" else STEPS)
+        for name, trigger in triggers.items()
+    }
+    catalog = FILES["journeys/catalog.yaml"].replace("  points:", "  due: {type: datetime}\n  points:")
+    made = Shop(sqlite_database, {"journeys/catalog.yaml": catalog, **files})
+    for key, vip in (("ana", True), ("ben", False)):
+        made.identify(key, START - DAY, vip=vip, due="2026-03-03T10:00:00Z")
+    made.tick(START, pace)
+    # When ana is at `before`, ben is at `after`, and cid changes.
+    traits = fit_traits(made.catalog, {"points": 3}).properties
+    changes = Arrival(
+        contact="cid", name=IDENTIFIED, at=START + 3 * DAY, properties=traits, undeclared={}, dedup_key="told"
+    )
+    left = {"ana": 2, "ben": 1, "cid": 3}
+    made.arrive(made.event(key, "Left", START + day * DAY) for key in left for day in range(1, left[key] + 1))
+    made.arrive([changes])
+    made.tick(START + 4 * DAY, pace)
+    with sqlite_database.read() as connection:
+        rows = select(contact.c.key, run.c.journey).where(contact.c.id == run.c.contact).order_by(run.c.id)
+        found = [tuple(row) for row in connection.execute(rows)]
+    assert [journey for key, journey in found if key == "ana"] == ["move", "before", "after"]
+    assert [journey for key, journey in found if key == "ben"] == ["before", "after"]

@@ -7,6 +7,7 @@ at one instant are numbered, and the run that causes one too many is set aside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -70,11 +71,12 @@ class Announcement(Statement):
         return done
 
 
-def announcement(dialect: str, found: Select[Any], *, one_each: bool = False) -> Announcement:
-    """The statement that tells an internal event for each row of ``found``, which has the columns ``CAUSED``.
-
-    Those of one contact come in the order of the runs that cause them. ``one_each``: no contact has several, so that
-    nothing has to be sorted.
+def announcement(
+    dialect: str, found: Select[Any], *, one_each: bool = False, order: Sequence[str] = ("run", "name", "key")
+) -> Announcement:
+    """The statement that tells an internal event for each row of ``found``, which has the columns ``CAUSED``, and those
+    of ``order``, in which those of one contact come: that of the runs that cause them, unless said. ``one_each``: no
+    contact has several, so that nothing has to be sorted.
     """
     rows = found.subquery("caused")
     values: dict[str, ColumnElement[Any]] = {"n": ROUND, **{name: rows.c[name] for name in CAUSED}}
@@ -82,7 +84,7 @@ def announcement(dialect: str, found: Select[Any], *, one_each: bool = False) ->
         values["place"] = NEXT_PLACE
     query = select(*values.values())
     if not one_each:
-        query = query.order_by(rows.c.run, rows.c.name, rows.c.key)
+        query = query.order_by(*(rows.c[name] for name in order))
     return Announcement(insert(told).from_select(list(values), query), one_each=one_each)
 
 

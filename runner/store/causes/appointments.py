@@ -250,7 +250,8 @@ def _first_due(partition: Any) -> Select[Any]:
 
 
 def _told(due: Any) -> Select[Any]:
-    """The events that the appointments ``due`` become. One that is late comes after all else of its contact, now."""
+    """The events that the appointments ``due`` become, with what puts them in ``_ORDER``. One that is late comes after
+    all else of its contact, now."""
     return select(
         due.c.partition,
         due.c.contact,
@@ -262,7 +263,15 @@ def _told(due: Any) -> Select[Any]:
         ).label("name"),
         due.c.properties,
         key_of(due).label("key"),
+        due.c.due_at,
+        due.c.kind,
+        due.c.name.label("appointed"),
     )
+
+
+_ORDER = ("due_at", "kind", "appointed")
+"""In which those of one contact are told. Those that are late all come now, and one may move the next: so it is the
+order in which ``_first_due`` finds them, however many it finds at once."""
 
 
 def _moved(due: Any) -> Statement:
@@ -298,7 +307,7 @@ def _telling(dialect: str, due: Any) -> _Told:
     )
     return _Told(
         crowd=Statement(several),
-        announce=announcement(dialect, _told(due)),
+        announce=announcement(dialect, _told(due), order=_ORDER),
         announce_each=announcement(dialect, _told(due), one_each=True),
         move=_moved(due),
     )

@@ -61,8 +61,6 @@ from runner.store.types import (
 Sql = ColumnElement[Any]
 
 CHANGES = (IDENTIFIED, CONTACT_UPDATED)
-_OTHERS: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in (DATE_REACHED, SEGMENT_DUE)]
-"""Other events at which the date is looked at: it was reached, or something was imported beside the timeline."""
 _FAR_FUTURE = 2**53
 """In the year 2255, in microseconds: beyond it nobody waits."""
 
@@ -119,7 +117,7 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
     is looked for. For those who enter late also the day ``about`` which it is, and whether it was their date that was
     told: whose date was past before does not enter for whatever else becomes known. All in µs."""
     row = sql.row(wave, with_run=False)
-    changed = wave.c.name.in_([literal_column(f"'{name}'") for name in CHANGES])
+    changed = wave.c.name.in_([_name(each) for each in CHANGES])
     of_date = json_has(event.c.properties, constant(trigger.attribute))
     its_own = and_(
         appointment.c.partition == wave.c.partition,
@@ -158,10 +156,7 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
         .select_from(
             wave.join(contact, WAVE_CONTACT).outerjoin(event, WAVE_EVENT).outerjoin(appointment, its_own)
         )
-        .where(
-            in_pass(wave),
-            or_(wave.c.n < 0, changed, wave.c.name.in_(_OTHERS)),
-        ),
+        .where(in_pass(wave), or_(wave.c.n < 0, _concerns(trigger))),
     )
     local = found
     if not is_date:
@@ -181,6 +176,26 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
             ref.label("ref"),
         ),
     )
+
+
+def _concerns(trigger: DateTrigger) -> Sql:
+    """Whether the contact's own event may move its date, whatever the others of the pass hear of: an `identify` of the
+    date or the zone, an update, which does not say of what, that this very date was reached, or that something was
+    imported beside the timeline."""
+
+    def says(trait: str) -> Sql:
+        return json_has(event.c.properties, constant(trait))
+
+    cause = json_text(event.c.properties, constant("cause"))
+    return or_(
+        wave.c.name.in_([_name(CONTACT_UPDATED), _name(SEGMENT_DUE)]),
+        and_(wave.c.name == _name(IDENTIFIED), or_(says(trigger.attribute), says("timezone"))),
+        and_(wave.c.name == _name(DATE_REACHED), cause == _text(trigger.cause)),
+    )
+
+
+def _name(event: str) -> ColumnElement[str]:
+    return literal_column(f"'{event}'")
 
 
 def _since_midnight(trigger: DateTrigger) -> int:
