@@ -8,6 +8,7 @@ from typing import Any
 from shop import START, Shop
 from sqlalchemy import select
 
+from runner.engine.tick import EXACT
 from runner.store.database import Database
 from runner.store.tables import contact, run
 
@@ -81,3 +82,44 @@ def test_of_colleagues_at_one_instant_one_enters(database: Database) -> None:
     shop.tick(START)
     with database.read() as connection:
         assert len(connection.execute(select(run.c.contact)).all()) == 1
+
+
+NUDGE = """
+journey: nudge
+language: 1
+title: Asks for them
+trigger: {event: Waits}
+steps:
+  - {id: pause, wait: 3h}
+  - {id: ask, emit: {event: Asked, properties: {topic: z}}}
+  - {id: others, condition: 'people(in_journey("call"), by="account") == 1'}
+"""
+
+
+def test_colleagues_go_in_the_order_of_time_though_one_tick_comes_to_all(database: Database) -> None:
+    # Side by side, each at its next instant, a3 would enter at hour 7 before a1's timer has brought a1 to hour 6.
+    files = {
+        "journeys/catalog.yaml": CATALOG.replace("events:", "events:\n  Waits: {}"),
+        "journeys/call/journey.yaml": CALL % "always",
+        "journeys/nudge/journey.yaml": NUDGE,
+    }
+    shop = Shop(database, files)
+    for key in ("a1", "a2", "a3"):
+        shop.identify(key, START - timedelta(days=1), account="acme")
+    shop.arrive([shop.event("a1", "Waits", START + timedelta(hours=3))])
+    asked = (("a1", 10, "x"), ("a2", 1, "y"), ("a2", 2, "y"), ("a2", 5, "x"), ("a3", 7, "z"))
+    shop.arrive(
+        [shop.event(key, "Asked", START + timedelta(hours=hour), topic=topic) for key, hour, topic in asked]
+    )
+    shop.tick(START + timedelta(hours=20), EXACT)
+    query = select(contact.c.key, run.c.journey, run.c.per, run.c.status).join(
+        contact, (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+    )
+    with database.read() as connection:
+        found = sorted(tuple(row) for row in connection.execute(query))
+    assert found == [
+        ("a1", "call", "z", "active"),
+        ("a1", "nudge", "", "completed"),
+        ("a2", "call", "x", "active"),
+        ("a2", "call", "y", "active"),
+    ]

@@ -202,8 +202,8 @@ def compare(case: Case, pace: Pace, url: str | None) -> None:
     if case.wishes:
         case = with_presses(case, letters_of(told))
         told, instants = told_without_doubt(case, project, arrived)
-    if case.shares:
-        # Of whom others look at, the engine has to have come as far as they have.
+    if case.moves:
+        # Nobody keeps in step with those whose account they do not share yet.
         case = replace(case, cuts=instants)
     assume(sum(len(lived.runs) for lived in told.values()) <= MOST_RUNS)
     with Database.scratch(url, partitions=None if url is None else 2) as database:

@@ -15,6 +15,7 @@ from runner.store.causes.begun import begin_watching, partitions_to_begin
 from runner.store.database import Database
 from runner.store.journeys.in_force import in_force
 from runner.store.local_time.zones import ensure_zones
+from runner.store.passes.colleagues import bring_colleagues, hold_back
 from runner.store.passes.misplaced import leave_misplaced
 from runner.store.passes.timeline import (
     begin_batch,
@@ -108,12 +109,20 @@ def tick(
                 _agree(passes)
                 begin_watching(connection, partitions, versions.watched, now, exact=pace.exact)
             _agree(passes)
+            in_turn = pace.exact and versions.look_at_colleagues
             prepared = prepare(passes, partitions, pace.contacts, of_all=database.deployment.partitions)
             begun = unstored(connection)
             if prepared.whole:
                 begun += begin_batch(connection, partitions, now, pace.contacts)
+                # At ticks that keep up nobody is far ahead of anybody.
+                if in_turn:
+                    begun += bring_colleagues(connection, now, pace.contacts)
             n, contacts, stay = 1, 0, not prepared.whole
-            while begun and n <= pace.passes and (taken := _take(passes, prepared, n, pace.contacts)):
+            while (
+                begun
+                and n <= pace.passes
+                and (taken := _take(passes, prepared, n, pace.contacts, in_turn=in_turn))
+            ):
                 contacts = max(contacts, taken)
                 names = handle(passes, n)
                 moving = apart and (IDENTIFIED in names or versions.write_accounts)
@@ -125,7 +134,7 @@ def tick(
             store_told(connection)
             # Those without events, once at least: when a batch was full, the next tick goes on behind it.
             fired = 0
-            while not stay and fired < pace.contacts and (n <= pace.passes or not fired):
+            while not stay and not in_turn and fired < pace.contacts and (n <= pace.passes or not fired):
                 n += 1
                 moved = fire_due(connection, n, partitions, now, late_before, pace.contacts)
                 if not moved:
@@ -146,13 +155,18 @@ def tick(
     return Ticked(contacts=contacts + fired, passes=n - 1, more=more, last=last)
 
 
-def _take(passes: Passes, prepared: Prepared, n: int, size: int) -> int:
+def _take(passes: Passes, prepared: Prepared, n: int, size: int, *, in_turn: bool) -> int:
     """The instants of pass ``n``: everybody's next, or, until all that time brings has become events, of those alone
-    whose next is surely known."""
+    whose next is surely known. ``in_turn``: of those who share an account only what comes first."""
     connection, now, late_before = passes.connection, passes.now, passes.late_before
     if prepared.whole:
-        return take(connection, n, now, late_before, size)
-    return take_told(connection, n, now, late_before, size, alone=True) if prepared.sole else 0
+        taken = take(connection, n, now, late_before, size)
+        if in_turn:
+            hold_back(connection, n)
+        return taken
+    if in_turn or not prepared.sole:
+        return 0
+    return take_told(connection, n, now, late_before, size, alone=True)
 
 
 def _to_begin(connection: Connection, versions: Versions) -> tuple[int, ...]:

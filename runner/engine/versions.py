@@ -13,6 +13,7 @@ from runner.journey.broadcasts import ear_of
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, LINK_PRESSED, Catalog, Topic
 from runner.journey.derived_values import derived_read
 from runner.journey.expression import Expression
+from runner.journey.expression.tree import History, People
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.model import Journey, Link, Update
 from runner.journey.newest_texts import Written, newest_texts
@@ -21,6 +22,7 @@ from runner.journey.renames import Renames
 from runner.journey.run_values import reads_blocked, written_behind
 from runner.journey.send_rules import send_rules
 from runner.journey.template import Template
+from runner.journey.version import expressions_of
 from runner.journey.wakes import Hears, Turns, wakes_of
 from runner.problem import JourneysError
 from runner.store.causes.broadcasts import Copies, Listener
@@ -181,6 +183,22 @@ class Versions:
 
     def __iter__(self) -> Iterator[Version]:
         return iter(self._ordered)
+
+    @cached_property
+    def look_at_colleagues(self) -> bool:
+        """Whether what a contact does may hang on those who share its account."""
+        return any(_looks_at_colleagues(version) for version in self._ordered)
+
+
+def _looks_at_colleagues(version: Version) -> bool:
+    catalog = version.catalog
+    conditions = [hold.when for hold in catalog.policies.holds]
+    conditions += [case.when for topic in catalog.topics.values() for case in topic.cases if case.when]
+    return version.journey.entry.by_account or any(
+        isinstance(node, People) or (isinstance(node, History) and node.by_account)
+        for expression in (*expressions_of(version.journey), *conditions)
+        for node in expression.nodes
+    )
 
 
 def listeners_of(versions: Iterable[Version]) -> Mapping[str, frozenset[Listener]]:

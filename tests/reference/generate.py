@@ -90,8 +90,8 @@ class Case:
     wishes: tuple[Wish, ...] = ()
     presses: tuple[Press, ...] = ()
     """What the wishes come to, once it is known who gets which letters."""
-    shares: bool = False
-    """Whether contacts look at those who share their account."""
+    moves: bool = False
+    """Whether contacts change accounts in which they look at each other."""
 
 
 def project_files(
@@ -320,7 +320,7 @@ def cases(draw: Draw) -> Case:
         cuts,
         tuple(before),
         wishes=draw_presses(draw, people) if linked else (),
-        shares=shares,
+        moves=shares and any("account" in each.properties for each in recorded),
     )
 
 
