@@ -38,7 +38,7 @@ from runner.store.people.contacts import grant_consent
 from runner.store.people.events import NOBODY, Arrival, store_events
 from runner.store.sending.pools import replace_values
 from runner.store.tables import contact, event, message, run
-from runner.store.watching import reports, story
+from runner.store.watching import due, story
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 LASTS = timedelta(days=60)
@@ -157,12 +157,12 @@ class Life:
         if not self.exact:
             return now + timedelta(minutes=self.random.choice([1, 7, 60, 600, 3000]))
         with self.database.read() as connection:
-            due = [
-                reports.next_due(connection),
-                reports.next_pending(connection),
-                reports.next_timed(connection),
+            coming = [
+                due.next_due(connection),
+                due.next_pending(connection),
+                due.next_timed(connection),
             ]
-        instants = [instant for instant in due if instant is not None] + [
+        instants = [instant for instant in coming if instant is not None] + [
             each.at for each in self.to_come[:1]
         ]
         return min(instants, default=None)

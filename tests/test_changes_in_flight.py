@@ -28,7 +28,7 @@ from runner.problem import ProblemsFound
 from runner.review.plan import plan
 from runner.review.planned import Change, Going
 from runner.store.database import Database
-from runner.store.watching import reports
+from runner.store.watching import due
 
 MINUTES = float(os.environ.get("JOURNEYS_FUZZ_MINUTES", "0"))
 SEED = int(os.environ.get("JOURNEYS_FUZZ_SEED", "1"))
@@ -82,8 +82,8 @@ class Changing:
         self.flight.load()
         while not self.exact:
             with self.flight.database.read() as connection:
-                due = (reports.next_due(connection), reports.next_pending(connection))
-            first = min((each for each in due if each is not None), default=at)
+                coming = (due.next_due(connection), due.next_pending(connection))
+            first = min((each for each in coming if each is not None), default=at)
             if first >= at:
                 break
             late = timedelta(minutes=self.random.choice([0, 1, 60, 3_000]))

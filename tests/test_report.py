@@ -25,7 +25,7 @@ from runner.journey.values import LARGEST
 from runner.store import tables
 from runner.store.database import Database
 from runner.store.tables import MessageStatus, RunStatus
-from runner.store.watching import reports
+from runner.store.watching import due, reports
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SHOP = CASES / "scenario" / "shop"
@@ -320,8 +320,8 @@ def test_what_is_due_and_what_is_pending(rows: Rows) -> None:
         assert reports.totals(connection) == reports.Totals(
             contacts=3, events=0, pending=0, first=None, last=None
         )
-        assert (reports.next_due(connection), reports.next_pending(connection)) == (None, None)
-        assert not reports.something_ready(connection, NOON)
+        assert (due.next_due(connection), due.next_pending(connection)) == (None, None)
+        assert not due.something_ready(connection, NOON)
     cart_life(rows)
     for number, (hours, pending) in enumerate([(1, False), (5, True), (3, True), (4, False)]):
         rows.event((0, 1), number, hours=hours, pending=pending)
@@ -329,12 +329,12 @@ def test_what_is_due_and_what_is_pending(rows: Rows) -> None:
         assert reports.totals(connection) == reports.Totals(
             contacts=3, events=4, pending=2, first=NOON + timedelta(hours=1), last=NOON + timedelta(hours=5)
         )
-        assert reports.next_due(connection) == NOON + timedelta(hours=1)
-        assert reports.next_pending(connection) == NOON + timedelta(hours=3)
-        assert reports.pending_count(connection) == 2
+        assert due.next_due(connection) == NOON + timedelta(hours=1)
+        assert due.next_pending(connection) == NOON + timedelta(hours=3)
+        assert due.pending_count(connection) == 2
         assert reports.active_by_version(connection) == {("cart", 1): 3}
-        assert reports.something_ready(connection, NOON)
-        assert not reports.something_ready(connection, NOON - timedelta(seconds=1))
+        assert due.something_ready(connection, NOON)
+        assert not due.something_ready(connection, NOON - timedelta(seconds=1))
 
 
 def test_a_report_reads_like_this(rows: Rows, shop: Project) -> None:

@@ -16,7 +16,7 @@ from runner.store.database import Database
 from runner.store.journeys.states import states_since
 from runner.store.journeys.versions import StoredVersion, current_versions
 from runner.store.tables import JourneyState
-from runner.store.watching import reports
+from runner.store.watching import due, reports
 
 OVERDUE_AFTER = timedelta(minutes=1)
 """A daemon looks every few seconds: what is due for less than that waits for its next look."""
@@ -73,8 +73,8 @@ def read_status(database: Database) -> Status:
         since = states_since(connection)
         active = reports.active_by_version(connection)
         totals = reports.totals(connection)
-        next_due = reports.next_due(connection)
-        oldest_pending = reports.next_pending(connection)
+        next_due = due.next_due(connection)
+        oldest_pending = due.next_pending(connection)
         virtual = lived_virtually(connection)
     journeys = [
         journey

@@ -30,7 +30,7 @@ from runner.store.engines import write_json
 from runner.store.people.contacts import grant_consent
 from runner.store.people.events import Arrival, store_events
 from runner.store.tables import MessageStatus
-from runner.store.watching import reports
+from runner.store.watching import due, reports
 
 SUFFIXES = (".ndjson", ".ndjson.gz", ".csv")
 FIRST_SHOWN = 10
@@ -259,7 +259,7 @@ def _live(
                 if ticks % TICKS_A_LOOK:
                     continue
                 with database.read() as connection:
-                    left = reports.pending_count(connection)
+                    left = due.pending_count(connection)
                 progress("living through it", max(0, pending - left), pending)
             reached = instant
 

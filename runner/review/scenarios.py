@@ -36,7 +36,7 @@ from runner.store.people.contacts import grant_consent
 from runner.store.people.events import NOBODY, Arrival, store_events
 from runner.store.sending.pools import replace_values
 from runner.store.tables import MessageStatus, RunStatus
-from runner.store.watching import played, reports, story
+from runner.store.watching import due, played, story
 
 ABOUT_MESSAGES = frozenset({*MESSAGE_EVENTS, *TASK_EVENTS, LINK_PRESSED})
 """Events of which it is known only when they happen which run they are about."""
@@ -289,7 +289,7 @@ class Stage:
 
     def _something_ready(self, instant: datetime) -> bool:
         with self.database.read() as connection:
-            return reports.something_ready(connection, instant)
+            return due.something_ready(connection, instant)
 
     def _tell(self, scenario: Scenario, number: int, received: Received) -> None:
         """Store what became of the last message of a step, with the run whose message it is."""
@@ -309,9 +309,9 @@ class Stage:
     ) -> datetime | None:
         with self.database.read() as connection:
             instants = [
-                reports.next_due(connection),
-                reports.next_pending(connection),
-                reports.next_timed(connection),
+                due.next_due(connection),
+                due.next_pending(connection),
+                due.next_timed(connection),
             ]
         instants += [at for at, *_ in became[:1]]
         # Schedules and dates that are new are looked at as of before the start.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, case, func, select
+from sqlalchemy import Connection, Row, Select, and_, case, func, select
 
 from runner.journey.values import MILLIONTHS
 from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
@@ -20,13 +20,9 @@ from runner.store.tables import (
     LET_GO,
     MessageStatus,
     RunStatus,
-    appointing,
-    appointment,
-    broadcast,
     contact,
     conversion,
     event,
-    firing,
     message,
     run,
     step_log,
@@ -327,46 +323,6 @@ def totals(connection: Connection) -> Totals:
     )
 
 
-def pending_count(connection: Connection) -> int:
-    """How many events have not been handled. Served by ``ix_event_pending``."""
-    return connection.execute(select(func.count()).select_from(event).where(event.c.pending)).scalar_one()
-
-
-def something_ready(connection: Connection, now: datetime) -> bool:
-    """Whether a message is to be handed over at ``now``. Served by ``ix_message_ready``."""
-    ready = (
-        select(message.c.run)
-        .where(message.c.status == constant(MessageStatus.READY.value), message.c.available_at <= now)
-        .limit(1)
-    )
-    return connection.execute(ready).first() is not None
-
-
-def next_due(connection: Connection) -> datetime | None:
-    """The earliest instant at which a run is due; None while no run waits for time. Served by
-    ``ix_run_due``.
-    """
-    return _earliest(connection, run.c.next_at, run.c.status == RunStatus.ACTIVE)
-
-
-def next_pending(connection: Connection) -> datetime | None:
-    """The instant of the earliest event that has not been handled. Served by ``ix_event_pending``."""
-    return _earliest(connection, event.c.at, event.c.pending)
-
-
-def next_timed(connection: Connection) -> datetime | None:
-    """The earliest instant at which a schedule fires, an appointment comes due, or one of them has to be looked at, or
-    of a broadcast that somebody has yet to hear. Served by ``ix_firing_next``, ``ix_appointment_due`` and
-    ``ix_broadcast_open``."""
-    found = (
-        _earliest(connection, broadcast.c.at, broadcast.c.open),
-        _earliest(connection, firing.c.next_at, firing.c.next_at.is_not(None)),
-        _earliest(connection, appointment.c.due_at, appointment.c.due_at.is_not(None)),
-        _earliest(connection, appointing.c.since, appointing.c.reached.is_not(None)),
-    )
-    return min((instant for instant in found if instant is not None), default=None)
-
-
 def message_lines(connection: Connection) -> Iterator[MessageLine]:
     """Every message, by instant, contact, journey and step; held in memory a few thousand at a time."""
     lines = (
@@ -399,12 +355,6 @@ def message_lines(connection: Connection) -> Iterator[MessageLine]:
             status=MessageStatus(row.status),
             reason=row.reason,
         )
-
-
-def _earliest(
-    connection: Connection, instant: Column[datetime], among: ColumnElement[bool]
-) -> datetime | None:
-    return connection.execute(select(func.min(instant, type_=instant.type)).where(among)).scalar_one()
 
 
 def _streamed(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
