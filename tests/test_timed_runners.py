@@ -15,6 +15,7 @@ from sqlalchemy import event, select
 from runner.engine.apply import apply_project
 from runner.engine.tick import EXACT, LIVE, Pace, tick
 from runner.engine.versions import load_versions
+from runner.insight.status import read_status, status_json, status_text
 from runner.journey.catalog import IDENTIFIED
 from runner.journey.fit import fit_traits
 from runner.journey.project import load_project
@@ -198,3 +199,15 @@ def test_batches_change_nothing_in_the_order_of_what_is_late(sqlite_database: Da
         found = [tuple(row) for row in connection.execute(rows)]
     assert [journey for key, journey in found if key == "ana"] == ["move", "before", "after"]
     assert [journey for key, journey in found if key == "ben"] == ["before", "after"]
+
+
+def test_status_tells_when_time_starts_a_journey_next(database: Database) -> None:
+    made = shop(database)
+    assert {one.next_start for one in read_status(database).journeys} == {None}  # not looked at yet
+    made.tick(START)
+    status = read_status(database)
+    starts = {one["journey"]: one["next_start"] for one in status_json(status)["journeys"]}
+    tokyo, here = "2026-03-02T00:00:00Z", "2026-03-02T05:00:00Z"
+    assert starts == {"birthday": tokyo, "greet": None, "local": tokyo, "stock": None, "weekly": here}
+    assert "next start  2026-03-02 05:00 UTC\n" in status_text(status, START)
+    assert "next start  2026-03-02 05:00 UTC (overdue)\n" in status_text(status, START + DAY)

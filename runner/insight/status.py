@@ -5,7 +5,7 @@ due.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from runner.insight.present import count_text, instant_text, journey_json, journey_text
@@ -37,11 +37,12 @@ class InForce:
 @dataclass(frozen=True, kw_only=True)
 class JourneyStatus:
     """``in_force`` is None for a journey that was never applied here; ``older`` counts the runs that finish
-    on older versions."""
+    on older versions. ``next_start``: when a schedule fires next, or the next contact's date comes, that starts it."""
 
     numbers: JourneyNumbers
     in_force: InForce | None
     older: int
+    next_start: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ def read_status(database: Database) -> Status:
         totals = reports.totals(connection)
         next_due = due.next_due(connection)
         oldest_pending = due.next_pending(connection)
+        next_starts = due.next_starts(connection)
         virtual = lived_virtually(connection)
     journeys = [
         journey
@@ -89,7 +91,10 @@ def read_status(database: Database) -> Status:
     found = {one.journey: one for one in journey_numbers(database, journeys)}
     return Status(
         journeys=tuple(
-            _journey(name, found.get(name), stored.get(name), since.get(name), active)
+            replace(
+                _journey(name, found.get(name), stored.get(name), since.get(name), active),
+                next_start=next_starts.get(name),
+            )
             for name in sorted({*found, *stored})
         ),
         totals=totals,
@@ -134,6 +139,7 @@ def status_json(status: Status) -> dict[str, object]:
                 "state": one.in_force.state.value if one.in_force else None,
                 "since": _instant(one.in_force.since) if one.in_force else None,
                 "on_older_versions": one.older,
+                "next_start": _instant(one.next_start),
             }
             for one in status.journeys
         ],
@@ -155,17 +161,20 @@ def status_text(status: Status, now: datetime) -> str:
         lines.append(f"next run due {_when(status.next_due, overdue_before)}")
     if not status.journeys:
         return "\n".join([*lines, "", "No journey has been applied: `journeys apply` does it."])
-    journeys = (journey_text(one.numbers, states=True, facts=_facts(one)) for one in status.journeys)
+    journeys = (
+        journey_text(one.numbers, states=True, facts=_facts(one, overdue_before)) for one in status.journeys
+    )
     return "\n\n".join(["\n".join(lines), *journeys])
 
 
-def _facts(one: JourneyStatus) -> tuple[tuple[str, str], ...]:
+def _facts(one: JourneyStatus, overdue_before: datetime | None) -> tuple[tuple[str, str], ...]:
     current = one.in_force
     if current is None:
         return (("version", "none in force"),)
     since = f"{current.version[:SHORT_HASH]}, {current.state.value} since {_minute(current.since)}"
     older = (("older", f"{one.older:,} in flight on older versions"),) if one.older else ()
-    return (("version", since), *older)
+    starts = (("next start", _when(one.next_start, overdue_before)),) if one.next_start else ()
+    return (("version", since), *starts, *older)
 
 
 def _when(instant: datetime | None, overdue_before: datetime | None) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select
 
+from runner.store.causes.appointments import Kind
 from runner.store.tables import (
     MessageStatus,
     RunStatus,
@@ -58,6 +59,24 @@ def next_timed(connection: Connection) -> datetime | None:
         _earliest(connection, appointing.c.since, appointing.c.reached.is_not(None)),
     )
     return min((instant for instant in found if instant is not None), default=None)
+
+
+def next_starts(connection: Connection) -> dict[str, datetime]:
+    """By the name of each journey that a schedule or the dates of contacts start: when the next of them comes. A
+    schedule whose first firing the ticks have yet to find is left out. Cheap beside counting everybody: it reads the
+    dates of all contacts that are to come."""
+    planned = (firing.c.next_at.is_not(None), firing.c.nominal.is_not(None))
+    dated = (appointment.c.due_at.is_not(None), appointment.c.kind == constant(Kind.DATE.value))
+    found: dict[str, datetime] = {}
+    for cause, instant, among in (
+        (firing.c.cause, firing.c.next_at, planned),
+        (appointment.c.name, appointment.c.due_at, dated),
+    ):
+        earliest = func.min(instant, type_=instant.type)
+        for of, at in connection.execute(select(cause, earliest).where(*among).group_by(cause)):
+            journey = of.partition(" ")[0]  # causes begin with it
+            found[journey] = min(at, found.get(journey, at))
+    return found
 
 
 def _earliest(
