@@ -26,7 +26,7 @@ from tests.simulation.workload import acts
 
 EVERY = int(os.environ.get("JOURNEYS_CRASH_POINTS_EVERY", "0"))
 """Of how many points one is tried; 1 for all of them, which takes minutes. By default the choices below."""
-OF_STATEMENTS = 20
+OF_STATEMENTS = 40
 """SQLite: each point around commits and messages, and one in so many of those before statements: up to its commit a
 transaction leaves no trace, wherever it is stopped."""
 ON_POSTGRESQL = 40
@@ -67,9 +67,10 @@ def difference(told: Lives, lived: Lives, taken: Counter[str], *, asks: bool) ->
         return "a message was taken over twice"
     for name in sorted(told.keys() - {"messages"}):
         if lived[name] != told[name]:
-            return f"{name}: {lived[name]} instead of {told[name]}"
-    if [row[:-1] for row in lived["messages"]] != [row[:-1] for row in told["messages"]]:
-        return f"messages: {lived['messages']} instead of {told['messages']}"
+            return f"{name}: {apart(lived[name], told[name])}"
+    without = [[row[:-1] for row in lives["messages"]] for lives in (lived, told)]
+    if without[0] != without[1]:
+        return f"messages: {apart(*without)}"
     differ = [
         (row[-1], other[-1])
         for row, other in zip(told["messages"], lived["messages"], strict=True)
@@ -82,6 +83,12 @@ def difference(told: Lives, lived: Lives, taken: Counter[str], *, asks: bool) ->
     if not statuses["sent"] <= sum(taken.values()) <= statuses["sent"] + statuses["unknown"]:
         return f"{sum(taken.values())} messages were taken over, and they are {statuses}"
     return None
+
+
+def apart(found: Sequence[Any], wanted: Sequence[Any]) -> str:
+    """The rows in which two lists differ."""
+    more, less = Counter(found) - Counter(wanted), Counter(wanted) - Counter(found)
+    return f"{sorted(more.elements())} instead of {sorted(less.elements())}"
 
 
 def nothing_on_its_way(lives: Lives) -> bool:

@@ -1,4 +1,5 @@
-"""Three days of a small shop that touches every stage: what is stopped at each of its points in turn.
+"""Three days of a small shop that touches every stage: what is stopped at each of its points in turn. Runs are started
+by events, other runs, time, segments and a broadcast.
 
 An act is something that a process does at an instant, until there is nothing more to do; done again, it changes
 nothing.
@@ -16,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from runner.engine.apply import apply_project
+from runner.engine.broadcasting import send_broadcast
 from runner.engine.deliver import LEASE
 from runner.engine.imports import Granted, import_file
 from runner.journey.catalog import CONSENT_WITHDRAWN, IDENTIFIED
@@ -66,9 +68,44 @@ steps:
   - {id: morning, wait: {for: 1d, at: "09:00"}}
   - {id: last, send: {channel: email, template: hello}}
 """
+BY_TIME = """
+journey: NAME
+language: 1
+title: What time and others cause
+topic: receipts
+trigger: TRIGGER
+entry: {reentry: always}
+steps:
+  - {id: told, emit: {event: Told}}
+"""
+ECHO = """
+journey: echo
+language: 1
+title: What other journeys cause
+topic: receipts
+trigger: {event: Told, where: "contact.vip"}
+entry: {reentry: always}
+steps:
+  - {id: heard, update: {set: {points: = contact.points + 1}}}
+"""
+TRIGGERS = {
+    "sale": '{event: Sale Began, where: "event.day == contact.born and contact.points >= 2"}',
+    "nine": '{schedule: "0 9 * * *", timezone: contact}',
+    "birthday": '{date: contact.born, at: "08:00"}',
+    "rich": "{segment: rich, change: enter}",
+}
 FILES: Mapping[str, str] = {
-    "journeys/catalog.yaml": CATALOG.replace("  Left: {}\n", "  Left: {}\n  Bought: {}\n  Answered: {}\n"),
+    "journeys/catalog.yaml": CATALOG.replace(
+        "  Left: {}\n",
+        "  Left: {}\n  Bought: {}\n  Answered: {}\n  Told: {}\n  Sale Began: {broadcast: true, day: date}\n",
+    )
+    + "segments:\n  rich: {when: contact.points >= 2}\n",
     "journeys/greet/journey.yaml": JOURNEY,
+    "journeys/echo/journey.yaml": ECHO,
+    **{
+        f"journeys/{name}/journey.yaml": BY_TIME.replace("NAME", name).replace("TRIGGER", trigger)
+        for name, trigger in TRIGGERS.items()
+    },
     "journeys/greet/hello.txt": "---\nsubject: Hello\n---\nHello {{ contact.first_name }}, {{ run.seats }}\n",
 }
 PROJECT = load_project(FILES)
@@ -118,6 +155,11 @@ def _apply(project: Any) -> Callable[[Process, datetime], bool]:
         return False
 
     return act
+
+
+def _broadcast(process: Process, now: datetime) -> bool:
+    send_broadcast(process.database, PROJECT.catalog, "Sale Began", {"day": "2026-03-02"}, "march", now)
+    return False
 
 
 def _import(folder: Path) -> Callable[[Process, datetime], bool]:
@@ -192,6 +234,8 @@ def acts(folder: Path) -> Sequence[Act]:
         Act("tick", soon + timedelta(minutes=1), _tick),
         *deliver(soon + timedelta(minutes=1)),
         Act("tick", START + 7 * hour, _tick),
+        Act("broadcast", START + 8 * hour, _broadcast),
+        Act("tick", START + 8 * hour, _tick),
         Act("tick", START + 26 * hour, _tick),
         Act("tick", end, _tick),
         *deliver(end),
@@ -205,7 +249,7 @@ def lives(database: Database) -> Mapping[str, list[tuple[Any, ...]]]:
     queries = {
         "runs": select(tables.run),
         "steps": select(tables.step_log),
-        "events": select(*(c for c in tables.event.c if c.name not in ("id", "received_at"))),
+        "events": select(*(c for c in tables.event.c if c.name != "received_at")),
         "contacts": select(*(c for c in tables.contact.c if c.name != "id")),
         "consents": select(tables.consent),
         "proofs": select(tables.consent_log),
@@ -242,19 +286,27 @@ class _Names:
         contact, event, version = (
             table.c for table in (tables.contact, tables.event, tables.journey_version)
         )
-        events = select(event.partition, event.contact, event.id, event.dedup_key)
+        rows = connection.execute(select(event.partition, event.contact, event.id, event.dedup_key)).all()
+        events = {(row[0], row[1], row[2]): row[3] for row in rows}
+        # The key of somebody's entry into a segment ends with the number of the event that made them enter.
+        for number, key in events.items():
+            begin, _, cause = key.rpartition(":")
+            if begin.startswith("segment:"):
+                events[number] = f"{begin}:{events[(*number[:2], int(cause))]}"
         return cls(
             people={
                 (row[0], row[1]): row[2]
                 for row in connection.execute(select(contact.partition, contact.id, contact.key))
             },
-            events={(row[0], row[1], row[2]): row[3] for row in connection.execute(events)},
+            events=events,
             versions={row[0]: row[1] for row in connection.execute(select(version.id, version.hash))},
         )
 
     def instead_of_numbers(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """The values of a row as texts."""
         named = dict(row)
+        if "dedup_key" in row:
+            named["dedup_key"] = self.events[(row["partition"], row["contact"], named.pop("id"))]
         if "contact" in row:
             who = (row["partition"], row["contact"])
             named["contact"] = self.people[who]
@@ -262,8 +314,9 @@ class _Names:
                 if row.get(column) is not None:
                     named[column] = self.events[(*who, row[column])]
             if "entry_key" in row:
-                kind, _, number = row["entry_key"].partition(":")
-                named["entry_key"] = f"{kind}:{self.events[(*who, int(number))]}"
+                begin, _, cause = row["entry_key"].rpartition(":")
+                if begin.split(":")[0] in ("event", "segment"):
+                    named["entry_key"] = f"{begin}:{self.events[(*who, int(cause))]}"
         if "version" in row:
             named["version"] = self.versions[row["version"]]
         return tuple(map(str, named.values()))
