@@ -27,10 +27,11 @@ from runner.journey.model import (
     WaitWhen,
 )
 from runner.store.causes.ends import tell_of_ends, tell_of_exits
-from runner.store.passes.advance import end_runs, log_steps
+from runner.store.passes.advance import end_runs
 from runner.store.passes.exits import end_leaving_runs, exit_on_condition
 from runner.store.passes.holding import hold, let_go_on
 from runner.store.passes.kept import names_kept
+from runner.store.passes.log import log_steps
 from runner.store.passes.receive import load_zones_of_pass
 from runner.store.passes.reviews import plan_reviews
 from runner.store.passes.timeline import ways_taken

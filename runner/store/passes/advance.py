@@ -11,18 +11,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Integer,
     Select,
     Text,
-    and_,
-    bindparam,
     case,
     insert,
     literal,
-    literal_column,
     null,
     select,
-    true,
     update,
 )
 
@@ -35,11 +30,12 @@ from runner.store.passes.program import (
     ProgramSql,
     came,
     of_run,
+    way_taken,
 )
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.working import PASS, in_pass, moving, way
+from runner.store.passes.working import PASS, moving
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, contact, run, step_log
+from runner.store.tables import RunStatus, contact, run
 from runner.store.types import constant
 
 
@@ -58,13 +54,15 @@ def arrivals(sql: ProgramSql, *expressions: Expression, with_run: bool = False) 
     return rows.join(contact, MOVING_CONTACT)
 
 
-def pass_on(sql: ProgramSql, found: Select[Any], *, keeping: bool = False) -> Statement:
+def pass_on(
+    sql: ProgramSql, found: Select[Any], *, keeping: bool = False, forking: bool = False
+) -> Statement:
     """The statement that lets the runs of ``found`` (partition, contact, run, at, way) go on, each its way; with
-    ``keeping``, with what they keep (kept)."""
-    kept = ("kept",) if keeping else ()
+    ``keeping``, with what they keep (kept); with ``forking``, by a path of its way (path)."""
+    more = (*(("kept",) if keeping else ()), *(("path",) if forking else ()))
     return Statement(
         insert(moving).from_select(
-            ["partition", "contact", "run", "at", "way", *kept, "n", "version"],
+            ["partition", "contact", "run", "at", "way", *more, "n", "version"],
             found.add_columns(PASS, constant(sql.version)),
         )
     )
@@ -97,11 +95,11 @@ def end_runs(sql: ProgramSql, connection: Connection, n: int) -> None:
             for way in sql.ways
             if way.target == sql.program.end and way.reason is not None
         }
-        reason: ColumnElement[Any] = case(exits, value=moving.c.way) if exits else null()
+        reason: ColumnElement[Any] = case(exits, value=way_taken(sql)) if exits else null()
         completed = constant(RunStatus.COMPLETED.value)
         status = completed
         if exits:
-            status = case((moving.c.way.in_(exits), constant(RunStatus.EXITED.value)), else_=completed)
+            status = case((way_taken(sql).in_(exits), constant(RunStatus.EXITED.value)), else_=completed)
         return Statement(
             update(run)
             .values(
@@ -118,45 +116,3 @@ def end_runs(sql: ProgramSql, connection: Connection, n: int) -> None:
         )
 
     sql.once("end runs", build).run(connection, n=n)
-
-
-def _log(dialect: str, *, visits: bool) -> Statement:
-    """From the ways to the runs that came them: so the texts are looked up once a way, and not once a run. PostgreSQL,
-    which believes that there are few runs, has to be kept from beginning with them."""
-    came_it = and_(in_pass(moving), moving.c.version == way.c.version, moving.c.way == way.c.way)
-    arrival: Any = moving
-    rows: FromClause = way.join(moving, came_it)
-    if dialect == "postgresql":
-        found = select(*RUN_KEY_AND_INSTANT).where(came_it).suffix_with("OFFSET 0")
-        arrival = found.correlate(way).lateral("arrival")
-        rows = way.join(arrival, true())
-    return Statement(
-        insert(step_log).from_select(
-            ["partition", "contact", "run", "node", "visit", "step", "outcome", "at"],
-            select(
-                arrival.c.partition,
-                arrival.c.contact,
-                arrival.c.run,
-                way.c.node,
-                # It comes to a node once in each: after a reader has put it back, and in each version.
-                run.c.visit + run.c.carried if visits else literal_column("1"),
-                way.c.step,
-                way.c.outcome,
-                arrival.c.at,
-            )
-            .select_from(rows.join(run, of_run(arrival)) if visits else rows)
-            .where(way.c.version == bindparam("version", type_=Integer())),
-        )
-    )
-
-
-_LOG = {
-    (dialect, visits): _log(dialect, visits=visits)
-    for dialect in ("sqlite", "postgresql")
-    for visits in (False, True)
-}
-
-
-def log_steps(sql: ProgramSql, connection: Connection, n: int) -> None:
-    """Write down which steps the runs left in pass ``n``, and how."""
-    _LOG[sql.dialect, sql.program.snoozes or sql.follows].run(connection, n=n, version=sql.version)

@@ -28,7 +28,7 @@ from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.graph import AGAIN, Node
 from runner.store.passes.advance import pass_on
 from runner.store.passes.kept import data_with_kept
-from runner.store.passes.program import MOVING_RUN, WAVE_RUN, ProgramSql, came, of_run
+from runner.store.passes.program import MOVING_RUN, WAVE_RUN, ProgramSql, came, of_run, way_taken
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import in_pass, moving, wave
@@ -57,7 +57,7 @@ def hold(sql: ProgramSql, connection: Connection, n: int) -> None:
         outcomes = _outcomes(sql)
         numbers = [number for ways in outcomes.values() for number in ways]
         ways = {
-            literal(outcome, Text()): moving.c.way.in_([constant(number) for number in found])
+            literal(outcome, Text()): way_taken(sql).in_([constant(number) for number in found])
             for outcome, found in outcomes.items()
         }
         outcome: ColumnElement[str | None] = case(
@@ -76,7 +76,7 @@ def hold(sql: ProgramSql, connection: Connection, n: int) -> None:
                 in_pass(moving),
                 moving.c.version == constant(sql.version),
                 or_(
-                    moving.c.way.in_([constant(number) for number in numbers]),
+                    way_taken(sql).in_([constant(number) for number in numbers]),
                     and_(moving.c.way == constant(LOOKED_AT), run.c.leaves_by.is_not(None)),
                 ),
                 of_run(moving),

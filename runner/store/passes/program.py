@@ -6,7 +6,7 @@ A version's statements are built and compiled once and used for as long as the p
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from sqlalchemy import ColumnElement, FromClause, and_, func, literal, literal_column, select, tuple_
 
@@ -53,6 +53,9 @@ def with_event_and_contact(rows: FromClause, *conditions: Expression | None) -> 
     return rows
 
 
+Built = TypeVar("Built", Statement, tuple[Statement, ...])
+
+
 class ProgramSql:
     """One version's way into SQL: its number, its program, the zone that stands in for a missing one, the dialect."""
 
@@ -87,14 +90,14 @@ class ProgramSql:
         """The nodes at which what runs wait for may be true when they are looked at: time may have made it so, or
         another version."""
         self._timezone = timezone
-        self._statements: dict[Hashable, Statement] = {}
+        self._statements: dict[Hashable, Any] = {}
 
-    def once(self, key: Hashable, build: Callable[[], Statement]) -> Statement:
-        """The statement of ``key``, built at its first use."""
-        statement = self._statements.get(key)
-        if statement is None:
-            statement = self._statements[key] = build()
-        return statement
+    def once(self, key: Hashable, build: Callable[[], Built]) -> Built:
+        """The statement of ``key``, or its statements, built at their first use."""
+        built: Built | None = self._statements.get(key)
+        if built is None:
+            built = self._statements[key] = build()
+        return built
 
     def former(self, node: Node) -> frozenset[str]:
         """The ids that the step may have had where runs come from."""
@@ -139,10 +142,29 @@ def stays(sql: ProgramSql) -> ColumnElement[bool]:
     return tuple_(run.c.partition, run.c.contact, run.c.id).not_in(moved)
 
 
+def forking(sql: ProgramSql, node: Node) -> bool:
+    """Whether the rows that go on from ``node`` say in ``path`` which way they go, and in ``way`` the first of those
+    they may go. So SQLite, which keeps them by ``way``, has them in the order of their contacts: what is written for
+    them goes to the end of one page after the other, and not up and down."""
+    return sql.dialect == "sqlite" and sql.ways.beginning(node.index)[0].number in sql.ways.forks
+
+
+def way_taken(sql: ProgramSql) -> ColumnElement[int]:
+    """The way that a row of ``moving`` came."""
+    return func.coalesce(moving.c.path, moving.c.way) if sql.dialect == "sqlite" else moving.c.way
+
+
 def came(sql: ProgramSql, ways: Sequence[int]) -> ColumnElement[bool]:
     """The rows of ``moving`` that came one of these ways in the pass."""
+    among, some = set(ways), []
+    if sql.dialect == "sqlite":
+        among |= {sql.ways.fork(way) for way in ways}
+        forks = [of for first, of in sql.ways.forks.items() if first in among]
+        if any(way.number not in ways for of in forks for way in of):
+            some = [way_taken(sql).in_([constant(way) for way in ways])]
     return and_(
         in_pass(moving),
         moving.c.version == constant(sql.version),
-        moving.c.way.in_([constant(way) for way in ways]),
+        moving.c.way.in_([constant(way) for way in sorted(among)]),
+        *some,
     )

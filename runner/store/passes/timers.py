@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     func,
     insert,
     literal_column,
@@ -115,7 +116,7 @@ def _no_event(first: Any, any_event: ColumnElement[int]) -> ColumnElement[bool]:
     return or_(any_event.is_(None), _none(_waiting, of_contact, _to_handle(_waiting)))
 
 
-_other = run.alias("other")
+_other, _beside = run.alias("other"), run.alias("beside")
 
 
 def _none_before(first: Any, another: ColumnElement[bool], late: bool) -> ColumnElement[bool]:
@@ -128,8 +129,11 @@ def _none_before(first: Any, another: ColumnElement[bool], late: bool) -> Column
     return _none(_other, _of_contact(_other, first), another, asked_of_each(before))
 
 
-def _move(due: Any, at: Any, rows: FromClause, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """Rows of ``moving`` for those of ``due``, runs whose instant is ``at``."""
+def _move(
+    due: Any, at: Any, rows: FromClause, *conditions: ColumnElement[bool], beside: Any = None
+) -> Select[Any]:
+    """Rows of ``moving`` for those of ``due``, runs whose instant is ``at``; ``beside``: whether their contact has
+    another one."""
     return (
         select(
             PASS.label("n"),
@@ -137,8 +141,9 @@ def _move(due: Any, at: Any, rows: FromClause, *conditions: ColumnElement[bool])
             way_of_due(due, at).label("way"),
             due.c.partition,
             due.c.contact,
-            due.c.id,
+            due.c.id.label("run"),
             at.label("at"),
+            *([] if beside is None else [case((beside, literal_column("1"))).label("beside")]),
         )
         .select_from(rows)
         .where(*conditions)
@@ -146,8 +151,9 @@ def _move(due: Any, at: Any, rows: FromClause, *conditions: ColumnElement[bool])
 
 
 def _into_moving(found: Select[Any]) -> Statement:
-    columns = ["n", "version", "way", "partition", "contact", "run", "at"]
-    return Statement(once_each(insert(moving)).from_select(columns, found))
+    return Statement(
+        once_each(insert(moving)).from_select([column.name for column in found.selected_columns], found)
+    )
 
 
 def _fire_one(late: bool) -> Statement:
@@ -157,7 +163,13 @@ def _fire_one(late: bool) -> Statement:
     another = literal_column("other.rowid") != first.c.own_row
     at = _now if late else first.c.next_at
     no_event = _no_event(first, _first_event(_partition).scalar_subquery())
-    return _into_moving(_move(first, at, first, no_event, _none_before(first, another, late)))
+    # Hardly anybody has two: whether they have is asked once, for what comes before and for what is torn apart.
+    beside: ColumnElement[int] = literal_column("beside.rowid", Integer())
+    rows = first.outerjoin(
+        _beside, and_(_of_contact(_beside, first), literal_column("beside.rowid") != first.c.own_row)
+    )
+    none_before = or_(beside.is_(None), _none_before(first, another, late))
+    return _into_moving(_move(first, at, rows, no_event, none_before, beside=beside.is_not(None)))
 
 
 def _fire_all(late: bool) -> Statement:
@@ -192,7 +204,7 @@ def _last_of_all(late: bool) -> Statement:
     return Statement(select(earliest).select_from(shard.join(last, true())).where(held(shard.c.partition)))
 
 
-def _fire_rest(late: bool) -> Statement:
+def _fire_rest(late: bool, dialect: str) -> Statement:
     due = run.alias("due")
     together = due.c.next_at < _late_before if late else due.c.next_at == moving.c.at
     # Asked first, and of the index alone: hardly anybody has two.
@@ -206,6 +218,8 @@ def _fire_rest(late: bool) -> Statement:
         .scalar_subquery()
         .is_not(None)
     )
+    if dialect == "sqlite":
+        has_several = moving.c.beside.is_not(None)
     fired = select(moving.c.partition, moving.c.contact, moving.c.run).where(in_pass(moving))
     return _into_moving(
         _move(
@@ -224,7 +238,7 @@ def _fire_rest(late: bool) -> Statement:
 _LATE = (False, True)
 _FIRE_ONE, _FIRE_ALL = [_fire_one(late) for late in _LATE], [_fire_all(late) for late in _LATE]
 _LAST_OF_ONE, _LAST_OF_ALL = [_last_of_one(late) for late in _LATE], [_last_of_all(late) for late in _LATE]
-_FIRE_REST = [_fire_rest(late) for late in _LATE]
+_FIRE_REST = {dialect: [_fire_rest(late, dialect) for late in _LATE] for dialect in ("sqlite", "postgresql")}
 
 
 def fire_due(
@@ -260,6 +274,10 @@ def fire_due(
             full = [last for last in lasts if last is not None]
             if full:
                 last = from_microseconds(min(full))
-                found += _FIRE_REST[late].run(connection, last=last, **parameters).rowcount
+                found += (
+                    _FIRE_REST[connection.dialect.name][late]
+                    .run(connection, last=last, **parameters)
+                    .rowcount
+                )
             return found
     return 0

@@ -78,6 +78,8 @@ class Ways:
             if node.timer_outcome == AGAIN or isinstance(node.verb, Send)
         ]
         self._from: dict[int, Sequence[Way]] = {}
+        self.forks: dict[int, Sequence[Way]] = {}
+        """By the first of them, the ways among which one statement chooses, where there are several."""
         number = len(found)
         reached = {0} | {
             node.index
@@ -98,9 +100,12 @@ class Ways:
                         )
                     )
                 self._from[node.index] = ways
+                if self._hangs_on_row_alone(node) and len(ways) > 1:
+                    self.forks[ways[0].number] = ways
                 found += ways
                 reached.update(way.target for way in ways)
         self._by_number = {way.number: way for way in found}
+        self._fork = {way.number: first for first, ways in self.forks.items() for way in ways}
         into, behind = defaultdict(list), defaultdict(list)
         for way in found:
             into[way.target].append(way.number)
@@ -124,6 +129,10 @@ class Ways:
     def beginning(self, node: int) -> Sequence[Way]:
         """The ways that a run at ``node`` may go from there."""
         return self._from[node]
+
+    def fork(self, number: int) -> int:
+        """The first of the ways among which one statement chooses where it chooses this one; else the way itself."""
+        return self._fork.get(number, number)
 
     def leaving(self, node: Node, outcome: str) -> int:
         """The way out of a node that is a stretch of its own. KeyError where it has no such outcome."""

@@ -65,6 +65,8 @@ moving = Table(
     Column("run", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
     Column("kept", Json, comment="what the run keeps of what it waited for"),
+    Column("path", SmallInteger, comment="on SQLite: the way it came, where `way` is the first of a fork"),
+    Column("beside", Integer, comment="on SQLite: 1 where timers found another run of its contact"),
     # SQLite keeps the rows in the order in which they are read; PostgreSQL is faster with a narrow index beside them.
     PrimaryKeyConstraint("n", "version", "way", "partition", "contact", "run").ddl_if(dialect="sqlite"),
     prefixes=["TEMPORARY"],
@@ -226,6 +228,9 @@ def prepare_session(connection: Connection, ways: Mapping[int, Ways]) -> None:
     leaving = []
     for version, found in ways.items():
         for one in found:
+            # SQLite keeps together those that a statement passes on, whichever of its ways they go.
+            if connection.dialect.name == "sqlite" and found.fork(one.number) in found.forks:
+                continue
             for left in one.steps:
                 node = {"version": version, "node": left.node.index, "way": one.number}
                 leaving.append({**node, "step": left.node.step.id, "outcome": left.outcome})

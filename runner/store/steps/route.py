@@ -11,7 +11,7 @@ from runner.journey.expression import Expression
 from runner.journey.graph import Node
 from runner.journey.model import Branch, Condition, Send
 from runner.store.passes.advance import RUN_KEY_AND_INSTANT, arrivals, at_node, pass_on
-from runner.store.passes.program import ProgramSql
+from runner.store.passes.program import ProgramSql, forking
 from runner.store.passes.ways import ALREADY, BLOCKED, READY, Way
 from runner.store.passes.working import moving
 from runner.store.predicates import predicate
@@ -37,10 +37,10 @@ def route(sql: ProgramSql, start: Node, connection: Connection, n: int) -> list[
         for node in sends[:1]:
             assert isinstance(node.verb, Send)
             rows = with_consent(sql, node.verb, rows)
-        return pass_on(
-            sql,
-            select(*RUN_KEY_AND_INSTANT, _way(sql, ways, 0)).select_from(rows).where(at_node(sql, start)),
-        )
+        forks = forking(sql, start)
+        first = [constant(ways[0].number)] if forks else []
+        found = select(*RUN_KEY_AND_INSTANT, *first, _way(sql, ways, 0)).select_from(rows)
+        return pass_on(sql, found.where(at_node(sql, start)), forking=forks)
 
     if not sql.once(("route", start.index), build).run(connection, n=n).rowcount:
         return None

@@ -28,7 +28,7 @@ from runner.journey.expression import Expression
 from runner.journey.graph import Node
 from runner.journey.model import Send
 from runner.journey.send_rules import CONSENT_STALE, NO_ADDRESS, NO_CONSENT, SUPPRESSED
-from runner.store.passes.program import ProgramSql, came, of_run
+from runner.store.passes.program import ProgramSql, came, forking, of_run
 from runner.store.passes.ways import ALREADY, READY
 from runner.store.passes.working import moving
 from runner.store.predicates import predicate
@@ -159,29 +159,38 @@ def _messages(sql: ProgramSql, start: Node, nodes: Sequence[Node]) -> Statement:
         for step in way.steps
         if step.node.index in {node.index for node in nodes} and step.detail != ALREADY
     }
+    taken = moving.c.path if forking(sql, start) else moving.c.way
     ready = [constant(number) for number, step in left.items() if step.edge.outcome == READY]
+    leaves = taken.in_(ready)
     keeps = first.step.id in sql.rules.keeping
     # Only where runs come from other versions may one have been put back by a link that this version has not.
     visit = run.c.visit if sql.follows else literal_column("1")
-    steps = {constant(number): literal(step.node.step.id, String()) for number, step in left.items()}
+    *others, last = [node.step.id for node in nodes]
+    steps = {
+        constant(number): literal(step.node.step.id, String())
+        for number, step in left.items()
+        if step.node.step.id in others
+    }
     details = {constant(number): constant(step.detail) for number, step in left.items() if step.detail}
     # Nothing keeps a receipt back on a channel that goes by the contact's key.
-    reason: ColumnElement[Any] = case(details, value=moving.c.way) if details else null()
+    reason: ColumnElement[Any] = (
+        case((leaves, null()), else_=case(details, value=taken)) if details else null()
+    )
     return insert_messages(
         sql,
         first,
         moving,
         {
-            **({"step": case(steps, value=moving.c.way)} if len(nodes) > 1 else {}),
+            **({"step": case(steps, value=taken, else_=literal(last, String()))} if others else {}),
             "visit": visit,
             "status": case(
-                (moving.c.way.in_(ready), constant(MessageStatus.READY.value)),
+                (leaves, constant(MessageStatus.READY.value)),
                 else_=constant(MessageStatus.BLOCKED.value),
             ),
             "reason": reason,
             "let_go_at": moving.c.at,
             "expires_at": shifted(moving.c.at, constant(first.verb.valid_for.elapsed)),
-            "available_at": case((moving.c.way.in_(ready), moving.c.at)),
+            "available_at": case((leaves, moving.c.at)),
         },
         moving.join(run, of_run(moving)) if keeps or sql.follows else moving,
         came(sql, list(left)),
