@@ -7,13 +7,17 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
+from runner.cli.story import contact_json, contact_text
 from runner.engine.enrolling import enrolling
 from runner.engine.pausing import pause_journey, resume_journey
 from runner.engine.versions import load_versions
+from runner.insight.status import read_status
 from runner.problem import JourneysError, ProblemsFound
 from runner.store.database import Database
+from runner.store.people.contacts import find_contact
 from runner.store.sending.pools import import_values
 from runner.store.tables import step_log
+from runner.store.watching.story import story
 from tests.followed import DAY, HOUR, Tour, files, sends, wait
 from tests.shop import CATALOG, START, Shop
 
@@ -169,12 +173,30 @@ def test_people_who_follow_twice_and_back(sqlite_database: Database) -> None:
     tour = Tour(sqlite_database, TWO)
     tour.enter("ana")
     other = sends("hello") + wait("pause", "2d") + wait("rest", "1d") + sends("again")
+    assert last_told(tour) == "tour: stands on pause until 2026-03-03 10:00:00"
     tour.change(other, START + HOUR)
+    (version,) = (each.in_force.version for each in read_status(tour.database).journeys if each.in_force)
+    told = f"tour: stands on pause until 2026-03-03 10:00:00; carried over into version {version[:12]}"
+    assert last_told(tour) == told
     tour.change(TWO, START + 2 * HOUR)
     assert tour.where() == ("pause", None, 48)
     tour.change(other, START + 3 * HOUR)
     tour.until(START + 9 * DAY)
     assert tour.got() == [("hello", 0), ("again", 72)]
+    told = f"tour: completed; carried over 3 times, last into version {version[:12]}"
+    assert last_told(tour) == told
+
+
+def last_told(tour: Tour) -> str:
+    """The last line of ana's page, without its instant; programs are told the same."""
+    with tour.database.read() as connection:
+        found, entries = find_contact(connection, tour.database.deployment, "ana"), story(connection, "ana")
+    assert found
+    last = contact_json(found, [], [], entries, tour.catalog)["story"][-1]
+    told = contact_text(found, [], [], entries, tour.catalog).splitlines()[-1].split("  ")[2]
+    assert last.get("version", "")[:12] in told
+    assert (last.get("carried", 0) > 0) is ("carried over" in told)
+    return told
 
 
 def test_versions_before_the_last_follow_too(database: Database) -> None:

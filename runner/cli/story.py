@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from runner.insight.status import SHORT_HASH
 from runner.journey.catalog import EVERY_CHANNEL, IDENTIFIED, MESSAGE_EVENTS, RESERVED_PROPERTIES, Catalog
 from runner.journey.fit import present
 from runner.journey.shown import printable
@@ -130,16 +131,24 @@ def _told(entry: Entry) -> str:
         case Chapter.STANDS:
             until = f" until {entry.due_at:%Y-%m-%d %H:%M:%S}" if entry.due_at else ""
             why = f", deferred: {entry.outcome}" if entry.outcome else ""
-            return f"{run}: stands on {entry.step}{why}{until}{paused}"
+            return f"{run}: stands on {entry.step}{why}{until}{paused}{_carried(entry)}"
         case Chapter.ENDED:
             how = f"exited: {entry.outcome}" if entry.outcome else str(entry.status)
-            return f"{run}: {how}"
+            return f"{run}: {how}{_carried(entry)}"
         case Chapter.LEFT:
             if entry.message is None:
                 return f"{run}: {entry.step} → {entry.outcome}"
             reason = f" ({entry.message.reason})" if entry.message.reason else ""
             status = f"{entry.message.channel} {entry.message.status}{reason}{paused}"
             return f"{run}: {entry.step} → message by {status}"
+
+
+def _carried(entry: Entry) -> str:
+    """Of a run that did not stay in the version that it entered: the one in which it is, or has ended."""
+    if entry.version is None:
+        return ""
+    times = "carried over" if entry.carried == 1 else f"carried over {entry.carried} times, last"
+    return f"; {times} into version {entry.version[:SHORT_HASH]}"
 
 
 def contact_json(
@@ -208,6 +217,8 @@ def _entry_json(entry: Entry, catalog: Catalog) -> dict[str, Any]:
         told["due_at"] = entry.due_at.isoformat() if entry.due_at else None
     if entry.paused:
         told["paused"] = True
+    if entry.version is not None:
+        told["carried"], told["version"] = entry.carried, entry.version
     for name in ("step", "outcome", "status"):
         if getattr(entry, name) is not None:
             told[name] = getattr(entry, name)

@@ -30,6 +30,7 @@ from runner.store.tables import (
     contact,
     deferral,
     event,
+    journey_version,
     message,
     run,
     step_log,
@@ -55,7 +56,8 @@ class Entry:
     send. ``per`` is the value of ``entry.per`` of the run, empty where there is none; ``due_at`` is when the wait
     on which a run stands ends by itself, or when a message that was deferred is looked at again; then ``outcome`` says
     why. ``properties`` are those of what was received, in their stored form. ``paused``: the run stands there, or its
-    message is kept back, while the journey is paused."""
+    message is kept back, while the journey is paused. ``carried``: how often a run that stands or has ended was carried
+    over into another version, and ``version`` the hash of the one in which it is by now, where it was."""
 
     at: datetime
     chapter: Chapter
@@ -71,6 +73,8 @@ class Entry:
     due_at: datetime | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
     paused: bool = False
+    carried: int = 0
+    version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +148,12 @@ def _runs(connection: Connection, own: ColumnElement[bool], paused: frozenset[st
         run.c.arrived_at,
         run.c.entered_at,
         run.c.ended_at,
+        run.c.carried,
+        journey_version.c.hash,
     )
-    for row in connection.execute(select(*columns).where(own)):
+    of_version = journey_version.c.id == run.c.version
+    for row in connection.execute(select(*columns).join(journey_version, of_version).where(own)):
+        into = row.hash if row.carried else None
         yield Entry(at=row.entered_at, chapter=Chapter.ENTERED, name=row.journey, run=row.id, per=row.per)
         if row.ended_at is None:
             yield Entry(
@@ -159,6 +167,8 @@ def _runs(connection: Connection, own: ColumnElement[bool], paused: frozenset[st
                 step=row.step,
                 outcome=row.deferred,
                 paused=row.journey in paused,
+                carried=row.carried,
+                version=into,
             )
         else:
             yield Entry(
@@ -169,6 +179,8 @@ def _runs(connection: Connection, own: ColumnElement[bool], paused: frozenset[st
                 per=row.per,
                 outcome=row.reason,
                 status=RunStatus(row.status),
+                carried=row.carried,
+                version=into,
             )
 
 
