@@ -11,7 +11,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, note, reject, settings
 from hypothesis import strategies as st
 
@@ -306,9 +308,39 @@ def test_a_timer_before_what_time_changes_of_a_segment_fires_in_its_turn(databas
     assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
 
 
+@pytest.mark.parametrize("policies", [{}, {"frequency_cap": [{"max": 9, "per": "1d"}]}])
+def test_a_consent_of_the_same_instant_comes_too_late_for_who_stands_at_a_send(
+    database: Database, policies: Mapping[str, Any]
+) -> None:
+    # Whether a policy concerns the message at all is no matter.
+    def journey(name: str, step: Mapping[str, Any]) -> str:
+        said = {"journey": name, "language": 1, "title": name, "owner": "shop@example.com"}
+        return json.dumps({**said, "trigger": {"event": "A"}, "steps": [{"id": "s1", **step}]})
+
+    files = {
+        "journeys/catalog.yaml": json.dumps({"timezone": "UTC", **CATALOG, "policies": policies}),
+        "journeys/j1/journey.yaml": journey("j1", {"send": {"channel": "email", "topic": "offers"}}),
+        "journeys/j1/s1.txt": "---\nsubject: s1\n---\ns1\n",
+        "journeys/j2/journey.yaml": journey("j2", {"consent": {"give": "offers"}}),
+    }
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    recorded = (Recorded("c0", IDENTIFIED, at, {"email": "c0@example.com"}), Recorded("c0", "A", at, {}))
+    case = Case(files, recorded, at + timedelta(days=1), ())
+    project = project_of(case)
+    lived = lived_by_the_engine(database, case, project, arrivals(case, project), EXACT)
+    assert [message.reason for message in lived["c0"].messages] == ["no_consent"]
+    assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
+
+
 def test_a_broadcast_is_nothing_to_whom_it_does_not_mean(database: Database) -> None:
     def journey(name: str, trigger: Mapping[str, str]) -> str:
-        said = {"journey": name, "language": 1, "title": name, "owner": "shop@example.com", "trigger": trigger}
+        said = {
+            "journey": name,
+            "language": 1,
+            "title": name,
+            "owner": "shop@example.com",
+            "trigger": trigger,
+        }
         return json.dumps({**said, "steps": [{"id": "rest", "wait": "1h"}]})
 
     files = {

@@ -32,12 +32,13 @@ class Household:
     def _live_until(self, until: datetime) -> None:
         following = {key: contact.next_instant(until) for key, contact in self.contacts.items()}
         while (instant := min((at for at in following.values() if at is not None), default=None)) is not None:
-            acting = [self.contacts[key] for key, at in following.items() if at == instant]
-            for contact in self.contacts.values():
+            coming = [self.contacts[key] for key, at in following.items() if at == instant]
+            acting = [contact for contact in coming if len(coming) > 1 and contact.acts_at(instant)]
+            for contact in coming:
                 others = [other for other in acting if other is not contact]
-                contact.person.acting = [other.person for other in others]
+                contact.person.acting = bool(others)
                 contact.person.moving = any(other.changes_account(instant) for other in others)
-            for contact in acting:
+            for contact in coming:
                 contact.go_on(instant)
                 following[contact.key] = contact.next_instant(until)
             self.instants.add(instant)

@@ -53,7 +53,7 @@ from tests.reference.hearing import Hearing
 from tests.reference.lives import Conversion, Happening, Lived, Message, Press, Run, RunRecord, To, Walk
 from tests.reference.person import EVERYWHERE, Person
 from tests.reference.pressing import Pressing, is_put_back
-from tests.reference.sending import Sending, stands_at_send
+from tests.reference.sending import Look, Sending, stands_at_send
 from tests.reference.timed import Timed
 from tests.reference.turns import something_fades, spans_read, turns
 from tests.reference.waiting import Waiting, keeps_something, moves_with_contact, waits_for_conditions
@@ -92,7 +92,7 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing, Hearing, Endi
         self.person = Person(key, catalog, self.runs, accounts or {})
         self.messages: list[Message] = []
         self.conversions: list[Conversion] = []
-        self.candidates: list[Run] = []
+        self.candidates: dict[Run, Look] = {}
         self.counted: list[tuple[datetime, str, str]] = []
         self.places: dict[tuple[str, str], list[datetime]] = {}
         self.templates = templates or {}
@@ -131,6 +131,18 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing, Hearing, Endi
     def press(self, press: Press) -> None:
         """Press a button, when all else of the instant has been done."""
         self._press(press)
+
+    def acts_at(self, instant: datetime) -> bool:
+        """Whether the contact does anything at its next instant, at which it may do something."""
+        present, self.now = self.now, instant
+        try:
+            event = self.pending[0] if self.pending and self.pending[0].at == instant else None
+            heard = event is not None and not (event.is_broadcast and not self._hears(event))
+            on = [run for run in self.runs if run.active]
+            moves = any(run.due == instant or self._exit_reason(run) or self._turned(run) for run in on)
+        finally:
+            self.now = present
+        return heard or moves or self._next_timed(instant) is not None
 
     def changes_account(self, at: datetime) -> bool:
         """Whether an event of that instant may change the contact's account."""

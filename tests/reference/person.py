@@ -49,8 +49,8 @@ class Person:
         self.words: dict[tuple[str, str], Word] = {}
         self.everybody: Sequence[Person] = (self,)
         """Who may be a colleague."""
-        self.acting: Sequence[Person] = ()
-        """The others who do something at the present instant."""
+        self.acting = False
+        """Whether others do something at the present instant."""
         self.moving = False
         """Whether one of them may change their account."""
         self.suppressed: dict[tuple[str, str], bool] = {}

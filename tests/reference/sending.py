@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
 from runner.journey.catalog import ADDRESS_OF, Catalog, OptIn
@@ -16,6 +17,17 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Why the message never leaves, or until when it waits, but for places that others compete for; to whom it is
+    withheld, and in which words it is."""
+
+    reason: str
+    until: datetime | None
+    withheld: str
+    template: str
+
+
 class Sending:
     """How runs of one contact stand at sends and leave them."""
 
@@ -25,7 +37,8 @@ class Sending:
     walks: dict[str, Walk]
     now: datetime
     messages: list[Message]
-    candidates: list[Run]
+    candidates: dict[Run, Look]
+    """The runs that wait for a decision, each with what its message hangs on by itself."""
     counted: list[tuple[datetime, str, str]]
     """Messages that use up places of caps: when they were let go, their channel and topic."""
     places: dict[tuple[str, str], list[datetime]]
@@ -39,41 +52,53 @@ class Sending:
         if run.step is not step:
             run.step, run.arrived_at, run.place = step, self.now, None
         run.due, run.on_hold = None, False
+        look = self._look(run, send)
         if self._is_decided_together(run, send):
-            self.candidates.append(run)
+            self.candidates[run] = look
             return None
-        return self._settle(run, self._refused(run, send))
+        return self._settle(run, look, look.reason)
+
+    def _look(self, run: Run, send: Send) -> Look:
+        """What the message hangs on by itself, as its run comes to the send or asks again."""
+        reason, until = self._refused(run, send), None
+        if not reason and not self._has_a_place_to_come(run, send):
+            until = self._waits_until(run, send)
+        return Look(reason=reason, until=until, withheld=self._withheld(run), template=self._cell(run, send))
 
     def _decide(self) -> Mapping[Run, To]:
-        """Who of those who have come to sends goes on: each asks after the one before it has its answer."""
-        asking = sorted((run for run in self.candidates if run.active), key=self._turn)
-        self.candidates = []
+        """Who of those who have come to sends goes on: each asks for a place after the one before it has its answer."""
+        looks = {run: look for run, look in self.candidates.items() if run.active}
+        self.candidates = {}
         goes_on = {}
-        for run in asking:
-            send = _send_of(run)
-            reason, until = self._refused(run, send), None
+        for run in sorted(looks, key=self._turn):
+            look, send = looks[run], _send_of(run)
+            reason, until = look.reason, look.until
             assert run.arrived_at is not None
             expires = run.arrived_at + elapsed(send.valid_for)
-            if not reason and run.place is not None and min(run.place, expires) > self.now:
+            if not reason and self._has_a_place_to_come(run, send):
                 until = run.place
             elif not reason:
-                reason, until = self._may_not_leave_now(run, send)
+                reason, until = self._may_not_leave_now(run, send, look)
             if until is not None and self.now >= expires:
                 reason, until = "expired", None
             if until is None:
-                goes_on[run] = self._settle(run, reason)
+                goes_on[run] = self._settle(run, look, reason)
             else:
                 run.due = min(until, expires)
         return goes_on
 
-    def _may_not_leave_now(self, run: Run, send: Send) -> tuple[str, datetime | None]:
+    def _has_a_place_to_come(self, run: Run, send: Send) -> bool:
+        assert run.arrived_at is not None
+        return run.place is not None and min(run.place, run.arrived_at + elapsed(send.valid_for)) > self.now
+
+    def _may_not_leave_now(self, run: Run, send: Send, look: Look) -> tuple[str, datetime | None]:
         """Why the message of a run that waits for no place is blocked, or until when it waits."""
-        reason, until = "", self._waits_until(run, send)
+        reason, until = "", look.until
         if until is None:
             reason, until = self._asks_for_a_place(send)
         if until is not None:
             self._give_back_place(run, send)
-        elif not reason and send.rate and not self._withheld(run):
+        elif not reason and send.rate and not look.withheld:
             until = self._place(run, send, send.rate)
         return reason, until
 
@@ -87,11 +112,11 @@ class Sending:
         own = [send.priority, send.topic, *([TRANSACTIONAL] if self._transactional(send) else [])]
         return next((order.index(name) for name in own if name in order), len(order))
 
-    def _settle(self, run: Run, reason: str) -> To:
+    def _settle(self, run: Run, look: Look, reason: str) -> To:
         """The message leaves, or with a ``reason`` it never will; the run goes on."""
         step, send = run.step, _send_of(run)
         assert step is not None
-        withheld, cell = self._withheld(run), self._cell(run, send)
+        withheld = look.withheld
         run.step = run.due = None
         run.asked[step.id] = Asked(channel=send.channel, topic=send.topic, at=self.now)
         status = "blocked" if reason else "withheld" if withheld else "ready"
@@ -99,7 +124,7 @@ class Sending:
         self.messages.append(
             Message(
                 contact=self.key, journey=run.journey.name, step=step.id, channel=send.channel,
-                at=self.now, status=status, reason=reason or withheld, template=cell if send.cells else "",
+                at=self.now, status=status, reason=reason or withheld, template=look.template if send.cells else "",
             )
         )  # fmt: skip
         walk = self.walks[run.journey.name]
