@@ -308,7 +308,7 @@ def test_a_timer_before_what_time_changes_of_a_segment_fires_in_its_turn(databas
     assert_same(told_by_the_model(case, project, arrivals(case, project)), lived)
 
 
-@pytest.mark.parametrize("policies", [{}, {"frequency_cap": [{"max": 9, "per": "1d"}]}])
+@pytest.mark.parametrize("policies", [{"priority": ["offers"]}, {"frequency_cap": [{"max": 9, "per": "1d"}]}])
 def test_a_consent_of_the_same_instant_comes_too_late_for_who_stands_at_a_send(
     database: Database, policies: Mapping[str, Any]
 ) -> None:
