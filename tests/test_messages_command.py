@@ -15,8 +15,10 @@ from channels.base import Sent, Unknown
 from runner.cli import run as journeys
 from runner.cli.messages import STATES
 from runner.daemon.once import run_once
+from runner.engine.apply import apply_project
 from runner.engine.deliver import Delivered, deliver
 from runner.engine.doubt import MOST_ATTEMPTS, resend_unknown
+from runner.journey.project import load_project
 from runner.settings import default_database
 from runner.store.audit import records
 from runner.store.database import Database
@@ -174,6 +176,13 @@ def test_unknown_messages_are_listed(project: Path, shop: Shop, capsys: pytest.C
     assert len(listed(project, capsys, "--journey", "greet")) == 3
     assert listed(project, capsys, "--status", "sent") == []
     assert len(listed(project, capsys, "--limit", "2")) == 2
+    renamed = FILES["journeys/greet/journey.yaml"].replace("id: hello", "id: welcome")
+    renamed = renamed.replace("topic: offers", "topic: offers\nmoved: {hello: welcome}")
+    changed = load_project({**FILES, "journeys/greet/journey.yaml": renamed})
+    apply_project(shop.database, changed, now=LATER, author="tests", git_commit=None)
+    assert {(one["step"], one["step_now"]) for one in listed(project, capsys)} == {("hello", "welcome")}
+    assert journeys(["messages", "list", "--project", str(project)]) == 0
+    assert "greet/hello (now welcome)" in capsys.readouterr().out
 
 
 def test_nothing_found_says_what_was_looked_for(

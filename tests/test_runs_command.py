@@ -145,6 +145,15 @@ def test_the_command_lists_and_resumes(project: Path, capsys: pytest.CaptureFixt
     assert journeys(["runs", "list", *where, "--format", "json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["runs"]
     assert (told["contact"], told["step"], told["due_at"]) == ("bob", "day", "2026-03-02T10:00:00Z")
+    renamed = GREET.replace("id: day", "id: pause").replace(
+        "topic: offers", "topic: offers\nmoved: {day: pause}"
+    )
+    changed = load_project({**FILES, "journeys/greet/journey.yaml": renamed})
+    database = Database.open(default_database(project))
+    apply_project(database, changed, now=LATER, author="tests", git_commit=None)
+    database.close()
+    assert journeys(["runs", "list", *where]) == 0
+    assert "greet/day (now pause)" in capsys.readouterr().out
     assert journeys(["runs", "resume", *where]) == 2
     assert journeys(["runs", "resume", "ana", *where]) == 1
     assert "no run of ana is set aside" in capsys.readouterr().err

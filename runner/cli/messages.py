@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from runner.store.database import Deployment
     from runner.store.sending.recovery import Listed
+    from runner.store.watching.called_now import StepNames
 
 STATES = ("ready", "claimed", "sending", "sent", "withheld", "unknown", "failed", "blocked", "cancelled")
 SHOWN_DIGITS = 12
@@ -46,6 +47,8 @@ def list_command(
     """
     import json
 
+    from runner.engine.versions import load_versions
+    from runner.insight.step_names import names_in_force
     from runner.store.sending.recovery import listed
     from runner.store.tables import MessageStatus
 
@@ -53,14 +56,15 @@ def list_command(
         want_journey(database, journey)
         with database.read() as connection:
             rows = listed(connection, MessageStatus(status), journey=journey, reason=reason, limit=limit)
+        names = names_in_force(database, load_versions(database))
         deployment = database.deployment
     if output_format == "json":
-        told = [_json(deployment, row) for row in rows]
+        told = [_json(deployment, row, names) for row in rows]
         click.echo(json.dumps({"messages": told}, indent=2, ensure_ascii=False))
     else:
         asked = (("of", journey), ("with the reason", reason))
         only = "".join(f" {word} {printable(value)}" for word, value in asked if value)
-        click.echo(_table(deployment, rows) if rows else f"No message{only} is {status}.")
+        click.echo(_table(deployment, rows, names) if rows else f"No message{only} is {status}.")
     return 0
 
 
@@ -126,8 +130,9 @@ def reconcile_command(
     return 1 if done.expired or done.gone else 0
 
 
-def _table(deployment: Deployment, rows: Sequence[Listed]) -> str:
+def _table(deployment: Deployment, rows: Sequence[Listed], names: StepNames) -> str:
     from runner.engine.doubt import message_key
+    from runner.insight.step_names import place_text
 
     cells = [("KEY", "LET GO", "CONTACT", "JOURNEY/STEP", "CHANNEL", "TOPIC", "REASON")]
     cells += [
@@ -135,7 +140,7 @@ def _table(deployment: Deployment, rows: Sequence[Listed]) -> str:
             message_key(deployment, row)[:SHOWN_DIGITS],
             f"{row.let_go_at:%Y-%m-%d %H:%M:%S}",
             printable(row.contact_key),
-            f"{row.journey}/{row.held.key.step}",
+            place_text(row.journey, row.held.key.step, names),
             row.channel,
             row.topic,
             printable(row.reason or ""),
@@ -145,7 +150,7 @@ def _table(deployment: Deployment, rows: Sequence[Listed]) -> str:
     return table(cells)
 
 
-def _json(deployment: Deployment, row: Listed) -> dict[str, Any]:
+def _json(deployment: Deployment, row: Listed, names: StepNames) -> dict[str, Any]:
     from runner.engine.doubt import message_key
     from runner.insight.present import instant_text
 
@@ -154,6 +159,7 @@ def _json(deployment: Deployment, row: Listed) -> dict[str, Any]:
         "contact": row.contact_key,
         "journey": row.journey,
         "step": row.held.key.step,
+        "step_now": names.get((row.journey, row.held.key.step), row.held.key.step),
         "channel": row.channel,
         "topic": row.topic,
         "status": row.status.value,

@@ -30,6 +30,7 @@ def list_command(project: Path, output_format: str, journey: str | None, limit: 
     from runner.engine.aside import step_of
     from runner.engine.versions import load_versions
     from runner.insight.present import instant_text
+    from runner.insight.step_names import names_in_force, place_text
     from runner.store.work.aside import runs_set_aside
 
     with found_database(project) as database:
@@ -37,6 +38,7 @@ def list_command(project: Path, output_format: str, journey: str | None, limit: 
         with database.read() as connection:
             rows = runs_set_aside(connection, journey=journey, limit=limit)
         versions = load_versions(database)
+        names = names_in_force(database, versions)
     steps = [step_of(versions, row) for row in rows]
     if output_format == "json":
         told = [
@@ -44,6 +46,7 @@ def list_command(project: Path, output_format: str, journey: str | None, limit: 
                 "contact": row.contact_key,
                 "journey": row.journey,
                 "step": step,
+                "step_now": names.get((row.journey, step), step) if step else None,
                 "reason": row.reason,
                 "set_aside_at": instant_text(row.at),
                 "due_at": instant_text(row.due_at) if row.due_at else None,
@@ -60,7 +63,7 @@ def list_command(project: Path, output_format: str, journey: str | None, limit: 
         (
             f"{row.at:%Y-%m-%d %H:%M:%S}",
             printable(row.contact_key),
-            f"{row.journey}/{step or '?'}",
+            place_text(row.journey, step or "?", names),
             printable(row.reason or ""),
         )
         for row, step in zip(rows, steps, strict=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from runner.engine.versions import Versions
 from runner.journey.graph import walk
 from runner.journey.model import Journey
 from runner.journey.renames import leading_to
+from runner.store.database import Database
 from runner.store.statement import Connection
 from runner.store.watching.called_now import StepNames, kept_renames
 
@@ -23,3 +25,15 @@ def step_names(connection: Connection, journeys: Iterable[Journey]) -> StepNames
         kinds = {step.id: type(step.verb) for step in walk(journey.steps)}
         found |= {(journey.name, was): now for was, now in leading_to(renames, kinds).items()}
     return found
+
+
+def names_in_force(database: Database, versions: Versions) -> StepNames:
+    """The earlier ids of all steps of the versions that are in force."""
+    with database.read() as connection:
+        return step_names(connection, (version.journey for version in versions.current.values()))
+
+
+def place_text(journey: str, step: str, names: StepNames) -> str:
+    """``tour/hello``, or ``tour/hello (now welcome)`` where the step is called otherwise today."""
+    now = names.get((journey, step))
+    return f"{journey}/{step} (now {now})" if now else f"{journey}/{step}"
