@@ -32,6 +32,7 @@ from tests.reference.lives import Happening, Lived
 from tests.reference.model import Contact
 from tests.reference.person import AmbiguousError
 from tests.reference.vocabulary import CATALOG
+from tests.simulation.ground import written_texts
 
 PACES = st.builds(
     lambda contacts, passes: replace(EXACT, contacts=contacts, passes=passes),
@@ -117,7 +118,7 @@ def household_of(case: Case, project: Project, arrived: Sequence[Arrival]) -> Ho
             FILLED,
             known=past,
             accounts=accounts,
-            templates=templates_of(case),
+            templates=written_texts(project),
         )
     return Household(contacts)
 
@@ -136,16 +137,6 @@ def happenings_of(key: str, arrivals: Sequence[Arrival]) -> list[Happening]:
         for is_broadcast in [arrival.contact == NOBODY]
         if is_broadcast or arrival.contact == key
     ]
-
-
-def templates_of(case: Case) -> dict[str, frozenset[str]]:
-    """The names of the templates that are written, by journey."""
-    found: dict[str, set[str]] = {}
-    for path in case.files:
-        folder, _, name = path.removeprefix("journeys/").partition("/")
-        if name.endswith(".txt"):
-            found.setdefault(folder, set()).add(name.removesuffix(".txt"))
-    return {journey: frozenset(names) for journey, names in found.items()}
 
 
 def lived_by_the_engine(
