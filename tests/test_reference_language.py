@@ -30,23 +30,9 @@ NOT_DRAWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "asked when a message is handed over, which nobody does here": (
             *("send.per_address", "send.on_unknown", "send.on_unknown=hold", "send.on_unknown=resend"),
         ),
-        "the answer of a call is only whether it was one": (
-            *("call.answer", "call.save_as", "call.headers", "call.method=GET", "call.method=POST"),
-            *("call.method=PATCH", "call.method=DELETE"),
-        ),
-        "the same as what is drawn": (
-            *("asked.type=boolean", "asked.type=datetime", "asked.type=string", "simple_type=boolean"),
-            *("wait_collect.days", "wait_collect.timezone", "wait_until.days", "wait_until.timezone"),
-            "journey.delivery=live",
-            *("ad_audience.channel", "hand_off.channel"),
-        ),
-        "words for people": ("step.note", "hand_off.reason", "journey.stage"),
+        "no matter of runs and messages": ("simple_type=boolean",),
     },
     "catalog": {
-        "the same as what is drawn": (
-            *("opt_in_case.else=double", "opt_in_case.else=soft", "opt_in_case.is=explicit"),
-            *("opt_in_case.is=soft", "topic.opt_in=double"),
-        ),
         "no matter of runs and messages": (
             *("attribute.pii", "attribute.title", "attribute.unit", "segment.title", "channel.cost"),
             *("channel.uses=smtp", "channel.uses=webhook"),

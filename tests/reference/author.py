@@ -31,6 +31,7 @@ from tests.reference.vocabulary import (
 
 LAUNCHES: tuple[Mapping[str, Any], ...] = (
     {"delivery": "shadow"},
+    {"delivery": "live"},
     {"delivery": "seed", "seeds": ["c0@example.com", "Other@example.com"]},
     {"ramp": [{"percent": 5, "for": "2d"}, {"percent": 100}]},
 )
@@ -48,6 +49,7 @@ class Author(StepAuthor):
         triggers = self.triggers()
         journey["trigger"] = triggers[0] if len(triggers) == 1 else triggers
         launches = LAUNCHES if self.asks else LAUNCHES[:1]
+        journey |= self.one_of(*[{}] * 3, {"stage": "looking"})
         journey |= self.one_of(*[{}] * 8, {"holdout": "40%"}, *launches)
         if self.asks and any(finds_people(trigger) for trigger in triggers):
             journey["existing"] = self.one_of("skip", "enter", "enter", "enter")
@@ -173,6 +175,8 @@ class Author(StepAuthor):
                 "consent": {"withdraw": self.one_of(*TOPICS[:-1]), "channel": self.one_of("email", "sms")}
             },
             "say": {"ask": {"run.given": given, "run.day": day}},
+            "more": {"ask": {"run.fine": {"type": "boolean"}, "run.words": {"type": "string"}}},
+            "when": {"ask": {"run.hour": {"type": "datetime", "min": "= contact.meet"}}},
             "day": {"ask": {"run.day": day}, "snooze": "run.day"},
             "later": {"snooze": ["6h", "2d"]},
             "tell": {"emit": self.emit()},

@@ -219,7 +219,8 @@ def cases(draw: Draw) -> Case:
         {"topic": st.sampled_from(("offers", "offers", "news", "receipts"))},
         optional={"channel": st.sampled_from(("email", "sms"))},
     )
-    twice = st.fixed_dictionaries({"topic": st.just("tips")}, optional={"confirmed": st.just(True)})
+    asked_twice = st.sampled_from(("tips", "deals", "club", "clan"))
+    twice = st.fixed_dictionaries({"topic": asked_twice}, optional={"confirmed": st.just(True)})
     feedback = st.fixed_dictionaries(
         {},
         optional={
@@ -243,10 +244,16 @@ def cases(draw: Draw) -> Case:
     readers_matter = '"best"' in str(files) or bool(steps_asked_about(files))
     told = (MESSAGE_REPLIED, MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED)
     run = st.sampled_from((1, 1, 2))
+    said = st.fixed_dictionaries(
+        {}, optional={"n": st.sampled_from((1_000_000, 3_000_000)), "k": st.sampled_from(("x", "y"))}
+    )
     tasks, calls = (asked(files, verb) for verb in ("hand_off", "call"))
     answers = [
         *([st.tuples(st.sampled_from((TASK_ACCEPTED, TASK_REJECTED)), answer_of(run, tasks))] * bool(tasks)),
-        *([st.tuples(st.just(CALL_ANSWERED), answer_of(run, calls, ok=st.booleans()))] * bool(calls)),
+        *(
+            [st.tuples(st.just(CALL_ANSWERED), answer_of(run, calls, ok=st.booleans(), json=said))]
+            * bool(calls)
+        ),
     ]
     event = st.one_of(
         st.tuples(st.sampled_from(EVENTS), properties),
@@ -369,7 +376,13 @@ def with_presses(case: Case, letters: Mapping[str, Sequence[tuple[datetime, str,
                 link=name,
                 at=at,
                 option=options[wish.option] if isinstance(options, list) else None,
-                values={"given": wish.given, "day": (at + wish.day).date().isoformat()},
+                values={
+                    "given": wish.given,
+                    "day": (at + wish.day).date().isoformat(),
+                    "fine": wish.given > 1,
+                    "words": "x" * wish.given,
+                    "hour": (at + wish.day).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                },
             )
         )
     in_time = (press for press in presses if press.at <= case.until)

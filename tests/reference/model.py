@@ -175,8 +175,8 @@ class Contact(Waiting, Sending, Entering, Causes, Timed, Pressing, Hearing, Endi
     def _reviews(self) -> Iterator[datetime]:
         on = [run for run in self.runs if run.active]
         if any(waits_for_conditions(run) or any(rule.when for rule in run.journey.exits) for run in on):
-            triggers = [run.trigger for run in self.runs]
-            yield from turns(self.person, triggers, self.spans, self.now, hourly=self.hourly)
+            values = [held for run in self.runs for held in (run.trigger, run.data)]
+            yield from turns(self.person, values, self.spans, self.now, hourly=self.hourly)
 
     # A pass --------------------------------------------------------------------------------------------------
 

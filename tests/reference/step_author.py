@@ -27,7 +27,7 @@ class StepAuthor(SendAuthor):
     def new_step(self) -> dict[str, Any]:
         self.count += 1
         self.steps_left -= 1
-        return {"id": f"s{self.count}"}
+        return {"id": f"s{self.count}"} | self.one_of(*[{}] * 9, {"note": "Why it is there."})
 
     def last_step(self) -> dict[str, Any]:
         """Nothing comes behind these, so they stand last in a list of their own."""
@@ -85,13 +85,15 @@ class StepAuthor(SendAuthor):
                 step["update"] = self.update()
             case "hand_off":
                 step["hand_off"] = {"to": "sales"} | self.until_escalated()
+                if self.seldom():
+                    step["hand_off"] |= {"channel": "crm", "reason": '= "Of " + contact.plan'}
                 step["hand_off"] |= self.nested(depth, "accepted", "rejected", "escalate")
             case "call":
-                step["call"] = {"url": "https://example.com/", "json": {"n": 1}}
-                step["call"] |= self.one_of({}, {"retry": 1, "timeout": "5s", "method": "PUT"})
+                step["call"] = self.call()
                 step["call"] |= {"up_to": self.one_of("6h", "2d", "4d")} | self.nested(depth, "on_error")
             case "audience":
                 step["ad_audience"] = {self.one_of("add", "remove"): "fans"}
+                step["ad_audience"] |= self.one_of({}, {"channel": "crm"})
             case "use":
                 given = {"pause": self.one_of(*LENGTHS), "least": self.one_of(0, 2)}
                 step["use"] = {"fragment": "hint", "with": given} if self.maybe() else "hint"
@@ -159,6 +161,19 @@ class StepAuthor(SendAuthor):
         wanted = [key for key in keys if depth < 2 and self.maybe()]
         return {key: self.list_of_steps(depth + 1, at_least=1) for key in wanted}
 
+    def call(self) -> dict[str, Any]:
+        call: dict[str, Any] = {"url": "https://example.com/"}
+        call |= self.one_of(
+            {"json": {"n": 1}},
+            {"json": {"n": "= contact.points"}, "retry": 1, "timeout": "5s", "method": "PUT"},
+            {"method": "GET", "headers": {"X-Plan": "= contact.plan"}},
+            {"json": {}, "method": self.one_of("POST", "PATCH", "DELETE")},
+        )
+        if self.maybe():
+            call |= {"save_as": "told", "answer": {"n": "number", "k": "string"}}
+            self.run_values |= {"told"}
+        return call
+
     def until_escalated(self) -> dict[str, Any]:
         if self.maybe():
             return {"sla": self.one_of("6h", "2d", "4d")}
@@ -194,6 +209,9 @@ class StepAuthor(SendAuthor):
             wait["max"] = self.one_of(1, 2)
         if self.maybe() or wait["for"] == "0m":
             wait["at"] = self.one_of(*TIMES)
+        if self.seldom():
+            wait["days"] = self.weekdays()
+            wait |= self.one_of({}, {"timezone": "Asia/Tokyo"})
         self.run_values |= {"gathered"}
         return wait
 
@@ -219,6 +237,9 @@ class StepAuthor(SendAuthor):
             wait["offset"] = self.one_of("-1d", "2d", "-6h", "1d6h")
         if self.maybe():
             wait["at"] = self.one_of(*TIMES)
+        if self.seldom():
+            wait["days"] = self.weekdays()
+            wait |= self.one_of({}, {"timezone": "Asia/Tokyo"})
         self.leaves += [(wait, key, self.count) for key in ("if_past", "if_missing") if self.seldom()]
         return wait
 

@@ -56,7 +56,7 @@ def _conditions(journey: Journey) -> Iterator[Expression]:
 
 def turns(
     person: Person,
-    triggers: Sequence[Mapping[str, Any]],
+    held: Sequence[Mapping[str, Any]],
     spans: Sequence[timedelta],
     now: datetime,
     *,
@@ -69,7 +69,7 @@ def turns(
     today = now.astimezone(zone).date()
     known = [*map(datetime.fromisoformat, INSTANTS_SAID), *(happening.at for happening in person.past)]
     known += [word.since for word in person.words.values()]
-    for values in (person.attributes, *triggers):
+    for values in (person.attributes, *held):
         known += [instant for value in values.values() if (instant := _as_instant(value)) is not None]
     found = [instant_of(datetime.combine(today + days * DAY, time()), zone) for days in (0, 1, 2)]
     for instant in known:

@@ -28,6 +28,19 @@ CATALOG: Mapping[str, Any] = {
             "title": "Tips",
             "opt_in": [{"when": 'contact.plan == "pro"', "is": "double"}, {"else": "explicit"}],
         },
+        "deals": {"title": "Deals", "opt_in": "double"},
+        "club": {
+            "title": "The club",
+            "opt_in": [
+                {"when": "contact.points >= 2", "is": "soft"},
+                {"when": "contact.vip", "is": "explicit"},
+                {"else": "double"},
+            ],
+        },
+        "clan": {
+            "title": "The clan",
+            "opt_in": [{"when": "contact.points == 1", "is": "double"}, {"else": "soft"}],
+        },
         "receipts": {"title": "Receipts", "opt_in": "none"},
     },
     "lists": {"PAID": ["pro", "x"]},
@@ -92,7 +105,7 @@ ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
     "beta": {"tier": "free"},
 }
 """What is known of accounts; of others nothing is."""
-TOPICS = ("offers", "offers", "news", "tips", "receipts")
+TOPICS = ("offers", "offers", "news", "tips", "deals", "club", "clan", "receipts")
 
 ABOUT_CONTACTS = (
     'contact.plan == "pro"',
@@ -178,7 +191,11 @@ ABOUT_ITS_HEARERS = ("event.k == trigger.k", "trigger.n == event.n and contact.p
 ABOUT_RUN_VALUES = {
     "score": ("run.score > 1",),
     "kept": ("run.kept.n >= 2", 'run.kept.k == "x"', "run.kept.k is None", "run.kept.n == trigger.n"),
+    "told": ("run.told.n >= 2", 'run.told.k == "x"', "run.told.k is None"),
     "given": ("run.given >= 2", "run.given > contact.points"),
+    "fine": ("run.fine", "not run.fine"),
+    "words": ('run.words == "x"', 'run.words.startswith("xx")'),
+    "hour": ("run.hour <= now", "run.hour > contact.meet"),
     "day": ("run.day <= today", 'run.day < today + days("2d")'),
     "gathered": ('"x" in run.gathered.k', "2 in run.gathered.n"),
 }

@@ -105,6 +105,9 @@ class Waiting:
         for option in _options(step):
             if option.name == outcome and option.save_as is not None and heard is not None:
                 run.data[option.save_as.name] = dict(heard.properties)
+        if isinstance(step.verb, Call) and step.verb.answer is not None and outcome == "answered":
+            assert heard is not None
+            run.data[step.verb.answer.name] = heard.properties["json"]
         match step.verb:
             case WaitEvent(timeout=timeout) | WaitWhen(timeout=timeout) | WaitAny(timeout=timeout):
                 ways = {option.name: option.then for option in _options(step)} | {"timeout": timeout}
