@@ -117,6 +117,7 @@ def test_what_is_due_comes_in_parts(database: Database) -> None:
         scene.appoint(1, 2)
         parts = 1
         while tell_first(connection, scene.partitions, START + timedelta(hours=3), ALWAYS, 8):
+            store_told(connection)
             parts += 1
         assert parts > 1
         store_told(connection)

@@ -4,8 +4,9 @@ Each kind computes by itself when time next concerns a contact, at every change 
 becomes an event on the contact's timeline, at its instant, and takes its turn there; an appointment that moves before
 its event was handled takes the event back. So the one who handles such an event need not ask whether it still holds.
 
-``due_at`` is what is to come, ``told_at`` the instant of an event that waits to be handled; both together are where the
-appointment *stands*.
+``due_at`` is what is to come, ``told_at`` the instant of an event that waits to be handled. Nearly always the event is
+what its contact does next, and a pass handles it at once: then the appointment need not be written twice, and is moved
+straight from what it was to what follows.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from runner.journey.reserved import CONSENT_CHANGED, DATE_REACHED
 from runner.store.causes.announce import Announcement, announcement
 from runner.store.held import held
-from runner.store.passes.told import ROUND, telling
+from runner.store.passes.standing import PREFIX, STANDS, key_of
+from runner.store.passes.told import ROUND, telling, waiting
 from runner.store.passes.working import in_pass, told, wave
-from runner.store.presence import asked_of_each
+from runner.store.presence import asked_of_each, is_there
 from runner.store.statement import Statement
 from runner.store.tables import appointment, event, shard
-from runner.store.types import ByCodePoint, Instant, constant, microseconds_of
+from runner.store.types import ByCodePoint, Instant, constant
 
 
 class Kind(StrEnum):
@@ -69,6 +71,8 @@ EVENTS: dict[Kind, str] = {
 }
 """The event that a due appointment becomes. Its properties are those of the appointment."""
 HEARD = frozenset(EVENTS.values())
+ANY = "*"
+"""The name of the appointment at which everything kept of a contact is read: history has come beside its timeline."""
 
 APPOINTED = ("partition", "contact", "name", "due_at", "properties")
 """The columns of the rows that say when appointments are due. ``due_at`` is NULL where nothing is to come."""
@@ -78,28 +82,6 @@ _late_before = bindparam("late_before", type_=Instant())
 _limit = bindparam("limit", type_=Integer())
 _kind = bindparam("kind", type_=Text())
 _name = bindparam("name", type_=Text())
-
-STANDS = func.coalesce(appointment.c.told_at, appointment.c.due_at, type_=Instant())
-"""When the appointment is: as it is to come, or as its event waits to be handled."""
-
-
-PREFIX = "appointment:"
-"""How the keys of their events begin."""
-
-
-def key_of(of: Any) -> ColumnElement[str]:
-    """The key of the event that waits for the appointment, or that it will become."""
-    at = func.coalesce(of.c.told_at, of.c.due_at, type_=Instant())
-    key: ColumnElement[str] = (
-        literal_column(f"'{PREFIX}'")
-        + of.c.kind
-        + literal_column("':'")
-        + of.c.name
-        + literal_column("':'")
-        + cast(microseconds_of(at), Text())
-    )
-    return key
-
 
 # Made and moved -------------------------------------------------------------------------------------------------------
 
@@ -111,13 +93,12 @@ def appoint(dialect: str, kind: Kind, found: Select[Any]) -> Statement:
     """
     rows = found.cte("appointed").prefix_with("MATERIALIZED")
     known = appointment.alias("known")
-    is_known = exists(
-        select(literal_column("1")).where(
-            known.c.partition == rows.c.partition,
-            known.c.contact == rows.c.contact,
-            known.c.kind == constant(kind.value),
-            known.c.name == rows.c.name,
-        )
+    is_known = is_there(
+        known,
+        known.c.partition == rows.c.partition,
+        known.c.contact == rows.c.contact,
+        known.c.kind == constant(kind.value),
+        known.c.name == rows.c.name,
     )
     stands_elsewhere = STANDS.is_distinct_from(rows.c.due_at)
 
@@ -176,7 +157,6 @@ def _moved_away(key: ColumnElement[str], rows: Any) -> ColumnElement[bool]:
         select(literal_column("1")).where(
             _other.c.partition == rows.c.partition,
             _other.c.contact == rows.c.contact,
-            _other.c.told_at.is_not(None),
             key == key_of(_other),
         )
     )
@@ -197,7 +177,7 @@ def withdraw(connection: Connection, n: int) -> None:
     _WITHDRAW.run(connection, n=n)
     now_telling = telling(connection)
     if now_telling.appointments:
-        now_telling.count -= _WITHDRAW_TOLD.run(connection, n=n, round=now_telling.round).rowcount
+        now_telling.take_back(_WITHDRAW_TOLD.run(connection, n=n, round=now_telling.round).rowcount)
 
 
 @cache
@@ -216,13 +196,13 @@ def _settle(anew: tuple[str, ...]) -> Statement:
     )
     return Statement(
         update(appointment)
-        .values(told_at=None)
+        .values(told_at=None, due_at=None)
         .where(
             in_pass(wave),
             wave.c.name.in_([literal_column(f"'{name}'") for name in sorted(HEARD)]),
             appointment.c.partition == wave.c.partition,
             appointment.c.contact == wave.c.contact,
-            appointment.c.told_at.is_not(None),
+            asked_of_each(wave.c.at >= STANDS),
             *others,
             key_of(appointment) == its_key,
         )
@@ -289,7 +269,8 @@ def _moved(due: Any) -> Statement:
 
 class _Told(NamedTuple):
     """How appointments that are due become events. ``crowd`` answers with a row where a contact has several: they need
-    ``announce``, which puts them in order; ``announce_each`` is for the rest."""
+    ``announce``, which puts them in order; ``announce_each`` is for the rest. ``move`` writes down that their events
+    wait, at once."""
 
     crowd: Statement
     announce: Announcement
@@ -368,33 +349,42 @@ _SOME_DUE = Statement(
 def _tell(connection: Connection, told: _Told, **named: Any) -> int:
     """Answers how many became events."""
     crowded = told.crowd.run(connection, **named).first() is not None
-    (told.announce if crowded else told.announce_each).run(connection, **named)
     telling(connection).appointments = True
-    return told.move.run(connection, **named).rowcount
+    return (told.announce if crowded else told.announce_each).run(connection, **named).rowcount
+
+
+# What history sets anew beside the timeline has to find it so: else it may miss that it is to be set again.
+_OF_HISTORY = f"{PREFIX}{Kind.SEGMENT}:{ANY}:"
+_HISTORY_WAITS = waiting(func.substr(told.c.key, 1, len(_OF_HISTORY)) == literal_column(f"'{_OF_HISTORY}'"))
 
 
 def tell_first(
     connection: Connection, partitions: Sequence[int], now: datetime, late_before: datetime, size: int
 ) -> bool:
-    """Turn up to about ``size`` appointments that are due at ``now`` into events, those in front first. Answers whether
-    more may be due."""
+    """Turn up to about ``size`` appointments that are due at ``now`` into events, those in front first; once a round of
+    telling. Answers whether more may be due."""
     share = max(1, -(-size // len(partitions)))
     told = _TELL_FIRST[connection.dialect.name]
     named = {"now": now, "late_before": late_before, "limit": share}
     if not _some_due(connection, now):
         return False
     if connection.dialect.name == "postgresql":
-        return _tell(connection, told, **named) >= share
-    more = False
-    for partition in partitions:
-        more |= _tell(connection, told, partition=partition, **named) >= share
+        more = _tell(connection, told, **named) >= share
+    else:
+        each = [_tell(connection, told, partition=partition, **named) for partition in partitions]
+        more = max(each) >= share
+    now_telling = telling(connection)
+    now_telling.unwritten = True
+    _HISTORY_WAITS.run(connection, round=now_telling.round)
     return more
 
 
 def tell_of_pass(connection: Connection, n: int, now: datetime, late_before: datetime) -> None:
     """Turn all appointments of the contacts of pass ``n`` that are due at ``now`` into events."""
     if _some_due(connection, now):
-        _tell(connection, _TELL_OF_PASS[connection.dialect.name], n=n, now=now, late_before=late_before)
+        due, named = _TELL_OF_PASS[connection.dialect.name], {"n": n, "now": now, "late_before": late_before}
+        _tell(connection, due, **named)
+        due.move.run(connection, **named)
 
 
 def _some_due(connection: Connection, now: datetime) -> bool:

@@ -33,7 +33,7 @@ from runner.journey.model.timed import DateTrigger, IfPast
 from runner.journey.model.waits import LocalTimes
 from runner.journey.reserved import DATE_REACHED
 from runner.journey.values import Kind as ValueKind
-from runner.store.causes.appointments import SEGMENT_DUE, STANDS, Kind, appoint, key_of
+from runner.store.causes.appointments import SEGMENT_DUE, Kind, appoint
 from runner.store.local_time.localtime import (
     day_number,
     due_after,
@@ -44,6 +44,7 @@ from runner.store.local_time.localtime import (
 )
 from runner.store.local_time.years import day_of_year, falls_on, year_of
 from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
+from runner.store.passes.standing import STANDS, key_of
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import day_microseconds, instant_microseconds
 from runner.store.statement import Statement

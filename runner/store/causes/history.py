@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from runner.store.causes.appointments import Kind
+from runner.store.causes.appointments import ANY, Kind
 from runner.store.causes.segments import begin_segment
 from runner.store.causes.stale import watch_age
 from runner.store.causes.watched import Watched
@@ -32,8 +32,6 @@ from runner.store.passes.working import PASS, in_pass, wave
 from runner.store.statement import Statement
 from runner.store.tables import appointing, appointment, begun, event, firing
 
-ANY = "*"
-"""The name of the appointment: it is not about one segment."""
 FIRST = -2_000_000
 """Passes of this kind are numbered from here up, away from those that handle events."""
 

@@ -31,11 +31,13 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from runner.store.held import held
+from runner.store.passes.standing import key_of, stands_for
 from runner.store.passes.working import PASS, in_pass, told, wave
 from runner.store.presence import asked_of_each, is_there
 from runner.store.statement import Statement
@@ -65,20 +67,25 @@ _EVENT = (
 @dataclass
 class Telling:
     """What a connection has told: in which round it is, and how many rows of it are not stored yet. ``several``: of one
-    contact there may be more than one; ``appointments``: some are of appointments, which may yet move."""
+    contact there may be more than one; ``appointments``: some are of appointments, which may yet move; ``unwritten``:
+    those of them whose events are to wait have not been written down as such."""
 
     round: int = 0
     count: int = 0
     several: bool = False
     appointments: bool = False
+    unwritten: bool = False
 
     def note(self, rows: int, *, one_each: bool) -> None:
         self.several = self.several or bool(rows and (self.count or not one_each))
         self.count += rows
 
+    def take_back(self, rows: int) -> None:
+        self.count -= rows
+
     def over(self) -> None:
         self.round += 1
-        self.count, self.several, self.appointments = 0, False, False
+        self.count, self.several, self.appointments, self.unwritten = 0, False, False, False
 
 
 _TELLING = "telling"
@@ -136,7 +143,8 @@ def _surely_next(several: bool, alone: bool) -> ColumnElement[bool]:
             is_there(other, other.c.n == told.c.n, _of_contact(other), other.c.place != told.c.place)
         )
     if alone:
-        before.append(is_there(due, _of_contact(due), asked_of_each(due.c.due_at <= _now)))
+        others = key_of(due) != told.c.key
+        before.append(is_there(due, _of_contact(due), asked_of_each(and_(due.c.due_at <= _now, others))))
     return and_(told.c.at <= _now, *(~each for each in before))
 
 
@@ -190,6 +198,7 @@ def _take(dialect: str, *, several: bool, alone: bool) -> Statement:
 
 
 _taken = and_(wave.c.n == PASS, _of_contact(wave))
+_in_pass = exists(select(literal_column("1")).select_from(wave).where(_taken))
 
 
 def _events(
@@ -266,9 +275,22 @@ def _to_be_handled(dialect: str, *, all_of_them: bool) -> Statement:
     identity: ColumnElement[Any] = told.c.place if dialect == "postgresql" else _newest + place
     conditions = [_of_round]
     if not all_of_them:
-        conditions.append(~exists(select(literal_column("1")).select_from(wave).where(_taken)))
+        conditions.append(~_in_pass)
     found = _events(identity, literal_column(_TRUE[dialect]), _numbered(place))
     return _stored(dialect, found.where(*conditions).order_by(told.c.place))
+
+
+def waiting(*conditions: ColumnElement[bool]) -> Statement:
+    """Writes down of appointments that were told that their events wait to be handled."""
+    return Statement(
+        update(appointment)
+        .values(told_at=appointment.c.due_at, due_at=None)
+        .where(_of_round, stands_for(appointment, told), appointment.c.due_at.is_not(None), *conditions)
+    )
+
+
+_ALL_WAIT = waiting()
+_OTHERS_WAIT = waiting(~_in_pass)
 
 
 def take_told(
@@ -292,6 +314,8 @@ def take_told(
         taken -= _KNOWN.run(connection, **named).rowcount
     if not every:
         _to_be_handled(dialect, all_of_them=not taken).run(connection, **named)
+    if now_telling.unwritten and taken < now_telling.count:
+        _OTHERS_WAIT.run(connection, **named)
     _end_round(connection, now_telling)
     return taken
 
@@ -302,6 +326,8 @@ def store_told(connection: Connection) -> None:
         now_telling = telling(connection)
         statement = _to_be_handled(connection.dialect.name, all_of_them=True)
         statement.run(connection, round=now_telling.round)
+        if now_telling.unwritten:
+            _ALL_WAIT.run(connection, round=now_telling.round)
         _end_round(connection, now_telling)
 
 
