@@ -168,8 +168,12 @@ def test_a_lost_connection_is_said_and_a_wrong_statement_is_a_bug(database: Data
     with pytest.raises(DBAPIError), database.read() as connection:
         connection.execute(text("SELECT nonsense"))
     if database.dialect == "postgresql":
-        with pytest.raises(JourneysError, match="failed"), database.begin() as connection:
+        with pytest.raises(JourneysError, match="failed") as raised, database.begin() as connection:
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        # In one line, as the log has it, with the URL that somebody wrote.
+        said = str(raised.value)
+        assert said.startswith("the database postgresql://")
+        assert " ".join(said.split()) == said
 
 
 def test_a_server_that_never_speaks_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,14 +62,12 @@ def told(engine: Engine) -> Iterator[None]:
         yield
     except DBAPIError as error:
         if _refuses(error):
-            message = (
-                f"the database {shown(engine.url)} does not allow its user this: {str(error.orig).strip()}"
-            )
+            message = f"the database {shown(engine.url)} does not allow its user this: {_said(error.orig)}"
             raise NotAllowedError(message) from error
         if not _from_outside(error):
             raise
         raise JourneysError(
-            f"the database {shown(engine.url)} failed: {str(error.orig).strip()};"
+            f"the database {shown(engine.url)} failed: {_said(error.orig)};"
             " what was not committed is undone; see to it and try again"
         ) from error
 
@@ -88,12 +86,18 @@ def options_fit(url: URL) -> Iterator[None]:
 def cannot_be_opened(url: URL, error: DBAPIError | OSError) -> JourneysError:
     """What to raise where connecting failed with ``error``."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return JourneysError(f"the database {shown(url)} cannot be opened: {str(cause).strip()}")
+    return JourneysError(f"the database {shown(url)} cannot be opened: {_said(cause)}")
+
+
+def _said(cause: BaseException | None) -> str:
+    """What a driver says, in one line: libpq breaks and indents its texts."""
+    return " ".join(str(cause).split())
 
 
 def shown(url: URL) -> str:
-    """The URL for people to read: without the password, and without options, which may hold one."""
-    return url.set(query={}).render_as_string()
+    """The URL for people to read: as they wrote it, but without the password, and without options, which may hold
+    one."""
+    return url.set(query={}, drivername=url.get_backend_name()).render_as_string()
 
 
 def file_of(url: str) -> Path | None:
