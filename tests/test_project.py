@@ -13,6 +13,7 @@ from runner.journey.project import load_project, read_files, read_folder
 from runner.journey.template import read_template
 from runner.journey.version import version_hash
 from runner.problem import JourneysError, ProblemsFound
+from runner.review.uses import EVERY, uses_of
 
 EVERYTHING = (CASES / "ok" / "everything.yaml").read_text(encoding="utf-8")
 CATALOG = "journeys/catalog.yaml"
@@ -201,6 +202,38 @@ def test_a_template_that_may_read_any_attribute_uses_all(text: str) -> None:
     files = standard_files({"journeys/demo/hello.txt": f"---\nsubject: Hello\n---\n{text}"})
     more = {**files, CATALOG: files[CATALOG].replace("attributes:\n", "attributes:\n  shoe_size: number\n")}
     assert hashed(files) != hashed(more)
+
+
+@pytest.mark.parametrize(
+    ("text", "attributes", "scores"),
+    [
+        ("{# {{ contact.points }} #}{% raw %}{{ contact.points }}{% endraw %}", set(), set()),
+        ("{{ 'contact.points' }}{{ contact [ 'points' ]|round }}", {"points"}, set()),
+        (
+            "{% if contact.score.warm > 3 %}{{ contact.score['cold'] }}{% endif %}",
+            {"score"},
+            {"warm", "cold"},
+        ),
+        ("{% for name in contact %}{{ name }}{% endfor %}", {EVERY}, set()),
+        ("{% set all = contact.score %}", {"score"}, {EVERY}),
+    ],
+)
+def test_what_a_template_uses_is_what_it_reads(text: str, attributes: set[str], scores: set[str]) -> None:
+    plain, read = (
+        uses_of(
+            load_project(standard_files({"journeys/demo/hello.txt": f"---\nsubject: Hello\n---\n{each}"}))
+        )
+        for each in ("Hello", text)
+    )
+    assert (read["attributes"] - plain["attributes"], read["scores"]) == (attributes, scores)
+
+
+def test_a_list_is_used_by_what_asks_for_its_members() -> None:
+    catalog = standard_files({})[CATALOG].replace("lists:\n", "lists:\n  BEST: [a, b]\n  EST: [c]\n")
+    journey = EVERYTHING.replace("steps:\n", "steps:\n  - {id: best, condition: contact.id in BEST}\n", 1)
+    project = load_project(standard_files({CATALOG: catalog, JOURNEY: journey}))
+    assert not [each for each in project.problems if each.severity == "error"]
+    assert {"BEST", "EST"} & uses_of(project)["lists"] == {"BEST"}
 
 
 def changed(path: str, change: tuple[str, str]) -> tuple[dict[str, str], dict[str, str]]:

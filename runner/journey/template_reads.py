@@ -15,7 +15,8 @@ Names = frozenset[str] | None
 
 
 def members_read(templates: Iterable[Template], owner: str) -> Names:
-    """The members of ``owner`` (``contact``, ``trigger``) that ``templates`` read, front matter included.
+    """The members of ``owner`` (``contact``, ``trigger``, ``contact.score``) that ``templates`` read, front matter
+    included.
 
     None where one of them hands on the value as a whole or chooses the member by a computed name, and where one
     cannot be parsed.
@@ -47,7 +48,7 @@ def _read_by(source: str, owner: str) -> Names:
     if not isinstance(tree, nodes.Template):
         return None
     try:
-        named = sum(name.name == owner for name in tree.find_all(nodes.Name))
+        named = sum(_is(each, owner) for each in tree.find_all((nodes.Name, nodes.Getattr)))
         read = [
             name for each in tree.find_all((nodes.Getattr, nodes.Getitem)) for name in _member(each, owner)
         ]
@@ -56,11 +57,19 @@ def _read_by(source: str, owner: str) -> Names:
     return frozenset(read) if len(read) == named else None
 
 
+def _is(node: nodes.Node, owner: str) -> bool:
+    """Whether the node is what ``owner`` names, with a dot before each member."""
+    within, _, name = owner.rpartition(".")
+    if within:
+        return isinstance(node, nodes.Getattr) and node.attr == name and _is(node.node, within)
+    return isinstance(node, nodes.Name) and node.name == name
+
+
 def _member(node: nodes.Node, owner: str) -> Iterable[str]:
     """The name after the dot, or in the brackets, where it is one of ``owner``."""
     if not isinstance(node, nodes.Getattr | nodes.Getitem):
         return ()
-    if not isinstance(node.node, nodes.Name) or node.node.name != owner:
+    if not _is(node.node, owner):
         return ()
     if isinstance(node, nodes.Getattr):
         return (node.attr,)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
@@ -15,6 +14,7 @@ from runner.journey.expression import Expression, tree
 from runner.journey.hours import BusinessHours
 from runner.journey.model import Call, Journey, Update
 from runner.journey.project import Project
+from runner.journey.template_reads import members_read
 from runner.journey.values import ValueType
 from runner.problem import Span
 
@@ -32,11 +32,8 @@ _FIELDS = {
     "pool": "pools",
 }
 """Field of a part of a journey → the section of the catalog whose entry it names."""
-_TAG = re.compile(r"\{[{%](?:(?!\{[{%]).)*?[%}]\}", re.DOTALL)
-"""A tag ends before another begins: what is never closed is read once."""
-_MEMBER = re.compile(
-    r"\b(contact|account)\b(?:\s*\.\s*(\w+)(?:\s*\.\s*(\w+))?|\s*\[\s*['\"]([^'\"]+)['\"]\s*\])?"
-)
+_READ: Mapping[str, str] = {"contact": "attributes", "account": "accounts", "contact.score": "scores"}
+"""What templates read members of → the section of the catalog that names them."""
 
 
 def uses_of(project: Project) -> Uses:
@@ -47,11 +44,18 @@ def uses_of(project: Project) -> Uses:
         expressions += _of_journey(journey, found)
     for expression in expressions:
         _of_expression(expression, found)
-    sources = "\n".join({expression.source for expression in expressions})
-    found["lists"] |= {name for name in project.catalog.lists if name in sources}
-    for path, text in project.files.items():
-        if not path.endswith((".yaml", ".yml")):
-            _of_template(text, found)
+    written = {
+        node.values
+        for expression in expressions
+        for node in expression.nodes
+        if isinstance(node, tree.Members)
+    }
+    found["lists"] |= {name for name, members in project.catalog.lists.items() if tuple(members) in written}
+    templates = [each for of_journey in project.templates.values() for each in of_journey]
+    for owner, section in _READ.items():
+        names = members_read(templates, owner)
+        # What is handed on as a whole may be read anywhere.
+        found[section] |= {EVERY} if names is None else names
     # What every contact has is read by the engine; the addresses of channels are.
     found["attributes"] |= {*CONTACT_FIELDS, *project.catalog.channels, *ADDRESS_OF.values()}
     found["events"] |= {rule.event for score in project.catalog.scores.values() for rule in score.rules}
@@ -109,14 +113,6 @@ def _of_expression(expression: Expression, found: Uses) -> None:
             found["channels"].add(node.channel)
             if not isinstance(node, tree.Reachable):
                 found["topics"].add(node.topic)
-
-
-def _of_template(text: str, found: Uses) -> None:
-    for owner, member, inner, key in _MEMBER.findall(" ".join(_TAG.findall(text))):
-        # A contact that is handed on as a whole may be read anywhere.
-        found["attributes" if owner == "contact" else "accounts"].add(member or key or EVERY)
-        if member == "score":
-            found["scores"].add(inner or EVERY)
 
 
 def parts_of(journey: Journey) -> Iterator[Any]:
