@@ -57,6 +57,9 @@ trigger: {event: Signed Up}
 """
 """What stands above the steps of a journey that begins with them."""
 
+FURTHER = ("goals:", "policies:")
+"""What a catalog begins with that is further entries of the one above."""
+
 STEPS = """\
 steps:
   - {id: hello, send: email}
@@ -89,10 +92,13 @@ Still there?
 def example_files(overlay: Mapping[str, str]) -> dict[str, str]:
     """The files of the small project with ``overlay`` (path to text) laid over them.
 
-    A journey that begins with ``steps:`` gets the standard header; without one there is a journey that sends
-    ``hello``. The standard templates are there as far as the journey names them.
+    A journey that begins with ``steps:`` gets the standard header, and a catalog of ``FURTHER`` entries stands below
+    the standard one; without a journey there is one that sends ``hello``. The standard templates are there as far as
+    the journey names them.
     """
     files = {CATALOG: CATALOG_TEXT, **overlay}
+    if files[CATALOG].startswith(FURTHER):
+        files[CATALOG] = CATALOG_TEXT + files[CATALOG]
     journey = files.get(JOURNEY, STEPS)
     files[JOURNEY] = HEADER + journey if journey.startswith("steps:") else journey
     for file, text in TEMPLATES.items():

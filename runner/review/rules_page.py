@@ -135,7 +135,8 @@ def _project() -> Iterator[str]:
         *(f"# journeys/demo/{file}\n{text.rstrip()}" for file, text in TEMPLATES.items()),
         "```",
     )
-    yield from ("", "The catalog:", "", "```yaml", CATALOG_TEXT.rstrip(), "```", "")
+    yield from ("", "The catalog; one that begins with `goals` or `policies` stands below it:")
+    yield from ("", "```yaml", CATALOG_TEXT.rstrip(), "```", "")
 
 
 def _block(overlay: Mapping[str, str]) -> Iterator[str]:

@@ -4,12 +4,6 @@ profit, one with a `value`.
 Passes:
 
     # journeys/catalog.yaml
-    events: {Signed Up: {}}
-    topics:
-      news: {title: News, opt_in: explicit}
-    attributes: {first_name: {type: string}}
-    channels:
-      email: {sender: {name: Shop, address: hello@shop.example}}
     goals:
       - {name: sign-ups, metric: conversions, journeys: [demo], target: 100, by: 2027-01-01}
     # journeys/demo/journey.yaml
@@ -25,24 +19,12 @@ Passes:
 Fails:
 
     # journeys/catalog.yaml
-    events: {Signed Up: {}}
-    topics:
-      news: {title: News, opt_in: explicit}
-    attributes: {first_name: {type: string}}
-    channels:
-      email: {sender: {name: Shop, address: hello@shop.example}}
     goals:
       - {name: revenue, metric: revenue, journeys: [dema], target: 100, by: 2027-01-01}
 
 Fails:
 
     # journeys/catalog.yaml
-    events: {Signed Up: {}}
-    topics:
-      news: {title: News, opt_in: explicit}
-    attributes: {first_name: {type: string}}
-    channels:
-      email: {sender: {name: Shop, address: hello@shop.example}}
     goals:
       - {name: revenue, metric: revenue, target: 100, by: 2027-01-01}
 """

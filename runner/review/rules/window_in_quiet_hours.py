@@ -3,10 +3,6 @@
 Passes:
 
     # journeys/catalog.yaml
-    events: {Signed Up: {}}
-    attributes: {first_name: {type: string}}
-    topics: {news: {title: News, opt_in: explicit}}
-    channels: {email: {sender: {name: Shop, address: hello@shop.example}}}
     policies: {quiet_hours: {from: "21:00", to: "08:00"}}
     # journeys/demo/journey.yaml
     steps:
@@ -15,10 +11,6 @@ Passes:
 Fails:
 
     # journeys/catalog.yaml
-    events: {Signed Up: {}}
-    attributes: {first_name: {type: string}}
-    topics: {news: {title: News, opt_in: explicit}}
-    channels: {email: {sender: {name: Shop, address: hello@shop.example}}}
     policies: {quiet_hours: {from: "21:00", to: "08:00"}}
     # journeys/demo/journey.yaml
     steps:

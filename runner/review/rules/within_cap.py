@@ -6,10 +6,6 @@ cap sooner.
 Passes:
 
     # journeys/catalog.yaml
-    events: {Signed Up: {}}
-    attributes: {first_name: {type: string}}
-    topics: {news: {title: News, opt_in: explicit}}
-    channels: {email: {sender: {name: Shop, address: hello@shop.example}}}
     policies: {frequency_cap: [{max: 1, per: 1d}]}
     # journeys/demo/journey.yaml
     steps:
@@ -20,10 +16,6 @@ Passes:
 Fails:
 
     # journeys/catalog.yaml
-    events: {Signed Up: {}}
-    attributes: {first_name: {type: string}}
-    topics: {news: {title: News, opt_in: explicit}}
-    channels: {email: {sender: {name: Shop, address: hello@shop.example}}}
     policies: {frequency_cap: [{max: 1, per: 1d}]}
     # journeys/demo/journey.yaml
     steps:
