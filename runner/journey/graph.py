@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from runner.journey.model import (
     AdAudience,
@@ -35,6 +36,8 @@ from runner.journey.model import (
     WaitUntil,
     WaitWhen,
 )
+
+_Verb = TypeVar("_Verb")
 
 AGAIN = "again"
 """The timer outcome of a step that runs come to once more when their time has come: what they do then hangs on more
@@ -117,6 +120,13 @@ def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
         yield step
         for _, held in held_steps(step):
             yield from walk(held)
+
+
+def steps_with(journey: Journey, verb: type[_Verb]) -> Iterator[tuple[Step, _Verb]]:
+    """The steps of a journey that do ``verb``, nested ones too, in the order of the file."""
+    for step in walk(journey.steps):
+        if isinstance(step.verb, verb):
+            yield step, step.verb
 
 
 def held_steps(step: Step) -> tuple[tuple[str, tuple[Step, ...]], ...]:

@@ -10,7 +10,7 @@ from runner.journey.builder.outline import find_step
 from runner.journey.catalog import Catalog
 from runner.journey.expression import Expression, tree
 from runner.journey.expression.tree import Node
-from runner.journey.graph import walk
+from runner.journey.graph import steps_with, walk
 from runner.journey.model import (
     Branch,
     Case,
@@ -118,6 +118,14 @@ def entered(journey: Journey, prover: Prover) -> tuple[Node, ...]:
     """What is so of everybody who has entered ``journey``; nothing, where nobody can."""
     known = lasting(journey)
     return (known,) if known is not None and prover.can_be_true(known) else ()
+
+
+def branches(project: Project, prover: Prover) -> Iterator[tuple[str, Step, Branch, tuple[Node, ...]]]:
+    """Each branch with the name of its journey and its step, and what is so of everybody who has entered that."""
+    for name, journey in project.journeys.items():
+        found = list(steps_with(journey, Branch))
+        known = entered(journey, prover) if found else ()
+        yield from ((name, step, branch, known) for step, branch in found)
 
 
 def _placed(

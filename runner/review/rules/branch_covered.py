@@ -26,13 +26,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from runner.journey.expression.tree import Node
-from runner.journey.graph import walk
-from runner.journey.model import Branch, Case
+from runner.journey.model import Case
 from runner.journey.project import Project, journey_path
 from runner.journey.words import listed
 from runner.problem import Problem
 from runner.review.places import value_span
-from runner.review.proof.conditions import branch_case, entered
+from runner.review.proof.conditions import branch_case, branches
 from runner.review.proof.question import Prover
 
 
@@ -42,20 +41,16 @@ def check(project: Project) -> Iterator[Problem]:
 
 def proven(project: Project, prover: Prover) -> Iterator[Problem]:
     """As ``check``, by another prover."""
-    for name, journey in project.journeys.items():
-        branches = [step for step in walk(journey.steps) if isinstance(step.verb, Branch)]
-        known = entered(journey, prover) if branches else ()
-        for step in branches:
-            assert isinstance(step.verb, Branch)
-            for place, covered, by in _covered(step.verb.cases, known, prover):
-                names = listed([case.name for case in by], "and")
-                own = branch_case(step.verb.cases, place, journey_path(name), step.id)
-                yield Problem(
-                    code="branch/covered",
-                    message=f"Nobody comes to the case `{covered.name}`: whoever it is for is in {names} already.",
-                    span=own.span(project) or value_span(project, name, step.id, "branch"),
-                    hint="The first case that is true counts: put the narrower one first, or remove it.",
-                )
+    for name, step, branch, known in branches(project, prover):
+        for place, covered, by in _covered(branch.cases, known, prover):
+            names = listed([case.name for case in by], "and")
+            own = branch_case(branch.cases, place, journey_path(name), step.id)
+            yield Problem(
+                code="branch/covered",
+                message=f"Nobody comes to the case `{covered.name}`: whoever it is for is in {names} already.",
+                span=own.span(project) or value_span(project, name, step.id, "branch"),
+                hint="The first case that is true counts: put the narrower one first, or remove it.",
+            )
 
 
 def _covered(

@@ -53,7 +53,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.journey.builder.kinds import a_kind
-from runner.journey.graph import walk
+from runner.journey.graph import steps_with
 from runner.journey.model import Enroll, ManualTrigger, Step
 from runner.journey.project import Project, journey_path
 from runner.journey.words import did_you_mean, listed
@@ -63,9 +63,8 @@ from runner.review.places import value_span
 
 def check(project: Project) -> Iterator[Problem]:
     for name, journey in project.journeys.items():
-        for step in walk(journey.steps):
-            if isinstance(step.verb, Enroll):
-                yield from _problems(project, name, step, step.verb)
+        for step, enroll in steps_with(journey, Enroll):
+            yield from _problems(project, name, step, enroll)
 
 
 def _problems(project: Project, journey: str, step: Step, verb: Enroll) -> Iterator[Problem]:

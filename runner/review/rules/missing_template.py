@@ -46,7 +46,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from runner.journey.graph import walk
+from runner.journey.graph import steps_with
 from runner.journey.locales import plain
 from runner.journey.model import Send, Step
 from runner.journey.project import FOLDER, Project
@@ -58,11 +58,9 @@ from runner.review.places import value_span
 
 def check(project: Project) -> Iterator[Problem]:
     for name, journey in project.journeys.items():
-        for step in walk(journey.steps):
-            if isinstance(step.verb, Send) and step.verb.cells is None:
-                yield from _check_send(project, name, step, step.verb)
-            elif isinstance(step.verb, Send):
-                yield from _check_cells(project, name, step, step.verb)
+        for step, send in steps_with(journey, Send):
+            check_texts = _check_send if send.cells is None else _check_cells
+            yield from check_texts(project, name, step, send)
         yield from _written_twice(project.templates[name])
 
 

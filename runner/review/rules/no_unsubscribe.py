@@ -38,7 +38,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from runner.journey.graph import walk
+from runner.journey.graph import steps_with
 from runner.journey.model import ChangeConsent, Journey, Send
 from runner.journey.project import Project
 from runner.journey.template import Template
@@ -53,11 +53,8 @@ _OWN_PAGE = re.compile(r"unsubscri|opt[-_]?out|preferences", re.IGNORECASE)
 def check(project: Project) -> Iterator[Problem]:
     mails = {name for name in project.catalog.channels if project.uses(name, "smtp")}
     for name, journey in project.journeys.items() if mails else ():
-        for step in walk(journey.steps):
-            send = step.verb
-            if not isinstance(send, Send) or send.channel not in mails:
-                continue
-            if project.catalog.topics[send.topic].transactional:
+        for step, send in steps_with(journey, Send):
+            if send.channel not in mails or project.catalog.topics[send.topic].transactional:
                 continue
             way_out = _way_out(journey, send.topic)
             sent = (each for each in project.templates[name] if send.sends(each.name))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.journey.graph import walk
+from runner.journey.graph import steps_with
 from runner.journey.model import Send, Window
 from runner.journey.project import Project
 from runner.journey.send_rules import SendRules
@@ -36,9 +36,8 @@ def check(project: Project) -> Iterator[Problem]:
         return
     rules = SendRules(topics=project.catalog.topics, policies=policies)
     for name, journey in project.journeys.items():
-        for step in walk(journey.steps):
-            send = step.verb
-            if not isinstance(send, Send) or not isinstance(send.window, Window):
+        for step, send in steps_with(journey, Send):
+            if not isinstance(send.window, Window):
                 continue
             quiet = rules.quiet_hours(send)
             if quiet is None or not is_quiet(quiet, send.window.begins, send.window.ends):
