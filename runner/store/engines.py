@@ -104,6 +104,8 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         reading = connection.get_execution_options().get("journeys_reading", False)
+        if not of_memory:
+            _wait_at_most(connection, BUSY_MILLISECONDS if reading else 0)
         if reading or of_memory:
             connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
         else:
@@ -117,20 +119,30 @@ def _begin_writing(connection: Connection) -> None:
     second, while the other's transaction takes some milliseconds: two that deliver would mostly sleep."""
     driver: Any = connection.connection.driver_connection
     begun = time.monotonic()
-    driver.execute("PRAGMA busy_timeout = 0")
-    try:
-        while (waited := time.monotonic() - begun) < BUSY_MILLISECONDS / 1000:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as refused:
-                if refused.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    break
-                time.sleep(0.0005 if waited < 0.1 else 0.01)
-            else:
-                return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    finally:
-        driver.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    while (waited := time.monotonic() - begun) < BUSY_MILLISECONDS / 1000:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as refused:
+            if refused.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                break
+            time.sleep(0.0005 if waited < 0.1 else 0.01)
+        else:
+            return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+_WAIT = "how long SQLite waits"
+
+
+def _wait_at_most(connection: Connection, milliseconds: int) -> None:
+    """How long SQLite itself waits from now on where another process is in the way. Whoever has begun to write finds
+    nobody in the way any more."""
+    noted = connection.connection.record_info
+    assert noted is not None
+    if noted.get(_WAIT, BUSY_MILLISECONDS) != milliseconds:
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        noted[_WAIT] = milliseconds
 
 
 def _postgresql_engine(url: URL, schema: str | None) -> Engine:

@@ -53,14 +53,15 @@ class Statement:
             return connection.exec_driver_sql(compiled.string, tuple(ordered))
         return connection.exec_driver_sql(compiled.string, values)
 
-    def each(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> list[bool]:
-        """Execute once a row of parameters, as the driver takes them; answers whether each changed something.
+    def each(self, connection: Connection, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[bool]:
+        """Execute once a row of the parameters ``names``, as the driver takes them; answers whether each changed
+        something.
 
         For SQLite, where a statement costs a few microseconds and SQLAlchemy's care for each of them ten times that.
         """
         compiled = self.compiled(connection.dialect)
         assert compiled.positional
-        ordered = itemgetter(*compiled.positiontup or ())
+        ordered = itemgetter(*map(names.index, compiled.positiontup or ()))
         sql = compiled.string
         driver = connection.connection.cursor()
         try:

@@ -135,7 +135,8 @@ def change(connection: Connection, status: MessageStatus, changes: Iterable[Chan
     if not changes:
         return frozenset()
     if connection.dialect.name == "sqlite":
-        found = statements.change_one(status).each(connection, (_given_row(item, status) for item in changes))
+        rows = [_change_values(item, status) for item in changes]
+        found = statements.change_one(status).each(connection, statements.GIVEN_CHANGE, rows)
         return frozenset(item.held.key for item, ours in zip(changes, found, strict=True) if ours)
     rows = _changed(connection, status, [_change_row(item, status) for item in changes])
     return frozenset(key for key, _ in rows)
@@ -201,9 +202,12 @@ def ever_claimed(connection: Connection) -> bool:
 def _claimed(row: Sequence[Any], rest: Sequence[str]) -> Claimed:
     """The message of a row that begins with who holds it; ``rest`` names what follows."""
     said = dict(zip(rest, row[6:], strict=True))
-    consent = said.pop("consent")
-    held = Held(MessageKey(*row[:5]), row[5])
-    return Claimed(held=held, consent=ConsentState(consent) if consent else None, **said)
+    if said["consent"]:
+        said["consent"] = ConsentState(said["consent"])
+    said["held"] = Held(MessageKey(*row[:5]), row[5])
+    claimed = Claimed.__new__(Claimed)
+    claimed.__dict__.update(said)  # a frozen class sets each of its many fields by a call
+    return claimed
 
 
 def _held(row: Any) -> Held:
@@ -240,10 +244,6 @@ def _check(status: MessageStatus, changes: Iterable[Change]) -> None:
 
 def _change_row(item: Change, was: MessageStatus) -> dict[str, Any]:
     return dict(zip(statements.CHANGE, _change_values(item, was), strict=True))
-
-
-def _given_row(item: Change, was: MessageStatus) -> dict[str, Any]:
-    return dict(zip(statements.GIVEN_CHANGE, _change_values(item, was), strict=True))
 
 
 def _change_values(item: Change, was: MessageStatus) -> tuple[Any, ...]:
