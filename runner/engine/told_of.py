@@ -38,7 +38,9 @@ def with_messages(
     visit. And those that name one which their contact has not had, neither by its id nor by its step: these stay as
     they came."""
     by_id = {at: name for at, arrival in enumerate(arrivals) if (name := _named(arrival)) is not None}
-    by_step = {at: place for at, arrival in enumerate(arrivals) if (place := _said_place(arrival)) is not None}
+    by_step = {
+        at: place for at, arrival in enumerate(arrivals) if (place := _said_place(arrival)) is not None
+    }
     naming = sorted(by_id.keys() | by_step.keys())
     if not naming:
         return arrivals, ()
