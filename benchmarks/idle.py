@@ -2,6 +2,10 @@
 who wait for later and with many, and right after a burst of events.
 
     python -m benchmarks idle
+
+On PostgreSQL the look after a burst hangs on who else reads: index entries of runs that have moved on are stepped
+over in no time once nobody can see them any more. While a transaction from before is open (an ANALYZE, a backup) each
+look asks the table about every run that was moved since: about a millisecond for a thousand.
 """
 
 from __future__ import annotations
