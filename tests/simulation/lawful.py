@@ -19,6 +19,7 @@ from runner.store.database import Deployment
 from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.sending.messages import MessageKey as StoredKey
 from runner.store.tables import MESSAGE_TRANSITIONS, MessageStatus
+from tests.reference.expressions import Situation, evaluate
 from tests.simulation.provider import Provider
 from tests.simulation.snapshot import NOTHING, Message, MessageKey, Run, RunKey, Snapshot
 
@@ -178,7 +179,7 @@ class Law:
             yield f"message {key} counts {message.attempts} attempts after {old.attempts}"
         if claimed:
             self._holders[key, message.attempts] = deed.process
-            if not self._consented(key, message, now):
+            if not self._consented(key, message, now, deed.now):
                 self._withheld.add((key, message.attempts))
         if status is MessageStatus.SENDING and (key, message.attempts) in self._withheld:
             yield f"message {key} is sent without the consent to {message.topic}"
@@ -201,11 +202,16 @@ class Law:
             case Stage.STORE | Stage.APPLY:
                 yield f"message {key} was changed by {deed.stage.value}"
 
-    def _consented(self, key: MessageKey, message: Message, now: Snapshot) -> bool:
+    def _consented(self, key: MessageKey, message: Message, now: Snapshot, present: int) -> bool:
         topic = self._versions.by_id[message.version].catalog.topics[message.topic]
+        who = Situation(instant=present, attributes=now.contacts[key[:2]].attributes)
+        opt_in = next(
+            (case.opt_in for case in topic.cases if case.when is None or evaluate(case.when, who) is True),
+            topic.opt_in,
+        )
         own = now.consents.get((*key[:2], message.topic, message.channel))
         every = now.consents.get((*key[:2], message.topic, "*"))
-        if topic.opt_in is OptIn.SOFT:  # until somebody says no
+        if opt_in is OptIn.SOFT:  # until somebody says no
             return (own or every) != "withdrawn"
         return topic.transactional or (own or every) == "given"
 
@@ -318,7 +324,7 @@ class Law:
             elif event[:4] != old[:4] or (event.pending and not old.pending):
                 yield f"event {key} changed: {old} {event}"
         stored = {
-            (now.contacts[partition, contact], dedup)
+            (now.contacts[partition, contact].key, dedup)
             for (partition, contact, dedup), event in now.events.items()
             if event.caused_by is None and not dedup.startswith(WRITTEN_BY_THE_ENGINE)
         }

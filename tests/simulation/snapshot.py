@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,12 @@ RunKey = tuple[int, int, int]
 """Partition, contact, run."""
 MessageKey = tuple[int, int, int, str, int]
 """Partition, contact, run, step, visit."""
+
+
+class Contact(NamedTuple):
+    key: str
+    attributes: Mapping[str, Any]
+    """In their stored form."""
 
 
 class Run(NamedTuple):
@@ -64,12 +71,12 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """``contacts`` are keys by partition and contact; ``in_force`` versions by journey; ``left`` is keyed by run,
+    """``contacts`` are found by partition and contact; ``in_force`` versions by journey; ``left`` is keyed by run,
     node and visit; ``events`` by partition, contact and dedup key; ``consents`` by partition, contact, topic and
     channel. ``kept`` are rows of the tables to which rows are only ever added; ``next_cause`` is when a date, a segment
     or a schedule is next due. Instants are µs."""
 
-    contacts: Mapping[tuple[int, int], str]
+    contacts: Mapping[tuple[int, int], Contact]
     in_force: Mapping[str, int]
     runs: Mapping[RunKey, Run]
     messages: Mapping[MessageKey, Message]
@@ -92,7 +99,7 @@ NOTHING = Snapshot(
     next_cause=None,
 )
 
-_CONTACTS = "SELECT partition, id, key FROM contact"
+_CONTACTS = "SELECT partition, id, key, attributes FROM contact"
 _IN_FORCE = "SELECT name, version FROM journey"
 _RUNS = f"SELECT partition, contact, id, {', '.join(Run._fields)} FROM run"
 _MESSAGES = f"SELECT partition, contact, run, step, visit, {', '.join(Message._fields)} FROM message"
@@ -111,7 +118,7 @@ def read(connection: sqlite3.Connection) -> Snapshot:
     """All of it, from a connection of its own outside of any transaction."""
     rows = connection.execute
     return Snapshot(
-        contacts={row[:2]: row[2] for row in rows(_CONTACTS)},
+        contacts={row[:2]: Contact(row[2], json.loads(row[3])) for row in rows(_CONTACTS)},
         in_force=dict(rows(_IN_FORCE)),
         runs={row[:3]: Run._make(row[3:]) for row in rows(_RUNS)},
         messages={row[:5]: Message._make(row[5:]) for row in rows(_MESSAGES)},
