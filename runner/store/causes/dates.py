@@ -12,6 +12,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
+    FromClause,
     Select,
     Text,
     and_,
@@ -44,7 +45,7 @@ from runner.store.local_time.localtime import (
 )
 from runner.store.local_time.years import day_of_year, falls_on, year_of
 from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
-from runner.store.passes.standing import STANDS, key_of
+from runner.store.passes.standing import key_of, standing
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import day_microseconds, instant_microseconds
 from runner.store.statement import Statement
@@ -126,6 +127,12 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
         appointment.c.kind == constant(Kind.DATE.value),
         appointment.c.name == _text(trigger.cause),
     )
+    own: FromClause = appointment
+    is_own: ColumnElement[bool] = its_own
+    if sql.dialect == "postgresql":
+        # Looked up for each: while the table is small, a plan may read all of it for each.
+        one = select(appointment).where(its_own).limit(literal_column("1")).correlate(wave)
+        own, is_own = one.lateral("own"), true()
     is_date = trigger.date.type.kind is ValueKind.DATE
     given = (
         day_microseconds(trigger.date, row, sql.dialect)
@@ -135,7 +142,7 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
     late: list[Sql] = []
     if trigger.if_past is IfPast.ENTER:
         late = [
-            json_text(appointment.c.properties, constant("date")).label("about"),
+            json_text(own.c.properties, constant("date")).label("about"),
             case((and_(changed, of_date), literal_column("1")), else_=literal_column("0")).label("changed"),
         ]
     found = _layer(
@@ -149,14 +156,12 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
             given.label("given"),
             # What this very event has told is over.
             case(
-                (event.c.dedup_key == key_of(appointment), null()),
-                else_=microseconds_of(STANDS),
+                (event.c.dedup_key == key_of(own), null()),
+                else_=microseconds_of(standing(own)),
             ).label("standing"),
             *late,
         )
-        .select_from(
-            wave.join(contact, WAVE_CONTACT).outerjoin(event, WAVE_EVENT).outerjoin(appointment, its_own)
-        )
+        .select_from(wave.join(contact, WAVE_CONTACT).outerjoin(event, WAVE_EVENT).outerjoin(own, is_own))
         .where(in_pass(wave), or_(wave.c.n < 0, _concerns(trigger))),
     )
     local = found

@@ -6,6 +6,7 @@ appointment stands. While a pass handles the event at once, it still stands as w
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, and_, cast, func, literal_column
@@ -16,20 +17,25 @@ from runner.store.types import Instant, microseconds_of
 PREFIX = "appointment:"
 """How the keys of their events begin."""
 
-STANDS = func.coalesce(appointment.c.told_at, appointment.c.due_at, type_=Instant())
-"""When the appointment is: as it is to come, or as its event waits to be handled."""
+
+def standing(of: Any) -> ColumnElement[datetime]:
+    """When the appointment ``of`` is: as it is to come, or as its event waits to be handled."""
+    at: ColumnElement[datetime] = func.coalesce(of.c.told_at, of.c.due_at, type_=Instant())
+    return at
+
+
+STANDS = standing(appointment)
 
 
 def key_of(of: Any) -> ColumnElement[str]:
     """The key of the event that waits for the appointment ``of``, or that it will become."""
-    at = func.coalesce(of.c.told_at, of.c.due_at, type_=Instant())
     key: ColumnElement[str] = (
         literal_column(f"'{PREFIX}'")
         + of.c.kind
         + literal_column("':'")
         + of.c.name
         + literal_column("':'")
-        + cast(microseconds_of(at), Text())
+        + cast(microseconds_of(standing(of)), Text())
     )
     return key
 
