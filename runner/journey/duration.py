@@ -48,7 +48,10 @@ def parse_duration(text: str) -> Duration | None:
 
 _WORDS = {"s": "s", "sec": "s", "m": "m", "min": "m", "minute": "m", "h": "h", "hr": "h", "hour": "h"}
 _WORDS |= {"second": "s", "d": "d", "day": "d", "w": "w", "wk": "w", "week": "w"}
-_ENDLESS = re.compile(r"-?\d+\s*(?:mo|mon|month|months|y|yr|yrs|year|years)|-?P\d+[MY].*", re.IGNORECASE)
+# A capital M stands for months, as it does in ISO 8601: nobody who means minutes is given 6 of them for half a year.
+_ENDLESS = re.compile(
+    r"-?\d+\s*(?:(?-i:M)|mo|mon|month|months|y|yr|yrs|year|years)|-?P\d+[MY].*", re.IGNORECASE
+)
 _SPELT = re.compile(r"(?P<count>-?\d{1,6})\s*(?P<unit>[A-Za-z]+?)s?")
 _PIECES = re.compile(r"\d{1,6}[wdhms]")
 
