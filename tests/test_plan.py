@@ -213,6 +213,20 @@ def test_people_whom_a_change_leaves_behind_are_named(sqlite_database: Database)
     assert "2 people stand at `pause`" in found.problems[0].message
 
 
+def test_the_steps_are_named_that_a_move_leads_past(sqlite_database: Database) -> None:
+    steps = STEPS.replace("pause", "rest") + "  - {id: calm, wait: 2d}\n"
+    with_people(sqlite_database)
+    found = planned(sqlite_database, tour(steps, "in_flight: follow\nmoved: {pause: calm}\n"))
+    said = plan_text(found)
+    assert "pause   2  moved to `calm`, skipping `bought`, `thanks` and `offer`\n" in said
+    assert "bought  1  carried over\n" in said
+    # Those who come to `calm` wait as long as they would have.
+    assert (
+        "waits of those at `calm` end when they would have ended, by 2026-03-09 00:00 UTC at the latest"
+        in said
+    )
+
+
 def test_who_becomes_overdue_is_counted_and_when_the_last_goes_on(database: Database) -> None:
     with_people(database)
     after = tour(STEPS.replace("4d", "6h"), "in_flight: follow\ntimers: recompute\n")
@@ -223,7 +237,7 @@ def test_who_becomes_overdue_is_counted_and_when_the_last_goes_on(database: Data
 
 @pytest.mark.parametrize("timers", ["keep", "recompute", "restart"])
 def test_when_waits_end_before_and_after_is_told(database: Database, timers: str) -> None:
-    """Also where nobody becomes overdue; where they stay as they are there is nothing to tell."""
+    """Also where nobody becomes overdue; and where they stay as they are, that they do."""
     with_people(database)
     found = planned(database, tour(STEPS.replace("4d", "6d"), f"in_flight: follow\ntimers: {timers}\n"))
     said = "\n".join(plan_text(found).splitlines()[1:]).replace(found.journeys[0].before[:12], "…")  # type: ignore[index]

@@ -113,6 +113,14 @@ class Program:
                 return node
         raise KeyError(step)
 
+    def ahead(self, node: Node) -> set[int]:
+        """The indices, the ``end`` among them, to which a run may come from ``node``."""
+        found: set[int] = set()
+        for each in self.nodes[node.index :]:  # every edge points forward
+            if each.index == node.index or each.index in found:
+                found.update(edge.target for edge in each.edges)
+        return found
+
 
 def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
     """All steps in file order, each before the steps that it holds."""

@@ -35,6 +35,7 @@ from runner.review.planned import (
     Going,
     InVersion,
     JourneyPlan,
+    Kept,
     Plan,
     Recomputed,
 )
@@ -127,7 +128,8 @@ class _Look:
         return replace(
             found,
             timers=journey.in_flight.timers,
-            versions=tuple(_crossing(each) for each in over),
+            kept=_kept(over, self.until[name]) if journey.in_flight.timers is Timers.KEEP else (),
+            versions=tuple(_crossing(each, program) for each in over),
             unsaid=unsaid_renames(self._connection, over, program, self._project, next_.renames, next_.void),
         )
 
@@ -236,27 +238,55 @@ def _leaving(found: Standing, reason: str) -> InVersion:
     return InVersion(hash=found.hash, steps=tuple(steps))
 
 
-def _crossing(crossing: Crossing) -> InVersion:
+def _crossing(crossing: Crossing, new: Program) -> InVersion:
     found = crossing.standing
     return InVersion(
         hash=found.hash,
         steps=tuple(
-            _at_step(_step(found.program, node), people, crossing.fates[node])
+            _at_step(_step(found.program, node), people, crossing.fates[node], _skipped(crossing, node, new))
             for node, people in found.people.items()
         ),
     )
 
 
-def _at_step(step: str, people: int, fate: Fate) -> AtStep:
+def _at_step(step: str, people: int, fate: Fate, skipped: tuple[str, ...]) -> AtStep:
     match fate:
         case Carried():
-            return AtStep(step=step, people=people, going=Going.STAYS)
+            return AtStep(step=step, people=people, going=Going.STAYS, skipped=skipped)
         case Moved(node=node):
-            return AtStep(step=step, people=people, going=Going.MOVES, to=node.step.id)
+            return AtStep(step=step, people=people, going=Going.MOVES, to=node.step.id, skipped=skipped)
         case Leaves(reason=reason):
             return AtStep(step=step, people=people, going=Going.LEAVES, to=reason)
         case _:
             return AtStep(step=step, people=people, going=Going.NOWHERE)
+
+
+def _skipped(crossing: Crossing, at: int, new: Program) -> tuple[str, ...]:
+    """The steps of ``new`` that lay ahead of those who stand at the node ``at``, and do so no more."""
+    old, fate = crossing.standing.program, crossing.fates[at]
+    if not isinstance(fate, Carried | Moved):
+        return ()
+    ahead = [crossing.fates[each] for each in sorted(old.ahead(old.nodes[at]) - {old.end})]
+    known = dict.fromkeys(each.node.index for each in ahead if isinstance(each, Carried | Moved))
+    still = new.ahead(fate.node) | {fate.node.index}
+    return tuple(_step(new, each) for each in known if each not in still)
+
+
+_LENGTHS = ("duration", "local", "date", "offset", "up_to", "sla")
+"""What of a step says how long people stand there."""
+
+
+def _kept(over: Sequence[Crossing], until: Mapping[str, datetime]) -> tuple[Kept, ...]:
+    """The steps whose length changes under those who stand there."""
+    changed: dict[str, None] = {}
+    for crossing in over:
+        for stand in crossing.standing.stands:
+            fate = crossing.fates[stand.node]
+            if isinstance(fate, Carried | Moved) and stand.due is not None and fate.node.timer_outcome:
+                old = crossing.standing.program.nodes[stand.node].verb
+                if any(getattr(old, each, None) != getattr(fate.node.verb, each, None) for each in _LENGTHS):
+                    changed[fate.node.step.id] = None
+    return tuple(Kept(step=step, until=until[step]) for step in changed)
 
 
 def _until(over: Sequence[Crossing]) -> dict[str, datetime]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from runner.journey.model import Timers
+from runner.journey.words import listed
 from runner.review.difference_report import difference_json, difference_lines
 from runner.review.introduction import introduction_lines
 from runner.review.planned import AtStep, Change, Going, InVersion, JourneyPlan, Plan
@@ -58,6 +59,11 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
     for wait in found.recomputed:
         was = f", was {_minute(wait.before)}" if wait.before is not None else ""
         yield f"  the last wait at `{wait.step}` ends {_minute(wait.after)}{was}"
+    for kept in found.kept:
+        yield (
+            f"  the waits of those at `{kept.step}` end when they would have ended,"
+            f" by {_minute(kept.until)} at the latest: `timers` is `keep`"
+        )
     if found.overdue is None:
         yield "  how many are overdue by the new version is not known: the user of the database may only read"
     elif found.overdue:
@@ -116,15 +122,19 @@ def _heading(version: InVersion, timers: Timers) -> str:
 def _going(at: AtStep) -> str:
     match at.going:
         case Going.STAYS:
-            return "carried over"
+            return f"carried over{_skipping(at)}"
         case Going.MOVES:
-            return f"moved to `{at.to}`"
+            return f"moved to `{at.to}`{_skipping(at)}"
         case Going.LEAVES:
             return f"ended: {at.to}"
         case Going.NOWHERE:
             return "nothing says where they go"
         case Going.FINISHES:
             return ""
+
+
+def _skipping(at: AtStep) -> str:
+    return f", skipping {listed(at.skipped, 'and')}" if at.skipped else ""
 
 
 def people(count: int) -> str:
@@ -178,7 +188,13 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
                 "put_off_by": version.put_off_by,
                 "old_texts": dict(version.old_texts),
                 "steps": [
-                    {"step": each.step, "people": each.people, "going": each.going.value, "to": each.to}
+                    {
+                        "step": each.step,
+                        "people": each.people,
+                        "going": each.going.value,
+                        "to": each.to,
+                        "skipped": list(each.skipped),
+                    }
                     for each in version.steps
                 ],
             }
@@ -189,6 +205,7 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
             {"step": each.step, "before": _instant(each.before), "after": _instant(each.after)}
             for each in found.recomputed
         ],
+        "kept": [{"step": each.step, "until": _instant(each.until)} for each in found.kept],
         "overdue": found.overdue,
         "released_until": _instant(found.released_until),
         "unsaid_renames": [

@@ -35,12 +35,14 @@ class Going(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AtStep:
-    """``to`` is the step to which they move, or the reason for which they leave."""
+    """``to`` is the step to which they move, or the reason for which they leave. ``skipped``: the steps, by their new
+    names, to which they would have come from where they stood, and do not from where they come to stand."""
 
     step: str
     people: int
     going: Going
     to: str | None = None
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,15 @@ class Recomputed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """How long people wait at ``step`` changes, and not for those who stand there: the last of their waits ends at
+    ``until``, as it would have."""
+
+    step: str
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Existing:
     """``people`` match the trigger already; ``enter``: they enter."""
 
@@ -98,6 +109,7 @@ class JourneyPlan:
     timers: Timers = Timers.KEEP
     """What becomes of the waits of those who come over."""
     recomputed: tuple[Recomputed, ...] = ()
+    kept: tuple[Kept, ...] = ()
     existing: Existing | None = None
     differences: tuple[Difference, ...] | None = None
     """From the version in force; None where there is none that this release can read, or nothing to compare."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from runner.engine.in_flight import Crossing, Standing
-from runner.journey.graph import Node, Program
+from runner.journey.graph import Program
 from runner.journey.model import Journey, Send
 from runner.journey.project import Project
 from runner.journey.renames import Renames, leading_to
@@ -113,13 +113,4 @@ def _come_to(crossing: Crossing, people: Mapping[int, int], new: Program, step: 
     """Whether some of ``people``, by where they stood, may come to ``step``."""
     target = new.node(step).index
     places = [fate.node for node in people if isinstance(fate := crossing.fates[node], Carried | Moved)]
-    return any(target in _ahead(new, place) for place in places)
-
-
-def _ahead(program: Program, node: Node) -> set[int]:
-    """The nodes to which a run may come from ``node``."""
-    found: set[int] = set()
-    for each in program.nodes[node.index :]:  # every edge points forward
-        if each.index == node.index or each.index in found:
-            found.update(edge.target for edge in each.edges)
-    return found
+    return any(target in new.ahead(place) for place in places)
