@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from policies import files_of, journey
 from shop import START, Shop, Sink
+from sqlalchemy import select
 
 from channels.base import Unknown
 from runner.engine.deliver import deliver
@@ -19,6 +21,7 @@ from runner.problem import ProblemsFound
 from runner.settings import load_settings
 from runner.store.database import Database
 from runner.store.people.events import Arrival
+from runner.store.tables import suppression
 from tests.followed import DAY, HOUR, Tour, files, wait
 from tests.shop import CATALOG
 
@@ -123,11 +126,37 @@ def test_feedback_that_names_no_run_is_heeded(
     receipt: tuple[str, str | None],
     tip: tuple[str, str | None],
 ) -> None:
-    shop = signed_up(database, "ana")
+    shop = signed_up(database, "ana", "history")
     shop.arrive([shop.event("ana", name, **said)])
+    # Twice, as a provider tells it.
+    told = shop.event("history", name, **said)
+    shop.arrive([told, told, replace(told, dedup_key="again")], pending=False)
     shop.tick(START)
     deliver(database, shop.versions, {"email": Sink()}, START)
-    assert became(shop) == {"ana/hello": hello, "ana/receipt": receipt, "ana/tip": tip}
+    of_each = {"hello": hello, "receipt": receipt, "tip": tip}
+    assert became(shop) == {f"{key}/{step}": of for key in ("ana", "history") for step, of in of_each.items()}
+
+
+def test_feedback_of_history_is_as_old_as_it_says(database: Database) -> None:
+    shop = signed_up(database, "again", "moved", "same")
+    before = START - HOUR
+    shop.arrive(
+        [
+            # Those who have consented since are not asked anew; another address is not theirs.
+            shop.event("again", MESSAGE_UNSUBSCRIBED, before, run=1, step="hello"),
+            shop.event("moved", MESSAGE_COMPLAINED, before, address="old@x.example"),
+            shop.event("same", MESSAGE_COMPLAINED, before, run=1, step="hello"),
+        ],
+        pending=False,
+    )
+    with database.read() as connection:
+        told = {*connection.execute(select(suppression.c.address, suppression.c.since)).tuples()}
+    assert {address for address, _ in told} == {"old@x.example", "same@x.example"}
+    assert {since for _, since in told} == {before}
+    shop.tick(START)
+    deliver(database, shop.versions, {"email": Sink()}, START)
+    closed = {name for name, came in became(shop).items() if came != SENT}
+    assert closed == {"same/hello", "same/receipt", "same/tip"}
 
 
 def test_seeds_get_messages_that_say_so(database: Database) -> None:

@@ -7,10 +7,15 @@ who has said no in the dark has said no. Feedback that names a message, by its i
 which the contact was not sent is another contact's, or another tool's, and changes nothing. What is written here is the
 contact's, and policy sees it at once; ``sending/suppressed_addresses.py`` makes it hold for everybody with that
 address.
+
+What is imported as history is heeded as it is stored: nobody who has said no is written to because they said so
+elsewhere.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -24,7 +29,9 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    delete,
     func,
+    insert,
     literal,
     literal_column,
     null,
@@ -44,10 +51,29 @@ from runner.journey.catalog import (
 from runner.journey.values import MILLIONTHS
 from runner.store.causes.announce import announcement
 from runner.store.causes.attributes import json_text_of
-from runner.store.passes.working import in_pass, wave
+from runner.store.held import hold
+from runner.store.listed import listed, rows_text
+from runner.store.passes.working import PASS, create_working_tables, in_pass, wave
+from runner.store.people.contacts import ConsentChange
 from runner.store.statement import Statement
-from runner.store.tables import MessageKind, SuppressionReason, contact, event, message, suppression
-from runner.store.types import ByCodePoint, constant, json_object, json_text, json_true
+from runner.store.tables import (
+    ConsentState,
+    MessageKind,
+    SuppressionReason,
+    contact,
+    event,
+    message,
+    suppression,
+)
+from runner.store.types import (
+    ByCodePoint,
+    constant,
+    from_microseconds,
+    json_object,
+    json_text,
+    json_true,
+    microseconds_of,
+)
 
 FEEDBACK = frozenset({MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED})
 
@@ -57,6 +83,59 @@ def heed_feedback(connection: Connection, n: int) -> None:
     dialect = connection.dialect.name
     _suppress(dialect).run(connection, n=n)
     _withdraw(dialect).run(connection, n=n)
+
+
+def heed_history(connection: Connection, told: Sequence[tuple[int, int, str]]) -> list[ConsentChange]:
+    """Suppress what feedback says that was stored as history, and tell nobody. ``told`` are its partitions, contacts
+    and keys; the caller holds these partitions, in a transaction that is no tick's. Answers the consents that it
+    withdraws, which the caller records."""
+    # No pass meets the same contact twice.
+    of_contact: defaultdict[tuple[int, int], list[tuple[int, int, str]]] = defaultdict(list)
+    for one in told:
+        of_contact[one[:2]].append(one)
+    if not told:
+        return []
+    create_working_tables(connection)
+    hold(connection, sorted({partition for partition, _ in of_contact}))
+    dialect = connection.dialect.name
+    withdrawn: list[ConsentChange] = []
+    for nth in range(max(map(len, of_contact.values()))):
+        rows = [each[nth] for each in of_contact.values() if nth < len(each)]
+        text = rows_text(("partition", "contact", "dedup_key"), rows)
+        _history(dialect).run(connection, n=_HISTORY, listed=text)
+        _suppress(dialect).run(connection, n=_HISTORY)
+        withdrawn += [
+            ConsentChange(
+                contact=(partition, number),
+                topic=topic,
+                channel=channel,
+                state=ConsentState.WITHDRAWN,
+                at=from_microseconds(at),
+                source=source,
+                wording=None,
+            )
+            for partition, number, at, topic, channel, source in _WITHDRAWN.run(connection, n=_HISTORY)
+        ]
+        _OVER.run(connection, n=_HISTORY)
+    return withdrawn
+
+
+_HISTORY = -1_000_000
+"""The pass of feedback that is history, away from those of ticks."""
+_OVER = Statement(delete(wave).where(wave.c.n == PASS))
+
+
+@cache
+def _history(dialect: str) -> Statement:
+    its = listed(dialect, "partition", "contact", "dedup_key")
+    its_key = [event.c[name] == its.c[name] for name in ("partition", "contact", "dedup_key")]
+    columns = [PASS, event.c.partition, event.c.contact, event.c.at, event.c.id, event.c.name]
+    return Statement(
+        insert(wave).from_select(
+            ["n", "partition", "contact", "at", "event", "name"],
+            select(*columns).select_from(its.join(event, and_(*its_key))).where(~event.c.pending),
+        )
+    )
 
 
 def _told(name: str) -> ColumnElement[Any]:
@@ -171,15 +250,30 @@ def _suppress(dialect: str) -> Statement:
     )
 
 
+_withdrawal: dict[str, ColumnElement[Any]] = {
+    "topic": message.c.topic,
+    "channel": message.c.channel,
+    "source": case((_is[MESSAGE_COMPLAINED], constant("complained")), else_=constant("unsubscribed")),
+}
+_withdraws = and_(
+    in_pass(wave),
+    _of_own_message,
+    or_(_is[MESSAGE_COMPLAINED], _is[MESSAGE_UNSUBSCRIBED]),
+    message.c.topic.is_not(None),
+)
+_WITHDRAWN = Statement(
+    select(wave.c.partition, wave.c.contact, microseconds_of(wave.c.at), *_withdrawal.values())
+    .select_from(_rows())
+    .where(_withdraws)
+)
+
+
 @cache
 def _withdraw(dialect: str) -> Statement:
-    words = {
-        "topic": message.c.topic,
-        "channel": message.c.channel,
-        "source": case((_is[MESSAGE_COMPLAINED], constant("complained")), else_=constant("unsubscribed")),
-    }
     parts = [
-        part for key, text in words.items() for part in (literal(key, Text()), json_text_of(text, dialect))
+        part
+        for key, text in _withdrawal.items()
+        for part in (literal(key, Text()), json_text_of(text, dialect))
     ]
     return announcement(
         dialect,
@@ -195,10 +289,5 @@ def _withdraw(dialect: str) -> Statement:
             ),
         )
         .select_from(_rows())
-        .where(
-            in_pass(wave),
-            _of_own_message,
-            or_(_is[MESSAGE_COMPLAINED], _is[MESSAGE_UNSUBSCRIBED]),
-            message.c.topic.is_not(None),
-        ),
+        .where(_withdraws),
     )

@@ -19,6 +19,7 @@ from runner.journey.catalog import (
 )
 from runner.journey.fit import Misfit
 from runner.store.causes.broadcasts import Sent, store_broadcasts
+from runner.store.causes.feedback import FEEDBACK, heed_history
 from runner.store.causes.history import history_came
 from runner.store.database import Deployment
 from runner.store.engines import write_json
@@ -88,9 +89,9 @@ def store_events(
 ) -> Stored:
     """Store ``batch`` in its order; what is there already changes nothing.
 
-    ``pending`` events take their turn in the engine. The others are history: consents are recorded and traits
-    applied at once, but for the traits of a contact who stands in a journey or has events that are still to
-    be handled; those take their turn as well. An event later than ``received_at`` counts as of then; where
+    ``pending`` events take their turn in the engine. The others are history: consents are recorded, feedback is heeded
+    and traits are applied at once, but for the traits of a contact who stands in a journey or has events that are still
+    to be handled; those take their turn as well. An event later than ``received_at`` counts as of then; where
     that is None, each was received when it happened, as in a recording.
     """
     of_nobody = [arrival for arrival in batch if arrival.contact == NOBODY]
@@ -218,7 +219,7 @@ def _rows(
 
 
 def _changes_contact(arrival: Arrival) -> bool:
-    return arrival.name == IDENTIFIED or arrival.name in _CONSENT_STATES
+    return arrival.name == IDENTIFIED or arrival.name in _CONSENT_STATES or arrival.name in FEEDBACK
 
 
 def _lock_shards(connection: Connection, partitions: set[int]) -> None:
@@ -381,6 +382,9 @@ def _apply(
             if arrival.name == IDENTIFIED and identity not in in_motion
         ],
     )
+    # By now the addresses are there.
+    feedback = [(*identity, arrival.dedup_key) for identity, arrival in ordered if arrival.name in FEEDBACK]
+    withdrawn = heed_history(connection, feedback)
     apply_consents(
         connection,
         [
@@ -395,5 +399,6 @@ def _apply(
             )
             for identity, arrival in ordered
             if arrival.name in _CONSENT_STATES and arrival.properties.get("topic")
-        ],
+        ]
+        + withdrawn,
     )
