@@ -495,7 +495,16 @@ def test_a_consent_wants_a_topic_of_the_catalog(tmp_path: Path, name: str) -> No
 
 
 def test_feedback_with_a_word_that_does_not_fit_is_a_bad_line(tmp_path: Path) -> None:
-    said = {"message": ["m-1"]}, {"run": "first", "step": "hello"}, {"soft": "perhaps"}, {"by": "scanner"}
+    said = (
+        {"message": ["m-1"]},
+        {"run": "first", "step": "hello"},
+        {"soft": "perhaps"},
+        {"channel": "Email"},
+        {"channel": "mail", "address": "ana@example.com"},
+        {"channel": "*"},
+        # The catalog has none such, but the address is known by it.
+        {"channel": "sms", "address": "", "by": "scanner"},
+    )
     lines = (
         track(event="Message Bounced", messageId=str(at), properties=each) for at, each in enumerate(said)
     )
@@ -504,8 +513,12 @@ def test_feedback_with_a_word_that_does_not_fit_is_a_bad_line(tmp_path: Path) ->
         "`message` of Message Bounced is no text: ['m-1']",
         "`run` of Message Bounced is no number: 'first'",
         "`soft` of Message Bounced is neither true nor false: 'perhaps'",
+        "unknown channel 'Email'. Did you mean `email`?",
+        "unknown channel 'mail'. Did you mean `email`?",
+        "unknown channel '*'. The channels of the catalog: `email`.",
     ]
     assert isinstance(good, Arrival)
+    assert good.properties == {"channel": "sms"}
 
 
 def test_live_events_that_are_too_old_are_counted(sqlite_database: Database, tmp_path: Path) -> None:

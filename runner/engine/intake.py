@@ -10,7 +10,7 @@ import csv
 import gzip
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from typing import IO, Any, cast
 from runner.engine.line import LONGEST_KEY, LONGEST_LINE, BadLine, key_of, object_of, parsed, shown, unfolded
 from runner.journey.catalog import (
     ACCOUNT_IDENTIFIED,
+    ADDRESS_OF,
     CONSENT_GRANTED,
     CONSENT_WITHDRAWN,
     CONTACT_UPDATED,
@@ -43,6 +44,7 @@ _MESSAGE_COLUMNS = ("messageId", "message_id")
 _EVENT_COLUMN = "event"
 _CONSENTS_COLUMN = "consents"
 _BY_SPACES = "topics are separated by spaces"
+_WHERE_TO = ("channel", "address")
 _RESERVED = (ACCOUNT_IDENTIFIED, CONTACT_UPDATED, IDENTIFIED)
 
 Progress = Callable[[int], None]
@@ -193,12 +195,19 @@ class _Reader:
     def _event(self, name: str, raw: Mapping[str, object]) -> Fitted:
         """The properties of an event. A consent must name a topic and a channel of the catalog: others would be
         recorded and never looked at, and a withdrawal that is lost is worse than a line that is told. So is what became
-        of a message, which without a word of it would be about another one, or about all the contact's addresses."""
+        of a message, which without a word of it would be about another one, or about all the contact's addresses; and
+        by a channel that nobody knows about none."""
+        if name in MESSAGE_EVENTS:
+            # An empty text says nothing, rather than that it went nowhere.
+            raw = {word: value for word, value in raw.items() if value != "" or word not in _WHERE_TO}
         fitted = fit_event(self.catalog, name, raw)
         if name in MESSAGE_EVENTS:
             for word, misfit in fitted.rejected.items():
                 if word in MESSAGE_PROPERTIES:
                     raise BadLine(f"`{word}` of {name} is {misfit.why}: {shown(misfit.value)}")
+            went_by = fitted.properties.get("channel")
+            if went_by is not None and went_by not in {*self.catalog.channels, *ADDRESS_OF}:
+                raise BadLine(_unknown_of("channel", went_by, self.catalog.channels))
         if name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
             topic, channel = fitted.properties.get("topic"), fitted.properties.get("channel") or EVERY_CHANNEL
             if not topic:
@@ -364,5 +373,9 @@ def _unknown(topic: str, channel: str, catalog: Catalog) -> str | None:
     """What of a consent the catalog does not have."""
     for what, name, names in (("topic", topic, catalog.topics), ("channel", channel, catalog.channels)):
         if name not in names and (what, name) != ("channel", EVERY_CHANNEL):
-            return f"unknown {what} {shown(name)}. {known(what, names, name[:LONGEST_KEY])}"
+            return _unknown_of(what, name, names)
     return None
+
+
+def _unknown_of(what: str, name: str, names: Iterable[str]) -> str:
+    return f"unknown {what} {shown(name)}. {known(what, names, name[:LONGEST_KEY])}"
