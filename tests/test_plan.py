@@ -201,6 +201,15 @@ def test_a_reader_who_may_put_off_a_message_may_take_any_time(sqlite_database: D
     )
 
 
+def test_the_old_texts_are_named_to_which_people_may_still_come(sqlite_database: Database) -> None:
+    with_people(sqlite_database)
+    files = dict(tour(STEPS.replace("4d", "1d"), "content: pinned\n").files)
+    for name in ("hello", "offer"):
+        files[f"journeys/tour/{name}.html"] += "<p>Mended</p>\n"
+    (version,) = planned(sqlite_database, load_project(files)).journeys[0].versions
+    assert version.old_texts == {"offer": "the journey says `content: pinned`"}
+
+
 def planned_after(database: Database, before: Project, after: Project) -> Plan:
     with_people(database, before)
     return planned(database, after)
@@ -348,8 +357,8 @@ def segment(existing: str, when: str = "contact.vip") -> Project:
 
 def test_people_who_match_a_trigger_already_are_counted(database: Database) -> None:
     flight = with_people(database)
-    for who in ("ana", "ben"):
-        flight.happens(who, "identify", START + 5 * DAY, {"vip": True})
+    for who in ("ana", "ben", "dora"):
+        flight.happens(who, "identify", START + 5 * DAY, {"vip": who != "dora"})
     flight.until(START + 5 * DAY)
     for existing, enter in (("skip", False), ("enter", True)):
         found = [one for one in planned(database, segment(existing)).journeys if one.journey == "vip"]
@@ -364,6 +373,11 @@ def test_people_who_match_a_trigger_already_are_counted(database: Database) -> N
     changed = with_both(segment("enter"), lambda text: text.replace("wait: 1d", "wait: 2d"))
     (vip,) = [one for one in planned(database, changed).journeys if one.journey == "vip"]
     assert (vip.change, vip.existing) == (Change.CHANGED, None)
+    # Nor is what the trigger said before; and who is in the journey enters it no more.
+    for when, people in (("contact.vip", None), ("contact.vip is not None", 1)):
+        found = planned(database, with_both(segment("skip", when))).journeys
+        (existing_people,) = [one.existing for one in found if one.journey == "vip"]
+        assert (existing_people.people if existing_people else None) == people
 
 
 def with_both(project: Project, change: Callable[[str], str] = str) -> Project:

@@ -27,6 +27,7 @@ from runner.journey.template import Template
 from runner.journey.template_reads import members_read
 from runner.journey.version import version_hash
 from runner.problem import JourneysError, Problem, Severity
+from runner.review.carried_over import kept, skipped, until
 from runner.review.introduction import introduction
 from runner.review.planned import (
     AtStep,
@@ -35,7 +36,6 @@ from runner.review.planned import (
     Going,
     InVersion,
     JourneyPlan,
-    Kept,
     Plan,
     Recomputed,
 )
@@ -44,6 +44,7 @@ from runner.review.unsaid_renames import unsaid_renames
 from runner.review.what_changed import Difference, what_changed
 from runner.settings import Limits
 from runner.store.address import NotAllowedError
+from runner.store.causes.existing import Existing as Holding
 from runner.store.database import Database
 from runner.store.journeys.standing import Stand, not_looked_for, people_for_whom
 from runner.store.journeys.versions import StoredVersion, current_versions
@@ -114,7 +115,7 @@ class _Look:
         people = people_in(self._connection, name, but=hash_)
         found = replace(
             found,
-            existing=self._existing(journey) if found.change is not Change.RETIRED else None,
+            existing=self._existing(before, journey) if found.change is not Change.RETIRED else None,
             differences=self._differences(before, next_.journey) if before is not None else None,
         )
         if journey.in_flight.retired is Retired.EXIT:
@@ -124,11 +125,11 @@ class _Look:
         program = compile_program(next_.journey)
         over = crossings(people, program)
         self.problems += [problem for each in over for problem in each.problems(program)]
-        self.until[name] = _until(over)
+        self.until[name] = until(over)
         return replace(
             found,
             timers=journey.in_flight.timers,
-            kept=_kept(over, self.until[name]) if journey.in_flight.timers is Timers.KEEP else (),
+            kept=kept(over, self.until[name]) if journey.in_flight.timers is Timers.KEEP else (),
             versions=tuple(_crossing(each, program) for each in over),
             unsaid=unsaid_renames(self._connection, over, program, self._project, next_.renames, next_.void),
         )
@@ -180,21 +181,48 @@ class _Look:
         if name not in self._project.journeys:
             return {}
         old, new = _written(found.project, name), _written(self._project, name)
+        sends = _sends_ahead(found)
         return {
             template: reason
             for template, reason in kept_texts(old, new).items()
-            if _named(old, template) != _named(new, template)
+            if _named(old, template) != _named(new, template) and any(send.sends(template) for send in sends)
         }
 
-    def _existing(self, journey: Journey) -> Existing | None:
-        """Those for whom a trigger holds already that nobody has been looked for before."""
+    def _existing(self, before: StoredVersion | None, journey: Journey) -> Existing | None:
+        """Those who are not in the journey and for whom a trigger holds already: one that nobody has been looked for
+        before, or that says something else than in the version in force."""
         enter = journey.existing is ExistingPeople.ENTER
-        asked = replace(journey, existing=ExistingPeople.ENTER)
-        matched = watched_by([(asked, self._project.catalog.timezone)]).existing
-        people = people_for_whom(
-            self._connection, not_looked_for(self._connection, matched) if enter else matched, self._now
-        )
+        matched = _triggers(self._project, journey)
+        if enter:
+            asked = not_looked_for(self._connection, matched)
+        else:
+            known = {each.key for each in self._triggers_before(before)}
+            asked = tuple(each for each in matched if each.key not in known)
+        people = people_for_whom(self._connection, asked, journey.name, self._now)
         return Existing(people=people, enter=enter) if people else None
+
+    def _triggers_before(self, before: StoredVersion | None) -> Sequence[Holding]:
+        if before is None:
+            return ()
+        try:
+            project = stored_project(before.journey, before.id, before.files, before.renames)
+        except JourneysError:
+            return ()
+        return _triggers(project, project.journeys[before.journey])
+
+
+def _triggers(project: Project, journey: Journey) -> Sequence[Holding]:
+    """Of the triggers those that may hold already, whether or not people enter by that."""
+    asked = replace(journey, existing=ExistingPeople.ENTER)
+    return watched_by([(asked, project.catalog.timezone)]).existing
+
+
+def _sends_ahead(found: Standing) -> Sequence[Send]:
+    """What is still sent to those who stand in a version."""
+    program = found.program
+    ahead = set(found.people).union(*(program.ahead(program.nodes[each]) for each in found.people))
+    verbs = [node.verb for node in program.nodes if node.index in ahead]
+    return [verb for verb in verbs if isinstance(verb, Send)]
 
 
 def _new(
@@ -243,7 +271,7 @@ def _crossing(crossing: Crossing, new: Program) -> InVersion:
     return InVersion(
         hash=found.hash,
         steps=tuple(
-            _at_step(_step(found.program, node), people, crossing.fates[node], _skipped(crossing, node, new))
+            _at_step(_step(found.program, node), people, crossing.fates[node], skipped(crossing, node, new))
             for node, people in found.people.items()
         ),
     )
@@ -259,45 +287,6 @@ def _at_step(step: str, people: int, fate: Fate, skipped: tuple[str, ...]) -> At
             return AtStep(step=step, people=people, going=Going.LEAVES, to=reason)
         case _:
             return AtStep(step=step, people=people, going=Going.NOWHERE)
-
-
-def _skipped(crossing: Crossing, at: int, new: Program) -> tuple[str, ...]:
-    """The steps of ``new`` that lay ahead of those who stand at the node ``at``, and do so no more."""
-    old, fate = crossing.standing.program, crossing.fates[at]
-    if not isinstance(fate, Carried | Moved):
-        return ()
-    ahead = [crossing.fates[each] for each in sorted(old.ahead(old.nodes[at]) - {old.end})]
-    known = dict.fromkeys(each.node.index for each in ahead if isinstance(each, Carried | Moved))
-    still = new.ahead(fate.node) | {fate.node.index}
-    return tuple(_step(new, each) for each in known if each not in still)
-
-
-_LENGTHS = ("duration", "local", "date", "offset", "up_to", "sla")
-"""What of a step says how long people stand there."""
-
-
-def _kept(over: Sequence[Crossing], until: Mapping[str, datetime]) -> tuple[Kept, ...]:
-    """The steps whose length changes under those who stand there."""
-    changed: dict[str, None] = {}
-    for crossing in over:
-        for stand in crossing.standing.stands:
-            fate = crossing.fates[stand.node]
-            if isinstance(fate, Carried | Moved) and stand.due is not None and fate.node.timer_outcome:
-                old = crossing.standing.program.nodes[stand.node].verb
-                if any(getattr(old, each, None) != getattr(fate.node.verb, each, None) for each in _LENGTHS):
-                    changed[fate.node.step.id] = None
-    return tuple(Kept(step=step, until=until[step]) for step in changed)
-
-
-def _until(over: Sequence[Crossing]) -> dict[str, datetime]:
-    found: dict[str, datetime] = {}
-    for crossing in over:
-        for stand in crossing.standing.stands:
-            fate = crossing.fates[stand.node]
-            if isinstance(fate, Carried | Moved) and stand.due is not None:
-                step = fate.node.step.id
-                found[step] = max(stand.due, found.get(step, stand.due))
-    return found
 
 
 def _finishing(found: Standing, waiting: Waiting, put_off: PutOff, now: datetime) -> InVersion:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, literal, or_, select
+from sqlalchemy import Connection, case, exists, func, literal, or_, select
 
 from runner.journey.expression import Expression
 from runner.store.causes.existing import Existing, holds_already
@@ -65,13 +65,21 @@ def not_looked_for(connection: Connection, existing: Collection[Existing]) -> tu
     return tuple(one for one in existing if one.begun not in known)
 
 
-def people_for_whom(connection: Connection, existing: Collection[Existing], now: datetime) -> int:
-    """For how many contacts one of ``existing`` holds at ``now``. Reads all contacts."""
+def people_for_whom(
+    connection: Connection, existing: Collection[Existing], journey: str, now: datetime
+) -> int:
+    """For how many contacts who are not in ``journey`` one of ``existing`` holds at ``now``. Reads all contacts."""
     if not existing:
         return 0
     dialect = connection.dialect.name
     holds = [holds_already(dialect, one, now) for one in existing]
-    query = select(func.count()).select_from(contact).where(or_(*holds))
+    inside = exists().where(
+        run.c.partition == contact.c.partition,
+        run.c.contact == contact.c.id,
+        run.c.journey == literal(journey, ByCodePoint()),
+        ACTIVE,
+    )
+    query = select(func.count()).select_from(contact).where(or_(*holds), ~inside)
     return int(connection.execute(query).scalar_one())
 
 
