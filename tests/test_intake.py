@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -519,6 +520,36 @@ def test_feedback_with_a_word_that_does_not_fit_is_a_bad_line(tmp_path: Path) ->
     ]
     assert isinstance(good, Arrival)
     assert good.properties == {"channel": "sms"}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Consent withdrawn", "Consent Withdrawn"),
+        ("consent_withdrawn", "Consent Withdrawn"),
+        ("Message Unsubscribd", "Message Unsubscribed"),
+        ("Message Bounce", "Message Bounced"),
+        ("message bounced", "Message Bounced"),
+        ("Message Complaint", "Message Complained"),
+        ("Message Deleted", None),
+        ("Unsubscribed", None),
+        ("Message opened by staff", None),
+    ],
+)
+def test_a_name_that_is_nearly_reserved_is_a_bad_line(tmp_path: Path, name: str, meant: str | None) -> None:
+    path = written(tmp_path, track(event=name, properties={"topic": "offers"}))
+    [one] = read(path)
+    assert isinstance(one, Rejected) == (meant is not None)
+    if isinstance(one, Rejected):
+        assert one.reason.startswith(f"unknown event {name!r}. Did you mean `{meant}`?")
+    declared = replace(CATALOG, events={**CATALOG.events, name: EventType(name=name, properties={})})
+    [own] = read_arrivals(path, declared, received_at=NOW)
+    assert isinstance(own, Arrival)
+    names = UnreadNames(CATALOG)
+    names.look(replace(own, name="Unsubscribed"))
+    assert unread_text(names.told()) == (
+        'not in the catalog, kept but not read: event "Unsubscribed" 1 (did you mean "Message Unsubscribed"?)'
+    )
 
 
 def test_live_events_that_are_too_old_are_counted(sqlite_database: Database, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from runner.engine.line import LONGEST_KEY, LONGEST_LINE, BadLine, key_of, object_of, parsed, shown, unfolded
+from runner.engine.nearly_reserved import nearly_reserved
 from runner.journey.catalog import (
     ACCOUNT_IDENTIFIED,
     ADDRESS_OF,
@@ -197,6 +198,10 @@ class _Reader:
         recorded and never looked at, and a withdrawal that is lost is worse than a line that is told. So is what became
         of a message, which without a word of it would be about another one, or about all the contact's addresses; and
         by a channel that nobody knows about none."""
+        if name not in self.catalog.events and (meant := nearly_reserved(name)):
+            raise BadLine(
+                f"unknown event {shown(name)}. Did you mean `{meant}`? If not, declare it in the catalog"
+            )
         if name in MESSAGE_EVENTS:
             # An empty text says nothing, rather than that it went nowhere.
             raw = {word: value for word, value in raw.items() if value != "" or word not in _WHERE_TO}

@@ -13,8 +13,6 @@ from enum import StrEnum
 
 from runner.journey.catalog import (
     ACCOUNT_IDENTIFIED,
-    CONSENT_GRANTED,
-    CONSENT_WITHDRAWN,
     CONTACT_FIELDS,
     IDENTIFIED,
     RESERVED_PROPERTIES,
@@ -103,7 +101,7 @@ class UnreadNames:
 
     def _candidates(self, kind: NameKind, event: str) -> Iterable[str]:
         if kind is NameKind.EVENT:
-            return (*self._catalog.events, CONSENT_GRANTED, CONSENT_WITHDRAWN)
+            return (*self._catalog.events, *RESERVED_PROPERTIES)
         if kind is NameKind.TRAIT:
             return (*self._catalog.attributes, *(name for name in CONTACT_FIELDS if name != "id"))
         if kind is NameKind.ACCOUNT:
