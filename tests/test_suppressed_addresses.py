@@ -19,7 +19,12 @@ from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_
 from runner.store.database import Database
 from runner.store.people.contacts import find_contact
 from runner.store.sending import suppressed_addresses
-from runner.store.sending.suppressed_addresses import kept_from, note_suppressions
+from runner.store.sending.suppressed_addresses import (
+    Address,
+    kept_from,
+    note_suppressions,
+    suppressed_among,
+)
 from runner.store.tables import contact, suppressed_address, suppression
 from tests.followed import HOUR
 
@@ -193,6 +198,32 @@ def test_of_very_many_that_are_to_be_noted_all_are_heeded_and_a_message_waits_fo
     for _ in range(5):
         delivery.step(shop.versions, START, limit=50)
     assert to_note(database) == 0
+
+
+def test_what_another_runner_notes_meanwhile_is_heeded(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one look-up leaves is looked for by another: between the two it may be noted."""
+    database = postgres_database
+    monkeypatch.setattr(suppressed_addresses, "MOST", 7)
+    row = {"partition": 0, "since": START, "reason": "bounced", "channel": "email"}
+    asked = [Address("email", f"{each}@x.example") for each in range(30)]
+    with database.begin() as connection:
+        connection.execute(
+            insert(suppression),
+            [{**row, "contact": at, "address": one.address} for at, one in enumerate(asked, 1_000)],
+        )
+    spelled = suppressed_addresses._spelled
+
+    def once_others_have_noted(dialect: str) -> Any:
+        while note_suppressions(database):
+            pass
+        return spelled(dialect)
+
+    monkeypatch.setattr(suppressed_addresses, "_spelled", once_others_have_noted)
+    with database.engine.connect() as connection:
+        found = suppressed_among(connection, database.deployment, asked)
+    assert set(found.by_address) == set(asked)
 
 
 def to_note(database: Database) -> int:

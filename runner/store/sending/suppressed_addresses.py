@@ -85,7 +85,7 @@ def suppressed_among(connection: Connection, deployment: Deployment, addresses: 
     """To which of ``addresses`` nothing is sent. One look-up for all of them: pk_suppressed_address and
     ix_suppression_to_note.
 
-    Where more than ``MOST`` are to be noted, the rest takes another, by ix_suppression_spelled, which capital letters
+    Where more than ``MOST`` are to be noted, the rest takes two more, by ix_suppression_spelled, which capital letters
     do not matter to: one that is spelled otherwise in another way is overlooked until it is noted.
     """
     asked = {one: _hash_of(deployment, *one) for one in addresses}
@@ -98,6 +98,8 @@ def suppressed_among(connection: Connection, deployment: Deployment, addresses: 
         spelled = sorted({each for one in asked for each in (_lower(one.address), counted_form(*one))})
         of_them = rows_text(("address",), ([each] for each in spelled))
         rows = [*rows, *_spelled(dialect).run(connection, listed=of_them)]
+        # What another process has noted between these two is found by a third.
+        rows = [*rows, *_asking(dialect).run(connection, listed=hashes, most=MOST)]
     found: dict[str, Suppressed] = {}
     for channel, address, reason, since in rows:
         said = Suppressed(SuppressionReason(reason), from_microseconds(since))
