@@ -109,7 +109,9 @@ def test_triggers_exits_and_waits_hear_it_through_an_equality(database: Database
     )
 
 
-def send(shop: Shop, key: str, at=START, **properties: object) -> int:  # type: ignore[no-untyped-def]
+def send(  # type: ignore[no-untyped-def]
+    shop: Shop, key: str, at=START, received_at=None, **properties: object
+) -> int:
     fitted = fit_event(shop.catalog, "Back In Stock", properties)
     arrival = Arrival(
         contact=NOBODY,
@@ -120,7 +122,9 @@ def send(shop: Shop, key: str, at=START, **properties: object) -> int:  # type: 
         dedup_key=key,
     )
     with shop.database.begin() as connection:
-        return store_events(connection, shop.database.deployment, [arrival], pending=True).new
+        return store_events(
+            connection, shop.database.deployment, [arrival], pending=True, received_at=received_at
+        ).new
 
 
 def test_each_contact_gets_one_copy_over_all_partitions(database: Database) -> None:
@@ -149,7 +153,9 @@ def test_each_contact_gets_one_copy_over_all_partitions(database: Database) -> N
 
 
 def test_one_is_sent_by_command_and_by_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for path, text in FILES.items():
+    chosen = CATALOG.replace("size: {type: string}", "size: {type: string, one_of: [m, l]}", 1)
+    more = chosen.replace("topics:", "  Course Cancelled: {broadcast: true}\ntopics:")
+    for path, text in {**FILES, "journeys/catalog.yaml": more}.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
     (tmp_path / "journeys.yaml").write_text("database: sqlite:///shop.db\n", encoding="utf-8")
@@ -179,7 +185,15 @@ def test_one_is_sent_by_command_and_by_import(tmp_path: Path, capsys: pytest.Cap
         "--key",
         "k",
     )
-    assert "was sent." in call(*sent)
+    assert "No journey that is in force listens for `Course Cancelled`" in call(
+        "events", "send", "Course Cancelled", "--broadcast"
+    )
+    silent = call("events", "send", "Back In Stock", "--broadcast", "--set", "left=5")
+    assert "warning: `by-size` compares `size`, which this event does not have: nobody hears it." in silent
+    assert "warning: `looked` compares `sku`, which this event does not have: nobody hears it." in silent
+    wrong = call("events", "send", "Back In Stock", "--broadcast", "--set", "size=xxl")
+    assert "`by-size` compares `size` with `contact.size`, which is never 'xxl', but `m` or `l`" in wrong
+    assert call(*sent) == "Back In Stock was sent.\n"
     assert "nothing happens" in call(*sent)
     assert "1 new" in call("events", "import", "--live", str(lines))
     assert "1 already there" in call("events", "import", "--live", str(lines))
@@ -241,3 +255,56 @@ def test_each_portion_acts_at_once_unless_something_else_comes_first(
     assert heard in (sorted(people), sorted([*people, "late"]))
     assert database.dialect == "postgresql" or "late" not in heard
     assert set(entered(database, "daily")) == {*people, "late"}
+
+
+COUNTED = """
+journey: counted
+language: 1
+title: How often it came in that size
+topic: receipts
+trigger: {event: Back In Stock, where: event.size == contact.size}
+entry: {reentry: always}
+steps:
+  - {id: count, update: {set: {points: = contact.points + 1}}}
+"""
+GROWN = """
+journey: grown
+language: 1
+title: Who has points takes the larger size
+topic: receipts
+trigger: {attribute: points}
+entry: {reentry: always}
+steps:
+  - {id: grow, update: {set: {size: l}}}
+"""
+
+
+@pytest.mark.parametrize("size", [20_000, 3])
+def test_two_of_one_instant_are_heard_alike_whatever_the_size_of_a_batch(
+    database: Database, size: int
+) -> None:
+    """What the first brings about comes behind the second, which therefore finds everybody as they were."""
+    files = {**FILES, "journeys/counted/journey.yaml": COUNTED, "journeys/grown/journey.yaml": GROWN}
+    shop = Shop(database, files)
+    people = [f"c{number}" for number in range(7)]
+    for key in people:
+        shop.identify(key, START, size="m", points=0)
+    shop.tick(START)
+    for key, of_size in (("one", "m"), ("two", "l")):
+        send(shop, key, START + timedelta(minutes=1), size=of_size, left=1)
+    shop.tick(START + timedelta(minutes=2), Pace(contacts=size))
+    assert entered(database, "counted") == people
+    assert entered(database, "grown") == people
+
+
+def test_one_that_is_received_later_than_it_happened_starts_what_was_applied_between(
+    database: Database,
+) -> None:
+    """As an event of one's own does."""
+    shop = Shop(database, FILES)
+    shop.identify("ana", START - timedelta(days=3), size="m")
+    applied = START - timedelta(days=1)
+    now = applied + timedelta(hours=1)
+    send(shop, "one", applied - timedelta(hours=1), received_at=now, size="m", left=5)
+    shop.tick(now)
+    assert entered(database, "by-size") == ["ana"]

@@ -16,7 +16,7 @@ from runner.engine.versions import Version, Versions
 from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.model import Journey
 from runner.journey.model.timed import CatchUp, DateTrigger, ScheduleTrigger
-from runner.journey.reserved import DATE_REACHED, TIMED
+from runner.journey.reserved import DATE_REACHED, SEGMENT_DUE, TIMED
 from runner.store.causes import schedules
 from runner.store.causes.appointing import (
     appoint_everybody,
@@ -28,7 +28,6 @@ from runner.store.causes.appointing import (
 )
 from runner.store.causes.appointments import (
     HEARD,
-    SEGMENT_DUE,
     Kind,
     settle,
     tell_first,
@@ -111,9 +110,9 @@ def _hear(passes: Passes, size: int, of_all: int) -> Prepared:
         full = unstored(connection) >= size
         through = None if full else hear(connection, passes.versions.copies, broadcast, size)
         if full or through is False:
-            return Prepared(
-                whole=False, some=True, sole=not schedules.due_schedules(connection, broadcast.at)
-            )
+            alone = [other.at for other in found].count(broadcast.at) == 1
+            sole = alone and not schedules.due_schedules(connection, broadcast.at)
+            return Prepared(whole=False, some=True, sole=sole)
         some = some or through is True
     if found:
         close_broadcasts(connection, of_all)

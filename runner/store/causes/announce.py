@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.base import Executable
 
+from runner.journey.reserved import CIRCLE_BROKEN
 from runner.store.passes.told import NEXT_PLACE, ROUND, telling
 from runner.store.passes.working import in_pass, told, wave
 from runner.store.statement import Statement
@@ -36,12 +37,12 @@ MOST_AT_ONCE = 50
 """Internal events of a contact at one instant."""
 CIRCLE = "circle"
 """Why a run was set aside that caused one more."""
-BROKEN = "Circle Broken"
-"""What the wave calls an event that nobody hears."""
 
 CAUSED = ("partition", "contact", "run", "at", "name", "properties", "key")
 """The columns of the rows that become internal events. ``run`` is what causes it, or NULL; ``key`` is unique within the
 contact: the same cause is stored once, however often it is told."""
+RECEIVED_AT = "received_at"
+"""A further column of rows that are not received when they happen."""
 
 
 def cause_key(
@@ -79,7 +80,8 @@ def announcement(
     contact has several, so that nothing has to be sorted.
     """
     rows = found.subquery("caused")
-    values: dict[str, ColumnElement[Any]] = {"n": ROUND, **{name: rows.c[name] for name in CAUSED}}
+    names = (*CAUSED, RECEIVED_AT) if RECEIVED_AT in rows.c else CAUSED
+    values: dict[str, ColumnElement[Any]] = {"n": ROUND, **{name: rows.c[name] for name in names}}
     if dialect == "postgresql":
         values["place"] = NEXT_PLACE
     query = select(*values.values())
@@ -111,7 +113,7 @@ _SET_ASIDE = Statement(
         run.c.status == constant(RunStatus.ACTIVE.value),
     )
 )
-_UNHEARD = Statement(update(wave).values(name=literal_column(f"'{BROKEN}'")).where(_too_many))
+_UNHEARD = Statement(update(wave).values(name=literal_column(f"'{CIRCLE_BROKEN}'")).where(_too_many))
 
 
 def break_circles(connection: Connection, n: int) -> None:

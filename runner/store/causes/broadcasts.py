@@ -48,7 +48,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from runner.journey.broadcasts import Ear
 from runner.journey.expression import Expression
 from runner.journey.values import BOOLEAN
-from runner.store.causes.announce import announcement
+from runner.store.causes.announce import RECEIVED_AT, announcement
 from runner.store.causes.older_work import has_older_work
 from runner.store.held import held
 from runner.store.insert import insert_new
@@ -230,6 +230,7 @@ def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
             broadcast.c.name,
             broadcast.c.properties,
             (literal_column("'broadcast:'") + cast(broadcast.c.id, Text())).label("key"),
+            broadcast.c.received_at.label(RECEIVED_AT),
         ).select_from(found.join(broadcast, broadcast.c.id == _its_id)),
         one_each=True,
     )

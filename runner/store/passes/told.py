@@ -211,7 +211,7 @@ def _events(
         identity,
         told.c.name,
         told.c.at,
-        told.c.at,
+        func.coalesce(told.c.received_at, told.c.at),
         told.c.properties,
         told.c.key,
         pending,

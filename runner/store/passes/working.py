@@ -144,6 +144,7 @@ told = Table(
     Column("contact", BigInteger, nullable=False),
     Column("run", BigInteger, comment="that causes it, if one does"),
     Column("at", Instant, nullable=False),
+    Column("received_at", Instant, comment="NULL where it was when it happened"),
     Column("name", ByCodePoint, nullable=False),
     Column("properties", Json, nullable=False),
     Column("key", ByCodePoint, nullable=False, comment="once a contact"),
