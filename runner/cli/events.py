@@ -34,7 +34,7 @@ def send_command(
     from runner.cli.deployed import found_database
     from runner.cli.importing import load_catalog
     from runner.clock import utc_now
-    from runner.engine.broadcasting import send_broadcast
+    from runner.engine.broadcasting import send_broadcast, unheard
 
     raw: dict[str, object] = {}
     for value in values:
@@ -45,12 +45,16 @@ def send_command(
     catalog = load_catalog(project)
     with found_database(project) as database:
         new = send_broadcast(database, catalog, event, raw, key or os.urandom(16).hex(), utc_now())
+        warnings = unheard(database, catalog, event, raw) if new else ()
     if output_format == "json":
-        click.echo(json.dumps({"event": event, "broadcast": broadcast, "new": new}, indent=2))
+        told = {"event": event, "broadcast": broadcast, "new": new, "warnings": warnings}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         click.echo(
             f"{event} was sent." if new else f"{event} was sent with this key before; nothing happens."
         )
+        for each in warnings:
+            click.echo(f"warning: {each}", err=True)
     return 0
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from runner.engine.versions import listeners_of, load_versions
 from runner.journey.catalog import Catalog
+from runner.journey.expression.tree import Name
 from runner.journey.fit import fit_event
 from runner.journey.words import did_you_mean, listed
 from runner.problem import JourneysError
+from runner.store.causes.broadcasts import Listener
 from runner.store.database import Database
 from runner.store.people.events import NOBODY, Arrival, store_events
 
@@ -42,3 +45,36 @@ def send_broadcast(
     with database.begin() as connection:
         stored = store_events(connection, database.deployment, [arrival], pending=True, received_at=now)
     return stored.new > 0
+
+
+def unheard(database: Database, catalog: Catalog, event: str, raw: Mapping[str, object]) -> tuple[str, ...]:
+    """Why nobody can hear the broadcast ``event`` with these properties, each as a sentence: that no journey
+    listens, or what each of those that do compares. Empty where somebody may hear it.
+
+    Raises JourneysError where a stored version cannot be read by this release of the software.
+    """
+    listeners = listeners_of(load_versions(database)).get(event, frozenset())
+    properties = fit_event(catalog, event, raw).properties
+    found = {_deaf(each, catalog, properties) for each in listeners}
+    if not found:
+        return (f"No journey that is in force listens for `{event}`: nobody hears it.",)
+    reasons = sorted(each for each in found if each is not None)
+    return tuple(f"{each}: nobody hears it." for each in reasons) if None not in found else ()
+
+
+def _deaf(listener: Listener, catalog: Catalog, properties: Mapping[str, object]) -> str | None:
+    """Why a listener cannot hear an event with these properties; None where it may."""
+    sides = (listener.ear.equality.left, listener.ear.equality.right)
+    names = {side.source: side for side in sides if isinstance(side, Name)}
+    asked, other = ".".join(names["event"].path), names[listener.ear.source]
+    value = properties.get(names["event"].path[0])
+    if value is None:
+        return f"`{listener.journey}` compares `{asked}`, which this event does not have"
+    attribute = catalog.attributes.get(other.path[0]) if other.source == "contact" else None
+    allowed = attribute.type.one_of if attribute is not None else ()
+    if allowed and isinstance(value, str) and value not in allowed:
+        return (
+            f"`{listener.journey}` compares `{asked}` with `contact.{other.path[0]}`, which is never {value!r}, but"
+            f" {listed(allowed)}"
+        )
+    return None
