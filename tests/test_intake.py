@@ -552,6 +552,32 @@ def test_a_name_that_is_nearly_reserved_is_a_bad_line(tmp_path: Path, name: str,
     )
 
 
+@pytest.mark.parametrize("pending", [False, True])
+def test_what_became_of_messages_to_nobody_makes_no_contact(
+    database: Database, tmp_path: Path, pending: bool
+) -> None:
+    def bounced(key: str, **properties: str) -> dict[str, Any]:
+        return track(userId=key, event="Message Bounced", messageId="absent", properties=properties)
+
+    known = {"type": "identify", "userId": "ana", "traits": {"plan": "pro"}}
+    lines = bounced("zoe"), bounced("ana"), known, bounced("ana"), bounced("old", address="old@x.example")
+    done = imported(database, written(tmp_path, *lines), pending=pending)
+    assert [each.line for each in done.rejections] == [1, 2]
+    assert done.rejections[0].reason == (
+        "nobody was sent anything as 'zoe': there is no such contact before this line"
+    )
+    assert done.stored.contacts_new == 2
+    assert done.reject_file is not None
+    assert [json.loads(line)["userId"] for line in done.reject_file.read_text().splitlines()] == [
+        "zoe",
+        "ana",
+    ]
+    row = "userId,event,timestamp,soft\nzoe,Message Bounced,2026-02-01T10:00:00Z,"
+    in_csv = imported(database, written(tmp_path, row, name="events.csv"), pending=pending)
+    assert [each.text for each in in_csv.rejections] == ["zoe,Message Bounced,2026-02-01T10:00:00Z,"]
+    assert in_csv.stored.contacts_new == 0
+
+
 def test_live_events_that_are_too_old_are_counted(sqlite_database: Database, tmp_path: Path) -> None:
     ages = "2026-02-28T11:59:59Z", "2026-02-28T12:00:00Z", "2026-03-01T11:00:00Z"
     path = written(tmp_path, *(track(timestamp=at, messageId=at) for at in ages))

@@ -78,6 +78,7 @@ def told(database: Database) -> dict[str, int]:
 def test_feedback_is_counted_for_the_message_that_it_names(database: Database, tmp_path: Path) -> None:
     shop = Shop(database)
     shop.sign_up("ana", "ben", "cyd", "dan")
+    shop.identify("eve")
     sink = Sink()
     deliver(database, shop.versions, {"email": sink}, START)
     ids = {key: message_id(sink, key) for key in sink.contacts}
@@ -204,6 +205,7 @@ def test_the_story_tells_what_became_of_messages(sqlite_database: Database, tmp_
 def test_the_example_of_the_page(sqlite_database: Database, tmp_path: Path) -> None:
     shop = Shop(sqlite_database)
     shop.sign_up("ana")
+    shop.identify("eve")
     sink = Sink()
     deliver(sqlite_database, shop.versions, {"email": sink}, START)
     text = block_of(PAGE, "json", "Message Delivered").text.replace("2026-03-02T0", "2026-03-01T1")

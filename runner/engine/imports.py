@@ -15,6 +15,7 @@ from typing import TypeVar
 from runner.engine.enrolling import Enrolling
 from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header, read_arrivals
 from runner.engine.misfits import Misfits, MisfitValues
+from runner.engine.sent_nobody import without_strangers
 from runner.engine.tick import LIVE
 from runner.engine.told_of import with_messages
 from runner.engine.unread import Unread, UnreadNames
@@ -189,7 +190,8 @@ def import_file(
                 if enrolling is not None:
                     arrivals, unknown = enrolling.known(connection, deployment, arrivals)
                     strangers.update(unknown)
-                told, of_no_message = with_messages(connection, deployment, arrivals)
+                of_contacts, of_nobody = without_strangers(connection, deployment, arrivals)
+                told, of_no_message = with_messages(connection, deployment, of_contacts)
                 stored = store_events(connection, deployment, told, received_at=received_at, pending=pending)
                 recorded = store_events(
                     connection, deployment, given, received_at=received_at, pending=pending
@@ -199,7 +201,7 @@ def import_file(
             consents += recorded.new
             unknown_messages += len(of_no_message)
             first_unknown += of_no_message[: FIRST_SHOWN - len(first_unknown)]
-            kept.take(bad)
+            kept.take(sorted([*bad, *of_nobody], key=lambda each: each.line))
     except JourneysError as error:
         lines = total.new + total.duplicate
         raise JourneysError(

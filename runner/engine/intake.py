@@ -172,7 +172,8 @@ class _Reader:
             raise BadLine("a track call; `journeys events import` takes it")
         name = self.as_event or _event_name(record.get("event"))
         fitted = self._event(name, object_of(record, "properties"))
-        yield _arrival(key, name, at, dedup_key, fitted, number)
+        text = line.decode(errors="replace").rstrip("\n") if name in MESSAGE_EVENTS else ""
+        yield _arrival(key, name, at, dedup_key, fitted, number, text)
 
     def _has_no_contact(self, record: Mapping[str, Any]) -> bool:
         """Whether it is a broadcast; one that names a contact all the same happened to that contact."""
@@ -270,11 +271,11 @@ class _Reader:
             if not any(cells):
                 continue
             try:
-                yield from self._from_row(columns, cells, number)
+                yield from self._from_row(columns, cells, number, "".join(raw).rstrip("\r\n"))
             except BadLine as bad:
                 yield Rejected(line=number, reason=str(bad), text="".join(raw).rstrip("\r\n"))
 
-    def _from_row(self, columns: _Columns, cells: list[str], number: int) -> Iterator[Arrival]:
+    def _from_row(self, columns: _Columns, cells: list[str], number: int, text: str) -> Iterator[Arrival]:
         if len(cells) != len(columns.names):
             why = f"{len(cells)} cells under {len(columns.names)} columns"
             raise BadLine(f"{why}; {_BY_SPACES}" if _CONSENTS_COLUMN in columns.names else why)
@@ -285,7 +286,7 @@ class _Reader:
         dedup_key = self._dedup_key(row.pop(columns.message, None) if columns.message else None, line)
         if columns.is_events or self.as_event is not None:
             name = self.as_event or _event_name(row.pop(_EVENT_COLUMN, None))
-            yield _arrival(key, name, at, dedup_key, self._event(name, unfolded(row)), number)
+            yield _arrival(key, name, at, dedup_key, self._event(name, unfolded(row)), number, text)
             return
         # All of them are looked at first: a row is taken as a whole or not at all.
         consents = [self._topic_and_channel(text) for text in row.pop(_CONSENTS_COLUMN, "").split()]
@@ -354,7 +355,9 @@ def consent_arrival(key: str, topic: str, channel: str, at: datetime, source: st
     )
 
 
-def _arrival(key: str, name: str, at: datetime, dedup_key: str, fitted: Fitted, line: int) -> Arrival:
+def _arrival(
+    key: str, name: str, at: datetime, dedup_key: str, fitted: Fitted, line: int, text: str = ""
+) -> Arrival:
     return Arrival(
         contact=key,
         name=name,
@@ -364,6 +367,7 @@ def _arrival(key: str, name: str, at: datetime, dedup_key: str, fitted: Fitted, 
         dedup_key=dedup_key,
         rejected=fitted.rejected,
         line=line,
+        text=text,
     )
 
 

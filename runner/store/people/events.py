@@ -49,8 +49,8 @@ class Arrival:
     properties, and so has what is said of an account: ``ACCOUNT_IDENTIFIED``.
 
     ``contact`` is the contact's key, or the account's. ``dedup_key`` says what is the same event again.
-    ``rejected`` are the values that did not fit, by name, ``line`` is that of the file, from 1; both are for the
-    importer's report and are not stored.
+    ``rejected`` are the values that did not fit, by name, ``line`` is that of the file, from 1, ``text`` what it says,
+    of a line that may yet be a bad one; these are for the importer's report and are not stored.
     """
 
     contact: str
@@ -61,6 +61,7 @@ class Arrival:
     dedup_key: str
     rejected: Mapping[str, Misfit] = field(default_factory=dict)
     line: int = field(default=0, compare=False)
+    text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
