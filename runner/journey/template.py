@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from runner.journey.schema import validate
 from runner.journey.template_pieces import Source, as_written, joined
 from runner.journey.yaml import LARGEST_FILE, Fields, Items, Scalar, Value, load_yaml, split_lines
+from runner.journey.yaml_trouble import mend_tags
 from runner.problem import Problem, Span
 
 if TYPE_CHECKING:
@@ -187,10 +188,12 @@ def _split(path: str, text: str) -> tuple[dict[str, Value], str, int, tuple[Prob
         problem = Problem(code="template/front-matter", message=message, span=Span(path, 1, 1, 3), hint=hint)
         return {}, "", len(lines), (problem,)
     body = "\n".join(lines[end + 1 :])
-    written = "\n".join(lines[1:end])
+    mended, unquoted = mend_tags(lines[1:end], path, 2)
+    written = "\n".join(mended)
     if not written.strip():
         return {}, body, end + 2, ()
     value, problems = load_yaml(path, written, first_line=2)
+    problems = (*unquoted, *problems)
     if value is None:
         return {}, body, end + 2, problems
     problems += validate(value, "template")

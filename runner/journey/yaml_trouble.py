@@ -139,6 +139,29 @@ def _unquoted_colon(line: str, file: str, number: int) -> Problem | None:
     )
 
 
+_TAG_FIRST = re.compile(r"(?P<key>[A-Za-z_][\w-]*):[ \t]+(?P<value>\{[{%].*?)\s*")
+
+
+def mend_tags(lines: list[str], file: str, first_line: int) -> tuple[list[str], tuple[Problem, ...]]:
+    """The lines of a front matter with the values in quotes that begin with a tag of Jinja, and one problem for each:
+    ``subject: {{ trigger.title }}``, which YAML reads as a mapping."""
+    mended, problems = [], []
+    for number, line in enumerate(lines, first_line):
+        match = _TAG_FIRST.fullmatch(line)
+        if match:
+            written = f"{match['key']}: {quote(match['value'])}"
+            problems.append(
+                Problem(
+                    code="yaml/quote",
+                    message="YAML sees a mapping in this value, because of its first brace.",
+                    span=Span(file, number, match.start("value") + 1, len(match["value"])),
+                    hint=f"Quote the value: {written}",
+                )
+            )
+        mended.append(written if match else line)
+    return mended, tuple(problems)
+
+
 def _unquoted_expression(line: str, column: int, file: str, number: int) -> Problem | None:
     """The diagnosis for a line whose expression needs quotes, or None where it is something else.
 
