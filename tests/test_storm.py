@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
+from runner.engine.imports import import_file
 from runner.engine.tick import LIVE, tick
-from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
+from runner.journey.catalog import CONTACT_UPDATED
 from runner.journey.project import load_project
+from runner.journey.reserved import OWN_EVENTS
 from runner.store.database import Database
-from runner.store.tables import event
+from runner.store.tables import event, run
 from tests.shop import FILES, START, Shop
 
 ORDINARY = 1_000
@@ -69,7 +73,7 @@ steps:
 """
 
 
-@pytest.mark.parametrize("caused", [CONTACT_UPDATED, IDENTIFIED])
+@pytest.mark.parametrize("caused", sorted(OWN_EVENTS))
 def test_no_journey_is_entered_by_what_another_causes(caused: str) -> None:
     """So two journeys cannot call each other for ever: a run causes nothing but changes of its contact, which end and
     wake runs, and programs have no way back."""
@@ -86,6 +90,88 @@ def test_no_journey_is_entered_by_what_another_causes(caused: str) -> None:
     declared = FILES["journeys/catalog.yaml"].replace("  Left: {}", f"  Left: {{}}\n  {caused}: {{}}")
     codes = {problem.code for problem in load_project({**files, "journeys/catalog.yaml": declared}).problems}
     assert "event/reserved" in codes
+
+
+SPEAKING = """
+journey: speaking
+language: 1
+title: Speaks of what nobody may speak of
+topic: receipts
+trigger: {event: Signed Up}
+exit:
+  - {event: NAME, reason: left}
+  - {when: 'count("NAME") > 3', reason: many}
+goal: {event: NAME, within: 1d}
+steps:
+  - {id: pause, wait: {event: NAME, up_to: 1d}}
+"""
+
+
+@pytest.mark.parametrize("caused", sorted(OWN_EVENTS))
+def test_no_journey_speaks_of_what_the_runner_tells_itself(caused: str) -> None:
+    speaking = SPEAKING.replace("NAME", caused)
+    problems = load_project({**FILES, "journeys/speaking/journey.yaml": speaking}).problems
+    assert sorted(problem.code for problem in problems) == [
+        *["event/unknown"] * 3,
+        "expression/unknown-event",
+    ]
+
+
+HEARING = {
+    "at": "attribute: points",
+    "segment": "segment: rich, change: enter",
+    "consent": "consent: offers, change: given",
+    "ended": "journey: greet",
+    "by-hand": "manual: true, properties: {k: number}",
+    "clock": 'schedule: "0 9 20 * *"',
+    "date": "date: contact.born",
+}
+
+
+def test_what_arrives_under_the_name_of_an_internal_event_starts_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    files = {
+        f"journeys/{name}/journey.yaml": PING.format(name=name, event="x", points=1).replace(
+            "{event: x}", f"{{{trigger}}}"
+        )
+        for name, trigger in HEARING.items()
+    }
+    catalog = f"{FILES['journeys/catalog.yaml']}segments: {{rich: {{when: contact.points > 1}}}}\n"
+    shop = Shop(database, {**FILES, **files, "journeys/catalog.yaml": catalog})
+    shop.identify("ana")
+    said = {
+        "attribute": "points",
+        "old": None,
+        "new": 5,
+        "segment": "rich",
+        "topic": "offers",
+        "channel": "*",
+    }
+    said |= {"change": "given", "outcome": "completed", "run": 1, "k": 1, "date": "2026-03-01", "cause": "x"}
+    said |= {"link": "x", "step": "touch", "visit": 1}
+    lines = [
+        {
+            "type": "track",
+            "userId": "ana",
+            "event": name,
+            "properties": {**said, "journey": journey, "of": "*", "at": "2026-03-01T10:00:00.000000Z"},
+            "timestamp": START.isoformat(),
+            "messageId": f"{name} {journey}",
+        }
+        for name in sorted(OWN_EVENTS)
+        for journey in ("greet", *HEARING)
+    ]
+    told = tmp_path / "told.ndjson"
+    told.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    taken = import_file(
+        database, shop.catalog, told, received_at=START, pending=True, rejects=tmp_path / "rejects", batch=500
+    )
+    assert taken.stored.new + taken.rejected_lines == len(lines)
+    while tick(database, shop.versions, START).more:
+        pass
+    with database.read() as connection:
+        assert connection.execute(select(run.c.journey)).scalars().all() == []
 
 
 def test_journeys_that_change_the_same_contact_come_to_rest(database: Database) -> None:

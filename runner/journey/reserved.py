@@ -5,6 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from runner.journey.catalog import (
+    ACCOUNT_IDENTIFIED,
+    CALL_ANSWERED,
+    CONTACT_UPDATED,
+    IDENTIFIED,
+    LINK_PRESSED,
+)
 from runner.journey.values import DATE, DATETIME, NUMBER, STRING, ValueType
 
 ATTRIBUTE_CHANGED = "Attribute Changed"
@@ -15,6 +22,10 @@ SCHEDULE_FIRED = "Schedule Fired"
 DATE_REACHED = "Date Reached"
 JOURNEY_ENDED = "Journey Ended"
 ENROLLED = "Enrolled"
+SEGMENT_DUE = "Segment Due"
+"""At which a segment is looked at since time alone may have turned it."""
+CIRCLE_BROKEN = "Circle Broken"
+"""What an event is called that nobody hears, since a contact has caused too many at one instant."""
 
 EXISTING = "existing"
 """The property that names a journey, of an event that is for that journey alone: it is about somebody for whom the
@@ -35,3 +46,18 @@ PROPERTIES: Mapping[str, Mapping[str, ValueType]] = {
     ENROLLED: {"journey": STRING},  # and the properties that the journey's trigger declares
 }
 """What a run may read of each as ``trigger.*``. Authors speak of these events by a form of trigger, not by name."""
+
+OWN_EVENTS = frozenset(
+    {
+        *PROPERTIES,
+        ACCOUNT_IDENTIFIED,
+        CALL_ANSWERED,
+        CIRCLE_BROKEN,
+        CONTACT_UPDATED,
+        IDENTIFIED,
+        LINK_PRESSED,
+        SEGMENT_DUE,
+    }
+)
+"""All events of which no journey, catalog or expression may speak by name. Whoever declared one of them would hear what
+the runner says to itself, and people would enter who do not belong."""

@@ -15,9 +15,7 @@ from runner.journey.builder.policies import build_opt_in_cases, build_policies
 from runner.journey.builder.resources import build_hours, build_pools
 from runner.journey.catalog import (
     CONTACT_FIELDS,
-    CONTACT_UPDATED,
     DERIVED_FIELDS,
-    IDENTIFIED,
     RESERVED_PROPERTIES,
     Attribute,
     Catalog,
@@ -30,12 +28,12 @@ from runner.journey.catalog import (
 from runner.journey.duration import DAY, Duration
 from runner.journey.expression.names import is_taken
 from runner.journey.header_text import header_trouble
+from runner.journey.reserved import OWN_EVENTS
 from runner.journey.values import Kind, ValueType
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Field, Fields, Scalar, Value
 from runner.problem import Problem, Severity
 
-RESERVED_EVENTS = (IDENTIFIED, CONTACT_UPDATED, *RESERVED_PROPERTIES)
 LONGEST_ZONE = 64
 """No name of a zone is so long."""
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
@@ -186,9 +184,14 @@ class _CatalogBuilder:
         return {field.key: type for field in fields.fields if (type := self.type(field.value))}
 
     def event(self, field: Field) -> EventType | None:
-        if field.key in RESERVED_EVENTS:
+        if field.key in OWN_EVENTS:
+            message = f"`{field.key}` is a reserved event: the runner tells itself of it."
+            self.notes.note("event/reserved", message, field.key_span, "Choose another name.")
+            return None
+        if field.key in RESERVED_PROPERTIES:
             message = f"`{field.key}` is a reserved event; it need not be declared."
-            self.notes.note("event/reserved", message, field.key_span)
+            hint = "Remove it, or choose another name."
+            self.notes.note("event/reserved", message, field.key_span, hint)
             return None
         members = fields_of(field.value) or Fields((), field.value.span)
         told = members.get("broadcast")

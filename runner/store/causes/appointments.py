@@ -41,7 +41,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runner.journey.reserved import CONSENT_CHANGED, DATE_REACHED
+from runner.journey.reserved import CONSENT_CHANGED, DATE_REACHED, SEGMENT_DUE
 from runner.store.causes.announce import Announcement, announcement
 from runner.store.held import held
 from runner.store.passes.standing import PREFIX, STANDS, key_of
@@ -60,9 +60,6 @@ class Kind(StrEnum):
     SEGMENT = "segment"  # time alone may turn membership; the segment
     CONSENT = "consent"  # a consent grows stale; topic and channel
 
-
-SEGMENT_DUE = "Segment Due"
-"""The reserved event at which a segment is looked at since time alone may have turned it."""
 
 EVENTS: dict[Kind, str] = {
     Kind.DATE: DATE_REACHED,

@@ -32,9 +32,9 @@ from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.duration import DAY, MICROSECONDS
 from runner.journey.model.timed import DateTrigger, IfPast
 from runner.journey.model.waits import LocalTimes
-from runner.journey.reserved import DATE_REACHED
+from runner.journey.reserved import DATE_REACHED, SEGMENT_DUE
 from runner.journey.values import Kind as ValueKind
-from runner.store.causes.appointments import SEGMENT_DUE, Kind, appoint
+from runner.store.causes.appointments import Kind, appoint
 from runner.store.local_time.localtime import (
     day_number,
     due_after,
