@@ -88,6 +88,9 @@ def test_feedback_is_counted_for_the_message_that_it_names(database: Database, t
         line("ana", "Delivered", message=ids["ana"]),
         line("ana", "Opened", message=f" {ids['ana'][1:-1]} "),
         line("ana", "Clicked", message=ids["ana"][1:65].upper(), link="cart"),
+        # As `journeys messages list` shows it; and too little of it.
+        line("dan", "Delivered", message=ids["dan"][1:13].upper()),
+        line("dan", "Clicked", message=ids["dan"][1:12]),
         line("ben", "Opened", message=ids["ben"], bot=True),
         line("ben", "Bounced", message=ids["ben"]),
         line("cyd", "Complained", message=ids["cyd"], run=7, step="again"),
@@ -100,9 +103,9 @@ def test_feedback_is_counted_for_the_message_that_it_names(database: Database, t
         line("dan", "Delivered", message=""),
     ]
     done = imported(shop, tmp_path, "".join(lines))
-    assert (done.unknown_messages, [each.line for each in done.first_unknown]) == (3, [9, 10, 11])
+    assert (done.unknown_messages, [each.line for each in done.first_unknown]) == (4, [5, 11, 12, 13])
     shop.tick(START + 3 * HOUR)
-    assert told(database) == {"delivered": 1, "opened": 2, "clicked": 1, "bounced": 1, "complained": 1}
+    assert told(database) == {"delivered": 2, "opened": 2, "clicked": 1, "bounced": 1, "complained": 1}
     assert note_suppressions(database) == 2
     with database.read() as connection:
         names = connection.execute(select(event.c.name).where(event.c.name.like("Message %"))).scalars()

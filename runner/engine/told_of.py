@@ -1,6 +1,6 @@
 """Of which messages events tell, where they name them as a provider does, by the Message-ID of the mail, by the
-idempotency key, or by what the provider itself has called it; and which of those that name one, so or by its step, tell
-of none that their contact has had.
+idempotency key or its beginning, or by what the provider itself has called it; and which of those that name one, so or
+by its step, tell of none that their contact has had.
 
 A provider knows nothing of runs. The key of a message is computed of its place, so it is not looked up: the keys of
 those messages are computed that the contact of the event has had. So nobody's event ever counts for somebody else's
@@ -11,6 +11,7 @@ closes nobody's address (``store/causes/feedback.py``): it is another contact's,
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,8 @@ NAMED_BY = "message"
 _Place = tuple[str, int, str, int] | tuple[str, str, str]
 
 _KEY = re.compile(r"<?([0-9a-f]{64})(?:@[^<>\s]*)?>?", re.IGNORECASE)
+_BEGINNING = re.compile(r"[0-9a-f]{12,63}", re.IGNORECASE)
+"""Of a key, as long as `journeys messages list` shows it, or longer."""
 
 
 def with_messages(
@@ -46,14 +49,26 @@ def with_messages(
         return arrivals, ()
     wanted = {(arrivals[at].contact, name) for at, name in by_id.items()}
     found: dict[tuple[str, str], SentTo] = {}
+    beginnings: defaultdict[str, list[str]] = defaultdict(list)
+    for contact, name in wanted:
+        if _BEGINNING.fullmatch(name):
+            beginnings[contact].append(name)
+    begun: defaultdict[tuple[str, str], list[SentTo]] = defaultdict(list)
     places: set[_Place] = set()
     for sent in messages_to(connection, deployment, (arrivals[at].contact for at in naming)):
         places.add((sent.contact_key, sent.key.run, sent.key.step, sent.key.visit))
         places.add((sent.contact_key, sent.journey, sent.key.step))
-        as_of = deployment.as_of(sent.let_go_at)
-        for name in (idempotency_key(as_of, sent.key, sent.made_in), sent.provider_id) if by_id else ():
+        if not by_id:
+            continue
+        key = idempotency_key(deployment.as_of(sent.let_go_at), sent.key, sent.made_in)
+        for name in (key, sent.provider_id):
             if name is not None and (sent.contact_key, name) in wanted:
                 found[sent.contact_key, name] = sent
+        for beginning in beginnings.get(sent.contact_key, ()):
+            if key.startswith(beginning.lower()):
+                begun[sent.contact_key, beginning].append(sent)
+    # What a provider calls a message is asked first, and the beginning of two keys names neither.
+    found = {asked: only for asked, (only, *more) in begun.items() if not more} | found
     told = list(arrivals)
     unknown = []
     for at in naming:
