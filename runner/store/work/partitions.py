@@ -207,7 +207,8 @@ def _lock(
 
 
 def _enough(connection: Connection, found: Sequence[int], now: datetime, size: int) -> int:
-    """How many of the partitions ``found`` fill a batch, going by the first few of them.
+    """How many of the partitions ``found`` fit into a batch, going by the first few of them: of one that does not fit
+    the rest would take a turn of its own.
 
     Those are counted, but no further than to a full batch: a hundredth of what the batch itself will cost.
     """
@@ -216,4 +217,4 @@ def _enough(connection: Connection, found: Sequence[int], now: datetime, size: i
         return sample
     limit = -(-size // sample)
     due = _COUNT.run(connection, partitions=list(found[:sample]), now=now, limit=limit).scalar_one()
-    return max(sample, -(-size * sample // max(1, int(due))))
+    return max(sample, size * sample // max(1, int(due)))
