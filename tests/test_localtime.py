@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Column, ColumnElement, Connection, MetaData, Table, Text, insert, select
 
+from runner.journey.builder.catalog import zone_problem
+from runner.journey.catalog import Catalog
 from runner.journey.duration import DAY, Duration
+from runner.journey.fit import fit_traits
 from runner.store import tables
 from runner.store.database import Database
 from runner.store.local_time import zones
@@ -24,7 +27,7 @@ from runner.store.local_time.localtime import (
 )
 from runner.store.types import from_microseconds, to_microseconds
 
-ALL_ZONES = sorted(zoneinfo.available_timezones())
+ALL_ZONES = sorted(zones.known_zones())
 ODD_ZONES = [
     "Africa/Casablanca",  # summer time suspended for Ramadan
     "America/Havana",  # goes back to midnight
@@ -316,3 +319,14 @@ def test_zone_names_are_exact() -> None:
     assert not zones.known_zone("europe/berlin")
     assert not zones.known_zone("../etc/passwd")
     assert not zones.known_zone("")
+
+
+@pytest.mark.parametrize("name", ["localtime", "Factory", "posixrules", "posix/Europe/Berlin"])
+def test_what_is_the_clock_of_no_place_is_no_zone(name: str) -> None:
+    assert not zones.known_zone(name)
+    trouble = zone_problem(name)
+    assert trouble is not None
+    assert trouble[0] == f'Unknown time zone "{name}".'
+    fitted = fit_traits(Catalog(), {"timezone": name})
+    assert fitted.properties == {"timezone": None}
+    assert fitted.rejected["timezone"].why == "no time zone of the IANA database"

@@ -5,7 +5,6 @@ end only where they may; a schedule fires once for each local time; and what han
 from __future__ import annotations
 
 import random
-import zoneinfo
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -40,7 +39,7 @@ EVERY_DAY = frozenset(range(7))
 def alike() -> list[list[str]]:
     """All zones of the IANA database, those together whose clocks have shown the same since 1970."""
     groups: dict[tuple[zones.Period, ...], list[str]] = defaultdict(list)
-    for name in sorted(zoneinfo.available_timezones()):
+    for name in sorted(zones.known_zones()):
         groups[zones.periods(name)].append(name)
     return list(groups.values())
 

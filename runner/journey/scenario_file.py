@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import cached_property
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from runner.journey.catalog import (
     CONSENT_GRANTED,
@@ -37,7 +37,7 @@ from runner.journey.schema import load_document, plain
 from runner.journey.values import ValueType
 from runner.journey.words import did_you_mean, one_of
 from runner.journey.yaml import Field, Fields, Scalar, Value
-from runner.journey.zone_names import known_zone
+from runner.journey.zone_names import known_zone, known_zones
 from runner.problem import Problem, Span
 
 SCHEMA = "tests"
@@ -218,7 +218,7 @@ class _Test:
         if not isinstance(named, Scalar) or named.value is None:
             return ZoneInfo(self.catalog.timezone)
         if not known_zone(named.text):
-            hint = did_you_mean(named.text, available_timezones()) or "Write an IANA name, say Asia/Tbilisi."
+            hint = did_you_mean(named.text, known_zones()) or "Write an IANA name, say Asia/Tbilisi."
             raise self.mistake("tests/timezone", f"`{named.text}` is no time zone.", named, hint)
         return ZoneInfo(named.text)
 

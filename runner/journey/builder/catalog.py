@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from zoneinfo import ZoneInfo
 
 from runner.journey.builder.business import amount_of, build_costs, build_goals, build_links
 from runner.journey.builder.campaigns import build_campaigns
@@ -32,10 +31,9 @@ from runner.journey.reserved import OWN_EVENTS
 from runner.journey.values import Kind, ValueType
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Field, Fields, Scalar, Value
+from runner.journey.zone_names import known_zone, known_zones
 from runner.problem import Problem, Severity
 
-LONGEST_ZONE = 64
-"""No name of a zone is so long."""
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _SIMPLE = {kind.value: kind for kind in (Kind.STRING, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME)}
 
@@ -47,14 +45,9 @@ def is_locale(text: str) -> bool:
 
 def zone_problem(name: str) -> tuple[str, str | None] | None:
     """Why ``name`` is no IANA time zone, and what was perhaps meant; None where it is one."""
-    try:
-        # It is looked for as a module in modules, as many within one another as it has slashes.
-        ZoneInfo(name[:LONGEST_ZONE])
-    except (KeyError, ValueError, OSError):
-        from zoneinfo import available_timezones
-
-        return f'Unknown time zone "{name}".', did_you_mean(name, available_timezones())
-    return None
+    if known_zone(name):
+        return None
+    return f'Unknown time zone "{name}".', did_you_mean(name, known_zones())
 
 
 def build_catalog(tree: Value) -> tuple[Catalog, tuple[Problem, ...]]:
