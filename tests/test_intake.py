@@ -674,7 +674,15 @@ def test_values_that_do_not_fit_are_told_with_line_and_contact(
 def test_an_import_tells_what_will_not_happen(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, track(event="Order completed"))
+    catalog = project / "journeys" / "catalog.yaml"
+    with catalog.open("a", encoding="utf-8") as file:
+        file.write(
+            'segments: {quiet: {when: days_since("Order Completed") >= 60}, pro: {when: contact.plan == "pro"}}\n'
+        )
+    path = written(tmp_path, track())
+    assert run(["events", "import", "--live", str(path), "--project", str(project)]) == 0
+    assert "  time has passed since all the same: who comes into `quiet` enters;" in capsys.readouterr().out
+    path = written(tmp_path, track(event="Order completed", messageId="m2"))
     for line in (
         "  1 event is older than 24 hours: it starts nothing, unless `run --virtual` lives that time\n",
         "1 already there",
@@ -683,4 +691,5 @@ def test_an_import_tells_what_will_not_happen(
         printed = capsys.readouterr().out
         assert line in printed
         assert 'kept but not read: event "Order completed" 1 (did you mean "Order Completed"?)' in printed
+        assert "`quiet`" not in printed
     assert "older" not in printed

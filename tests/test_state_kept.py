@@ -12,7 +12,7 @@ from runner.engine.versions import load_versions
 from runner.journey.catalog import IDENTIFIED
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.people.events import Arrival
+from runner.store.people.events import Arrival, store_events
 from runner.store.tables import contact, membership, run
 
 CATALOG = """
@@ -86,6 +86,31 @@ def test_history_that_is_imported_starts_nothing_whenever_it_comes(database: Dat
     identify(shop, "ana", timedelta(hours=5), 900, live=True)
     shop.tick(START + timedelta(hours=5))
     assert entered(database) == [("ana", "grew"), ("ana", "rich")]
+
+
+def test_what_time_has_done_since_an_old_event_starts_a_run_and_of_history_does_not(
+    database: Database,
+) -> None:
+    quiet = {
+        "journeys/catalog.yaml": f'{CATALOG}  quiet: {{when: days_since("Signed Up") >= 60}}\n',
+        "journeys/back/journey.yaml": JOURNEY % ("back", "{segment: quiet, change: enter}", ""),
+        "journeys/new/journey.yaml": JOURNEY % ("new", "{event: Signed Up}", ""),
+    }
+    shop = Shop(database, quiet)
+    shop.identify("live")
+    shop.identify("past")
+    for key in ("live", "past"):
+        with database.begin() as connection:
+            store_events(
+                connection,
+                database.deployment,
+                [shop.event(key, "Signed Up", START - timedelta(days=90))],
+                received_at=START,
+                pending=key == "live",
+            )
+    shop.tick(START)
+    shop.tick(START + timedelta(hours=1))
+    assert entered(database) == [("live", "back")]
 
 
 def test_existing_people_enter_once_over_ticks_and_applies(database: Database) -> None:

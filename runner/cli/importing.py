@@ -123,6 +123,9 @@ def summary(path: Path, imported: Imported) -> Iterator[str]:
         are, they = ("is", "it starts") if imported.too_old == 1 else ("are", "they start")
         old = count_text(imported.too_old, "event")
         yield f"  {old} {are} older than 24 hours: {they} nothing, unless `run --virtual` lives that time"
+        if imported.turned_since:
+            some = listed(imported.turned_since, "and", most=5)
+            yield f"  time has passed since all the same: who comes into {some} enters; as history, nobody does"
     if imported.unknown_messages:
         events = count_text(imported.unknown_messages, "event")
         yield f"  {events} of a message that the contact was not sent from here, kept without it:"
@@ -152,6 +155,7 @@ def _json(path: Path, imported: Imported) -> dict[str, object]:
         "rejected_values": misfits_json(imported.misfits),
         "not_read": unread_json(imported.unread),
         "too_old": imported.too_old,
+        "turned_since": list(imported.turned_since),
         "unknown_messages": imported.unknown_messages,
         "first_unknown_messages": [
             {"line": one.line, "contact": one.contact, "event": one.name} for one in imported.first_unknown

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -52,8 +52,8 @@ class Imported:
     ``stored`` counts its lines; ``consents`` those that were recorded on the way. ``misfits``
     are the values that did not fit; their lines were taken. ``unread`` are names that
     the catalog does not have. ``too_old`` counts the events of a live import that are too old to start
-    anything. ``unknown_messages`` counts the events that name a message which their contact has not had;
-    ``first_unknown`` are the first of them.
+    anything; ``turned_since`` are the segments that time may have turned since these. ``unknown_messages`` counts the
+    events that name a message which their contact has not had; ``first_unknown`` are the first of them.
     ``strangers`` are keys that are no contact's, where nobody is made. ``rejections`` are the first rejected lines, all
     of which are in ``reject_file``.
     """
@@ -64,6 +64,7 @@ class Imported:
     misfits: tuple[Misfits, ...]
     unread: Unread
     too_old: int
+    turned_since: tuple[str, ...]
     unknown_messages: int
     first_unknown: tuple[Arrival, ...]
     strangers: Mapping[str, None]
@@ -158,6 +159,7 @@ def import_file(
     values = MisfitValues()
     unread = UnreadNames(catalog)
     too_old = unknown_messages = 0
+    old_names: set[str] = set()
     first_unknown: list[Arrival] = []
     oldest = received_at - LIVE.event_max_age if pending and LIVE.event_max_age else None
     read = read_arrivals(
@@ -180,7 +182,9 @@ def import_file(
                     continue
                 values.look(item)
                 unread.look(item)
-                too_old += oldest is not None and item.name not in _NO_EVENTS and item.at < oldest
+                if oldest is not None and item.name not in _NO_EVENTS and item.at < oldest:
+                    too_old += 1
+                    old_names.add(item.name)
                 if item.name == IDENTIFIED:
                     given.extend(_consents(item, grants))
                 # A consent of a contact's row is no line of its own.
@@ -219,12 +223,20 @@ def import_file(
         misfits=values.told(),
         unread=unread.told(),
         too_old=too_old,
+        turned_since=tuple(_turned_by_time(catalog, old_names)),
         unknown_messages=unknown_messages,
         first_unknown=tuple(first_unknown),
         strangers=strangers,
         rejections=tuple(kept.first),
         reject_file=kept.path if kept.count else None,
     )
+
+
+def _turned_by_time(catalog: Catalog, events: Set[str]) -> Iterator[str]:
+    """The segments that read ``events`` and the time: they are read as of now, however old the event is."""
+    for name, segment in sorted(catalog.segments.items()):
+        if segment.when.reads.time and not events.isdisjoint(segment.when.reads.events):
+            yield name
 
 
 def _consents(arrival: Arrival, grants: Sequence[Granted]) -> Iterator[Arrival]:
