@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _INSTEAD: Mapping[tuple[str, str], str] = {
     ("a case", "if"): "when",
@@ -12,6 +12,7 @@ _INSTEAD: Mapping[tuple[str, str], str] = {
     ("a condition", "then"): "else",
     ("a wait", "if"): "when",
     ("a wait", "timeout_after"): "up_to",
+    ("a send", "fallback"): "if_blocked",
 }
 """Where, and the key that was written → the one that says it there."""
 _OF_SEND = "It belongs to the message: `send: {{channel: …, {}: …}}`."
@@ -32,7 +33,18 @@ _HINTS: Mapping[tuple[str, str], str] = {
 _WRITTEN: Mapping[str, str] = {
     "exit": "Write `exit: [{{event: {}, reason: bought}}]`.",
     "goal": "Write `goal: {{event: {}}}`.",
+    "sender": "Write `sender: {{name: {}, address: …}}`; an SMS comes from what its provider has.",
 }
+_PAST = "`continue` goes on with the step below, `{goto: ID}` with another."
+_CONSENT = "`explicit`: the contact has said yes; `none`: sent without consent, such as an invoice."
+_CRON = 'A date comes back each year; what comes back sooner is a schedule: `{{schedule: "{}", timezone: contact}}`.'
+_ALLOWED: Mapping[tuple[str, str], str] = {
+    **{("opt_in", word): _CONSENT for word in ("yes", "no", "true", "false", "required", "single")},
+    ("every", "month"): _CRON.format("0 9 1 * *"),
+    ("every", "week"): _CRON.format("0 9 * * MON"),
+    ("every", "day"): _CRON.format("0 9 * * *"),
+}
+"""The key, and the value that was written → what is allowed instead."""
 
 
 def key_meant(what: str, key: str) -> str | None:
@@ -48,6 +60,12 @@ def key_hint(what: str, key: str) -> str | None:
 
 def value_hint(key: str | None, value: object, expected: str) -> str | None:
     """How a value is written that was given as another type."""
+    if "a time of day" in expected and isinstance(value, int) and 0 <= value < 24:
+        return f'Write "{value:02}:00", in quotes.'
+    if isinstance(value, Mapping) and len(value) == 1 and key == "if_blocked":
+        return "Its steps stand directly below it: `if_blocked: [{id: …, send: sms}]`."
+    if isinstance(value, bool) and (key, str(value).lower()) in _ALLOWED:
+        return allowed_hint(key, str(value).lower(), ())
     if expected == "a percentage" and isinstance(value, int) and not isinstance(value, bool):
         return f"Write {value}%."
     share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
@@ -61,6 +79,13 @@ def value_hint(key: str | None, value: object, expected: str) -> str | None:
     ):
         return _WRITTEN[key].format(value)
     return None
+
+
+def allowed_hint(key: str | None, value: str, allowed: Collection[str]) -> str | None:
+    """What to write for a value of ``key`` that is none of those that are ``allowed``."""
+    if key in ("if_past", "if_missing") and "continue" in allowed:
+        return _PAST
+    return _ALLOWED.get((key or "", value))
 
 
 def id_meant(text: str) -> str | None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from runner.journey.duration import duration_trouble, parse_duration
-from runner.journey.meant import id_meant, key_hint, key_meant, value_hint
+from runner.journey.meant import allowed_hint, id_meant, key_hint, key_meant, value_hint
 from runner.journey.words import did_you_mean, listed
 from runner.journey.yaml import Fields, Value
 from runner.problem import Problem, Span
@@ -83,9 +83,8 @@ def explain(finding: Finding) -> Iterator[Problem]:
         ]
         if not missing:
             return
-        yield _problem(
-            finding, "schema/missing-key", f"{_capital(finding.what)} needs {listed(missing, 'and')}."
-        )
+        message = f"{_capital(finding.what)} needs {listed(missing, 'and')}."
+        yield _problem(finding, "schema/missing-key", message, _choices(finding.schema, missing))
     elif finding.keyword == "choice":
         yield from _no_choice(finding)
     elif finding.keyword in ("type", "alternatives"):
@@ -118,6 +117,12 @@ def explain(finding: Finding) -> Iterator[Problem]:
         )
     else:
         yield _problem(finding, "schema/invalid", f"{finding.subject} does not fit: {finding.keyword}.")
+
+
+def _choices(schema: Mapping[str, Any], missing: list[str]) -> str | None:
+    """What the one key that is missing may say, where there is a choice."""
+    choices = schema.get("properties", {}).get(missing[0], {}).get("enum", ()) if len(missing) == 1 else ()
+    return f"Write {listed(f'{missing[0]}: {each}' for each in choices)}." if choices else None
 
 
 def _unknown_keys(finding: Finding) -> Iterator[Problem]:
@@ -244,7 +249,8 @@ def _not_allowed(finding: Finding) -> Problem:
     wrong = str(finding.instance)
     got = _quoted(wrong) if isinstance(finding.instance, str) else _got(finding.instance)
     message = f"{finding.subject} must be {listed(allowed)}, not {got}."
-    return _problem(finding, "schema/value", message, did_you_mean(wrong, allowed))
+    hint = did_you_mean(wrong, allowed) or allowed_hint(finding.key, wrong, allowed)
+    return _problem(finding, "schema/value", message, hint)
 
 
 def _wrong_pattern(finding: Finding) -> Problem:

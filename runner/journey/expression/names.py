@@ -126,9 +126,12 @@ def _report_unknown(
     kind = _KINDS.get(source, "property")
     declare = {
         "run": "write it with an `update` step first",
-        "account": "declare it in the catalog, under `accounts`",
+        "account": "declare it in catalog.yaml, under `accounts`",
+        "contact": "declare it in catalog.yaml, under `attributes`",
     }.get(source, "declare it in the catalog")
-    hint = did_you_mean(name, known) or (f"known: {listing(known)}" if known else declare)
+    there_are = f"known: {listing(known)}" if known else ""
+    listed = f"{declare}; {there_are}" if source == "contact" else there_are or declare
+    hint = did_you_mean(name, known) or listed
     if name in METHODS:
         hint = "methods belong to strings, as in `contact.locale.lower()`"
     builder.report_end(node, len(name), f"unknown-{kind}", f"{source} has no {kind} `{name}`", hint)

@@ -31,6 +31,8 @@ _MISTAKES = (
     (re.compile(r"\bthen\b"), "there is no `then` in an expression", "write `A if CONDITION else B`"),
 )
 _ASSIGNMENT = re.compile(r"(?<![=!<>:])=(?!=)")
+_BARE_NAME = re.compile(r"\b(?P<function>[a-z_]+)\(\s*(?P<name>[^\W\d]\w*(?:[ ]+\w+)+)\s*(?=[,)])")
+_WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "for", "lambda"})
 _KEYWORD_BEFORE = re.compile(r"[(,]\s*[^\W\d]\w*\s*\Z")
 
 
@@ -127,6 +129,14 @@ class Source:
         for match in _ASSIGNMENT.finditer(bare):
             if not _KEYWORD_BEFORE.search(bare[: match.start()]):
                 return Finding("`=` does not compare", code, match.start(), 1, "write `==`")
+        for match in _BARE_NAME.finditer(bare):
+            words = set(match["name"].split())
+            if not words & _WORDS:
+                name = match["name"]
+                hint = f'put the name in quotes: {match["function"]}("{name}")'
+                return Finding(
+                    "a name of several words is a string", code, match.start("name"), len(name), hint
+                )
         for quote in ('"', "'"):
             if quote in bare:
                 return Finding(
