@@ -238,6 +238,22 @@ def test_bytes_that_are_no_text_are_rejected(tmp_path: Path) -> None:
     assert bad == Rejected(line=3, reason="not UTF-8 at byte 1", text="\ufffd\ufffd")
 
 
+def test_a_row_of_another_encoding_is_rejected_and_kept_byte_by_byte(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "contacts.csv"
+    path.write_bytes("id,plan,department\nana,pro,Bücher\nben,pro,".encode() + "Bücher\n".encode("latin-1"))
+    result = imported(sqlite_database, path)
+    reason = "not UTF-8 in the column 'department'; save the file as UTF-8"
+    assert result.stored.new == 1
+    assert [(one.line, one.reason) for one in result.rejections] == [(3, reason)]
+    assert result.reject_file is not None
+    assert result.reject_file.read_bytes() == b"id,plan,department\nben,pro,B\xfccher\n"
+    path.write_bytes("id,Größe\nana,1\n".encode("latin-1"))
+    with pytest.raises(JourneysError, match="its first line is not UTF-8"):
+        list(read_arrivals(path, CATALOG, received_at=NOW))
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=200) | st.text().map(str.encode), suffix=st.sampled_from(["ndjson", "csv"]))
 def test_no_file_makes_the_reader_fail(

@@ -17,7 +17,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
-from runner.engine.line import LONGEST_KEY, LONGEST_LINE, BadLine, key_of, object_of, parsed, shown, unfolded
+from runner.engine.line import (
+    LONGEST_KEY,
+    LONGEST_LINE,
+    BadLine,
+    is_utf8,
+    key_of,
+    noted,
+    object_of,
+    parsed,
+    shown,
+    unfolded,
+)
 from runner.engine.nearly_reserved import nearly_reserved
 from runner.journey.catalog import (
     ACCOUNT_IDENTIFIED,
@@ -241,7 +252,7 @@ class _Reader:
 
     def csv(self, lines: Iterator[bytes], path: Path) -> Iterator[Arrival | Rejected]:
         """Rows with an ``event`` column are tracks, others are identifies."""
-        # What is no UTF-8 stays visible as lone surrogates, which no value may hold.
+        # What is no UTF-8 stays visible as lone surrogates, of which UTF-8 has none.
         text = (line.decode(errors="surrogateescape") for line in lines)
         first = next(text, "").removeprefix("\ufeff")
         delimiter = max(",;\t", key=first.count)
@@ -251,12 +262,14 @@ class _Reader:
             raise JourneysError(
                 f"{path}: its first line is not CSV: {error}; lines end with LF or CRLF"
             ) from error
+        if not is_utf8(first):
+            raise JourneysError(f"{path}: its first line is not UTF-8; save the file as UTF-8")
         columns = _Columns.of(header, path)
         if columns.is_events and self.only_contacts:
             raise JourneysError(f"{path} has a column {_EVENT_COLUMN!r}; `journeys events import` takes it")
         raw: list[str] = []
         """The lines of the row at hand as they stand."""
-        rows = csv.reader(_noted(text, raw), delimiter=delimiter, strict=True)
+        rows = csv.reader(noted(text, raw), delimiter=delimiter, strict=True)
         while True:
             raw.clear()
             # The header is the first line.
@@ -280,7 +293,9 @@ class _Reader:
             why = f"{len(cells)} cells under {len(columns.names)} columns"
             raise BadLine(f"{why}; {_BY_SPACES}" if _CONSENTS_COLUMN in columns.names else why)
         row = {name: cell for name, cell in zip(columns.names, cells, strict=True) if cell != ""}
-        line = "\x1f".join(cells).encode(errors="surrogatepass")
+        if wrong := next((name for name, cell in row.items() if not is_utf8(cell)), None):
+            raise BadLine(f"not UTF-8 in the column {shown(wrong)}; save the file as UTF-8")
+        line = "\x1f".join(cells).encode()
         key = key_of(row.pop(columns.key, None), columns.key)
         at = self._instant(row.pop(columns.time, None) if columns.time else None)
         dedup_key = self._dedup_key(row.pop(columns.message, None) if columns.message else None, line)
@@ -306,12 +321,6 @@ class _Reader:
         if why := _unknown(topic, channel or EVERY_CHANNEL, self.catalog):
             raise BadLine(f"`consents` names {shown(text)}: {why}")
         return topic, channel or EVERY_CHANNEL
-
-
-def _noted(lines: Iterator[str], notes: list[str]) -> Iterator[str]:
-    for line in lines:
-        notes.append(line)
-        yield line
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, DecimalException
 from typing import Any
 
@@ -14,6 +15,7 @@ LONGEST_LINE = 1_048_576
 LONGEST_KEY = 255
 """Characters of a contact's key, an event's name, a message id: they stand in indexes, which bound their
 size."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _decode = json.JSONDecoder(parse_float=Decimal).decode
 
 
@@ -36,6 +38,18 @@ def parsed(line: bytes) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise BadLine("not a JSON object")
     return record
+
+
+def noted(lines: Iterator[str], notes: list[str]) -> Iterator[str]:
+    """The lines, each of which is put into ``notes`` as it is taken."""
+    for line in lines:
+        notes.append(line)
+        yield line
+
+
+def is_utf8(decoded: str) -> bool:
+    """Whether what ``surrogateescape`` has made of bytes was UTF-8."""
+    return decoded.isascii() or not _SURROGATE.search(decoded)
 
 
 def key_of(value: object, name: str) -> str:
