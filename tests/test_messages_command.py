@@ -193,6 +193,11 @@ def test_nothing_found_says_what_was_looked_for(
     assert capsys.readouterr().out == "No message of greet with the reason possible_duplicate is sent.\n"
     assert journeys(command) == 0
     assert capsys.readouterr().out == "No message is sent.\n"
+    assert journeys(["messages", "reconcile", "--journey", "greet", "--drop", "--yes", *command[2:4]]) == 0
+    capsys.readouterr()
+    assert journeys(command[:4]) == 0
+    told = "No message is unknown. `--status sent` shows those that were sent, "
+    assert capsys.readouterr().out.startswith(told)
 
 
 def test_an_unknown_journey_is_an_error(

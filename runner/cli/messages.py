@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from runner.cli.deployed import found_database, table, want_journey
 from runner.cli.options import format_option, project_option, want_yes, yes_option
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from runner.store.watching.called_now import StepNames
 
 STATES = ("ready", "claimed", "sending", "sent", "withheld", "unknown", "failed", "blocked", "cancelled")
+OTHERS = (
+    "`--status sent` shows those that were sent, `--status ready` those that wait; `--help` names all states."
+)
 SHOWN_DIGITS = 12
 
 
@@ -41,7 +45,8 @@ def command() -> None:
 def list_command(
     project: Path, output_format: str, status: str, journey: str | None, reason: str | None, limit: int
 ) -> int:
-    """List the messages in one state, in the order in which they were let go.
+    """List the messages in one state, without --status those that may or may not have arrived, in the order in which
+    they were let go.
 
     The key is what the Message-ID of a mail begins with, and what a webhook was given for an idempotency key.
     """
@@ -64,7 +69,9 @@ def list_command(
     else:
         asked = (("of", journey), ("with the reason", reason))
         only = "".join(f" {word} {printable(value)}" for word, value in asked if value)
-        click.echo(_table(deployment, rows, names) if rows else f"No message{only} is {status}.")
+        asked_for = click.get_current_context().get_parameter_source("status")
+        others = "" if asked_for is ParameterSource.COMMANDLINE else f" {OTHERS}"
+        click.echo(_table(deployment, rows, names) if rows else f"No message{only} is {status}.{others}")
     return 0
 
 

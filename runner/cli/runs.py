@@ -24,7 +24,10 @@ def command() -> None:
     "--limit", type=click.IntRange(min=1), default=1_000, show_default=True, metavar="N", help="At most N."
 )
 def list_command(project: Path, output_format: str, journey: str | None, limit: int) -> int:
-    """List the runs that were set aside, in the order in which that happened."""
+    """List the runs that were set aside, in the order in which that happened.
+
+    How many stand at each step, of all, `journeys status` says; where one contact stands, `journeys contacts show`.
+    """
     import json
 
     from runner.engine.aside import step_of
@@ -56,7 +59,10 @@ def list_command(project: Path, output_format: str, journey: str | None, limit: 
         click.echo(json.dumps({"runs": told}, indent=2, ensure_ascii=False))
         return 0
     if not rows:
-        click.echo(f"No run{f' of {journey}' if journey else ''} is set aside.")
+        click.echo(
+            f"No run{f' of {journey}' if journey else ''} is set aside. `journeys status` says how many stand at each"
+            " step, `journeys contacts show KEY` where one contact stands."
+        )
         return 0
     cells = [("SET ASIDE", "CONTACT", "JOURNEY/STEP", "REASON")]
     cells += [
