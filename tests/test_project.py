@@ -13,6 +13,7 @@ from runner.journey.project import load_project, read_files, read_folder
 from runner.journey.template import read_template
 from runner.journey.version import version_hash
 from runner.problem import JourneysError, ProblemsFound
+from runner.review.check import check_folder
 from runner.review.uses import EVERY, uses_of
 
 EVERYTHING = (CASES / "ok" / "everything.yaml").read_text(encoding="utf-8")
@@ -58,6 +59,16 @@ def test_what_cannot_be_read_is_told_with_its_place(tmp_path: Path) -> None:
     assert by_file["journeys/demo/large.html"].code == "file/too-large"
     latin = by_file["journeys/demo/latin.txt"]
     assert (latin.code, latin.span.line, latin.span.column) == ("file/encoding", 2, 2)
+
+
+@pytest.mark.parametrize("path", ["catalog.yaml", "demo/journey.yaml", "demo/hello.txt", "demo/tests.yaml"])
+def test_a_file_that_is_not_utf_8_is_one_mistake(path: str, tmp_path: Path) -> None:
+    tests = "journey: demo\ntests: [{name: it, start: 2026-03-01T10:00:00Z, expect: [{never: hello}]}]\n"
+    write(tmp_path, {**standard_files({}), "journeys/demo/tests.yaml": tests})
+    with (tmp_path / "journeys" / path).open("ab") as file:
+        file.write("# für\n".encode("latin-1"))
+    (problem,) = check_folder(tmp_path).problems  # and no other
+    assert (problem.code, problem.span.file) == ("file/encoding", f"journeys/{path}")
 
 
 def test_a_folder_without_journeys_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

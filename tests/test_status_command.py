@@ -134,6 +134,9 @@ def test_a_story_tells_runs_of_a_journey_apart(
         ("cart", "c1", "settle"),
         ("cart", "c2", "settle"),
     ]
+    for wrong, right in ((["contacts", "show", "anna"], "ana"), (["report", "--journey", "cartt"], "cart")):
+        assert run([*wrong, "--project", str(project)]) == 1
+        assert f"Did you mean `{right}`?" in capsys.readouterr().err
     assert run(["contacts", "show", "ana", "--project", str(project)]) == 0
     printed = capsys.readouterr().out
     for one in standing:

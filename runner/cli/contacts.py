@@ -96,10 +96,11 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
 
     from runner.cli.importing import load_catalog
     from runner.cli.story import contact_json, contact_text, told_of
+    from runner.journey.words import did_you_mean
     from runner.problem import JourneysError
     from runner.settings import load_settings
     from runner.store.database import Database
-    from runner.store.people.contacts import consents_of, find_contact
+    from runner.store.people.contacts import consents_of, find_contact, keys_like
     from runner.store.sending.suppressed_addresses import kept_from
     from runner.store.watching.story import story
 
@@ -113,7 +114,8 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
         with database.read() as connection:
             contact = find_contact(connection, database.deployment, key)
             if contact is None:
-                raise JourneysError(f"there is no contact {key!r}")
+                near = did_you_mean(key, keys_like(connection, key))
+                raise JourneysError(f"there is no contact {key!r}{f'. {near}' if near else ''}")
             consents = consents_of(connection, contact.identity)
             suppressed = kept_from(connection, database.deployment, contact)
             told = story(connection, key)

@@ -23,6 +23,7 @@ from runner.journey.graph import walk
 from runner.journey.model import Journey
 from runner.journey.project import Project
 from runner.journey.values import MILLIONTHS, Kind
+from runner.journey.words import did_you_mean
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.tables import MessageStatus
@@ -147,7 +148,10 @@ def read_results(
         }
     names = {*project.journeys, *people, *(each.name for each in led)}
     if journey is not None and journey not in names:
-        raise JourneysError(f"there is no journey {journey!r}, and nobody ever entered one of that name")
+        near = did_you_mean(journey, sorted(names))
+        raise JourneysError(
+            f"there is no journey {journey!r}, and nobody ever entered one of that name{f'. {near}' if near else ''}"
+        )
     labels = list(months)
     return Results(
         timezone=catalog.timezone,

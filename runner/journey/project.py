@@ -104,7 +104,8 @@ def read_files(folder: Path) -> Mapping[str, str]:
 
 
 def read_folder(folder: Path) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
-    """The texts that can be read, and a problem for each file that cannot.
+    """The texts that can be read, and a problem for each file that cannot. One that is not UTF-8 is there as far as it
+    is, so that nothing else is missed of it.
 
     Hidden files and files of other kinds are left alone; links are refused, so that nothing outside the
     folder is ever read. Raises NothingThere where there is no ``journeys/``.
@@ -122,7 +123,11 @@ def read_folder(folder: Path) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
             break
         attached = path.suffix[1:] in ATTACHED
         # Such a file may be something else altogether; one that a message takes along is missed if it is not read.
-        text = _read(path, relative, [] if attached else problems)
+        unreadable: list[Problem] = []
+        text = _read(path, relative, unreadable)
+        if attached and unreadable:
+            continue
+        problems += unreadable
         if text is not None:
             files[relative] = text
             size += len(text)
@@ -176,7 +181,7 @@ def _read(path: Path, relative: str, problems: list[Problem]) -> str | None:
         number = len(before) + (1 if data[: error.start].endswith(b"\n") else 0)
         span = Span(relative, number, len(line) + 1)
         problems.append(Problem(code="file/encoding", message=message, span=span, hint=hint))
-        return None
+        return data.decode("utf-8", "replace")
 
 
 def _printable(name: str) -> str:

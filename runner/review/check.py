@@ -38,10 +38,12 @@ def check_folder(folder: Path, reasoner: Reasoner | None = None) -> Checked:
     files, unreadable = read_folder(folder)
     project = replace(load_project(files), transports=transports(folder))
     checked = _check(project, reasoner)
+    unread = {problem.span.file for problem in unreadable}
+    found = tuple(problem for problem in checked.problems if problem.span.file not in unread)
     known = CATALOG in files and not any(problem.span.file == CATALOG for problem in checked.problems)
     settings, settings_source = check_settings(folder, project.catalog.channels if known else None)
     return Checked(
-        problems=_sorted((*checked.problems, *unreadable, *settings)),
+        problems=_sorted((*found, *unreadable, *settings)),
         sources={**checked.sources, SETTINGS_FILE: settings_source},
         journeys=checked.journeys,
     )

@@ -97,6 +97,16 @@ def find_contact(connection: Connection, deployment: Deployment, key: str) -> Co
     )
 
 
+MOST_COMPARED = 5_000
+"""Keys that are held against one that nobody has."""
+
+
+def keys_like(connection: Connection, key: str) -> tuple[str, ...]:
+    """Up to ``MOST_COMPARED`` keys about as long as ``key``: one may have been meant. May read all contacts."""
+    about = func.length(contact.c.key).between(len(key) - 1, len(key) + 1)
+    return tuple(connection.execute(select(contact.c.key).where(about).limit(MOST_COMPARED)).scalars())
+
+
 def consents_of(connection: Connection, identity: Identity) -> tuple[Consent, ...]:
     """What a contact consented to and withdrew, by topic and channel (primary key)."""
     rows = connection.execute(
