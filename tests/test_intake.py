@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
+from string import ascii_letters, digits
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from runner.cli import run
 from runner.engine.imports import Granted, Imported, import_file
 from runner.engine.intake import Rejected, read_arrivals
 from runner.engine.line import LONGEST_LINE
+from runner.engine.tick import tick
 from runner.engine.unread import MOST_NAMES, UnreadNames, unread_text
 from runner.journey.catalog import (
     ACCOUNT_IDENTIFIED,
@@ -37,6 +41,7 @@ from runner.store import tables
 from runner.store.database import Database
 from runner.store.partition import partition_of
 from runner.store.people.events import Arrival
+from tests.shop import FILES, START, Shop
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CATALOG = Catalog(
@@ -536,6 +541,96 @@ def test_feedback_with_a_word_that_does_not_fit_is_a_bad_line(tmp_path: Path) ->
     ]
     assert isinstance(good, Arrival)
     assert good.properties == {"channel": "sms"}
+
+
+LONG = "".join(Random(1).choices(ascii_letters + digits, k=4_000))
+"""So long, and so little to be compressed, that no index of PostgreSQL takes it."""
+TAKES_ALL = """
+journey: takes-all
+language: 1
+title: Takes what events say
+topic: receipts
+trigger: {event: Signed Up}
+entry: {per: trigger.plan, reentry: always}
+steps:
+  - id: write
+    update:
+      set: {email: = trigger.plan, phone: = trigger.plan, account: = trigger.plan, locale: = trigger.plan}
+  - id: zone
+    update: {set: {timezone: = trigger.plan}}
+  - {id: pause, wait: 1h}
+"""
+
+
+def test_no_text_is_too_long_for_an_index_of_the_store(database: Database, tmp_path: Path) -> None:
+    watched = TAKES_ALL.replace("takes-all", "watches").replace("event: Signed Up", "attribute: email")
+    watched = watched.replace("entry: {per: trigger.plan, reentry: always}", "entry: {reentry: always}")
+    files = {
+        **FILES,
+        "journeys/takes-all/journey.yaml": TAKES_ALL,
+        "journeys/watches/journey.yaml": f"{watched.partition('steps:')[0]}steps: [{{id: pause, wait: 1h}}]\n",
+    }
+    shop = Shop(database, files)
+    longest = f"{'ä' * 121}@x.example.c"
+    assert len(longest.encode()) == 254
+    # It was taken before there was a bound.
+    old = Arrival(
+        contact="old", name=IDENTIFIED, at=START, properties={"email": LONG}, undeclared={}, dedup_key="old"
+    )
+    shop.arrive([old], pending=False)
+
+    def event(name: str, **properties: object) -> dict[str, object]:
+        return {"type": "track", "userId": "ana", "event": name, "properties": properties}
+
+    own = dict.fromkeys(("email", "phone", "account", "timezone", "locale"), LONG)
+    bad = {
+        "`userId` is longer than 255 characters": {"type": "identify", "userId": LONG},
+        "`event` is longer than 255 characters": event(LONG),
+        "`messageId` is longer than 255 characters": {**event("Left"), "messageId": LONG},
+        "`account` is longer than 255 characters": {"type": "account", "account": LONG},
+        "`groupId` is longer than 255 characters": {"type": "group", "groupId": LONG, "userId": "ana"},
+        "unknown topic": event("Consent Granted", topic=LONG),
+        "unknown channel": event("Consent Withdrawn", topic="offers", channel=LONG),
+        "`channel` of Message Bounced is longer than 255 characters": event("Message Bounced", channel=LONG),
+        "`address` of Message Complained is longer": event("Message Complained", address=LONG),
+    }
+    good = [
+        {"type": "identify", "userId": "ana", "traits": {**own, "tags": [LONG], "first_name": LONG}},
+        {"type": "identify", "userId": "longest", "traits": {"email": longest}},
+        {**event("Message Complained"), "userId": "old"},
+        event("Message Complained"),
+        event("Message Bounced", message=LONG, step=LONG, journey=LONG, link=LONG),
+        event("Signed Up", plan=LONG),
+        event("Message Complained", channel="email", run=1),
+        {**event("Signed Up", plan="pro"), "userId": "ben"},
+    ]
+    path = tmp_path / "long.ndjson"
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in (*bad.values(), *good)), encoding="utf-8")
+    found = import_file(
+        database, shop.catalog, path, received_at=START, pending=True, rejects=tmp_path / "no", batch=50
+    )
+    assert [wrong.reason.startswith(said) for wrong, said in zip(found.rejections, bad, strict=True)] == [
+        True
+    ] * len(bad)
+    assert {(one.name, one.why) for one in found.misfits} == {
+        ("email", "longer than 254 octets"),
+        ("timezone", "no time zone of the IANA database"),
+        *((name, "longer than 255 characters") for name in ("phone", "account", "locale")),
+    }
+    while tick(database, shop.versions, START).more:
+        pass
+    who = tables.contact.c
+    with database.read() as connection:
+        kept = connection.execute(select(who.key, who.email, who.phone, who.account, who.locale)).all()
+        entered = Counter(connection.execute(select(tables.run.c.journey)).scalars())
+    assert {row.key: tuple(row)[1:] for row in kept} == {
+        "ana": (None, None, None, None),
+        "ben": ("pro", "pro", "pro", "pro"),
+        "longest": (longest, None, None, None),
+        "old": (LONG, None, None, None),
+    }
+    # An address that was too long, and is empty, has not changed.
+    assert entered == {"greet": 2, "takes-all": 2, "watches": 2}
 
 
 @pytest.mark.parametrize(

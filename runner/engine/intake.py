@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from runner.engine.line import (
-    LONGEST_KEY,
     LONGEST_LINE,
     BadLine,
     is_utf8,
@@ -43,6 +42,7 @@ from runner.journey.catalog import (
     Catalog,
 )
 from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits, read_instant
+from runner.journey.longest import LONGEST_KEY
 from runner.journey.words import known
 from runner.problem import JourneysError
 from runner.store.people.events import NOBODY, Arrival

@@ -9,12 +9,10 @@ from decimal import Decimal, DecimalException
 from typing import Any
 
 from runner.journey.fit import clean_text
+from runner.journey.longest import too_long
 
 LONGEST_LINE = 1_048_576
 """Bytes. A longer line is rejected, so that a file without line ends cannot fill the memory."""
-LONGEST_KEY = 255
-"""Characters of a contact's key, an event's name, a message id: they stand in indexes, which bound their
-size."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _decode = json.JSONDecoder(parse_float=Decimal).decode
 
@@ -60,8 +58,8 @@ def key_of(value: object, name: str) -> str:
         raise BadLine(f"`{name}` is missing")
     if not isinstance(value, str) or not clean_text(value):
         raise BadLine(f"`{name}` is {shown(value)}, not text")
-    if len(value) > LONGEST_KEY:
-        raise BadLine(f"`{name}` is longer than {LONGEST_KEY} characters")
+    if why := too_long(value):
+        raise BadLine(f"`{name}` is {why}")
     return value
 
 

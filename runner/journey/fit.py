@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
-from runner.journey.catalog import CONTACT_FIELDS, RESERVED_PROPERTIES, Catalog
+from runner.journey.catalog import CONTACT_FIELDS, OWN_FIELDS, RESERVED_PROPERTIES, Catalog
 from runner.journey.expression.canonical import number_text
+from runner.journey.longest import too_long_for, too_long_in
 from runner.journey.values import LARGEST, MILLIONTHS, STRING, Kind, ValueType
 from runner.journey.zone_names import known_zone
 
@@ -57,20 +58,35 @@ def fit_event(catalog: Catalog, name: str, raw: Mapping[str, object]) -> Fitted:
     """The properties of a track call, ``raw`` as JSON reads it (numbers as int, float or Decimal)."""
     event = catalog.events.get(name)
     declared = event.properties if event else RESERVED_PROPERTIES.get(name, {})
-    return _fit_all(declared, raw, clears=False)
+    fitted = _fit_all(declared, raw, clears=False)
+    rejected = {
+        word: Misfit(raw[word], why)
+        for word, text in fitted.properties.items()
+        if (why := too_long_in(name, word, text))
+    }
+    if not rejected:
+        return fitted
+    fits = {word: text for word, text in fitted.properties.items() if word not in rejected}
+    return replace(fitted, properties=fits, rejected={**fitted.rejected, **rejected})
 
 
 def fit_traits(
     catalog: Catalog, raw: Mapping[str, object], *, known_zone: Callable[[str], bool] = known_zone
 ) -> Fitted:
     """The traits of an identify call: attributes, and what every contact has. A ``timezone`` that is no
-    name of the IANA database does not fit; ``tags`` are sorted, each once."""
+    name of the IANA database does not fit, nor does what is too long to be an address or a key (``longest.py``);
+    ``tags`` are sorted, each once."""
     fitted = _fit_all(_trait_types(catalog), raw, clears=True)
     properties, rejected = dict(fitted.properties), fitted.rejected
     zone = properties.get("timezone")
     if zone is not None and not known_zone(zone):
         properties["timezone"] = None
         rejected = {**rejected, "timezone": Misfit(raw["timezone"], "no time zone of the IANA database")}
+    for name in OWN_FIELDS:
+        text = properties.get(name)
+        if text is not None and (why := too_long_for(name, text)):
+            properties[name] = None
+            rejected = {**rejected, name: Misfit(raw[name], why)}
     if properties.get("tags"):
         properties["tags"] = sorted(set(properties["tags"]))
     return Fitted(properties=properties, undeclared=fitted.undeclared, rejected=rejected)

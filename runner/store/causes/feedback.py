@@ -48,6 +48,7 @@ from runner.journey.catalog import (
     MESSAGE_COMPLAINED,
     MESSAGE_UNSUBSCRIBED,
 )
+from runner.journey.longest import LONGEST_KEY
 from runner.journey.values import MILLIONTHS
 from runner.store.causes.announce import announcement
 from runner.store.causes.attributes import json_text_of
@@ -235,7 +236,8 @@ def _suppress(dialect: str) -> Statement:
                 and_(_is[MESSAGE_UNSUBSCRIBED], message.c.topic.is_(None)),
             ),
             _channel.is_not(None),
-            _address.is_not(None),
+            # One that is too long for an index is from before addresses had a bound: no mail goes there.
+            func.length(_address) <= constant(LONGEST_KEY),
         )
     )
     into = (postgresql if dialect == "postgresql" else sqlite).insert(suppression)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Integer,
+    LargeBinary,
     Text,
     bindparam,
+    case,
+    cast,
     func,
     literal,
     literal_column,
+    null,
     select,
     union_all,
     update,
 )
 
 from runner.journey.catalog import CONTACT_UPDATED, OWN_FIELDS, SCORE_ADDED
+from runner.journey.expression import Expression
 from runner.journey.graph import Node
+from runner.journey.longest import LONGEST_EMAIL, LONGEST_KEY
 from runner.journey.model import Update
 from runner.store.causes.announce import announcement, cause_key
 from runner.store.causes.attributes import attribute_json, changed
@@ -28,12 +35,13 @@ from runner.store.passes.program import MOVING_RUN, ProgramSql, of_run
 from runner.store.passes.told import store_told
 from runner.store.passes.working import moving
 from runner.store.people.places import belongs_in
-from runner.store.predicates import json_value, value
+from runner.store.predicates import Row, json_value, value
 from runner.store.statement import Statement
 from runner.store.steps.acts import tell
 from runner.store.tables import contact, event, run
-from runner.store.types import Json, json_merged, json_object, tags_changed
+from runner.store.types import Json, constant, json_merged, json_object, tags_changed
 
+Writing = Callable[[Expression, Row, str], ColumnElement[Any]]
 _RANK = bindparam("rank", type_=Integer())
 
 
@@ -76,7 +84,10 @@ def update_values(
                 parts += [literal(name, Text()), json_value(found, row, sql.dialect)]
             return json_object(*parts)
 
-        written = {contact.c[name].name: value(found, row, sql.dialect).label(name) for name, found in own}
+        written = {
+            contact.c[name].name: _fitting(name, found, row, sql.dialect, value).label(name)
+            for name, found in own
+        }
         if attributes:
             written["attributes"] = json_merged(contact.c.attributes, as_object(attributes)).label(
                 "attributes"
@@ -122,7 +133,7 @@ def update_values(
                 these,
                 run=these.c.run,
                 old=attribute_json(name, sql.dialect),
-                new=func.nullif(json_value(found, row, sql.dialect), _json_null(sql.dialect)),
+                new=func.nullif(_fitting(name, found, row, sql.dialect, json_value), _json_null(sql.dialect)),
                 key=cause_key(these.c.run, node.step.id, run.c.visit, f":{name}"),
             )
             .select_from(
@@ -151,6 +162,18 @@ def update_values(
     if (writes_contact or verb.score is not None) and most:
         _announce(sql, node, connection, n)
     leave(sql, node, connection, n)
+
+
+def _fitting(name: str, found: Expression, row: Row, dialect: str, written: Writing) -> ColumnElement[Any]:
+    """What is written to the attribute ``name``; NULL where it is too long, as an import would have it: addresses and
+    accounts stand in indexes."""
+    made = written(found, row, dialect)
+    if name not in OWN_FIELDS:
+        return made
+    text = cast(value(found, row, dialect), Text())
+    octets = func.octet_length(text) if dialect == "postgresql" else func.length(cast(text, LargeBinary()))
+    size, most = (octets, LONGEST_EMAIL) if name == "email" else (func.length(text), LONGEST_KEY)
+    return case((size <= constant(most), made), else_=null())
 
 
 def _json_null(dialect: str) -> Any:
