@@ -21,6 +21,14 @@ def tick_all(shop: Shop, now: datetime = START) -> None:
 @contextmanager
 def failing_runs(shop: Shop, *keys: str) -> Iterator[None]:
     """While it lasts no run of these contacts can come to its end: the database refuses it."""
+    with failing(shop, "UPDATE ON run", "NEW.status = 'completed'", *keys):
+        yield
+
+
+@contextmanager
+def failing(shop: Shop, what: str, which: str, *keys: str) -> Iterator[None]:
+    """While it lasts the database refuses ``what`` of these contacts where ``which`` holds of the new row."""
+    table = what.split()[-1]
     with shop.database.begin() as connection:
         found = connection.execute(text("SELECT partition, id, key FROM contact")).all()
         of = " OR ".join(
@@ -28,20 +36,20 @@ def failing_runs(shop: Shop, *keys: str) -> Iterator[None]:
             for partition, number, key in found
             if key in keys
         )
-        when = f"NEW.status = 'completed' AND ({of})"
+        when = f"{which} AND ({of})"
         if shop.database.dialect == "sqlite":
             connection.exec_driver_sql(
-                f"CREATE TRIGGER poison BEFORE UPDATE ON run WHEN {when} BEGIN SELECT RAISE(ABORT, 'poison'); END"
+                f"CREATE TRIGGER poison BEFORE {what} WHEN {when} BEGIN SELECT RAISE(ABORT, 'poison'); END"
             )
         else:
             connection.exec_driver_sql(
-                "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS"
+                "CREATE OR REPLACE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS"
                 f" $$ BEGIN IF {when} THEN RAISE EXCEPTION 'poison'; END IF; RETURN NEW; END $$"
             )
             connection.exec_driver_sql(
-                "CREATE TRIGGER poison BEFORE UPDATE ON run FOR EACH ROW EXECUTE FUNCTION poison()"
+                f"CREATE TRIGGER poison BEFORE {what} FOR EACH ROW EXECUTE FUNCTION poison()"
             )
     yield
     with shop.database.begin() as connection:
-        on = "" if shop.database.dialect == "sqlite" else " ON run"
+        on = "" if shop.database.dialect == "sqlite" else f" ON {table}"
         connection.exec_driver_sql(f"DROP TRIGGER poison{on}")

@@ -58,6 +58,7 @@ from runner.store.tables import run as run_table
 from runner.store.watching.examination import Halted, Holder, SetAside, StandingRuns, Waiting
 from runner.store.watching.vital_signs import MOST, PartitionSigns, Some, VitalSigns
 from tests.shop import FILES, GREET, START, Shop
+from tests.test_poison import shop_of_time
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -104,6 +105,16 @@ def test_ticks_stalled(database: Database) -> None:
     assert (finding.code, finding.level, finding.since) == ("ticks/stalled", Level.ERROR, START + DAY)
     assert finding.where is not None
     assert "first ana (greet/day)" in finding.where
+
+
+@pytest.mark.parametrize("cause", ["broadcast", "schedule", "date"])
+def test_what_time_should_have_started_is_stalled(database: Database, cause: str) -> None:
+    shop, at = shop_of_time(database, cause, ["ana"])
+    assert diagnosed(look(database, at)) == ()
+    finding = diagnosed(look(database, at + HOUR))[0]
+    assert (finding.code, finding.level, finding.since) == ("ticks/stalled", Level.ERROR, at)
+    shop.tick(at + HOUR)
+    assert "ticks/stalled" not in codes(diagnosed(look(database, at + HOUR)))
 
 
 def test_virtual_time_is_late_for_nothing(database: Database) -> None:

@@ -19,12 +19,13 @@ from runner.engine.imports import import_file
 from runner.engine.tick import tick
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED
 from runner.store.database import Database
-from runner.store.people.events import Arrival
+from runner.store.people.events import NOBODY, Arrival
 from runner.store.tables import event, run
-from tests.failing_runs import failing_runs, tick_all
+from tests.failing_runs import failing, failing_runs, tick_all
 from tests.shop import FILES, START, Shop, Sink
 
 DAY = START + timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -162,6 +163,96 @@ def test_a_contact_that_fails_alone_waits_for_somebody_who_does_not(shop: Shop) 
         "worst": "set_aside",
         "ana": "completed",
     }
+
+
+# What time and broadcasts start ------------------------------------------------------------------------------------
+
+CATALOG = """
+timezone: UTC
+attributes:
+  size: {type: string}
+  due: {type: datetime}
+events:
+  Stock: {broadcast: true, size: string}
+  Looked: {}
+  Later: {}
+segments:
+  looking: {when: 'did("Looked", within="1h")', refresh: 15m}
+topics:
+  offers: {title: Offers, opt_in: explicit, stale_after: 1d}
+channels:
+  email: {uses: file, sender: {name: Shop, address: hello@shop.example}}
+"""
+STARTED = """
+journey: started
+language: 1
+title: What starts by itself
+topic: offers
+trigger: TRIGGER
+entry: {reentry: always}
+exit:
+  - {event: Later, reason: later}
+steps:
+  - {id: pause, wait: 1h}
+"""
+CAUSES = {
+    "broadcast": ("{event: Stock, where: event.size == contact.size}", START + 5 * MINUTE),
+    "schedule": ('{schedule: "5 10 1 3 *", audience: contact.size == "m"}', START + 5 * MINUTE),
+    "schedule in zones": ('{schedule: "5 10 1 3 *", timezone: contact}', START + 5 * MINUTE),
+    "date": ("{date: contact.due}", START + 5 * MINUTE),
+    "segment left by time": ("{segment: looking, change: leave}", START + 60 * MINUTE),
+    "consent grown stale": ("{consent: offers, change: stale}", DAY),
+}
+
+
+def shop_of_time(database: Database, cause: str, people: list[str]) -> tuple[Shop, Any]:
+    """A shop in which ``cause`` is about to start a run of all these people, and the instant at which it does."""
+    trigger, at = CAUSES[cause]
+    journey = STARTED.replace("TRIGGER", trigger)
+    shop = Shop(database, {"journeys/catalog.yaml": CATALOG, "journeys/started/journey.yaml": journey})
+    for key in people:
+        shop.identify(key, size="m", due=(START + 5 * MINUTE).isoformat())
+    shop.arrive((shop.event(key, "Looked") for key in people), pending=False)
+    tick_all(shop)
+    if cause == "broadcast":
+        shop.arrive([shop.event(NOBODY, "Stock", at, size="m")])
+    return shop, at
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_what_time_starts_fails_on_one_contact_alone(database: Database, cause: str) -> None:
+    people = [f"c{number}" for number in range(6)]
+    shop, at = shop_of_time(database, cause, people)
+    second = timedelta(seconds=1)
+    # What comes later is handled later: it ends the run, which it could not were there none yet.
+    shop.arrive(shop.event(key, "Later", at + second) for key in people)
+    with failing(shop, "INSERT ON run", "NEW.journey = 'started'", "c3"):
+        tick_all(shop, at + 2 * second)
+    assert waiting(shop) == 0
+    assert runs(shop) == {key: ("exited", "later") for key in people if key != "c3"}
+
+
+@pytest.mark.parametrize("cause", ["broadcast", "schedule"])
+def test_whom_it_concerns_fails_on_one_contact_alone(sqlite_database: Database, cause: str) -> None:
+    people = [f"c{number}" for number in range(6)]
+    shop, at = shop_of_time(sqlite_database, cause, [*people, "worst"])
+    with sqlite_database.begin() as connection:
+        connection.execute(text("UPDATE contact SET attributes = '{\"broken' WHERE key = 'worst'"))
+    tick_all(shop, at)
+    assert waiting(shop) == 0
+    assert runs(shop) == dict.fromkeys(people, ("active", None))
+
+
+@pytest.mark.parametrize("cause", ["broadcast", "schedule", "date"])
+def test_what_cannot_even_be_told_is_an_error(database: Database, cause: str) -> None:
+    shop, at = shop_of_time(database, cause, ["ana", "worst"])
+    shop.arrive([shop.event("ana", "Later", at + timedelta(seconds=1))])
+    with failing(shop, "INSERT ON event", "NEW.name <> 'Later'", "worst"):
+        for _ in range(2):
+            with pytest.raises(Exception, match="poison"):
+                tick_all(shop, at + timedelta(seconds=2))
+    tick_all(shop, at + timedelta(seconds=2))
+    assert runs(shop) == {"ana": ("exited", "later"), "worst": ("active", None)}
 
 
 # Values -----------------------------------------------------------------------------------------------------------

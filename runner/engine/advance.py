@@ -67,6 +67,8 @@ class Passes:
     late_before: datetime
     stages: count[int] = field(default_factory=count)
     rounds: count[int] = field(default_factory=lambda: count(FIRST_ROUND))
+    asks: bool = True
+    """Whether broadcasts and schedules ask whom they concern before they tell of it, and not only at its turn."""
     deciding: list[Candidates] = field(default_factory=list)
     """The sends at which runs of the present pass wait for a decision."""
     causes: dict[int, frozenset[str]] = field(default_factory=dict)

@@ -2,16 +2,28 @@
 
 A tick is one transaction over many contacts, so that one value on which a statement chokes would stop all of them, at
 every tick again. When a tick fails on what it was given, and not for the state of the database, its contacts are taken
-by halves, until the failing one is alone.
+by halves, until the failing one is alone. What time and broadcasts start has been told in that tick and was lost with
+it: it is stored first, so that it stands on the timeline of whoever it concerns, before anything that comes later.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from runner.engine.tick import LIVE, OutdatedError, Pace, Ticked, handle, passes_of, tick
+from runner.engine.tick import (
+    LIVE,
+    OutdatedError,
+    Pace,
+    Ticked,
+    bring_due,
+    handle,
+    look,
+    passes_of,
+    tick,
+)
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
 from runner.store.database import Database
@@ -38,7 +50,7 @@ def tick_past_poison(
     event that was to be handled is skipped.
 
     Nobody is set aside where nobody else can be handled either: then the engine is at fault, and what it raised is
-    raised.
+    raised. So it is where the tick fails again although there is nobody to blame.
     """
     try:
         return tick(database, versions, now, pace, after=after)
@@ -46,19 +58,19 @@ def tick_past_poison(
         raise
     except Exception as error:
         try:
-            handled = _without_poison(database, versions, now, pace, error)
+            return _without_poison(database, versions, now, pace, error, after)
         except OutdatedError:
             return Ticked(contacts=0, passes=0, more=False, outdated=True, last=after)
-        return Ticked(contacts=handled, passes=1, more=True, last=after)
 
 
 def _without_poison(
-    database: Database, versions: Versions, now: datetime, pace: Pace, error: Exception
-) -> int:
-    """Handle who can be handled, and set the others aside; answers how many were handled. Raises ``error`` where it is
-    not about single contacts."""
+    database: Database, versions: Versions, now: datetime, pace: Pace, error: Exception, after: int
+) -> Ticked:
+    """Handle who can be handled, and set the others aside. Raises ``error`` where it is not about single contacts."""
+    brought = _bring(database, versions, now, pace, after)
     with database.read() as connection:
-        groups: list[Sequence[Identity]] = [poison.contacts_with_work(connection, now, pace.contacts)]
+        found = poison.contacts_with_work(connection, brought.whole, now, pace.contacts)
+    groups: list[Sequence[Identity]] = [found] if found else []
     handled, spoilt = 0, list[tuple[Identity, Exception]]()
     while groups:
         group = groups.pop()
@@ -73,7 +85,79 @@ def _without_poison(
         raise error
     for contact, failure in spoilt:
         _set_aside(database, versions, now, pace, contact, failure)
-    return handled
+    if brought.failed:
+        raise error
+    if spoilt or brought.more or len(found) == pace.contacts:
+        return Ticked(contacts=handled, passes=1, more=True, last=after)
+    # It was the state of the database, and is over; else it is about nobody alone, and is raised.
+    again = tick(database, versions, now, pace, after=after)
+    return replace(again, contacts=again.contacts + handled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Brought:
+    """``whole``: the partitions in which everything that is due stands on the timelines. ``more``: in others, which
+    could be held, it goes on. ``failed``: in others it cannot be brought there."""
+
+    whole: tuple[int, ...]
+    more: bool
+    failed: bool
+
+
+def _bring(database: Database, versions: Versions, now: datetime, pace: Pace, after: int) -> _Brought:
+    """Store what is due as events to be handled, a portion of it in each partition, as a tick would begin. Partitions
+    where that fails are taken by halves, until the failing one is alone."""
+    work, begins = look(database, versions, now, after)
+    found = sorted({*work.partitions, *begins})
+    size = pace.partitions or max(1, len(found))
+    groups: list[Sequence[int]] = [found[place : place + size] for place in range(0, len(found), size)]
+    whole, more, failed = list[int](), False, False
+    while groups:
+        group = groups.pop()
+        outcome = _stored_due(database, versions, now, pace, group, begins)
+        if outcome is None and len(group) > 1:
+            groups += [group[len(group) // 2 :], group[: len(group) // 2]]
+            continue
+        if outcome is None:
+            # It may be the asking that fails on somebody. Who is told without it is asked at the event's turn, alone.
+            outcome = _stored_due(database, versions, now, pace, group, begins, asks=False)
+        if outcome is None:
+            failed = True
+        elif outcome[1]:
+            whole += outcome[0]
+        else:
+            more = True
+    return _Brought(whole=tuple(whole), more=more, failed=failed)
+
+
+def _stored_due(
+    database: Database,
+    versions: Versions,
+    now: datetime,
+    pace: Pace,
+    wanted: Sequence[int],
+    begins: tuple[int, ...],
+    *,
+    asks: bool = True,
+) -> tuple[tuple[int, ...], bool] | None:
+    """Store what is due in those of the partitions that nobody else holds; answers which they are, and whether it was
+    everything. None where that fails."""
+    try:
+        with database.begin() as connection:
+            steady_plans(connection)
+            partitions = poison.hold_free(connection, wanted, alone=len(wanted) == 1 == pace.partitions)
+            if not partitions:
+                return (), True
+            passes, _ = passes_of(connection, versions, now, pace)
+            prepared = bring_due(
+                passes, partitions, begins, pace, of_all=database.deployment.partitions, asks=asks
+            )
+            store_told(connection)
+    except (JourneysError, OutdatedError):
+        raise
+    except Exception:
+        return None
+    return partitions, prepared.whole
 
 
 def _outcome(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from runner.engine.advance import Passes, advance
@@ -28,7 +28,7 @@ from runner.store.passes.told import store_told, take_told, unstored
 from runner.store.passes.working import empty_working_tables, prepare_session, steady_plans
 from runner.store.people.moves import move_misplaced
 from runner.store.statement import Connection
-from runner.store.work.partitions import hold_partitions, look_for_work
+from runner.store.work.partitions import Work, hold_partitions, look_for_work
 from runner.store.work.wake import tell_ready
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
@@ -87,10 +87,7 @@ def tick(
     """
     if now.tzinfo is None:
         raise ValueError("`now` must carry its time zone")
-    with database.read() as connection:
-        steady_plans(connection)
-        work = look_for_work(connection, now, after=after)
-        begins = _to_begin(connection, versions)
+    work, begins = look(database, versions, now, after)
     apart = database.deployment.partitions > 1
     # Before their next event, so that it sees those with whom they share an account from now on.
     if work.misplaced and pace.partitions != 1 and move_misplaced(database, work.misplaced, now):
@@ -105,12 +102,8 @@ def tick(
             if not partitions:
                 return Ticked(contacts=0, passes=0, more=False, last=after)
             passes, late_before = passes_of(connection, versions, now, pace)
-            if begins:
-                _agree(passes)
-                begin_watching(connection, partitions, versions.watched, now, exact=pace.exact)
-            _agree(passes)
+            prepared = bring_due(passes, partitions, begins, pace, of_all=database.deployment.partitions)
             in_turn = pace.exact and versions.look_at_colleagues
-            prepared = prepare(passes, partitions, pace.contacts, of_all=database.deployment.partitions)
             begun = unstored(connection)
             if prepared.whole:
                 begun += begin_batch(connection, partitions, now, pace.contacts)
@@ -167,6 +160,35 @@ def _take(passes: Passes, prepared: Prepared, n: int, size: int, *, in_turn: boo
     if in_turn or not prepared.sole:
         return 0
     return take_told(connection, n, now, late_before, size, alone=True)
+
+
+def look(database: Database, versions: Versions, now: datetime, after: int) -> tuple[Work, tuple[int, ...]]:
+    """Where something is due at ``now``, and the partitions whose contacts have yet to be looked at for what is
+    watched."""
+    with database.read() as connection:
+        steady_plans(connection)
+        return look_for_work(connection, now, after=after), _to_begin(connection, versions)
+
+
+def bring_due(
+    passes: Passes,
+    partitions: tuple[int, ...],
+    begins: tuple[int, ...],
+    pace: Pace,
+    *,
+    of_all: int,
+    asks: bool = True,
+) -> Prepared:
+    """What comes before any instant of the ``partitions``, which are held: their contacts are looked at for what is
+    watched, where ``begins`` says that some were not, and what is due by now is told, to be taken or stored.
+
+    ``asks`` as ``Passes.asks``. Raises OutdatedError where the versions are no longer those in force.
+    """
+    _agree(passes)
+    if begins:
+        begin_watching(passes.connection, partitions, passes.versions.watched, passes.now, exact=pace.exact)
+        _agree(passes)
+    return prepare(replace(passes, asks=asks), partitions, pace.contacts, of_all=of_all)
 
 
 def _to_begin(connection: Connection, versions: Versions) -> tuple[int, ...]:

@@ -72,7 +72,11 @@ class Prepared:
 
 def prepare(passes: Passes, partitions: tuple[int, ...], size: int, *, of_all: int) -> Prepared:
     """Turn what is due by now into events, for up to about ``size`` contacts of these partitions; there are ``of_all``
-    of them in all."""
+    of them in all.
+
+    Where ``passes.asks`` is not set broadcasts and schedules tell everybody: whom they concern is asked at the event's
+    turn in any case, of each contact by itself.
+    """
     if not _appoint_everybody(passes, size):
         return Prepared(whole=False, some=True)
     heard = _hear(passes, size, of_all)
@@ -108,7 +112,9 @@ def _hear(passes: Passes, size: int, of_all: int) -> Prepared:
     found = open_broadcasts(connection, passes.now)
     for broadcast in found:
         full = unstored(connection) >= size
-        through = None if full else hear(connection, passes.versions.copies, broadcast, size)
+        through = (
+            None if full else hear(connection, passes.versions.copies, broadcast, size, asks=passes.asks)
+        )
         if full or through is False:
             alone = [other.at for other in found].count(broadcast.at) == 1
             sole = alone and not schedules.due_schedules(connection, broadcast.at)
@@ -165,7 +171,7 @@ def _fire_one(passes: Passes, scheduled: Scheduled, due: Due, size: int) -> int:
     at = passes.now if due.next_at < passes.late_before else due.next_at
     return fire(
         scheduled.version.sql,
-        trigger.audience,
+        trigger.audience if passes.asks else None,
         connection,
         due,
         Whom.ALL if due.zone == WHOLE else Whom.DEFAULT if zone == scheduled.default_zone else Whom.ZONE,

@@ -172,6 +172,8 @@ def _since(numbers: frozenset[int], measured: Measured) -> datetime:
 
 
 def _waiting(measured: Measured) -> str:
+    if not measured.waiting:
+        return "a broadcast, a schedule or what time tells contacts"
     return "first " + ", ".join(f"{one.contact} ({one.what})" for one in measured.waiting)
 
 

@@ -147,16 +147,17 @@ class Copies:
     def __init__(self, dialect: str, listeners: Mapping[str, frozenset[Listener]]) -> None:
         self._dialect = dialect
         self._listeners = listeners
-        self._statements: dict[str, Statement] = {}
+        self._statements: dict[tuple[str, bool], Statement] = {}
         self._unheard: dict[str, Statement] = {}
 
-    def tell(self, connection: Connection, of: Open) -> None:
-        """Give a copy of the broadcast to everybody of the portions that are next who hears it."""
-        if not self._listeners.get(of.name):
+    def tell(self, connection: Connection, of: Open, *, asks: bool = True) -> None:
+        """Give a copy of the broadcast to everybody of the portions that are next who hears it, or,
+        where nobody is asked, to all: a copy that is not heard is taken away at its turn."""
+        if not (listeners := sorted(self._listeners.get(of.name, ()), key=repr)):
             return
-        if of.name not in self._statements:
-            self._statements[of.name] = _copies(self._dialect, sorted(self._listeners[of.name], key=repr))
-        self._statements[of.name].run(connection, its_id=of.number)
+        if (of.name, asks) not in self._statements:
+            self._statements[of.name, asks] = _copies(self._dialect, listeners, asks=asks)
+        self._statements[of.name, asks].run(connection, its_id=of.number)
 
     def take_away_unheard(self, connection: Connection, n: int, names: Iterable[str | None]) -> bool:
         """Take away the copies that are the events of pass ``n`` and are not heard by now. ``names`` are those of its
@@ -214,10 +215,11 @@ _NOTHING_THERE = Statement(
 )
 
 
-def _copies(dialect: str, listeners: Sequence[Listener]) -> Statement:
+def _copies(dialect: str, listeners: Sequence[Listener], *, asks: bool) -> Statement:
     in_runs = [listener for listener in listeners if listener.looks_at_runs]
-    hearers: Any = _hearers(dialect, [listener for listener in listeners if listener not in in_runs])
-    if in_runs:
+    of_all = [listener for listener in listeners if not listener.looks_at_runs]
+    hearers: Any = _hearers(dialect, of_all) if asks else _everybody()
+    if asks and in_runs:
         hearers = union(hearers, *(_hearing_runs(dialect, listener) for listener in in_runs))
     found = hearers.subquery("hearers")
     return announcement(
@@ -247,14 +249,15 @@ def _looked_at() -> FromClause:
     return broadcast.join(broadcast_hearing, portions).join(contact, people)
 
 
+def _everybody() -> Select[Any]:
+    people = select(contact.c.partition, contact.c.id.label("contact"))
+    return people.select_from(_looked_at()).where(broadcast.c.id == _its_id)
+
+
 def _hearers(dialect: str, listeners: Sequence[Listener]) -> Select[Any]:
     """The contacts that have what a listener looks at, and those with older work: that may make them hear."""
     heard = or_(*(_means(dialect, listener, *_ITS) for listener in listeners)) if listeners else false()
-    return (
-        select(contact.c.partition, contact.c.id.label("contact"))
-        .select_from(_looked_at())
-        .where(broadcast.c.id == _its_id, case((heard, true()), else_=has_older_work(broadcast.c.at)))
-    )
+    return _everybody().where(case((heard, true()), else_=has_older_work(broadcast.c.at)))
 
 
 def _hearing_runs(dialect: str, listener: Listener) -> Select[Any]:
@@ -360,10 +363,10 @@ _OVER = Statement(
 _GO_ON = Statement(update(broadcast_hearing).values(reached=broadcast_hearing.c.portion).where(_its_rows))
 
 
-def hear(connection: Connection, copies: Copies, of: Open, size: int) -> bool | None:
-    """Give a copy of the broadcast to those who hear it, of the next contacts, up to about ``size``, of the partitions
-    that are held, and write down how far it has come there. Answers whether it has come to everybody by now who was
-    there when it began; None where it had before."""
+def hear(connection: Connection, copies: Copies, of: Open, size: int, *, asks: bool = True) -> bool | None:
+    """Give a copy of the broadcast to those who hear it (``asks`` as in ``Copies.tell``), of the next contacts, up to
+    about ``size``, of the partitions that are held, and write down how far it has come there. Answers whether it has
+    come to everybody by now who was there when it began; None where it had before."""
     its = {"its_id": of.number}
     partitions = int(_TO_HEAR.run(connection, **its).scalar_one())
     if not partitions:
@@ -371,7 +374,7 @@ def hear(connection: Connection, copies: Copies, of: Open, size: int) -> bool | 
     _OVER.run(connection, **its)
     _BEGIN[connection.dialect.name].run(connection, **its)
     _NEXT_PORTION.run(connection, **its, behind=-(-size // partitions) - 1)
-    copies.tell(connection, of)
+    copies.tell(connection, of, asks=asks)
     _HEARD.run(connection, **its)
     through = _OVER.run(connection, **its).rowcount
     _GO_ON.run(connection, **its)

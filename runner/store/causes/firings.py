@@ -116,7 +116,7 @@ def fire(
         named["last"] = last
     if at is not None and (count or dialect == "postgresql"):
         announce = sql.once(
-            ("fire", due.cause, whom),
+            ("fire", due.cause, whom, audience is not None),
             lambda: announcement(dialect, _fired(sql, whom, audience), one_each=True),
         )
         told = _told(sql, due.cause, due.zone, due.next_at, due.nominal)

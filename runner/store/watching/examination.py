@@ -13,7 +13,18 @@ from sqlalchemy import Connection, and_, case, func, select, text
 
 from runner.store.database import Database
 from runner.store.journeys.states import states_since
-from runner.store.tables import JourneyState, RunStatus, contact, event, journey, run, shard
+from runner.store.tables import (
+    JourneyState,
+    RunStatus,
+    appointment,
+    broadcast_hearing,
+    contact,
+    event,
+    firing,
+    journey,
+    run,
+    shard,
+)
 from runner.store.types import constant
 
 _OF_RUN = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
@@ -156,8 +167,9 @@ def standing_runs(connection: Connection) -> tuple[StandingRuns, ...]:
 
 
 def heads(connection: Connection, now: datetime) -> dict[int, tuple[int | None, ...]]:
-    """Which run and which event of each partition have been waiting longest. When they differ at the next look, the
-    partition has moved, also where a great many are due at one instant. Served as ``partition_signs`` is."""
+    """Which run, event and appointment of each partition have been waiting longest, and how far broadcasts and the
+    schedule that is due have come. When they differ at the next look, the partition has moved, also where a great many
+    are due at one instant. Served as ``partition_signs`` is."""
     due = (run.c.partition == shard.c.partition, run.c.next_at.is_not(None), run.c.next_at <= now)
     of_run = select(run).where(run.c.status == constant(RunStatus.ACTIVE.value), *due).order_by(run.c.next_at)
     of_event = (
@@ -165,6 +177,16 @@ def heads(connection: Connection, now: datetime) -> dict[int, tuple[int | None, 
         .where(event.c.partition == shard.c.partition, event.c.pending, event.c.at <= now)
         .order_by(event.c.at)
     )
+    due_at, next_at = appointment.c.due_at, firing.c.next_at
+    of_appointment = (
+        select(appointment)
+        .where(appointment.c.partition == shard.c.partition, due_at.is_not(None), due_at <= now)
+        .order_by(due_at)
+    )
+    of_firing = (
+        select(firing).where(firing.c.partition == shard.c.partition, next_at <= now).order_by(next_at)
+    )
+    of_hearing = select(broadcast_hearing).where(broadcast_hearing.c.partition == shard.c.partition)
     found = select(
         shard.c.partition,
         *(
@@ -174,6 +196,9 @@ def heads(connection: Connection, now: datetime) -> dict[int, tuple[int | None, 
                 (of_run, run.c.id),
                 (of_event, event.c.contact),
                 (of_event, event.c.id),
+                (of_appointment, appointment.c.contact),
+                (of_firing, firing.c.reached),
+                (of_hearing, func.sum(broadcast_hearing.c.reached)),
             )
         ),
     )

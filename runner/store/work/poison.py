@@ -16,12 +16,17 @@ from runner.store.types import constant
 _ACTIVE = run.c.status == constant(RunStatus.ACTIVE.value)
 
 
-def contacts_with_work(connection: Connection, now: datetime, limit: int) -> tuple[Identity, ...]:
-    """Up to ``limit`` contacts with an event or a timer that is due at ``now`` (ix_event_pending, ix_run_due)."""
+def contacts_with_work(
+    connection: Connection, partitions: Sequence[int], now: datetime, limit: int
+) -> tuple[Identity, ...]:
+    """Up to ``limit`` contacts of ``partitions`` with an event or a timer that is due at ``now`` (ix_event_pending,
+    ix_run_due)."""
     found = union(
-        select(event.c.partition, event.c.contact).where(event.c.pending, event.c.at <= now),
+        select(event.c.partition, event.c.contact).where(
+            event.c.partition.in_(partitions), event.c.pending, event.c.at <= now
+        ),
         select(run.c.partition, run.c.contact).where(
-            _ACTIVE, run.c.next_at.is_not(None), run.c.next_at <= now
+            run.c.partition.in_(partitions), _ACTIVE, run.c.next_at.is_not(None), run.c.next_at <= now
         ),
     ).subquery()
     rows = connection.execute(
@@ -30,11 +35,9 @@ def contacts_with_work(connection: Connection, now: datetime, limit: int) -> tup
     return tuple((row.partition, row.contact) for row in rows)
 
 
-def begin_with(connection: Connection, contacts: Sequence[Identity]) -> int:
-    """Put those of ``contacts`` into pass 0 whose partitions nobody else holds; they are held until the transaction
-    ends. Answers how many there are."""
-    wanted = sorted({partition for partition, _ in contacts})
-    held = set(
+def hold_free(connection: Connection, wanted: Sequence[int], *, alone: bool = False) -> tuple[int, ...]:
+    """Hold those of the partitions that nobody else holds, until the transaction ends. ``alone`` as in ``hold``."""
+    partitions = tuple(
         connection.execute(
             select(shard.c.partition)
             .where(shard.c.partition.in_(wanted))
@@ -42,7 +45,14 @@ def begin_with(connection: Connection, contacts: Sequence[Identity]) -> int:
             .with_for_update(skip_locked=True)
         ).scalars()
     )
-    hold(connection, sorted(held))
+    hold(connection, partitions, alone=alone)
+    return partitions
+
+
+def begin_with(connection: Connection, contacts: Sequence[Identity]) -> int:
+    """Put those of ``contacts`` into pass 0 whose partitions nobody else holds; they are held until the transaction
+    ends. Answers how many there are."""
+    held = hold_free(connection, sorted({partition for partition, _ in contacts}))
     rows = [
         {"n": 0, "partition": partition, "contact": contact}
         for partition, contact in contacts
