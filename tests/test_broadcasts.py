@@ -195,6 +195,7 @@ def test_one_is_sent_by_command_and_by_import(tmp_path: Path, capsys: pytest.Cap
     assert "`by-size` compares `size` with `contact.size`, which is never 'xxl', but `m` or `l`" in wrong
     assert call(*sent) == "Back In Stock was sent.\n"
     assert "nothing happens" in call(*sent)
+    assert "The key is longer than 255 characters." in call(*sent, "--key", "k" * 256, code=1)
     assert "1 new" in call("events", "import", "--live", str(lines))
     assert "1 already there" in call("events", "import", "--live", str(lines))
     assert "Did you mean `Back In Stock`?" in call("events", "send", "Back In Stok", "--broadcast", code=1)

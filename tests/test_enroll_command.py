@@ -96,6 +96,8 @@ def test_a_key_makes_it_happen_once(project: Path, capsys: pytest.CaptureFixture
     for _ in range(2):
         call("enroll", "invite", "--contact", "ana", "--set", "seats=3", "--key", "spring", project=project)
     assert "before; nothing happens" in capsys.readouterr().out
+    call("enroll", "invite", "--contact", "bea", "--key", "k" * 256, project=project, code=1)
+    assert "The key is longer than 255 characters." in "".join(capsys.readouterr())
     call("enroll", "invite", "--contact", "bea", "--set", "seats=1", "--key", "spring", project=project)
     call(
         "enroll", "invite", "--contact", "ana", "--set", "seats=3", "--set", "code=c2", "--format", "json",

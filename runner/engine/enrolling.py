@@ -9,6 +9,7 @@ from datetime import datetime
 from runner.engine.versions import Versions
 from runner.journey.catalog import Catalog, EventType
 from runner.journey.fit import fit_event
+from runner.journey.longest import too_long
 from runner.journey.model.triggers import ManualTrigger
 from runner.journey.reserved import ENROLLED
 from runner.journey.values import ValueType
@@ -60,6 +61,8 @@ class Enrolling:
 def enrolling(versions: Versions, journey: str, key: str | None = None) -> Enrolling:
     """How contacts enter ``journey`` by hand. Raises JourneysError where there is no such journey in force, it is
     retired, or it does not say ``manual: true``."""
+    if key is not None and (why := too_long(key)):
+        raise JourneysError(f"The key is {why}.")
     version = versions.current.get(journey)
     if version is None:
         known = sorted(versions.current)
@@ -79,6 +82,8 @@ def enroll_one(
     """Have ``contact`` enter; ``raw`` are the values that the run reads as ``trigger.*``. Answers whether that is new:
     with a ``key`` that was there before nothing happens. Raises JourneysError for somebody unknown, for a value that
     the trigger does not declare, and for one that does not fit."""
+    if why := too_long(key):
+        raise JourneysError(f"The key is {why}.")
     fitted = fit_event(how.within(how.catalog), how.event, raw)
     for name in fitted.undeclared:
         hint = did_you_mean(name, how.properties) or (
