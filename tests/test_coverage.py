@@ -92,6 +92,28 @@ def test_the_command_says_how_much_is_reached(capsys: pytest.CaptureFixture[str]
     assert command("welcome", "-k", "no such", "--coverage", "--project", SHOP) == 4
 
 
+def test_a_journey_without_scenarios_gets_its_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where it begins by a date of the contact."""
+    project = Path(shutil.copytree(SHOP, tmp_path / "project"))
+    birthday = project / "journeys/birthday"
+    birthday.mkdir()
+    (birthday / "journey.yaml").write_text(
+        "journey: birthday\nlanguage: 1\ntitle: Birthday\ntopic: receipts\n"
+        "trigger: {date: contact.born, every: year, at: '09:00'}\nsteps:\n  - {id: hello, send: email}\n"
+    )
+    (birthday / "hello.txt").write_text("---\nsubject: Hello\n---\nHello\n")
+    catalog = project / "journeys/catalog.yaml"
+    catalog.write_text(catalog.read_text().replace("attributes:\n", "attributes:\n  born: {type: date}\n"))
+    for name in ("welcome", "birthday"):
+        assert command(name, "--project", project) == 4
+        capsys.readouterr()
+        assert command(name, "--suggest", "--project", project) == 0
+        printed = capsys.readouterr().out
+        assert f"a scenario for step `hello`, for the tests of journeys/{name}/tests.yaml" in printed
+
+
 def test_too_little_is_an_error_where_that_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

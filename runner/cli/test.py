@@ -73,7 +73,8 @@ def command(
         for scenario in scenarios
         if (not names or scenario.journey in names) and (text is None or text in scenario.name)
     ]
-    if not chosen:
+    # Where nothing is tested yet, the first scenario is what is asked for.
+    if not chosen and not (suggest and text is None and loaded.journeys):
         click.echo("Nothing to test: no scenario is chosen.", err=True)
         return NOTHING_TO_TEST
     # What the engine logs about a message that cannot be rendered stands in the scenario's timeline.

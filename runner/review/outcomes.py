@@ -32,7 +32,7 @@ def failure_text(outcome: Outcome) -> str:
 def summary_text(outcomes: Sequence[Outcome]) -> str:
     """A line a journey, then the total."""
     journeys = list(dict.fromkeys(outcome.scenario.journey for outcome in outcomes))
-    width = max(map(len, journeys))
+    width = max(map(len, journeys), default=0)
     lines = [
         f"{name.ljust(width)}  {_counts([one for one in outcomes if one.scenario.journey == name])}"
         for name in journeys

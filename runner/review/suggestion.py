@@ -31,6 +31,7 @@ from runner.journey.model import (
     WaitUntil,
     WaitWhen,
 )
+from runner.journey.model.timed import DateTrigger
 from runner.journey.project import Project
 from runner.journey.scenario import Scenario
 from runner.journey.scenario_file import load_scenarios, scenario_path
@@ -40,20 +41,13 @@ from runner.review.coverage import Item, Kind, Reached
 from runner.review.happenings import COMPARED, Happening
 from runner.review.happenings import Kind as Happened
 from runner.review.scenarios import Stage
-from runner.review.suggestion_text import Given, Spot, scenario_text
+from runner.review.suggestion_text import SAMPLES, Given, Spot, scenario_text
 from runner.review.wishes import Before, Consent, Reacted, Tag, Value, Wish, wishes
 from runner.store.database import Database
 
 MOST_PATHS = 6
 MOMENT = timedelta(minutes=1)
 """How long after a run came to a step what it waits for happens."""
-SAMPLES: Mapping[ValueKind, Any] = {
-    ValueKind.STRING: "something",
-    ValueKind.NUMBER: 1,
-    ValueKind.BOOLEAN: True,
-    ValueKind.DATE: "2026-03-31",
-    ValueKind.DATETIME: "2026-03-31T10:00:00Z",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +160,12 @@ class _Search:
                     self.given.events.append(Spot(timedelta(), {"consent": topic, "change": change.value}))
                     if change.value == "withdrawn":
                         self.given.consent(topic)
+                case DateTrigger(offset=offset, where=where):
+                    reached = self.start + timedelta(days=1, microseconds=-offset.elapsed)
+                    kind = self.project.catalog.attributes[trigger.attribute].type.kind
+                    self._take(wishes(where, True), {}, at=timedelta())
+                    date = reached.date() if kind is ValueKind.DATE else reached
+                    self.given.contact[trigger.attribute] = date.isoformat()
                 case SegmentTrigger(when=when, change=change) if change.value == "enter":
                     self._take(wishes(when, True), {}, at=MOMENT)
                 case _:

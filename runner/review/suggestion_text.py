@@ -10,11 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runner.journey.scenario import PATIENCE
+from runner.journey.values import Kind as ValueKind
 from runner.review.happenings import Happening, Kind
 from runner.review.timeline import offset_text
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./-]*[A-Za-z0-9]|[A-Za-z]")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
+
+SAMPLES: Mapping[ValueKind, Any] = {
+    ValueKind.STRING: "something",
+    ValueKind.NUMBER: 1,
+    ValueKind.BOOLEAN: True,
+    ValueKind.DATE: "2026-03-31",
+    ValueKind.DATETIME: "2026-03-31T10:00:00Z",
+}
+"""A value of each kind, where any will do."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,8 @@ class Given:
         given = {key: value for key, value in named.items() if value not in ({}, None)}
         if given:
             yield f"    given: {_flow(given)}"
-        yield "    events:"
+        if self.events:
+            yield "    events:"
         for spot in sorted(self.events, key=lambda each: each.at):
             known = {name: value for name, value in spot.properties.items() if value is not None}
             yield f"      - {_flow({'at': offset_text(spot.at), **spot.what, **_properties(known)})}"
