@@ -9,7 +9,7 @@ from runner.engine.versions import listeners_of, load_versions
 from runner.journey.catalog import Catalog
 from runner.journey.expression.tree import Name
 from runner.journey.fit import fit_event
-from runner.journey.longest import too_long
+from runner.journey.longest import refuse_long_key
 from runner.journey.words import did_you_mean, listed
 from runner.problem import JourneysError
 from runner.store.causes.broadcasts import Listener
@@ -23,8 +23,7 @@ def send_broadcast(
     """Store the broadcast ``event`` with these properties, once for each ``key``; answers whether it is new. Raises
     JourneysError where the catalog has no such broadcast, or a value is not declared or does not fit, or the key is too
     long."""
-    if why := too_long(key):
-        raise JourneysError(f"The key is {why}.")
+    refuse_long_key(key)
     declared = catalog.events.get(event)
     broadcasts = [name for name, each in catalog.events.items() if each.broadcast]
     if declared is None or not declared.broadcast:

@@ -9,7 +9,7 @@ from datetime import datetime
 from runner.engine.versions import Versions
 from runner.journey.catalog import Catalog, EventType
 from runner.journey.fit import fit_event
-from runner.journey.longest import too_long
+from runner.journey.longest import refuse_long_key
 from runner.journey.model.triggers import ManualTrigger
 from runner.journey.reserved import ENROLLED
 from runner.journey.values import ValueType
@@ -61,8 +61,8 @@ class Enrolling:
 def enrolling(versions: Versions, journey: str, key: str | None = None) -> Enrolling:
     """How contacts enter ``journey`` by hand. Raises JourneysError where there is no such journey in force, it is
     retired, or it does not say ``manual: true``."""
-    if key is not None and (why := too_long(key)):
-        raise JourneysError(f"The key is {why}.")
+    if key is not None:
+        refuse_long_key(key)
     version = versions.current.get(journey)
     if version is None:
         known = sorted(versions.current)
@@ -82,8 +82,7 @@ def enroll_one(
     """Have ``contact`` enter; ``raw`` are the values that the run reads as ``trigger.*``. Answers whether that is new:
     with a ``key`` that was there before nothing happens. Raises JourneysError for somebody unknown, for a value that
     the trigger does not declare, and for one that does not fit."""
-    if why := too_long(key):
-        raise JourneysError(f"The key is {why}.")
+    refuse_long_key(key)
     fitted = fit_event(how.within(how.catalog), how.event, raw)
     for name in fitted.undeclared:
         hint = did_you_mean(name, how.properties) or (

@@ -4,6 +4,7 @@ takes up to four bytes a character."""
 from __future__ import annotations
 
 from runner.journey.catalog import MESSAGE_EVENTS, OWN_FIELDS
+from runner.problem import JourneysError
 
 LONGEST_KEY = 255
 """Characters of a contact's key, an event's name, a message id, a phone number, an account, a channel of feedback."""
@@ -28,3 +29,9 @@ def too_long_in(event: str, name: str, text: object) -> str | None:
 def too_long(text: str) -> str | None:
     """Why ``text`` is too long for a key; None where it is not."""
     return f"longer than {LONGEST_KEY} characters" if len(text) > LONGEST_KEY else None
+
+
+def refuse_long_key(key: str) -> None:
+    """Raises JourneysError where ``key``, which a caller gave, is too long."""
+    if why := too_long(key):
+        raise JourneysError(f"The key is {why}.")
