@@ -13,7 +13,8 @@ from runner.engine.intake import read_arrivals
 from runner.journey.project import Project, load_project, read_files
 from runner.review.backtest import BATCH, parse_grant, recordings, replay
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples/complete-journey"

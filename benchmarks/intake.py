@@ -19,8 +19,9 @@ from sqlalchemy import select, text
 from benchmarks.harness import KINDS, Figure, Scale, analyse, databases, side_by_side
 from runner.store.database import Database
 from runner.store.engines import write_json
+from runner.store.people.arrival import Arrival
 from runner.store.people.contacts import Identity
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.events import store_events
 from runner.store.tables import contact
 from runner.store.types import to_microseconds
 

@@ -26,7 +26,8 @@ from runner.daemon.process import stopping_on_signals
 from runner.engine.apply import apply_project
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 
 CATALOG = """
 timezone: UTC

@@ -34,8 +34,9 @@ from runner.journey.model import Leave, UpToDate, WaitUntil
 from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.people.accounts import apply_account_traits
+from runner.store.people.arrival import NOBODY, Arrival
 from runner.store.people.contacts import grant_consent
-from runner.store.people.events import NOBODY, Arrival, store_events
+from runner.store.people.events import store_events
 from runner.store.sending.pools import replace_values
 from runner.store.tables import contact, event, message, run
 from runner.store.watching import due, story

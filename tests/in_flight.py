@@ -32,8 +32,9 @@ from runner.review.plan_report import plan_text
 from runner.review.reporters import text_report
 from runner.store.database import Database
 from runner.store.journeys.versions import hashes_of
+from runner.store.people.arrival import Arrival
 from runner.store.people.contacts import grant_consent
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.events import store_events
 from runner.store.tables import contact, run, step_log
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

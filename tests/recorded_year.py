@@ -11,8 +11,9 @@ from runner.engine.intake import read_arrivals
 from runner.engine.versions import Versions, load_versions
 from runner.journey.project import load_project, read_files
 from runner.store.database import Database
+from runner.store.people.arrival import Arrival
 from runner.store.people.contacts import grant_consent
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.events import store_events
 
 ROOT = Path(__file__).parent.parent
 GROCER = ROOT / "examples/complete-journey"

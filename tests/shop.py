@@ -17,8 +17,9 @@ from runner.journey.catalog import IDENTIFIED
 from runner.journey.fit import fit_event, fit_traits
 from runner.journey.project import load_project
 from runner.store.database import Database
+from runner.store.people.arrival import Arrival
 from runner.store.people.contacts import grant_consent
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.events import store_events
 from runner.store.tables import ConsentState, contact, message
 
 START = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)

@@ -15,7 +15,8 @@ from runner.engine.tick import Pace, tick
 from runner.journey.fit import fit_event
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.people.events import NOBODY, Arrival, store_events
+from runner.store.people.arrival import NOBODY, Arrival
+from runner.store.people.events import store_events
 from runner.store.tables import broadcast, contact, event, run
 
 CATALOG = """

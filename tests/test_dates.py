@@ -17,7 +17,8 @@ from runner.journey.fit import fit_traits
 from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.local_time.years import day_of_year, falls_on, year_of
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from runner.store.tables import appointment, contact, event, run
 from tests.shop import CATALOG, FILES, Shop
 

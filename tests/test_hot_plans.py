@@ -20,7 +20,8 @@ from runner.engine.tick import LIVE, tick
 from runner.engine.versions import load_versions
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from tests.shop import CATALOG, FILES, START, Shop, Sink
 from tests.test_deliver_plans import without_scans
 

@@ -40,7 +40,7 @@ from runner.problem import JourneysError
 from runner.store import tables
 from runner.store.database import Database
 from runner.store.partition import partition_of
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from tests.shop import FILES, START, Shop
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

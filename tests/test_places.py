@@ -16,8 +16,8 @@ from runner.engine.tick import EXACT
 from runner.journey.catalog import IDENTIFIED
 from runner.store.database import Database
 from runner.store.partition import partition_of
+from runner.store.people.arrival import Arrival
 from runner.store.people.contacts import find_contact
-from runner.store.people.events import Arrival
 from runner.store.people.moves import OWNED, move_misplaced
 from runner.store.sending import messages
 from runner.store.tables import contact, event, metadata, placement

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from runner.engine.tick import EXACT
 from runner.journey.catalog import ACCOUNT_IDENTIFIED, IDENTIFIED
 from runner.store.database import Database
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.tables import contact, message, run, step_log
 
 CATALOG = """

@@ -19,7 +19,7 @@ from runner.engine.imports import import_file
 from runner.engine.tick import tick
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED
 from runner.store.database import Database
-from runner.store.people.events import NOBODY, Arrival
+from runner.store.people.arrival import NOBODY, Arrival
 from runner.store.tables import event, run
 from tests.failing_runs import failing, failing_runs, tick_all
 from tests.shop import FILES, START, Shop, Sink
@@ -230,6 +230,22 @@ def test_what_time_starts_fails_on_one_contact_alone(database: Database, cause: 
         tick_all(shop, at + 2 * second)
     assert waiting(shop) == 0
     assert runs(shop) == {key: ("exited", "later") for key in people if key != "c3"}
+
+
+def test_a_date_on_which_the_engine_failed_comes_again_the_next_year(database: Database) -> None:
+    journey = STARTED.replace("TRIGGER", '{date: contact.due, every: year, at: "10:05"}')
+    shop = Shop(database, {"journeys/catalog.yaml": CATALOG, "journeys/started/journey.yaml": journey})
+    for key in ("ana", "worst"):
+        shop.identify(key, due=START.isoformat())
+    tick_all(shop)
+    reached = START + 5 * MINUTE
+    with failing(shop, "INSERT ON run", "NEW.journey = 'started'", "worst"):
+        tick_all(shop, reached)
+    assert waiting(shop) == 0
+    assert set(runs(shop)) == {"ana"}
+    tick_all(shop, reached + timedelta(days=1))
+    tick_all(shop, reached.replace(year=reached.year + 1))
+    assert {key for key, status in runs(shop).items() if status == ("active", None)} == {"ana", "worst"}
 
 
 @pytest.mark.parametrize("cause", ["broadcast", "schedule"])

@@ -23,7 +23,7 @@ from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits
 from runner.journey.project import Project, load_project
 from runner.problem import Severity
 from runner.store.database import Database
-from runner.store.people.events import NOBODY, Arrival
+from runner.store.people.arrival import NOBODY, Arrival
 from tests.reference import engine_lives
 from tests.reference.causes import MILLION
 from tests.reference.generate import Case, Recorded, cases, with_presses

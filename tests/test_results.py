@@ -36,7 +36,7 @@ from runner.journey.fit import fit_traits
 from runner.journey.project import Project, load_project, read_files
 from runner.review.backtest import Grant, recordings, replay
 from runner.store.database import Database
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.tables import message
 from runner.store.watching.sendings import TOLD
 from tests.reference.complete_journey import Counted, count

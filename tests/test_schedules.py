@@ -14,7 +14,7 @@ from runner.engine.versions import load_versions
 from runner.journey.catalog import IDENTIFIED
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.tables import contact, journey, run
 from tests.shop import FILES, START, Shop
 

@@ -20,7 +20,7 @@ from runner.journey.fit import fit_traits
 from runner.problem import ProblemsFound
 from runner.settings import load_settings
 from runner.store.database import Database
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.tables import suppression
 from tests.followed import DAY, HOUR, Tour, files, wait
 from tests.shop import CATALOG

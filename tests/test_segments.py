@@ -11,7 +11,8 @@ from runner.journey.expression import Scope, parse_expression
 from runner.journey.project import load_project
 from runner.journey.values import Kind, ValueType
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from runner.store.people.segments import members
 from runner.store.predicates import Row, predicate
 from runner.store.tables import contact, event

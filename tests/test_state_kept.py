@@ -12,7 +12,8 @@ from runner.engine.versions import load_versions
 from runner.journey.catalog import IDENTIFIED
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from runner.store.tables import contact, membership, run
 
 CATALOG = """

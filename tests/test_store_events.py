@@ -17,6 +17,7 @@ from sqlalchemy import insert, select
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, IDENTIFIED
 from runner.store import tables
 from runner.store.database import Database
+from runner.store.people.arrival import Arrival
 from runner.store.people.contacts import (
     Contact,
     consents_of,
@@ -24,7 +25,7 @@ from runner.store.people.contacts import (
     grant_consent,
     partition_of,
 )
-from runner.store.people.events import Arrival, Stored, store_events
+from runner.store.people.events import Stored, store_events
 from runner.store.tables import ConsentState, RunStatus
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

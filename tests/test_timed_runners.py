@@ -21,7 +21,7 @@ from runner.journey.fit import fit_traits
 from runner.journey.project import load_project
 from runner.store.causes.broadcasts import Sent, store_broadcasts
 from runner.store.database import Database
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.tables import contact, run
 from tests.shop import FILES, START, Shop
 

@@ -21,8 +21,9 @@ from runner.daemon.stage import Stage
 from runner.journey.catalog import IDENTIFIED
 from runner.problem import JourneysError
 from runner.store.database import Database
+from runner.store.people.arrival import Arrival
 from runner.store.people.contacts import grant_consent
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.events import store_events
 from runner.store.work.wake import Work
 from tests.shop import START, Shop, Sink
 

@@ -25,7 +25,7 @@ from runner.store.database import Database
 from runner.store.local_time import zones
 from runner.store.local_time.localtime import due_after, due_on, midnight
 from runner.store.local_time.wall_clock import instant_at, local_time, next_firing
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.tables import contact, run
 from runner.store.types import from_microseconds, to_microseconds
 from tests.shop import FILES, START, Shop

@@ -18,7 +18,7 @@ from runner.journey.fit import fit, present
 from runner.journey.model import AdAudience, Call, HandOff, Verb
 from runner.journey.model.acts import JsonList, JsonObject, JsonValue
 from runner.journey.values import MILLIONTHS
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.sending.messages import Change, Claimed, MessageKey
 from runner.store.tables import MessageKind, MessageStatus
 

@@ -14,7 +14,8 @@ from runner.journey.words import did_you_mean, listed
 from runner.problem import JourneysError
 from runner.store.causes.broadcasts import Listener
 from runner.store.database import Database
-from runner.store.people.events import NOBODY, Arrival, store_events
+from runner.store.people.arrival import NOBODY, Arrival
+from runner.store.people.events import store_events
 
 
 def send_broadcast(

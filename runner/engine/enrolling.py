@@ -17,7 +17,8 @@ from runner.journey.words import did_you_mean, listed
 from runner.problem import JourneysError
 from runner.store.database import Database, Deployment
 from runner.store.partition import partition_of
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from runner.store.people.identities import known_contacts
 from runner.store.statement import Connection
 

@@ -22,7 +22,8 @@ from runner.engine.unread import Unread, UnreadNames
 from runner.journey.catalog import ACCOUNT_IDENTIFIED, CONSENT_GRANTED, IDENTIFIED, Catalog
 from runner.problem import JourneysError
 from runner.store.database import Database
-from runner.store.people.events import Arrival, Stored, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import Stored, store_events
 
 FIRST_SHOWN = 10
 """How many lines of one kind are told one by one; the reject file has all that are rejected."""

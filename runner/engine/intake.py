@@ -45,7 +45,7 @@ from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits, read_
 from runner.journey.longest import LONGEST_KEY
 from runner.journey.words import known
 from runner.problem import JourneysError
-from runner.store.people.events import NOBODY, Arrival
+from runner.store.people.arrival import NOBODY, Arrival
 
 _YEARS = range(1900, 2200)
 """Of events: within them every database computes with instants exactly."""

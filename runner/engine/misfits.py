@@ -9,7 +9,7 @@ from decimal import Decimal
 from runner.engine.line import shown
 from runner.journey.catalog import ACCOUNT_IDENTIFIED, IDENTIFIED
 from runner.journey.shown import printable
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 
 FIRST_PLACES = 3
 """How many values of a kind are told with their places."""

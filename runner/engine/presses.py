@@ -17,7 +17,8 @@ from runner.problem import JourneysError
 from runner.store.causes.presses import carrier
 from runner.store.database import Database
 from runner.store.journeys.versions import version_files
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from runner.store.statement import Connection
 
 

@@ -13,7 +13,7 @@ from runner.engine.line import shown
 from runner.journey.catalog import ACCOUNT_IDENTIFIED, MESSAGE_EVENTS
 from runner.store.deployment import Deployment
 from runner.store.partition import partition_of
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.people.identities import known_contacts
 from runner.store.statement import Connection
 

@@ -20,7 +20,7 @@ from runner.engine.prepare import idempotency_key
 from runner.journey.catalog import MESSAGE_EVENTS
 from runner.journey.values import MILLIONTHS
 from runner.store.deployment import Deployment
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from runner.store.sending.sent_to import SentTo, messages_to
 from runner.store.statement import Connection
 

@@ -19,7 +19,7 @@ from runner.journey.catalog import (
     Catalog,
 )
 from runner.journey.words import nearest
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 
 FIRST_SHOWN = 10
 """How many names are told one by one."""

@@ -27,8 +27,9 @@ from runner.review.reporters import counted
 from runner.store.causes.schedules import next_firings
 from runner.store.database import Database
 from runner.store.engines import write_json
+from runner.store.people.arrival import Arrival
 from runner.store.people.contacts import grant_consent
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.events import store_events
 from runner.store.tables import MessageStatus
 from runner.store.watching import due, reports
 

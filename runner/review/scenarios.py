@@ -32,8 +32,9 @@ from runner.review.timeline import Comparison, compare_everybody
 from runner.store.database import Database
 from runner.store.passes.holdouts import holdouts
 from runner.store.people.accounts import apply_account_traits
+from runner.store.people.arrival import NOBODY, Arrival
 from runner.store.people.contacts import grant_consent
-from runner.store.people.events import NOBODY, Arrival, store_events
+from runner.store.people.events import store_events
 from runner.store.sending.pools import replace_values
 from runner.store.tables import MessageStatus, RunStatus
 from runner.store.watching import due, played, story

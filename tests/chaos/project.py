@@ -18,7 +18,8 @@ from runner.journey.catalog import IDENTIFIED, Catalog
 from runner.journey.fit import fit_event, fit_traits
 from runner.journey.project import load_project
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from runner.store.tables import contact, message
 
 PEOPLE = 4

@@ -16,7 +16,8 @@ from runner.engine.versions import Versions, load_versions
 from runner.journey.project import Project
 from runner.store import tables
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from runner.store.sending.pools import import_values
 from runner.store.tables import MessageKind
 from tests.reference.lives import Conversion, Lived, Message, Press, RunRecord

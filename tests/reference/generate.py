@@ -30,7 +30,7 @@ from runner.journey.catalog import (
     TASK_ACCEPTED,
     TASK_REJECTED,
 )
-from runner.store.people.events import NOBODY
+from runner.store.people.arrival import NOBODY
 from tests.reference.author import Author
 from tests.reference.drawing import Draw
 from tests.reference.lives import Press

@@ -10,7 +10,7 @@ from typing import Any
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, IDENTIFIED, Catalog
 from runner.journey.fit import fit_event, fit_traits
-from runner.store.people.events import Arrival
+from runner.store.people.arrival import Arrival
 from tests.reference.author import EVENTS
 from tests.reference.generate import ZONES
 

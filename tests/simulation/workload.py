@@ -25,7 +25,8 @@ from runner.journey.fit import fit_event, fit_traits
 from runner.journey.project import load_project
 from runner.store import tables
 from runner.store.database import Database
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from tests.shop import CATALOG, START
 from tests.simulation.process import Process
 

@@ -12,7 +12,8 @@ from typing import Any
 from channels.base import Message
 from runner.engine.apply import apply_project
 from runner.engine.tick import LIVE
-from runner.store.people.events import Arrival, store_events
+from runner.store.people.arrival import Arrival
+from runner.store.people.events import store_events
 from runner.store.types import EPOCH, to_microseconds
 from tests.simulation.actor import Actor, Fault, Mishap
 from tests.simulation.ground import DEPLOYMENT, ground

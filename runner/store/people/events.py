@@ -3,65 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, or_, select
+from sqlalchemy import Connection
 
-from runner.journey.catalog import (
-    ACCOUNT_IDENTIFIED,
-    CONSENT_GRANTED,
-    CONSENT_WITHDRAWN,
-    EVERY_CHANNEL,
-    IDENTIFIED,
-)
-from runner.journey.fit import Misfit
+from runner.journey.catalog import ACCOUNT_IDENTIFIED, IDENTIFIED
 from runner.store.causes.broadcasts import Sent, store_broadcasts
-from runner.store.causes.feedback import FEEDBACK, heed_history
 from runner.store.causes.history import history_came
 from runner.store.database import Deployment
 from runner.store.engines import write_json
-from runner.store.listed import listed, rows_text
+from runner.store.listed import rows_text
 from runner.store.local_time.zones import ensure_zones
 from runner.store.partition import partition_of
 from runner.store.passes.working import steady_plans
 from runner.store.people.accounts import apply_account_traits
-from runner.store.people.contacts import ConsentChange, Identity, apply_consents, apply_traits
+from runner.store.people.arrival import NOBODY, Arrival
+from runner.store.people.at_once import Of, apply_at_once, changes_contact, look_before
+from runner.store.people.contacts import Identity
 from runner.store.people.identities import identities
 from runner.store.people.places import STILL, hold_still, still
-from runner.store.statement import Statement, exchange
-from runner.store.tables import ConsentState, RunStatus, event, run, shard
-from runner.store.types import constant, to_microseconds
+from runner.store.statement import exchange
+from runner.store.types import to_microseconds
 from runner.store.work.wake import Work, channel_of
-
-_CONSENT_STATES = {CONSENT_GRANTED: ConsentState.GIVEN, CONSENT_WITHDRAWN: ConsentState.WITHDRAWN}
-
-
-NOBODY = ""
-"""In place of a contact's key: of a broadcast, which has no contact."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
-    """One event of one contact, its values fitted. An identify has the name ``IDENTIFIED`` and traits for
-    properties, and so has what is said of an account: ``ACCOUNT_IDENTIFIED``.
-
-    ``contact`` is the contact's key, or the account's. ``dedup_key`` says what is the same event again.
-    ``rejected`` are the values that did not fit, by name, ``line`` is that of the file, from 1, ``text`` what it says,
-    of a line that may yet be a bad one; these are for the importer's report and are not stored.
-    """
-
-    contact: str
-    name: str
-    at: datetime
-    properties: Mapping[str, Any]
-    undeclared: Mapping[str, Any]
-    dedup_key: str
-    rejected: Mapping[str, Misfit] = field(default_factory=dict)
-    line: int = field(default=0, compare=False)
-    text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,22 +113,16 @@ def _store(
     """Store ``batch``, and make contacts of those who are new; ``homes`` are the partitions of their keys, held
     still."""
     steady_plans(connection)
-    at_once = () if pending else tuple(arrival for arrival in batch if _changes_contact(arrival))
+    at_once = () if pending else tuple(arrival for arrival in batch if changes_contact(arrival))
     first_received: dict[str, datetime] = {}
     for arrival in batch:
         first_received.setdefault(arrival.contact, received_at or arrival.at)
     keys = [(homes[key], key) for key in first_received]
     known, contacts_new = identities(connection, keys, first_received, _beside(deployment, batch))
-    if at_once:
-        _lock_shards(connection, {known[arrival.contact][0] for arrival in at_once})
     in_motion: set[Identity] = set()
-    fresh: list[tuple[Identity, Arrival]] = []
+    fresh: list[Of] = []
     if at_once:
-        of = [(known[arrival.contact], arrival) for arrival in at_once]
-        in_motion = _in_motion(
-            connection, {identity for identity, arrival in of if arrival.name == IDENTIFIED}
-        )
-        fresh = _not_there_yet(connection, of)
+        in_motion, fresh = look_before(connection, [(known[arrival.contact], arrival) for arrival in at_once])
     rows = [
         (*row[:-1], pending or (arrival.name == IDENTIFIED and known[arrival.contact] in in_motion))
         for arrival, row in zip(batch, _rows(batch, homes, received_at), strict=True)
@@ -171,7 +131,7 @@ def _store(
         new, _ = _insert_of_known(connection, deployment, rows)
     else:
         new = _insert_one_by_one(connection, known, rows)
-    _apply(connection, fresh, in_motion, received_at)
+    apply_at_once(connection, fresh, in_motion, received_at)
     if not pending:
         waiting = [
             (*known[arrival.contact], arrival.dedup_key)
@@ -217,20 +177,6 @@ def _rows(
             )
         )
     return rows
-
-
-def _changes_contact(arrival: Arrival) -> bool:
-    return arrival.name == IDENTIFIED or arrival.name in _CONSENT_STATES or arrival.name in FEEDBACK
-
-
-def _lock_shards(connection: Connection, partitions: set[int]) -> None:
-    """Keep everybody else out of the partitions whose contacts are changed here."""
-    connection.execute(
-        select(shard.c.partition)
-        .where(shard.c.partition.in_(sorted(partitions)))
-        .order_by(shard.c.partition)
-        .with_for_update()
-    ).all()
 
 
 # Events ---------------------------------------------------------------------------------------------
@@ -316,90 +262,3 @@ def _insert_one_by_one(
     # A contact's events in order of arrival; an index is written where it was written just before.
     written.sort(key=itemgetter(0, 1))
     return connection.exec_driver_sql(_STORE_ONE, written).rowcount
-
-
-# What history changes -------------------------------------------------------------------------------
-
-
-def _asking_motion(dialect: str) -> Statement:
-    one = listed(dialect, "partition", "contact")
-    stands = select(run.c.id).where(
-        run.c.partition == one.c.partition,
-        run.c.contact == one.c.contact,
-        run.c.status == constant(RunStatus.ACTIVE.value),
-    )
-    to_handle = select(event.c.id).where(
-        event.c.partition == one.c.partition, event.c.contact == one.c.contact, event.c.pending
-    )
-    return Statement(select(one.c.partition, one.c.contact).where(or_(exists(stands), exists(to_handle))))
-
-
-def _asking_presence(dialect: str) -> Statement:
-    one = listed(dialect, "partition", "contact", "dedup_key")
-    its_key = [event.c[name] == one.c[name] for name in ("partition", "contact", "dedup_key")]
-    return Statement(
-        select(event.c.partition, event.c.contact, event.c.dedup_key).select_from(
-            one.join(event, and_(*its_key))
-        )
-    )
-
-
-_IN_MOTION = {dialect: _asking_motion(dialect) for dialect in ("sqlite", "postgresql")}
-_PRESENT = {dialect: _asking_presence(dialect) for dialect in ("sqlite", "postgresql")}
-
-
-def _in_motion(connection: Connection, asked: set[Identity]) -> set[Identity]:
-    """Those of the contacts with an active run (``uq_run_active``) or an event to handle
-    (``ix_event_timeline``)."""
-    text = rows_text(("partition", "contact"), sorted(asked))
-    rows = _IN_MOTION[connection.dialect.name].run(connection, listed=text)
-    return {(partition, number) for partition, number in rows}
-
-
-def _not_there_yet(
-    connection: Connection, arrivals: Sequence[tuple[Identity, Arrival]]
-) -> list[tuple[Identity, Arrival]]:
-    """The arrivals that are not stored yet, each once (``uq_event_partition_contact_dedup_key``)."""
-    keys = {(*identity, arrival.dedup_key): (identity, arrival) for identity, arrival in reversed(arrivals)}
-    text = rows_text(("partition", "contact", "dedup_key"), keys)
-    for row in _PRESENT[connection.dialect.name].run(connection, listed=text):
-        del keys[tuple(row)]
-    return list(reversed(keys.values()))
-
-
-def _apply(
-    connection: Connection,
-    fresh: Sequence[tuple[Identity, Arrival]],
-    in_motion: set[Identity],
-    received_at: datetime | None,
-) -> None:
-    """Do at once what new history does to contacts, in order of time, then of arrival."""
-    ordered = sorted(fresh, key=lambda item: min(item[1].at, received_at or item[1].at))
-    apply_traits(
-        connection,
-        [
-            (identity, arrival.properties)
-            for identity, arrival in ordered
-            if arrival.name == IDENTIFIED and identity not in in_motion
-        ],
-    )
-    # By now the addresses are there.
-    feedback = [(*identity, arrival.dedup_key) for identity, arrival in ordered if arrival.name in FEEDBACK]
-    withdrawn = heed_history(connection, feedback)
-    apply_consents(
-        connection,
-        [
-            ConsentChange(
-                contact=identity,
-                topic=arrival.properties["topic"],
-                channel=arrival.properties.get("channel") or EVERY_CHANNEL,
-                state=_CONSENT_STATES[arrival.name],
-                at=min(arrival.at, received_at or arrival.at),
-                source=arrival.properties.get("source"),
-                wording=arrival.properties.get("wording"),
-            )
-            for identity, arrival in ordered
-            if arrival.name in _CONSENT_STATES and arrival.properties.get("topic")
-        ]
-        + withdrawn,
-    )

@@ -11,16 +11,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, exists, select
 
+from runner.store.people.arrival import Arrival
 from runner.store.sending import message_statements as statements
 from runner.store.tables import MESSAGE_TRANSITIONS, ConsentState, MessageStatus, message
 from runner.store.types import to_microseconds
-
-if TYPE_CHECKING:
-    from runner.store.people.events import Arrival
 
 
 class MessageKey(NamedTuple):
