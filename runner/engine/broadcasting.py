@@ -12,7 +12,7 @@ from runner.journey.fit import fit_event
 from runner.journey.longest import refuse_long_key
 from runner.journey.words import did_you_mean, listed
 from runner.problem import JourneysError
-from runner.store.causes.broadcasts import Listener
+from runner.store.causes.hearers import Listener
 from runner.store.database import Database
 from runner.store.people.arrival import NOBODY, Arrival
 from runner.store.people.events import store_events

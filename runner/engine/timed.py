@@ -34,9 +34,10 @@ from runner.store.causes.appointments import (
     tell_of_pass,
     withdraw,
 )
-from runner.store.causes.broadcasts import close_broadcasts, hear, open_broadcasts
+from runner.store.causes.broadcasts import close_broadcasts, open_broadcasts
 from runner.store.causes.dates import appoint_dates
 from runner.store.causes.firings import Whom, fire, fire_in_pass
+from runner.store.causes.hearing import hear
 from runner.store.causes.meant import causes_of_pass, traits_of_pass
 from runner.store.causes.schedule_zones import (
     plan_in_zone,

@@ -25,8 +25,8 @@ from runner.journey.template import Template
 from runner.journey.version import expressions_of
 from runner.journey.wakes import Hears, Turns, wakes_of
 from runner.problem import JourneysError
-from runner.store.causes.broadcasts import Copies, Listener
 from runner.store.causes.double_opt_in import asks_twice
+from runner.store.causes.hearers import Copies, Listener
 from runner.store.causes.watched import Watched
 from runner.store.database import Database
 from runner.store.journeys.in_force import InForce, in_force
