@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from runner.engine.receive import keep_on
 from runner.engine.tick import (
     LIVE,
     OutdatedError,
@@ -26,7 +27,9 @@ from runner.engine.tick import (
 )
 from runner.engine.versions import Versions
 from runner.problem import JourneysError
+from runner.store.causes.appointments import HEARD
 from runner.store.database import Database
+from runner.store.journeys.in_force import in_force
 from runner.store.passes.timeline import take
 from runner.store.passes.told import store_told
 from runner.store.passes.working import steady_plans
@@ -204,10 +207,7 @@ def _set_aside(
     for _ in range(LONGEST):
         # By its name alone: the text of an error may show the contact's data.
         cause = type(getattr(failure, "orig", None) or failure).__name__
-        with database.begin() as connection:
-            runs, events = poison.set_aside(
-                connection, contact, now, f"the engine failed on this contact: {cause}"
-            )
+        runs, events = _give_up(database, versions, now, pace, contact, cause)
         logger.error(
             "a contact is set aside",
             extra={"contact": "/".join(map(str, contact)), "cause": cause, "runs": runs, "events": events},
@@ -216,3 +216,31 @@ def _set_aside(
         if isinstance(outcome, int) or not (runs or events):
             return
         failure = outcome
+
+
+def _give_up(
+    database: Database, versions: Versions, now: datetime, pace: Pace, contact: Identity, cause: str
+) -> tuple[int, int]:
+    """Give up the contact's next instant. Answers how many runs and events those were.
+
+    What time starts next for the contact comes all the same: the next date, the next look at a segment. Where that is
+    what fails, it is computed when the contact changes.
+    """
+    reason = f"the engine failed on this contact: {cause}"
+    try:
+        with database.begin() as connection:
+            runs, given_up = poison.set_aside(connection, contact, now, reason)
+            if given_up and given_up.name in HEARD:
+                steady_plans(connection)
+                passes, _ = passes_of(connection, versions, now, pace)
+                poison.take_given_up(connection, contact, given_up)
+                keep_on(passes, 1, frozenset({given_up.name}))
+                store_told(connection)
+                if in_force(connection) != versions.in_force:
+                    raise OutdatedError
+    except (JourneysError, OutdatedError):
+        raise
+    except Exception:
+        with database.begin() as connection:
+            runs, given_up = poison.set_aside(connection, contact, now, reason)
+    return runs, int(given_up is not None)

@@ -50,13 +50,10 @@ from runner.store.types import EPOCH
 
 def receive(passes: Passes, n: int, events: Set[str]) -> None:
     """Handle the events of pass ``n``; ``events`` are their names."""
-    watched = passes.versions.watched
-    # At what is told of a segment none is read: before it they were.
-    if watched.keeps_state and not events <= TELLING:
-        begin_after_history(passes.connection, n, watched)
+    _begin_after_history(passes, n, events)
     mark_handled(passes.connection, n)
     _change_contacts(passes, n, events)
-    if watched.keeps_state:
+    if passes.versions.watched.keeps_state:
         _keep_state(passes, n, events)
     _count_goals(passes, n, events)
     if LINK_PRESSED in events:
@@ -67,6 +64,21 @@ def receive(passes: Passes, n: int, events: Set[str]) -> None:
     for version in meant(passes, n, events, _hearing(passes.versions.started_by, events)):
         _enter(passes, n, version)
     keep_time(passes, n, events)
+
+
+def keep_on(passes: Passes, n: int, events: Set[str]) -> None:
+    """Of the events of pass ``n``, which were given up, do that alone without which time would start nothing more of
+    the kind: segments and the age of consents are read, and what comes next is appointed."""
+    _begin_after_history(passes, n, events)
+    if passes.versions.watched.keeps_state:
+        _keep_state(passes, n, events)
+    keep_time(passes, n, events)
+
+
+def _begin_after_history(passes: Passes, n: int, events: Set[str]) -> None:
+    # At what is told of a segment none is read: before it they were.
+    if passes.versions.watched.keeps_state and not events <= TELLING:
+        begin_after_history(passes.connection, n, passes.versions.watched)
 
 
 def _hearing(by_event: Mapping[str, Sequence[Version]], events: Set[str]) -> list[Version]:

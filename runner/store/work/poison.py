@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, insert, select, tuple_, union, update
+from sqlalchemy import Connection, insert, select, union, update
 
 from runner.store.held import hold
 from runner.store.passes.working import wave
@@ -63,9 +64,20 @@ def begin_with(connection: Connection, contacts: Sequence[Identity]) -> int:
     return len(rows)
 
 
-def set_aside(connection: Connection, contact: Identity, now: datetime, reason: str) -> tuple[int, int]:
+@dataclass(frozen=True, kw_only=True)
+class GivenUp:
+    """An event that counts as handled, and was not."""
+
+    id: int
+    name: str
+    at: datetime
+
+
+def set_aside(
+    connection: Connection, contact: Identity, now: datetime, reason: str
+) -> tuple[int, GivenUp | None]:
     """Give up on the contact's next instant: its active runs are set aside with ``reason``, and its earliest event that
-    waits counts as handled. Answers how many runs and events those were."""
+    waits counts as handled. Answers how many runs those were, and the event."""
     partition, number = contact
     connection.execute(
         select(shard.c.partition).where(shard.c.partition == partition).with_for_update()
@@ -83,18 +95,22 @@ def set_aside(connection: Connection, contact: Identity, now: datetime, reason: 
         )
         .where(run.c.partition == partition, run.c.contact == number, _ACTIVE)
     ).rowcount
-    first = (
-        select(event.c.partition, event.c.contact, event.c.id)
-        .where(event.c.partition == partition, event.c.contact == number, event.c.pending, event.c.at <= now)
+    of_contact = (event.c.partition == partition, event.c.contact == number)
+    first = connection.execute(
+        select(event.c.id, event.c.name, event.c.at)
+        .where(*of_contact, event.c.pending, event.c.at <= now)
         .order_by(event.c.at, event.c.id)
         .limit(1)
-    )
-    events = connection.execute(
-        update(event)
-        .values(pending=False)
-        .where(
-            and_(event.c.partition == partition, event.c.contact == number),
-            tuple_(event.c.partition, event.c.contact, event.c.id).in_(first),
-        )
-    ).rowcount
-    return runs, events
+    ).first()
+    if first is None:
+        return runs, None
+    connection.execute(update(event).values(pending=False).where(*of_contact, event.c.id == first.id))
+    return runs, GivenUp(id=first.id, name=first.name, at=first.at)
+
+
+def take_given_up(connection: Connection, contact: Identity, given_up: GivenUp) -> None:
+    """Put the contact, whose partition is held, into pass 1 with an event that was given up."""
+    partition, number = contact
+    hold(connection, (partition,))
+    of_event = {"event": given_up.id, "name": given_up.name, "at": given_up.at, "late": 0}
+    connection.execute(insert(wave), [{"n": 1, "partition": partition, "contact": number, **of_event}])
