@@ -6,37 +6,24 @@ would pass or fail for the wrong reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
-from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from runner.journey.catalog import (
-    CONSENT_GRANTED,
-    CONSENT_WITHDRAWN,
-    CONTACT_FIELDS,
-    EVERY_CHANNEL,
-    IDENTIFIED,
-    MESSAGE_EVENTS,
-    TASK_ACCEPTED,
-    TASK_EVENTS,
-    TASK_REJECTED,
-    Catalog,
-)
-from runner.journey.fit import clean_text, fit
-from runner.journey.graph import walk
-from runner.journey.model import HandOff, Journey, Send, Split, Verb
+from runner.journey.catalog import EVERY_CHANNEL, Catalog
+from runner.journey.fit import clean_text
+from runner.journey.model import Journey, Split
 from runner.journey.project import FOLDER, Project
-from runner.journey.scenario import Consent, Person, Received, Scenario
+from runner.journey.scenario import Consent, Person, Scenario
+from runner.journey.scenario_events import Arriving
 from runner.journey.scenario_expected import Expectations
-from runner.journey.scenario_given import given_calls, given_pools, pressed
+from runner.journey.scenario_given import given_calls, given_pools
+from runner.journey.scenario_names import Names
 from runner.journey.scenario_time import read_played
 from runner.journey.scenario_tree import fields_in, items_in, scalar_at
-from runner.journey.schema import load_document, plain
-from runner.journey.values import ValueType
-from runner.journey.words import did_you_mean, one_of
-from runner.journey.yaml import Field, Fields, Scalar, Value
+from runner.journey.schema import load_document
+from runner.journey.words import did_you_mean
+from runner.journey.yaml import Fields, Scalar, Value
 from runner.journey.zone_names import known_zone, known_zones
 from runner.problem import Problem, Span
 
@@ -44,12 +31,6 @@ SCHEMA = "tests"
 FILE = "tests.yaml"
 UNNAMED = "contact"
 """The id of a contact that the author gives none."""
-BECAME = {name.split()[-1].lower(): name for name in MESSAGE_EVENTS} | {
-    "picked_up": TASK_ACCEPTED,
-    "rejected": TASK_REJECTED,
-}
-"""What may become of a message, or of a task, by the word of scenarios: the reserved event."""
-TAKEN = frozenset({"at", "event", "properties"})
 OWN = ("contact", "events", "expect")
 """What each person of a scenario has of their own."""
 
@@ -86,88 +67,54 @@ def load_scenarios(
     document, problems = load_document(path, text, SCHEMA)
     if document is None or problems:
         return (), problems
-    reader = _File(path, folder, catalog, journeys)
-    scenarios = tuple(reader.scenarios(document))
-    return scenarios, tuple(sorted(reader.problems, key=lambda problem: problem.span))
+    names = Names(folder, catalog, journeys)
+    scenarios = tuple(_scenarios(names, document))
+    return scenarios, tuple(sorted(names.problems, key=lambda problem: problem.span))
 
 
 class _Mistake(Exception):
     """A value that nothing can be made of; the problem has been noted."""
 
 
-@dataclass
-class _File:
-    """What is known while one file is read. ``problems`` grows."""
-
-    path: str
-    folder: str
-    catalog: Catalog
-    journeys: Mapping[str, Journey]
-    problems: list[Problem] = field(default_factory=list)
-    _steps: dict[str, Mapping[str, Verb]] = field(default_factory=dict)
-
-    @cached_property
-    def attribute_types(self) -> Mapping[str, ValueType]:
-        declared = {name: attribute.type for name, attribute in self.catalog.attributes.items()}
-        return {name: kind for name, kind in {**CONTACT_FIELDS, **declared}.items() if name != "id"}
-
-    @cached_property
-    def expectations(self) -> Expectations:
-        journey = self.journeys[self.folder]
-        return Expectations(journey, self.steps_of(journey), self.unknown, self.note)
-
-    def steps_of(self, journey: Journey) -> Mapping[str, Verb]:
-        """What each step of a journey does, by its id."""
-        if journey.name not in self._steps:
-            self._steps[journey.name] = {step.id: step.verb for step in walk(journey.steps)}
-        return self._steps[journey.name]
-
-    def scenarios(self, document: Value) -> Iterator[Scenario]:
-        file = fields_in(document)
-        name = scalar_at(file, "journey")
-        if name.text != self.folder:
-            self.note(
-                "tests/journey",
-                f"The scenarios are of `{name.text}`, but the folder is `{self.folder}`.",
-                name.span,
-                f"Write `journey: {self.folder}`.",
-            )
-            return
-        journey = self.journeys.get(self.folder)
-        if journey is None:
-            return
-        seen: dict[str, Span] = {}
-        for test in items_in(file.get("tests")):
-            try:
-                scenario = _Test(self, journey, fields_in(test)).scenario()
-            except _Mistake:
-                continue
-            if scenario.name in seen:
-                message = f"A scenario of this name stands on line {seen[scenario.name].line} already."
-                self.note("tests/duplicate", message, scenario.span, "Give each a name of its own.")
-                continue
-            seen[scenario.name] = scenario.span
-            yield scenario
-
-    def note(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
-        self.problems.append(Problem(code=code, message=message, span=span, hint=hint))
-
-    def unknown(self, what: str, name: str, among: Iterable[str], span: Span) -> None:
-        """Note that there is no ``what`` of this name."""
-        journey = self.journeys.get(self.folder)
-        now = journey.in_flight.called_now(name) if journey else None
-        self.note("tests/unknown", f"There is no {what} `{name}`.", span, one_of(name, sorted(among), now))
+def _scenarios(names: Names, document: Value) -> Iterator[Scenario]:
+    file = fields_in(document)
+    name = scalar_at(file, "journey")
+    if name.text != names.folder:
+        names.note(
+            "tests/journey",
+            f"The scenarios are of `{name.text}`, but the folder is `{names.folder}`.",
+            name.span,
+            f"Write `journey: {names.folder}`.",
+        )
+        return
+    journey = names.journeys.get(names.folder)
+    if journey is None:
+        return
+    expectations = Expectations(journey, names.steps_of(journey), names.unknown, names.note)
+    seen: dict[str, Span] = {}
+    for test in items_in(file.get("tests")):
+        try:
+            scenario = _Test(names, journey, expectations, fields_in(test)).scenario()
+        except _Mistake:
+            continue
+        if scenario.name in seen:
+            message = f"A scenario of this name stands on line {seen[scenario.name].line} already."
+            names.note("tests/duplicate", message, scenario.span, "Give each a name of its own.")
+            continue
+        seen[scenario.name] = scenario.span
+        yield scenario
 
 
 class _Test:
     """Reads one scenario."""
 
-    def __init__(self, file: _File, journey: Journey, fields: Fields) -> None:
-        self.file = file
-        self.catalog = file.catalog
+    def __init__(self, names: Names, journey: Journey, expectations: Expectations, fields: Fields) -> None:
+        self.names = names
+        self.catalog = names.catalog
         self.journey = journey
+        self.expectations = expectations
         self.fields = fields
-        self.steps = file.steps_of(journey)
+        self.steps = names.steps_of(journey)
         contact = fields.get("contact")
         self.contact = contact if isinstance(contact, Fields) else Fields((), fields.span)
         self.zone = self.contact_zone()
@@ -176,7 +123,7 @@ class _Test:
     def scenario(self) -> Scenario:
         name = scalar_at(self.fields, "name")
         until = self.fields.get("until")
-        expected, never = self.file.expectations.read(self.fields.get("expect"), self.at)
+        expected, never = self.expectations.read(self.fields.get("expect"), self.at)
         return Scenario(
             journey=self.journey.name,
             name=name.text,
@@ -185,14 +132,14 @@ class _Test:
             start=self.start,
             zone=self.zone,
             journeys=(self.journey.name, *self.others()),
-            received=tuple(self.received()),
+            received=tuple(Arriving(self.names, self.journey).read(self.fields.get("events"), self.at)),
             expected=expected,
             never=never,
             until=self.instant(until, self.start) if isinstance(until, Scalar) else None,
             arms=dict(self.arms()),
             accounts=dict(self.accounts()),
-            pools=dict(given_pools(self.fields.get("given"), self.catalog, self.file.unknown)),
-            calls=dict(given_calls(self.fields.get("given"), self.steps, self.file.unknown)),
+            pools=dict(given_pools(self.fields.get("given"), self.catalog, self.names.unknown)),
+            calls=dict(given_calls(self.fields.get("given"), self.steps, self.names.unknown)),
             held_out=self.held_out(),
             others=tuple(self.other_people()),
         )
@@ -203,10 +150,12 @@ class _Test:
         taken = {self.person_id()}
         for item in items_in(self.fields.get("others")):
             fields = fields_in(item)
-            other = _Test(self.file, self.journey, Fields((*fields.fields, *shared), fields.span))
+            other = _Test(
+                self.names, self.journey, self.expectations, Fields((*fields.fields, *shared), fields.span)
+            )
             if other.person_id() in taken:
                 message = f"Somebody else of this scenario is called `{other.person_id()}`."
-                self.file.note("tests/duplicate", message, fields.key_span("contact"), "Give each an `id`.")
+                self.names.note("tests/duplicate", message, fields.key_span("contact"), "Give each an `id`.")
                 continue
             taken.add(other.person_id())
             yield other.scenario()
@@ -247,7 +196,7 @@ class _Test:
             tuple(item for item in self.contact.fields if item.key not in ("id", "consents")),
             self.contact.span,
         )
-        traits = self.values(given, "attribute", self.file.attribute_types)
+        traits = self.names.values(given, "attribute", self.names.attribute_types)
         if "email" not in given:
             traits["email"] = f"{name}@example.com"
         return Person(id=name, traits=traits, consents=tuple(self.consents()))
@@ -257,9 +206,9 @@ class _Test:
             assert isinstance(item, Scalar)
             topic, colon, channel = item.text.partition(":")
             if topic not in self.catalog.topics:
-                self.file.unknown("topic", topic, self.catalog.topics, item.span)
+                self.names.unknown("topic", topic, self.catalog.topics, item.span)
             elif colon and channel not in self.catalog.channels:
-                self.file.unknown("channel", channel, self.catalog.channels, item.span)
+                self.names.unknown("channel", channel, self.catalog.channels, item.span)
             else:
                 yield Consent(topic, channel if colon else EVERY_CHANNEL)
 
@@ -269,13 +218,13 @@ class _Test:
         types = {name: attribute.type for name, attribute in self.catalog.accounts.items()}
         for each in found.fields if isinstance(found, Fields) else ():
             if isinstance(each.value, Fields):
-                yield each.key, self.values(each.value, "account attribute", types)
+                yield each.key, self.names.values(each.value, "account attribute", types)
 
     def others(self) -> Iterator[str]:
         for item in items_in(self.fields.get("with")):
             assert isinstance(item, Scalar)
-            if item.text not in self.file.journeys:
-                self.file.unknown("journey", item.text, self.file.journeys, item.span)
+            if item.text not in self.names.journeys:
+                self.names.unknown("journey", item.text, self.names.journeys, item.span)
             elif item.text != self.journey.name:
                 yield item.text
 
@@ -286,12 +235,12 @@ class _Test:
             verb = self.steps.get(item.key)
             if not isinstance(verb, Split):
                 splits = [step for step, verb in self.steps.items() if isinstance(verb, Split)]
-                self.file.unknown("split", item.key, splits, item.key_span)
+                self.names.unknown("split", item.key, splits, item.key_span)
                 continue
             assert isinstance(item.value, Scalar)
             names = [arm.name for arm in verb.arms]
             if item.value.text not in names:
-                self.file.unknown("arm", item.value.text, names, item.value.span)
+                self.names.unknown("arm", item.value.text, names, item.value.span)
                 continue
             yield item.key, item.value.text
 
@@ -300,101 +249,6 @@ class _Test:
         said = given.get("holdout") if isinstance(given, Fields) else None
         return bool(said.value) if isinstance(said, Scalar) else None
 
-    # What arrives --------------------------------------------------------------------------------
-
-    def received(self) -> Iterator[Received]:
-        for item in items_in(self.fields.get("events")):
-            fields = fields_in(item)
-            at = self.at(fields)
-            assert at is not None
-            if "identify" in fields:
-                traits = self.values(
-                    fields_in(fields.get("identify")), "attribute", self.file.attribute_types
-                )
-                yield Received(at=at, name=IDENTIFIED, properties=traits, span=fields.key_span("identify"))
-            elif "consent" in fields:
-                yield self.consent(at, fields)
-            elif "press" in fields:
-                yield from pressed(
-                    at, fields, self.journey, self.file.journeys, self.file.unknown, self.file.note
-                )
-            elif (became := next((key for key in BECAME if key in fields), None)) is not None:
-                yield from self.became(at, became, fields)
-            else:
-                yield from self.event(at, fields)
-
-    def consent(self, at: datetime, fields: Fields) -> Received:
-        topic = scalar_at(fields, "consent")
-        if topic.text not in self.catalog.topics:
-            self.file.unknown("topic", topic.text, self.catalog.topics, topic.span)
-        channel = fields.get("channel")
-        properties: dict[str, object] = {"topic": topic.text, "source": "scenario"}
-        if isinstance(channel, Scalar):
-            if channel.text not in self.catalog.channels:
-                self.file.unknown("channel", channel.text, self.catalog.channels, channel.span)
-            properties["channel"] = channel.text
-        confirmed = fields.get("confirmed")
-        if isinstance(confirmed, Scalar):
-            properties["confirmed"] = confirmed.value
-        given = scalar_at(fields, "change").text == "given"
-        name = CONSENT_GRANTED if given else CONSENT_WITHDRAWN
-        return Received(at=at, name=name, properties=properties, span=fields.key_span("consent"))
-
-    def became(self, at: datetime, what: str, fields: Fields) -> Iterator[Received]:
-        """What became of a message: of which run is known when it happens."""
-        named = scalar_at(fields, what)
-        name, slash, step = named.text.partition("/")
-        journey = self.file.journeys.get(name) if slash else self.journey
-        steps = self.file.steps_of(journey) if journey else {}
-        kind, called = (HandOff, "task") if BECAME[what] in TASK_EVENTS else (Send, "send step")
-        sends = [each for each, verb in steps.items() if isinstance(verb, kind)]
-        step = step if slash else name
-        if step not in sends:
-            self.file.unknown(called, named.text, sends, named.span)
-            return
-        more = {
-            key: value.value
-            for key in ("bot", "link", "soft", "reason")
-            if isinstance(value := fields.get(key), Scalar)
-        }
-        assert journey is not None
-        properties = {"journey": journey.name, "step": step, **more}
-        yield Received(at=at, name=BECAME[what], properties=properties, span=named.span)
-
-    def event(self, at: datetime, fields: Fields) -> Iterator[Received]:
-        name = scalar_at(fields, "event")
-        declared = self.catalog.events.get(name.text)
-        if declared is None:
-            self.file.unknown("event", name.text, self.catalog.events, name.span)
-            return
-        further = fields.get("properties")
-        beside = tuple(item for item in fields.fields if item.key not in TAKEN)
-        inside = further.fields if isinstance(further, Fields) else ()
-        what = f"property of {name.text}"
-        properties = self.values(Fields((*beside, *inside), fields.span), what, declared.properties)
-        yield Received(at=at, name=name.text, properties=properties, span=name.span)
-
-    def values(self, fields: Fields, what: str, types: Mapping[str, ValueType]) -> dict[str, object]:
-        """The raw values of declared names; what is not declared, or does not fit, is a problem."""
-        made: dict[str, object] = {}
-        for item in fields.fields:
-            kind = types.get(item.key)
-            if kind is None and what == "attribute" and item.key in self.catalog.unreadable:
-                continue
-            if kind is None:
-                self.file.unknown(what, item.key, types, item.key_span)
-                continue
-            raw = plain(item.value)
-            if raw is not None and fit(raw, kind) is None:
-                self.misfit(item, kind)
-                continue
-            made[item.key] = raw
-        return made
-
-    def misfit(self, item: Field, kind: ValueType) -> None:
-        accepted = f"one of {', '.join(kind.one_of)}" if kind.one_of else f"a {kind.kind.value}"
-        self.file.note("tests/value", f"`{item.key}` takes {accepted}.", item.value.span)
-
     def mistake(self, code: str, message: str, value: Scalar, hint: str | None = None) -> _Mistake:
-        self.file.note(code, message, value.span, hint)
+        self.names.note(code, message, value.span, hint)
         return _Mistake()
