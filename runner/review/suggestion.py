@@ -4,15 +4,14 @@ the way is gone to its end. What then happens is what the scenario expects; the 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from runner.journey.catalog import ADDRESS_OF
 from runner.journey.expression import tree
-from runner.journey.graph import SKIPPED, Node, Program, compile_program
+from runner.journey.graph import Node, compile_program
 from runner.journey.model import (
     AttributeTrigger,
     Branch,
@@ -42,6 +41,7 @@ from runner.review.happenings import COMPARED, Happening
 from runner.review.happenings import Kind as Happened
 from runner.review.scenarios import Stage
 from runner.review.suggestion_text import SAMPLES, Given, Spot, scenario_text
+from runner.review.way_to import way_to
 from runner.review.wishes import Before, Consent, Reacted, Tag, Value, Wish, wishes
 from runner.store.database import Database
 
@@ -93,7 +93,7 @@ def suggest(project: Project, item: Item) -> Suggestion:
     with Database.scratch() as database:
         stage = Stage(database, project, (item.journey,))
         for _ in range(MOST_PATHS):
-            path = _path(program, item, avoided)
+            path = way_to(program, item, avoided)
             if path is None:
                 break
             search = _Search(project, item, stage, path)
@@ -358,42 +358,3 @@ def _way(happening: Happening) -> str | None:
         case Happened.BLOCKED:
             return "blocked"
     return None
-
-
-def _path(program: Program, item: Item, avoided: Set[tuple[int, str]]) -> tuple[tuple[Node, str], ...] | None:
-    """The shortest way to ``item``: steps, each with the outcome by which to leave it; the last one is the item's own,
-    with its outcome, or any. No step is left by an outcome that is ``avoided``."""
-    if not program.nodes:
-        return None
-    came: dict[int, tuple[int, str] | None] = {0: None}
-    queue = deque([0])
-    while queue:
-        place = queue.popleft()
-        node = program.nodes[place]
-        last = _last(node, item)
-        if last is not None:
-            steps = [(node, last)]
-            step = came[place]
-            while step is not None:
-                steps.insert(0, (program.nodes[step[0]], step[1]))
-                step = came[step[0]]
-            return tuple(steps)
-        for edge in node.edges:
-            way = (place, edge.outcome)
-            if edge.outcome == SKIPPED or way in avoided or edge.target == program.end:
-                continue
-            if edge.target not in came:
-                came[edge.target] = way
-                queue.append(edge.target)
-    return None
-
-
-def _last(node: Node, item: Item) -> str | None:
-    """The outcome by which ``node`` is to be left for ``item``; None where it is another step's."""
-    if item.kind is Kind.RULE:
-        return None
-    if item.kind is Kind.TEXT:
-        return "ready" if isinstance(node.verb, Send) and node.verb.sends(item.name) else None
-    if node.step.id != item.name:
-        return None
-    return item.way or next(edge.outcome for edge in node.edges)
