@@ -10,13 +10,14 @@ import csv
 import gzip
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+from runner.engine.against_catalog import BY_SPACES, event_name, fitted_event, topic_and_channel
 from runner.engine.line import (
     LONGEST_LINE,
     BadLine,
@@ -28,22 +29,8 @@ from runner.engine.line import (
     shown,
     unfolded,
 )
-from runner.engine.nearly_reserved import nearly_reserved
-from runner.journey.catalog import (
-    ACCOUNT_IDENTIFIED,
-    ADDRESS_OF,
-    CONSENT_GRANTED,
-    CONSENT_WITHDRAWN,
-    CONTACT_UPDATED,
-    EVERY_CHANNEL,
-    IDENTIFIED,
-    MESSAGE_EVENTS,
-    MESSAGE_PROPERTIES,
-    Catalog,
-)
-from runner.journey.fit import Fitted, fit_account, fit_event, fit_traits, read_instant
-from runner.journey.longest import LONGEST_KEY
-from runner.journey.words import known
+from runner.journey.catalog import ACCOUNT_IDENTIFIED, CONSENT_GRANTED, IDENTIFIED, MESSAGE_EVENTS, Catalog
+from runner.journey.fit import Fitted, fit_account, fit_traits, read_instant
 from runner.problem import JourneysError
 from runner.store.people.arrival import NOBODY, Arrival
 
@@ -55,9 +42,6 @@ _TIME_COLUMNS = ("timestamp", "at")
 _MESSAGE_COLUMNS = ("messageId", "message_id")
 _EVENT_COLUMN = "event"
 _CONSENTS_COLUMN = "consents"
-_BY_SPACES = "topics are separated by spaces"
-_WHERE_TO = ("channel", "address")
-_RESERVED = (ACCOUNT_IDENTIFIED, CONTACT_UPDATED, IDENTIFIED)
 
 Progress = Callable[[int], None]
 """Told how many bytes of the file have been read."""
@@ -181,8 +165,8 @@ class _Reader:
             return
         if self.only_contacts:
             raise BadLine("a track call; `journeys events import` takes it")
-        name = self.as_event or _event_name(record.get("event"))
-        fitted = self._event(name, object_of(record, "properties"))
+        name = self.as_event or event_name(record.get("event"))
+        fitted = fitted_event(self.catalog, name, object_of(record, "properties"))
         text = line.decode(errors="replace").rstrip("\n") if name in MESSAGE_EVENTS else ""
         yield _arrival(key, name, at, dedup_key, fitted, number, text)
 
@@ -204,34 +188,6 @@ class _Reader:
         if of_contact is not None:
             belongs = fit_traits(self.catalog, {"account": account})
             yield _arrival(of_contact, IDENTIFIED, at, dedup_key, belongs, number)
-
-    def _event(self, name: str, raw: Mapping[str, object]) -> Fitted:
-        """The properties of an event. A consent must name a topic and a channel of the catalog: others would be
-        recorded and never looked at, and a withdrawal that is lost is worse than a line that is told. So is what became
-        of a message, which without a word of it would be about another one, or about all the contact's addresses; and
-        by a channel that nobody knows about none."""
-        if name not in self.catalog.events and (meant := nearly_reserved(name)):
-            raise BadLine(
-                f"unknown event {shown(name)}. Did you mean `{meant}`? If not, declare it in the catalog"
-            )
-        if name in MESSAGE_EVENTS:
-            # An empty text says nothing, rather than that it went nowhere.
-            raw = {word: value for word, value in raw.items() if value != "" or word not in _WHERE_TO}
-        fitted = fit_event(self.catalog, name, raw)
-        if name in MESSAGE_EVENTS:
-            for word, misfit in fitted.rejected.items():
-                if word in MESSAGE_PROPERTIES:
-                    raise BadLine(f"`{word}` of {name} is {misfit.why}: {shown(misfit.value)}")
-            went_by = fitted.properties.get("channel")
-            if went_by is not None and went_by not in {*self.catalog.channels, *ADDRESS_OF}:
-                raise BadLine(_unknown_of("channel", went_by, self.catalog.channels))
-        if name in (CONSENT_GRANTED, CONSENT_WITHDRAWN):
-            topic, channel = fitted.properties.get("topic"), fitted.properties.get("channel") or EVERY_CHANNEL
-            if not topic:
-                raise BadLine(f"{name} without a `topic`")
-            if why := _unknown(topic, channel, self.catalog):
-                raise BadLine(why)
-        return fitted
 
     def _instant(self, value: object) -> datetime:
         if value is None:
@@ -291,7 +247,7 @@ class _Reader:
     def _from_row(self, columns: _Columns, cells: list[str], number: int, text: str) -> Iterator[Arrival]:
         if len(cells) != len(columns.names):
             why = f"{len(cells)} cells under {len(columns.names)} columns"
-            raise BadLine(f"{why}; {_BY_SPACES}" if _CONSENTS_COLUMN in columns.names else why)
+            raise BadLine(f"{why}; {BY_SPACES}" if _CONSENTS_COLUMN in columns.names else why)
         row = {name: cell for name, cell in zip(columns.names, cells, strict=True) if cell != ""}
         if wrong := next((name for name, cell in row.items() if not is_utf8(cell)), None):
             raise BadLine(f"not UTF-8 in the column {shown(wrong)}; save the file as UTF-8")
@@ -300,27 +256,16 @@ class _Reader:
         at = self._instant(row.pop(columns.time, None) if columns.time else None)
         dedup_key = self._dedup_key(row.pop(columns.message, None) if columns.message else None, line)
         if columns.is_events or self.as_event is not None:
-            name = self.as_event or _event_name(row.pop(_EVENT_COLUMN, None))
-            yield _arrival(key, name, at, dedup_key, self._event(name, unfolded(row)), number, text)
+            name = self.as_event or event_name(row.pop(_EVENT_COLUMN, None))
+            yield _arrival(
+                key, name, at, dedup_key, fitted_event(self.catalog, name, unfolded(row)), number, text
+            )
             return
         # All of them are looked at first: a row is taken as a whole or not at all.
-        consents = [self._topic_and_channel(text) for text in row.pop(_CONSENTS_COLUMN, "").split()]
+        consents = [topic_and_channel(self.catalog, text) for text in row.pop(_CONSENTS_COLUMN, "").split()]
         yield _arrival(key, IDENTIFIED, at, dedup_key, fit_traits(self.catalog, unfolded(row)), number)
         for topic, channel in consents:
             yield consent_arrival(key, topic, channel, at, self.source, dedup_key)
-
-    def _topic_and_channel(self, text: str) -> tuple[str, str]:
-        """``TOPIC``, ``TOPIC:CHANNEL`` or ``CHANNEL:TOPIC``: the catalog knows which is which."""
-        if "," in text or ";" in text:
-            raise BadLine(f"`consents` is {shown(text)}: {_BY_SPACES}")
-        topic, colon, channel = text.partition(":")
-        if not topic or (colon and not channel):
-            raise BadLine(f"`consents` names {shown(text)}, not TOPIC or TOPIC:CHANNEL")
-        if topic not in self.catalog.topics and channel in self.catalog.topics:
-            topic, channel = channel, topic
-        if why := _unknown(topic, channel or EVERY_CHANNEL, self.catalog):
-            raise BadLine(f"`consents` names {shown(text)}: {why}")
-        return topic, channel or EVERY_CHANNEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -378,22 +323,3 @@ def _arrival(
         line=line,
         text=text,
     )
-
-
-def _event_name(value: object) -> str:
-    name = key_of(value, _EVENT_COLUMN)
-    if name in _RESERVED:
-        raise BadLine(f"the event name {name!r} is reserved")
-    return name
-
-
-def _unknown(topic: str, channel: str, catalog: Catalog) -> str | None:
-    """What of a consent the catalog does not have."""
-    for what, name, names in (("topic", topic, catalog.topics), ("channel", channel, catalog.channels)):
-        if name not in names and (what, name) != ("channel", EVERY_CHANNEL):
-            return _unknown_of(what, name, names)
-    return None
-
-
-def _unknown_of(what: str, name: str, names: Iterable[str]) -> str:
-    return f"unknown {what} {shown(name)}. {known(what, names, name[:LONGEST_KEY])}"

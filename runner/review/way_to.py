@@ -13,9 +13,11 @@ from runner.review.coverage import Item, Kind
 def way_to(
     program: Program, item: Item, avoided: Set[tuple[int, str]]
 ) -> tuple[tuple[Node, str], ...] | None:
-    """The shortest way to ``item``: steps, each with the outcome by which to leave it; the last one is the item's own,
-    with its outcome, or any. No step is left by an outcome that is ``avoided``: the number of its node, and the outcome. None where there is no
-    such way."""
+    """Steps, each with the outcome by which to leave it; the last one is that of ``item``, with its outcome, or any.
+
+    No step is left by an outcome that is ``avoided``: the number of its node, and the outcome. None where there is no
+    such way.
+    """
     if not program.nodes:
         return None
     came: dict[int, tuple[int, str] | None] = {0: None}
