@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from channels.file import FileChannel
 from runner.engine import poison
@@ -20,7 +20,7 @@ from runner.engine.tick import tick
 from runner.journey.catalog import CONSENT_GRANTED, IDENTIFIED
 from runner.store.database import Database
 from runner.store.people.arrival import NOBODY, Arrival
-from runner.store.tables import event, run
+from runner.store.tables import contact, event, membership, run
 from tests.failing_runs import failing, failing_runs, tick_all
 from tests.shop import FILES, START, Shop, Sink
 
@@ -56,8 +56,6 @@ def poison_event(shop: Shop, key: str, at: Any = START) -> None:
 
 
 def runs(shop: Shop) -> dict[str, tuple[str, str | None]]:
-    from runner.store.tables import contact
-
     with shop.database.read() as connection:
         return {
             row.key: (row.status, row.reason)
@@ -67,6 +65,14 @@ def runs(shop: Shop) -> dict[str, tuple[str, str | None]]:
                 .with_only_columns(contact.c.key, run.c.status, run.c.reason)
             )
         }
+
+
+def members(shop: Shop) -> list[str]:
+    """Who is in a segment."""
+    same = (contact.c.partition == membership.c.partition) & (contact.c.id == membership.c.contact)
+    with shop.database.read() as connection:
+        found = select(contact.c.key).join(membership, same).where(membership.c.inside)
+        return list(connection.execute(found.order_by(contact.c.key)).scalars())
 
 
 def waiting(shop: Shop) -> int:
@@ -246,6 +252,27 @@ def test_a_date_on_which_the_engine_failed_comes_again_the_next_year(database: D
     tick_all(shop, reached + timedelta(days=1))
     tick_all(shop, reached.replace(year=reached.year + 1))
     assert {key for key, status in runs(shop).items() if status == ("active", None)} == {"ana", "worst"}
+
+
+def test_whoever_cannot_be_looked_at_for_a_new_segment_is_passed_over_alone(database: Database) -> None:
+    people = [f"c{number}" for number in range(6)]
+    segment = """segments:\n  medium: {when: 'contact.size == "m" and not did("Later", within="1h")'}"""
+    journey = STARTED.replace("TRIGGER", "{segment: medium, change: enter}")
+    files = {"journeys/catalog.yaml": CATALOG.replace("segments:", segment)}
+    shop = Shop(database, {**files, "journeys/started/journey.yaml": journey})
+    for key in people:
+        shop.identify(key, size="m")
+    with failing(shop, "INSERT ON membership", "1 = 1", *people), pytest.raises(Exception, match="poison"):
+        tick_all(shop)
+    assert members(shop) == []
+    with failing(shop, "INSERT ON membership", "1 = 1", "c3"):
+        tick_all(shop)
+    assert members(shop) == [key for key in people if key != "c3"]
+    # Whoever was passed over counts as somebody who has not been in it.
+    shop.arrive([shop.event(key, "Looked", DAY) for key in people])
+    tick_all(shop, DAY)
+    assert members(shop) == people
+    assert runs(shop) == {"c3": ("active", None)}
 
 
 @pytest.mark.parametrize("cause", ["broadcast", "schedule"])

@@ -30,6 +30,7 @@ from runner.problem import JourneysError
 from runner.store.causes.appointments import HEARD
 from runner.store.database import Database
 from runner.store.journeys.in_force import in_force
+from runner.store.passes import narrowed
 from runner.store.passes.timeline import take
 from runner.store.passes.told import store_told
 from runner.store.passes.working import steady_plans
@@ -40,7 +41,7 @@ from runner.store.work.wake import tell_ready
 
 logger = logging.getLogger(__name__)
 
-MOST = 20
+MOST = narrowed.MOST
 """Contacts that may fail at a time before the engine itself is taken to be at fault, if they are the greater part."""
 LONGEST = 1_000
 """Instants of one contact that are given up at a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -30,6 +31,8 @@ from runner.store.people.moves import move_misplaced
 from runner.store.statement import Connection
 from runner.store.work.partitions import Work, hold_partitions, look_for_work
 from runner.store.work.wake import tell_ready
+
+logger = logging.getLogger(__name__)
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -182,13 +185,26 @@ def bring_due(
     """What comes before any instant of the ``partitions``, which are held: their contacts are looked at for what is
     watched, where ``begins`` says that some were not, and what is due by now is told, to be taken or stored.
 
-    ``asks`` as ``Passes.asks``. Raises OutdatedError where the versions are no longer those in force.
+    ``asks`` as ``Passes.asks``; where it is not set, those are passed over who cannot be looked at.
+
+    Raises OutdatedError where the versions are no longer those in force.
     """
     _agree(passes)
     if begins:
-        begin_watching(passes.connection, partitions, passes.versions.watched, passes.now, exact=pace.exact)
+        _begin_watching(passes, partitions, exact=pace.exact, narrowly=not asks)
         _agree(passes)
     return prepare(replace(passes, asks=asks), partitions, pace.contacts, of_all=of_all)
+
+
+def _begin_watching(passes: Passes, partitions: tuple[int, ...], *, exact: bool, narrowly: bool) -> None:
+    watched = passes.versions.watched
+    for passed_over in begin_watching(
+        passes.connection, partitions, watched, passes.now, exact=exact, narrowly=narrowly
+    ):
+        logger.error(
+            "a contact cannot be looked at, and is passed over",
+            extra={"contact": "/".join(map(str, passed_over))},
+        )
 
 
 def _to_begin(connection: Connection, versions: Versions) -> tuple[int, ...]:

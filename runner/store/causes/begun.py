@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import (
     Connection,
     Integer,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     select,
@@ -25,7 +27,9 @@ from runner.store.causes.segments import begin_segment
 from runner.store.causes.stale import watch_age
 from runner.store.causes.watched import Watched
 from runner.store.insert import insert_new
+from runner.store.passes.narrowed import do_narrowly
 from runner.store.passes.working import PASS, wave
+from runner.store.people.contacts import Identity
 from runner.store.statement import Statement
 from runner.store.tables import begun, contact, event, shard
 from runner.store.types import Instant
@@ -87,12 +91,20 @@ _EVERYBODY = _everybody()
 
 
 def begin_watching(
-    connection: Connection, partitions: Sequence[int], watched: Watched, now: datetime, *, exact: bool
-) -> None:
+    connection: Connection,
+    partitions: Sequence[int],
+    watched: Watched,
+    now: datetime,
+    *,
+    exact: bool,
+    narrowly: bool = False,
+) -> tuple[Identity, ...]:
     """Look once at all contacts of ``partitions``, which are held, for what is watched and was not looked at there.
 
-    ``exact``: in virtual time everybody is looked at as of the first event that is to come.
+    ``exact``: in virtual time everybody is looked at as of the first event that is to come. ``narrowly``: those on whom
+    it fails are passed over, and answered: until an event at which they are looked at again nothing holds for them.
     """
+    passed_over: list[Identity] = []
     done = {
         (partition, name)
         for partition, name in connection.execute(
@@ -102,26 +114,40 @@ def begin_watching(
         )
     }
     for place, partition in enumerate(partitions):
-        segments = [each for each in watched.segments if (partition, each.begun) not in done]
-        existing = [each for each in watched.existing if (partition, each.begun) not in done]
-        stale = [each for each in watched.stale if (partition, each.begun) not in done]
-        if not segments and not existing and not stale:
+        lacking = Watched(
+            segments=tuple(each for each in watched.segments if (partition, each.begun) not in done),
+            existing=tuple(each for each in watched.existing if (partition, each.begun) not in done),
+            stale=tuple(each for each in watched.stale if (partition, each.begun) not in done),
+        )
+        if not lacking.begun:
             continue
-        n = FIRST - place
+        n, look = FIRST - place, partial(_look, connection, lacking)
         beginning = _first_to_come(connection, now) if exact else now
         _EVERYBODY.run(connection, n=n, partition=partition, now=now, beginning=beginning)
-        for kept in segments:
-            begin_segment(connection, n, kept)
-        for each in existing:
-            enter_existing(connection, n, each)
-        watch_age(connection, n, stale)
-        names = [
-            *(each.begun for each in segments),
-            *(each.begun for each in existing),
-            *(each.begun for each in stale),
-        ]
-        rows = [{"partition": partition, "name": name, "since": now} for name in names]
+        if narrowly:
+            proven = _looked_at_elsewhere(connection, partition, lacking.begun)
+            passed_over += do_narrowly(connection, n, look, proven=proven)
+        else:
+            look(n)
+        rows = [{"partition": partition, "name": name, "since": now} for name in lacking.begun]
         connection.execute(insert_new(connection, begun), rows)
+    return tuple(passed_over)
+
+
+def _look(connection: Connection, watched: Watched, n: int) -> None:
+    """Look at the contacts of pass ``n`` for all that is watched."""
+    for kept in watched.segments:
+        begin_segment(connection, n, kept)
+    for each in watched.existing:
+        enter_existing(connection, n, each)
+    watch_age(connection, n, watched.stale)
+
+
+def _looked_at_elsewhere(connection: Connection, partition: int, names: Sequence[str]) -> bool:
+    """Whether somebody in another partition has been looked at for one of ``names``."""
+    other = select(contact.c.id).where(contact.c.partition == begun.c.partition)
+    query = exists().where(begun.c.name.in_(names), begun.c.partition != partition, exists(other))
+    return bool(connection.execute(select(query)).scalar())
 
 
 FIRST = -1_000
