@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence, Set
 from runner.engine.advance import Passes
 from runner.engine.presses import links_of
 from runner.engine.timed import keep_time, meant
-from runner.engine.versions import CONTACT_CHANGES, MOVES_WAITS, Version
+from runner.engine.versions import Version
 from runner.journey.catalog import (
     CONSENT_GRANTED,
     CONSENT_WITHDRAWN,
+    CONTACT_CHANGES,
     IDENTIFIED,
     LINK_PRESSED,
+    MOVES_WAITS,
 )
 from runner.journey.model import Again
 from runner.journey.reserved import CONSENT_CHANGED
@@ -40,8 +42,7 @@ from runner.store.passes.holding import hold, stand_anew
 from runner.store.passes.receive import apply_traits, load_zones_of_pass, mark_handled, record_consent
 from runner.store.passes.reviews import plan_reviews
 from runner.store.passes.timeline import nodes_stood_on
-from runner.store.steps.verdicts import look_again
-from runner.store.steps.waits.again import take_up_again
+from runner.store.steps.again import look_again, take_up_again
 from runner.store.steps.waits.rest import rest
 from runner.store.steps.waits.wake import wake
 from runner.store.tables import JourneyState

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from runner.engine.advance import Passes
 from runner.engine.timetable import Dated, Scheduled
 from runner.engine.versions import Version, Versions
-from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
+from runner.journey.catalog import CONTACT_CHANGES, CONTACT_UPDATED, IDENTIFIED
 from runner.journey.model import Journey
 from runner.journey.model.timed import CatchUp, DateTrigger, ScheduleTrigger
 from runner.journey.reserved import DATE_REACHED, SEGMENT_DUE, TIMED
@@ -52,7 +52,7 @@ from runner.store.passes.told import unstored
 from runner.store.statement import Connection
 
 _MICROSECOND = timedelta(microseconds=1)
-CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED, SEGMENT_DUE})
+_MAY_CHANGE = frozenset({*CONTACT_CHANGES, SEGMENT_DUE})
 """What tells that a contact may have changed; the last, that something was imported about it beside the timeline."""
 
 
@@ -200,10 +200,10 @@ def keep_time(passes: Passes, n: int, events: Set[str]) -> None:
     """Compute anew what the events of pass ``n`` move: dates that have changed or were reached, and the zone in which a
     schedule fires for a contact. To be done when all else has been done about them."""
     connection, timetable = passes.connection, passes.versions.timetable
-    changed = not events.isdisjoint(CHANGES)
+    changed = not events.isdisjoint(_MAY_CHANGE)
     moved = _moved(passes, n, events) if timetable.dates else []
     # A date that was reached is appointed anew, whereby the one that is over is settled; it takes nothing back.
-    reached_alone = events.isdisjoint((HEARD | CHANGES) - {DATE_REACHED})
+    reached_alone = events.isdisjoint((HEARD | _MAY_CHANGE) - {DATE_REACHED})
     if (
         not events.isdisjoint(HEARD)
         and not (reached_alone and moved)
@@ -262,7 +262,7 @@ def _causes(passes: Passes, n: int) -> frozenset[str]:
 def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
     """Have a schedule fire for those of pass ``n`` who may have come into another zone."""
     connection, trigger = passes.connection, scheduled.trigger
-    groups = zones_of_pass(connection, n, CHANGES, scheduled.default_zone)
+    groups = zones_of_pass(connection, n, _MAY_CHANGE, scheduled.default_zone)
     known = zones_of_schedule(connection, trigger.cause)
     fired: set[tuple[str, Firing]] = set()
     for partition, zone, since in groups:
@@ -280,7 +280,9 @@ def _follow_zones(passes: Passes, n: int, scheduled: Scheduled) -> None:
             plan_in_zone(connection, partition, trigger.cause, zone, begun, firing)
     if scheduled.live:
         for zone, firing in sorted(fired, key=lambda one: one[1].at):
-            fire_in_pass(scheduled.version.sql, trigger.cause, connection, n, zone, firing, sorted(CHANGES))
+            fire_in_pass(
+                scheduled.version.sql, trigger.cause, connection, n, zone, firing, sorted(_MAY_CHANGE)
+            )
 
 
 # When journeys are applied --------------------------------------------------------------------------------------------

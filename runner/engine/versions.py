@@ -10,7 +10,7 @@ from functools import cached_property
 from runner.engine.timetable import Timetable, timetable_of
 from runner.engine.watch import watched_by
 from runner.journey.broadcasts import ear_of
-from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED, LINK_PRESSED, Catalog, Topic
+from runner.journey.catalog import MOVES_WAITS, Catalog, Topic
 from runner.journey.derived_values import derived_read
 from runner.journey.expression import Expression
 from runner.journey.expression.tree import History, People
@@ -103,19 +103,13 @@ class Version:
     @cached_property
     def heeded(self) -> frozenset[str]:
         """The events that may do something to those who are in it, beside those that any may."""
-        changes = MOVES_WAITS if self.contact_waits or self.standing_sends else frozenset[str]()
-        return changes.union(self.heard, (rule.event for rule in self.journey.exits if rule.event))
+        changes = MOVES_WAITS if self.contact_waits or self.standing_sends else ()
+        return frozenset(changes).union(self.heard, (rule.event for rule in self.journey.exits if rule.event))
 
     @cached_property
     def contact_waits(self) -> tuple[Node, ...]:
         """The waits that may move when the contact changes."""
         return tuple(node for node in self.program.nodes if moves_with_contact(node))
-
-
-CONTACT_CHANGES = frozenset({IDENTIFIED, CONTACT_UPDATED})
-"""The events that change the contact itself."""
-MOVES_WAITS = CONTACT_CHANGES | {LINK_PRESSED}
-"""The events that may move dates for which runs wait: a reader may give one, too."""
 
 
 class Versions:

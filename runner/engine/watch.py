@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from runner.journey.catalog import (
     CONSENT_GRANTED,
     CONSENT_WITHDRAWN,
-    CONTACT_UPDATED,
+    CONTACT_CHANGES,
     EVERY_CHANNEL,
-    IDENTIFIED,
 )
 from runner.journey.duration import Duration
 from runner.journey.expression import Expression, tree
@@ -119,7 +118,7 @@ def _heard(when: Expression) -> frozenset[str] | None:
         return None
     heard = set(reads.events)
     if reads.attributes:
-        heard |= {IDENTIFIED, CONTACT_UPDATED}
+        heard.update(CONTACT_CHANGES)
     if reads.topics:
         heard |= {CONSENT_GRANTED, CONSENT_WITHDRAWN}
     return frozenset(heard)

@@ -92,6 +92,10 @@ TASK_PROPERTIES: Mapping[str, ValueType] = {
 """Their properties: which task it was, as the task itself says, who answered, and why."""
 LINK_PRESSED = "Link Pressed"
 """The reserved internal event that the button of a link's page tells. Nobody sends it from outside."""
+CONTACT_CHANGES = (IDENTIFIED, CONTACT_UPDATED)
+"""The events that change the contact itself."""
+MOVES_WAITS = (*CONTACT_CHANGES, LINK_PRESSED)
+"""The events that may move dates for which runs wait: a reader may give one, too."""
 ASKED_BY_CALL = "call"
 """The channel of calls, declared or not."""
 CALL_ANSWERED = "Call Answered"

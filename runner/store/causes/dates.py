@@ -28,7 +28,7 @@ from sqlalchemy import (
     true,
 )
 
-from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
+from runner.journey.catalog import CONTACT_CHANGES, CONTACT_UPDATED, IDENTIFIED
 from runner.journey.duration import DAY, MICROSECONDS
 from runner.journey.model.timed import DateTrigger, IfPast
 from runner.journey.model.waits import LocalTimes
@@ -44,7 +44,7 @@ from runner.store.local_time.localtime import (
     utc_microseconds,
 )
 from runner.store.local_time.years import day_of_year, falls_on, year_of
-from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
+from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql, handles
 from runner.store.passes.standing import key_of, standing
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import day_microseconds, instant_microseconds
@@ -62,7 +62,6 @@ from runner.store.types import (
 
 Sql = ColumnElement[Any]
 
-CHANGES = (IDENTIFIED, CONTACT_UPDATED)
 _FAR_FUTURE = 2**53
 """In the year 2255, in microseconds: beyond it nobody waits."""
 
@@ -119,7 +118,7 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
     is looked for. For those who enter late also the day ``about`` which it is, and whether it was their date that was
     told: whose date was past before does not enter for whatever else becomes known. All in µs."""
     row = sql.row(wave, with_run=False)
-    changed = wave.c.name.in_([_name(each) for each in CHANGES])
+    changed = handles(*CONTACT_CHANGES)
     of_date = json_has(event.c.properties, constant(trigger.attribute))
     its_own = and_(
         appointment.c.partition == wave.c.partition,
@@ -194,14 +193,10 @@ def _concerns(trigger: DateTrigger) -> Sql:
 
     cause = json_text(event.c.properties, constant("cause"))
     return or_(
-        wave.c.name.in_([_name(CONTACT_UPDATED), _name(SEGMENT_DUE)]),
-        and_(wave.c.name == _name(IDENTIFIED), or_(says(trigger.attribute), says("timezone"))),
-        and_(wave.c.name == _name(DATE_REACHED), cause == _text(trigger.cause)),
+        handles(CONTACT_UPDATED, SEGMENT_DUE),
+        and_(handles(IDENTIFIED), or_(says(trigger.attribute), says("timezone"))),
+        and_(handles(DATE_REACHED), cause == _text(trigger.cause)),
     )
-
-
-def _name(event: str) -> ColumnElement[str]:
-    return literal_column(f"'{event}'")
 
 
 def _since_midnight(trigger: DateTrigger) -> int:

@@ -24,11 +24,11 @@ from sqlalchemy import (
     update,
 )
 
-from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
+from runner.journey.catalog import CONTACT_CHANGES
 from runner.journey.graph import AGAIN, Node
 from runner.store.passes.advance import pass_on
 from runner.store.passes.kept import data_with_kept
-from runner.store.passes.program import MOVING_RUN, WAVE_RUN, ProgramSql, came, of_run, way_taken
+from runner.store.passes.program import MOVING_RUN, WAVE_RUN, ProgramSql, came, handles, of_run, way_taken
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.ways import LOOKED_AT
 from runner.store.passes.working import in_pass, moving, wave
@@ -132,7 +132,6 @@ def stand_anew(sql: ProgramSql, node: Node, connection: Connection, n: int, roun
 
     def build() -> Statement:
         undecided = or_(run.c.leaves_by.is_(None), run.c.leaves_by == literal(node.timer_outcome, Text()))
-        changes = [literal(name) for name in (IDENTIFIED, CONTACT_UPDATED)]
         return Statement(
             insert(moving).from_select(
                 ["n", "version", "way", "partition", "contact", "run", "at"],
@@ -148,7 +147,7 @@ def stand_anew(sql: ProgramSql, node: Node, connection: Connection, n: int, roun
                 .select_from(
                     wave.join(run, and_(WAVE_RUN, sql.runs, run.c.node == constant(node.index), undecided))
                 )
-                .where(in_pass(wave), wave.c.event.is_not(None), wave.c.name.in_(changes)),
+                .where(in_pass(wave), wave.c.event.is_not(None), handles(*CONTACT_CHANGES)),
             )
         )
 

@@ -37,6 +37,11 @@ MOVING_RUN = and_(
 MOVING_CONTACT = and_(contact.c.partition == moving.c.partition, contact.c.id == moving.c.contact)
 
 
+def handles(*names: str) -> ColumnElement[bool]:
+    """The event that a pass handles has one of the reserved ``names``."""
+    return wave.c.name.in_([literal_column(f"'{name}'") for name in names])
+
+
 def of_run(rows: FromClause | type, other: Any = run) -> ColumnElement[bool]:
     """``rows`` carry the key of a run as partition, contact and run: joins them to it."""
     return and_(

@@ -23,16 +23,15 @@ from sqlalchemy import (
     update,
 )
 
-from runner.journey.catalog import CONTACT_UPDATED, IDENTIFIED
 from runner.journey.graph import Node
 from runner.journey.send_rules import HOLD
 from runner.store.passes import ways
 from runner.store.passes.advance import pass_on
 from runner.store.passes.deciding import BLOCKED, DEFERRED, READY, verdict
-from runner.store.passes.program import WAVE_RUN, ProgramSql, of_run
+from runner.store.passes.program import ProgramSql, of_run
 from runner.store.passes.reviews import turn
 from runner.store.passes.timeline import ACTIVE
-from runner.store.passes.working import PASS, in_pass, moving, once_each, wave
+from runner.store.passes.working import in_pass
 from runner.store.statement import Connection, Statement
 from runner.store.steps.sends import insert_messages
 from runner.store.tables import MessageStatus, contact, deferral, run
@@ -200,35 +199,3 @@ def _stand(sql: ProgramSql, node: Node) -> Statement:
         )
         .where(of_run(found), ACTIVE)
     )
-
-
-def look_again(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
-    """Bring the runs that stand at the send ``node`` to it again, since something has happened to their contact in pass
-    ``n``: whatever it was where they are held, a change of the contact where they wait for a local time. Returns how
-    many."""
-
-    def build() -> Statement:
-        changed = wave.c.name.in_([literal_column(f"'{name}'") for name in (IDENTIFIED, CONTACT_UPDATED)])
-        return Statement(
-            once_each(insert(moving)).from_select(
-                ["n", "version", "way", "partition", "contact", "run", "at"],
-                select(
-                    PASS,
-                    run.c.version,
-                    constant(sql.ways.arriving(node.index)),
-                    run.c.partition,
-                    run.c.contact,
-                    run.c.id,
-                    wave.c.at,
-                )
-                .select_from(wave.join(run, and_(WAVE_RUN, sql.runs, run.c.node == constant(node.index))))
-                .where(
-                    in_pass(wave),
-                    wave.c.event.is_not(None),
-                    run.c.deferred.is_not(None),
-                    or_(run.c.deferred == constant(HOLD), changed),
-                ),
-            )
-        )
-
-    return sql.once(("look again", node.index), build).run(connection, n=n).rowcount
