@@ -15,13 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import ColumnElement, FromClause, and_, select
 
 from runner.cli import run as journeys
 from runner.journey.project import Project, load_project, read_files
 from runner.review.backtest import Grant, recordings, replay
 from runner.store import tables
 from runner.store.database import Database
+from tests.by_contact import rows_with_key
 from tests.reference.complete_journey import Conversion, Counted, Message, Run, count
 
 ROOT = Path(__file__).parent.parent
@@ -37,13 +37,8 @@ def shipped() -> Project:
     return project
 
 
-def of_contact(table: FromClause) -> ColumnElement[bool]:
-    return and_(tables.contact.c.partition == table.c.partition, tables.contact.c.id == table.c.contact)
-
-
 def what_happened(database: Database) -> tuple[Counted, set[tuple[str, str | None]]]:
     """What the database says in the words of the count, and the states and reasons of its messages."""
-    contact, run, message, conversion = tables.contact, tables.run, tables.message, tables.conversion
     with database.read() as connection:
         runs = [
             Run(
@@ -56,13 +51,9 @@ def what_happened(database: Database) -> tuple[Counted, set[tuple[str, str | Non
                 ended_at=row.ended_at,
                 step=row.step or "",
             )
-            for row in connection.execute(
-                select(contact.c.key, run).select_from(run.join(contact, of_contact(run)))
-            )
+            for row in rows_with_key(connection, tables.run)
         ]
-        rows = connection.execute(
-            select(contact.c.key, message).select_from(message.join(contact, of_contact(message)))
-        ).all()
+        rows = rows_with_key(connection, tables.message)
         messages = [
             Message(contact=row.key, journey=row.journey, at=row.let_go_at, step=row.step) for row in rows
         ]
@@ -73,11 +64,7 @@ def what_happened(database: Database) -> tuple[Counted, set[tuple[str, str | Non
                 at=row.at,
                 value=Decimal(row.value) / 1_000_000,
             )
-            for row in connection.execute(
-                select(contact.c.key, conversion).select_from(
-                    conversion.join(contact, of_contact(conversion))
-                )
-            )
+            for row in rows_with_key(connection, tables.conversion)
         ]
     assert {row.channel for row in rows} <= {"email"}
     return Counted(

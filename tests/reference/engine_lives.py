@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, select
+from sqlalchemy import select
 
 from runner.engine.apply import apply_project
 from runner.engine.presses import press
@@ -20,6 +20,7 @@ from runner.store.people.arrival import Arrival
 from runner.store.people.events import store_events
 from runner.store.sending.pools import import_values
 from runner.store.tables import MessageKind
+from tests.by_contact import rows_with_key
 from tests.reference.lives import Conversion, Lived, Message, Press, RunRecord
 from tests.reference.model import DRAWN
 from tests.reference.vocabulary import CODES
@@ -75,19 +76,8 @@ def press_button(database: Database, versions: Versions, what: Press) -> None:
     )
 
 
-def of_contact(table: FromClause) -> ColumnElement[bool]:
-    return and_(tables.contact.c.partition == table.c.partition, tables.contact.c.id == table.c.contact)
-
-
 def read_lives(database: Database) -> dict[str, Lived]:
-    contact, run, message, conversion = tables.contact, tables.run, tables.message, tables.conversion
     with database.read() as connection:
-
-        def rows(table: Any) -> Iterator[Any]:
-            return iter(
-                connection.execute(select(contact.c.key, table).join(contact, of_contact(table))).all()
-            )
-
         runs = [
             RunRecord(
                 contact=row.key,
@@ -101,7 +91,7 @@ def read_lives(database: Database) -> dict[str, Lived]:
                 data=RunRecord.said(without_codes(row.data)),
                 held_out=row.held_out,
             )
-            for row in rows(run)
+            for row in rows_with_key(connection, tables.run)
         ]
         messages = [
             Message(
@@ -114,7 +104,7 @@ def read_lives(database: Database) -> dict[str, Lived]:
                 reason=row.reason or "",
                 template=row.template or "",
             )
-            for row in rows(message)
+            for row in rows_with_key(connection, tables.message)
             if row.kind == MessageKind.MESSAGE
         ]
         conversions = [
@@ -124,9 +114,9 @@ def read_lives(database: Database) -> dict[str, Lived]:
                 at=row.at,
                 value=None if row.value is None else Decimal(row.value) / 1_000_000,
             )
-            for row in rows(conversion)
+            for row in rows_with_key(connection, tables.conversion)
         ]
-        contacts = connection.execute(select(contact)).all()
+        contacts = connection.execute(select(tables.contact)).all()
     return {
         row.key: Lived.told(
             runs=[found for found in runs if found.contact == row.key],
