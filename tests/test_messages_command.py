@@ -173,9 +173,8 @@ def test_unknown_messages_are_listed(project: Path, shop: Shop, capsys: pytest.C
     assert len(lines) == 4
     assert lines[1].startswith(found[0]["key"][:12])
     assert "greet/hello" in lines[1]
-    assert len(listed(project, capsys, "--journey", "greet")) == 3
+    assert len(listed(project, capsys, "--journey", "greet", "--status", "unknown")) == 3
     assert listed(project, capsys, "--status", "sent") == []
-    assert len(listed(project, capsys, "--limit", "2")) == 2
     renamed = FILES["journeys/greet/journey.yaml"].replace("id: hello", "id: welcome")
     renamed = renamed.replace("topic: offers", "topic: offers\nmoved: {hello: welcome}")
     changed = load_project({**FILES, "journeys/greet/journey.yaml": renamed})
@@ -183,6 +182,27 @@ def test_unknown_messages_are_listed(project: Path, shop: Shop, capsys: pytest.C
     assert {(one["step"], one["step_now"]) for one in listed(project, capsys)} == {("hello", "welcome")}
     assert journeys(["messages", "list", "--project", str(project)]) == 0
     assert "greet/hello (now welcome)" in capsys.readouterr().out
+
+
+def test_the_newest_come_first_whatever_their_state(
+    project: Path, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from runner.clock import utc_now
+
+    shop.sign_up("fay", at=utc_now() + timedelta(minutes=1))
+    found = listed(project, capsys)
+    assert [(one["contact"], one["status"]) for one in found] == [
+        ("fay", "ready"),
+        *((name, "unknown") for name in ("ana", "bob", "eve")),
+    ]
+    command = ["messages", "list", "--project", str(project), "--limit", "3"]
+    assert journeys([*command, "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert ([one["contact"] for one in told["messages"]], told["more"]) == (["fay", "ana", "bob"], 1)
+    assert journeys(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[-1] == "ready"
+    assert lines[-1] == "1 more: `--limit 4` shows all."
 
 
 def test_nothing_found_says_what_was_looked_for(
@@ -195,9 +215,10 @@ def test_nothing_found_says_what_was_looked_for(
     assert capsys.readouterr().out == "No message is sent.\n"
     assert journeys(["messages", "reconcile", "--journey", "greet", "--drop", "--yes", *command[2:4]]) == 0
     capsys.readouterr()
-    assert journeys(command[:4]) == 0
-    told = "No message is unknown. `--status sent` shows those that were sent, "
-    assert capsys.readouterr().out.startswith(told)
+    assert journeys([*command[:4], "--status", "unknown"]) == 0
+    assert capsys.readouterr().out == "No message is unknown.\n"
+    assert journeys([*command[:4], "--reason", "possible_duplicate"]) == 0
+    assert capsys.readouterr().out == "There is no message with the reason possible_duplicate.\n"
 
 
 def test_an_unknown_journey_is_an_error(

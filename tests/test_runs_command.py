@@ -135,6 +135,43 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_command_lists_who_stands_on_a_step(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = Database.open(default_database(project))
+    shop = Shop(database)
+    shop.sign_up("cid", at=LATER)
+    shop.sign_up("dan", at=LATER - timedelta(minutes=1))
+    renamed = GREET.replace("id: day", "id: pause").replace(
+        "topic: offers", "topic: offers\nmoved: {day: pause}"
+    )
+    changed = load_project({**FILES, "journeys/greet/journey.yaml": renamed})
+    apply_project(database, changed, now=LATER, author="tests", git_commit=None)
+    shop.versions = load_versions(database)
+    shop.sign_up("eve", at=LATER)
+    database.close()
+    command = ["runs", "list", "--project", str(project), "--journey", "greet", "--step"]
+    for name in ("pause", "day"):
+        assert journeys([*command, name, "--format", "json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert [(one["contact"], one["step"], one["step_now"]) for one in told["runs"]] == [
+            ("dan", "day", "pause"),
+            ("cid", "day", "pause"),
+            ("eve", "pause", "pause"),
+        ]
+        assert told["more"] == 0
+    assert journeys([*command, "pause", "--limit", "2"]) == 0
+    heads, first, _, more = capsys.readouterr().out.splitlines()
+    assert heads.split() == ["SINCE", "CONTACT", "JOURNEY/STEP", "UNTIL", "DEFERRED"]
+    assert first.split() == [
+        *("2026-03-05", "09:59:00", "dan", "greet/day", "(now", "pause)", "2026-03-06", "09:59:00"),
+    ]
+    assert more == "1 more: `--limit 3` shows all."
+    assert journeys([*command, "hello"]) == 0
+    assert capsys.readouterr().out == "Nobody stands on greet/hello.\n"
+    assert journeys([*command, "paus"]) == 1
+    assert "No step of greet is called 'paus'. Did you mean `pause`?" in capsys.readouterr().err
+    assert journeys([*command[:4], "--step", "pause"]) == 2
+
+
 def test_the_command_lists_and_resumes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--project", str(project)]
     assert journeys(["runs", "list", *where]) == 0
@@ -171,6 +208,6 @@ def test_the_command_lists_and_resumes(project: Path, capsys: pytest.CaptureFixt
     assert journeys(["runs", "list", *where]) == 0
     assert [line.split(" `", 1) for line in capsys.readouterr().out.splitlines()] == [
         ["No run of greet is set aside."],
-        ["No run is set aside.", "journeys status` says how many stand at each step, `journeys contacts show KEY` where"
-         " one contact stands."],
+        ["No run is set aside.", "--journey NAME --step STEP` lists who stands on a step, `journeys status` says how"
+         " many do."],
     ]  # fmt: skip

@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("runner.cli.report", "Show what messages led to, and what journeys brought."),
     "doctor": ("runner.cli.doctor", "Say what is wrong with a deployment, and how to mend it."),
     "messages": ("runner.cli.messages", "List messages, and settle those that may have arrived."),
-    "runs": ("runner.cli.runs", "List runs that the engine gave up on, and let them go on."),
+    "runs": ("runner.cli.runs", "List who stands on a step, or was given up on; let those go on."),
     "recover": ("runner.cli.recover", "Go on after a backup was restored, without sending twice."),
     "backtest": ("runner.cli.backtest", "Replay recorded events through the journeys; nothing is sent."),
 }

@@ -8,8 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from runner.store.database import Database
+
+
+limit_option = click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="At most N."
+)
 
 
 @contextmanager
@@ -50,3 +57,8 @@ def table(lines: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def left_out(more: int, shown: int) -> str:
+    """The last line of a table that shows ``shown`` rows and leaves out ``more``; empty where it leaves out none."""
+    return f"\n{more:,} more: `--limit {shown + more}` shows all." if more else ""

@@ -1,4 +1,4 @@
-"""``journeys messages``: the messages in one state, the unknown ones above all, and what an operator decides."""
+"""``journeys messages``: the messages, the newest first, and what an operator decides of those in doubt."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from runner.cli.deployed import found_database, table, want_journey
+from runner.cli.deployed import found_database, left_out, limit_option, table, want_journey
 from runner.cli.options import format_option, project_option, want_yes, yes_option
 from runner.journey.shown import printable
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from runner.store.watching.called_now import StepNames
 
 STATES = ("ready", "claimed", "sending", "sent", "withheld", "unknown", "failed", "blocked", "cancelled")
-OTHERS = (
-    "`--status sent` shows those that were sent, `--status ready` those that wait; `--help` names all states."
-)
 SHOWN_DIGITS = 12
 
 
@@ -34,44 +30,47 @@ def command() -> None:
 @command.command("list")
 @project_option
 @format_option
-@click.option(
-    "--status", type=click.Choice(STATES), default="unknown", show_default=True, help="Those in this state."
-)
+@click.option("--status", type=click.Choice(STATES), help="Only those in this state.")
 @click.option("--journey", metavar="NAME", help="Only those of one journey.")
 @click.option("--reason", metavar="TEXT", help="Only those with this reason, such as possible_duplicate.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=1_000, show_default=True, metavar="N", help="At most N."
-)
+@limit_option
 def list_command(
-    project: Path, output_format: str, status: str, journey: str | None, reason: str | None, limit: int
+    project: Path,
+    output_format: str,
+    status: str | None,
+    journey: str | None,
+    reason: str | None,
+    limit: int,
 ) -> int:
-    """List the messages in one state, without --status those that may or may not have arrived, in the order in which
-    they were let go.
+    """List the messages, those first that were let go last.
 
     The key is what the Message-ID of a mail begins with, and what a webhook was given for an idempotency key.
+    `--status unknown` lists those that may or may not have arrived.
     """
     import json
 
     from runner.engine.versions import load_versions
     from runner.insight.step_names import names_in_force
-    from runner.store.sending.recovery import listed
+    from runner.store.sending.recovery import newest
     from runner.store.tables import MessageStatus
 
     with found_database(project) as database:
         want_journey(database, journey)
+        wanted = MessageStatus(status) if status else None
         with database.read() as connection:
-            rows = listed(connection, MessageStatus(status), journey=journey, reason=reason, limit=limit)
+            rows, more = newest(connection, wanted, journey=journey, reason=reason, limit=limit)
         names = names_in_force(database, load_versions(database))
         deployment = database.deployment
     if output_format == "json":
-        told = [_json(deployment, row, names) for row in rows]
-        click.echo(json.dumps({"messages": told}, indent=2, ensure_ascii=False))
-    else:
-        asked = (("of", journey), ("with the reason", reason))
-        only = "".join(f" {word} {printable(value)}" for word, value in asked if value)
-        asked_for = click.get_current_context().get_parameter_source("status")
-        others = "" if asked_for is ParameterSource.COMMANDLINE else f" {OTHERS}"
-        click.echo(_table(deployment, rows, names) if rows else f"No message{only} is {status}.{others}")
+        told = {"messages": [_json(deployment, row, names) for row in rows], "more": more}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return 0
+    if rows:
+        click.echo(_table(deployment, rows, names) + left_out(more, len(rows)))
+        return 0
+    asked = (("of", journey), ("with the reason", reason))
+    only = "".join(f" {word} {printable(value)}" for word, value in asked if value)
+    click.echo(f"No message{only} is {status}." if status else f"There is no message{only}.")
     return 0
 
 
@@ -141,7 +140,7 @@ def _table(deployment: Deployment, rows: Sequence[Listed], names: StepNames) -> 
     from runner.engine.doubt import message_key
     from runner.insight.step_names import place_text
 
-    cells = [("KEY", "LET GO", "CONTACT", "JOURNEY/STEP", "CHANNEL", "TOPIC", "REASON")]
+    cells = [("KEY", "LET GO", "CONTACT", "JOURNEY/STEP", "CHANNEL", "TOPIC", "STATUS", "REASON")]
     cells += [
         (
             message_key(deployment, row)[:SHOWN_DIGITS],
@@ -150,6 +149,7 @@ def _table(deployment: Deployment, rows: Sequence[Listed], names: StepNames) -> 
             place_text(row.journey, row.held.key.step, names),
             row.channel,
             row.topic,
+            row.status.value,
             printable(row.reason or ""),
         )
         for row in rows

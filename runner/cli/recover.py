@@ -56,7 +56,8 @@ def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> i
 
     Stop every daemon first, and import what the sources can send again, withdrawals of consent above all. What was
     due since the backup is lived once more. The channels are asked about what it lets go; of what they cannot tell,
-    messages are unknown: `journeys messages list` shows, `journeys messages reconcile` settles them.
+    messages are unknown: `journeys messages list --status unknown` shows, `journeys messages
+    reconcile` settles them.
 
     Exit codes: 0 done, 1 an error that you can mend, 2 wrong usage.
     """
@@ -103,5 +104,5 @@ def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> i
         f"{settled.unknown:,} unknown."
     )
     if settled.unknown:
-        click.echo("`journeys messages list` shows what is unknown.")
+        click.echo("`journeys messages list --status unknown` shows them.")
     return 0

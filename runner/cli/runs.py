@@ -1,19 +1,25 @@
-"""``journeys runs``: the runs that were set aside, and letting them go on."""
+"""``journeys runs``: who stands on a step, the runs that were set aside, and letting those go on."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.deployed import found_database, table, want_journey
+from runner.cli.deployed import found_database, left_out, limit_option, table, want_journey
 from runner.cli.options import format_option, project_option, want_yes, yes_option
 from runner.journey.shown import printable
+
+if TYPE_CHECKING:
+    from runner.engine.versions import Versions
+    from runner.store.database import Database
+    from runner.store.watching.called_now import StepNames
 
 
 @click.group("runs")
 def command() -> None:
-    """List runs that the engine gave up on, and let them go on."""
+    """List who stands on a step, or was given up on; let those go on."""
 
 
 @command.command("list")
@@ -21,49 +27,98 @@ def command() -> None:
 @format_option
 @click.option("--journey", metavar="NAME", help="Only those of one journey.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=1_000, show_default=True, metavar="N", help="At most N."
+    "--step",
+    metavar="STEP",
+    help="Those who stand on this step of the --journey, by its name of today or an earlier one.",
 )
-def list_command(project: Path, output_format: str, journey: str | None, limit: int) -> int:
-    """List the runs that were set aside, in the order in which that happened.
+@limit_option
+def list_command(project: Path, output_format: str, journey: str | None, step: str | None, limit: int) -> int:
+    """List the runs that stand on a step, those first that have for the longest; without --step the runs that were set
+    aside, in the order in which that happened.
 
-    How many stand at each step, of all, `journeys status` says; where one contact stands, `journeys contacts show`.
+    How many stand on each step, `journeys status` says; all about one contact, `journeys contacts show`.
     """
+    if step is not None and journey is None:
+        raise click.UsageError("--step needs --journey NAME: two journeys may have a step of that name.")
     import json
 
-    from runner.engine.aside import step_of
     from runner.engine.versions import load_versions
-    from runner.insight.present import instant_text
-    from runner.insight.step_names import names_in_force, place_text
-    from runner.store.work.aside import runs_set_aside
+    from runner.insight.step_names import names_in_force
 
     with found_database(project) as database:
         want_journey(database, journey)
-        with database.read() as connection:
-            rows = runs_set_aside(connection, journey=journey, limit=limit)
         versions = load_versions(database)
         names = names_in_force(database, versions)
-    steps = [step_of(versions, row) for row in rows]
+        if journey is not None and step is not None:
+            cells, told, more = _standing(database, versions, names, journey, step, limit)
+            nobody = f"Nobody stands on {journey}/{step}."
+        else:
+            cells, told, more = _set_aside(database, versions, names, journey, limit)
+            nobody = (
+                f"No run{f' of {journey}' if journey else ''} is set aside. `--journey NAME --step STEP` lists who"
+                " stands on a step, `journeys status` says how many do."
+            )
     if output_format == "json":
-        told = [
-            {
-                "contact": row.contact_key,
-                "journey": row.journey,
-                "step": step,
-                "step_now": names.get((row.journey, step), step) if step else None,
-                "reason": row.reason,
-                "set_aside_at": instant_text(row.at),
-                "due_at": instant_text(row.due_at) if row.due_at else None,
-            }
-            for row, step in zip(rows, steps, strict=True)
-        ]
-        click.echo(json.dumps({"runs": told}, indent=2, ensure_ascii=False))
-        return 0
-    if not rows:
-        click.echo(
-            f"No run{f' of {journey}' if journey else ''} is set aside. `journeys status` says how many stand at each"
-            " step, `journeys contacts show KEY` where one contact stands."
+        click.echo(json.dumps({"runs": told, "more": more}, indent=2, ensure_ascii=False))
+    else:
+        click.echo(table(cells) + left_out(more, len(told)) if told else nobody)
+    return 0
+
+
+_Rows = tuple[list[tuple[str, ...]], list[dict[str, Any]], int]
+"""The same for people and for programs, and how many more there are."""
+
+
+def _standing(
+    database: Database, versions: Versions, names: StepNames, journey: str, step: str, limit: int
+) -> _Rows:
+    from runner.insight.present import instant_text
+    from runner.insight.step_names import names_of_step, place_text
+    from runner.store.watching.on_step import who_stands_on
+
+    known = [version for version in versions if version.journey.name == journey]
+    steps = names_of_step(known, names, step)
+    with database.read() as connection:
+        rows, more = who_stands_on(connection, [version.id for version in known], steps, limit=limit)
+    cells = [("SINCE", "CONTACT", "JOURNEY/STEP", "UNTIL", "DEFERRED")]
+    cells += [
+        (
+            f"{row.at:%Y-%m-%d %H:%M:%S}",
+            printable(f"{row.contact_key} ({row.per})" if row.per else row.contact_key),
+            place_text(journey, row.step, names),
+            f"{row.due_at:%Y-%m-%d %H:%M:%S}" if row.due_at else "",
+            printable(row.deferred or ""),
         )
-        return 0
+        for row in rows
+    ]
+    told = [
+        {
+            "contact": row.contact_key,
+            "journey": journey,
+            "per": row.per or None,
+            "step": row.step,
+            "step_now": names.get((journey, row.step), row.step),
+            "since": instant_text(row.at),
+            "due_at": instant_text(row.due_at) if row.due_at else None,
+            "deferred": row.deferred,
+        }
+        for row in rows
+    ]
+    return list(cells), told, more
+
+
+def _set_aside(
+    database: Database, versions: Versions, names: StepNames, journey: str | None, limit: int
+) -> _Rows:
+    from runner.engine.aside import step_of
+    from runner.insight.present import instant_text
+    from runner.insight.step_names import place_text
+    from runner.store.work.aside import count_set_aside, runs_set_aside
+
+    with database.read() as connection:
+        rows = runs_set_aside(connection, journey=journey, limit=limit)
+        more = count_set_aside(connection, journey) - len(rows) if len(rows) == limit else 0
+    steps = [step_of(versions, row) for row in rows]
     cells = [("SET ASIDE", "CONTACT", "JOURNEY/STEP", "REASON")]
     cells += [
         (
@@ -74,8 +129,19 @@ def list_command(project: Path, output_format: str, journey: str | None, limit: 
         )
         for row, step in zip(rows, steps, strict=True)
     ]
-    click.echo(table(cells))
-    return 0
+    told = [
+        {
+            "contact": row.contact_key,
+            "journey": row.journey,
+            "step": step,
+            "step_now": names.get((row.journey, step), step) if step else None,
+            "reason": row.reason,
+            "set_aside_at": instant_text(row.at),
+            "due_at": instant_text(row.due_at) if row.due_at else None,
+        }
+        for row, step in zip(rows, steps, strict=True)
+    ]
+    return list(cells), told, more
 
 
 @command.command("resume")

@@ -152,7 +152,7 @@ def messages(examined: Examined) -> Iterator[Finding]:
             level=Level.WARNING,
             what=f"nobody can tell whether {_some(signs.unknown, 'message')} arrived",
             since=signs.unknown.oldest,
-            mend="`journeys messages list` shows them, `journeys messages reconcile` settles them",
+            mend="`journeys messages list --status unknown` shows them, `journeys messages reconcile` settles them",
         )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from runner.engine.versions import Versions
+from runner.engine.versions import Version, Versions
 from runner.journey.graph import walk
 from runner.journey.model import Journey
 from runner.journey.renames import leading_to
+from runner.journey.shown import printable
+from runner.journey.words import did_you_mean, listed
+from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.statement import Connection
 from runner.store.watching.called_now import StepNames, kept_renames
@@ -31,6 +34,19 @@ def names_in_force(database: Database, versions: Versions) -> StepNames:
     """The earlier ids of all steps of the versions that are in force."""
     with database.read() as connection:
         return step_names(connection, (version.journey for version in versions.current.values()))
+
+
+def names_of_step(versions: Sequence[Version], names: StepNames, step: str) -> frozenset[str]:
+    """What ``step`` is called in ``versions``, which are of one journey, and was called before. ``step`` may be any of
+    these names. Raises JourneysError where no step of the journey has or had it."""
+    (journey,) = {version.journey.name for version in versions}
+    former = {was: now for (of, was), now in names.items() if of == journey}
+    ids = {node.step.id for version in versions for node in version.program.nodes}
+    if step not in ids and step not in former:
+        near = did_you_mean(step, ids | set(former)) or f"It has {listed(sorted(ids), 'and')}."
+        raise JourneysError(f"No step of {journey} is called {printable(step)!r}. {near}")
+    today = former.get(step, step)
+    return frozenset({today, *(was for was, now in former.items() if now == today)})
 
 
 def place_text(journey: str, step: str, names: StepNames) -> str:

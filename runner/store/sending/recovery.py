@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
 
@@ -12,11 +13,7 @@ from runner.store.sending.messages import Held, MessageKey
 from runner.store.tables import MessageStatus, RunStatus, contact, event, message, run
 from runner.store.types import constant
 
-_KEY = (message.c.partition, message.c.contact, message.c.run, message.c.step, message.c.visit)
-_OF_CONTACT = and_(contact.c.partition == message.c.partition, contact.c.id == message.c.contact)
-_OF_RUN = and_(
-    run.c.partition == message.c.partition, run.c.contact == message.c.contact, run.c.id == message.c.run
-)
+_KEY = ("partition", "contact", "run", "step", "visit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +46,38 @@ def listed(
 ) -> tuple[Listed, ...]:
     """Up to ``limit`` messages with ``status``, in the order in which they were let go; those of one journey or with
     one reason, where these are given. Unknown ones are served by ``ix_message_unknown``."""
-    where = [message.c.status == constant(status.value)]
+    return _listed(connection, _those(status, journey, reason), limit)
+
+
+def newest(
+    connection: Connection,
+    status: MessageStatus | None = None,
+    *,
+    journey: str | None = None,
+    reason: str | None = None,
+    limit: int,
+) -> tuple[tuple[Listed, ...], int]:
+    """Up to ``limit`` messages, those first that were let go last, and how many more there are; of one status, journey
+    or reason, where these are given. Reads the whole table: for a command, not for a tick."""
+    where = _those(status, journey, reason)
+    rows = _listed(connection, where, limit, newest_first=True)
+    if len(rows) < limit:
+        return rows, 0
+    count = connection.execute(select(func.count()).select_from(message).where(*where)).scalar_one()
+    return rows, count - len(rows)
+
+
+def _those(
+    status: MessageStatus | None, journey: str | None, reason: str | None
+) -> list[ColumnElement[bool]]:
+    where = []
+    if status is not None:
+        where.append(message.c.status == constant(status.value))
     if journey is not None:
         where.append(message.c.journey == journey)
     if reason is not None:
         where.append(message.c.reason == reason)
-    return _listed(connection, where, limit)
+    return where
 
 
 def resendable(
@@ -76,13 +99,27 @@ def resendable(
     return _listed(connection, where, limit)
 
 
-def _listed(connection: Connection, where: Sequence[ColumnElement[bool]], limit: int) -> tuple[Listed, ...]:
+def _listed(
+    connection: Connection,
+    where: Sequence[ColumnElement[bool]],
+    limit: int,
+    *,
+    newest_first: bool = False,
+) -> tuple[Listed, ...]:
+    def ordered(rows: Any) -> tuple[ColumnElement[Any], ...]:
+        at = rows.c.let_go_at
+        return (at.desc() if newest_first else at, *(rows.c[name] for name in _KEY))
+
+    # Chosen before they are joined with what is known of their contacts and runs.
+    found = select(message).where(*where).order_by(*ordered(message)).limit(limit).subquery("found")
+    of_contact = and_(contact.c.partition == found.c.partition, contact.c.id == found.c.contact)
+    of_run = and_(
+        run.c.partition == found.c.partition, run.c.contact == found.c.contact, run.c.id == found.c.run
+    )
     rows = connection.execute(
-        select(message, contact.c.key, contact.c.made_in, run.c.entered_at)
-        .select_from(message.join(contact, _OF_CONTACT).join(run, _OF_RUN))
-        .where(*where)
-        .order_by(message.c.let_go_at, *_KEY)
-        .limit(limit)
+        select(found, contact.c.key, contact.c.made_in, run.c.entered_at)
+        .select_from(found.join(contact, of_contact).join(run, of_run))
+        .order_by(*ordered(found))
     )
     return tuple(
         Listed(

@@ -89,6 +89,12 @@ def runs_set_aside(
     )
 
 
+def count_set_aside(connection: Connection, journey: str | None = None) -> int:
+    """How many runs are set aside; of one journey, where it is given."""
+    where = [_SET_ASIDE] if journey is None else [_SET_ASIDE, run.c.journey == journey]
+    return int(connection.execute(select(func.count()).select_from(run).where(*where)).scalar_one())
+
+
 def resume(connection: Connection, one: Aside, *, step: str, look_at: datetime | None) -> bool:
     """Let the run stand where it stood, at ``step``; ``look_at`` is when its exit conditions are to be looked at, None
     where time cannot turn them. The caller holds its partition (see ``hold_still``).
