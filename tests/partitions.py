@@ -25,7 +25,8 @@ NAMED = "a named value"
 
 
 def untied_tables(statement: str) -> list[str]:
-    """The partitioned tables of ``statement`` whose partition is not equated with a value, as they are written."""
+    """The partitioned tables of ``statement`` whose partition is not equated with a value, or kept between two, as they
+    are written."""
     tree = sqlglot.parse_one(re.sub(r"%\((\w+)\)s", r":\1", statement), read="postgres")
     ties = _Ties()
     for block in tree.find_all(exp.Select, exp.Update, exp.Delete, exp.Insert):
@@ -38,6 +39,9 @@ def untied_tables(statement: str) -> list[str]:
             for one, other in ((equation.left, equation.right), (equation.right, equation.left)):
                 if (node := _partition(one)) is not None:
                     _tie_to(ties, node, other)
+    for span in tree.find_all(exp.Between):
+        if _is_certain(span) and (node := _partition(span.this)) is not None:
+            _tie_to(ties, node, span.args["low"])
     return [
         f"{table.name} {table.alias}".strip()
         for table in tree.find_all(exp.Table)

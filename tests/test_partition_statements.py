@@ -35,6 +35,7 @@ ROOT = Path(__file__).parent.parent
             "SELECT 1 FROM wave JOIN run ON run.partition = wave.partition WHERE wave.partition = ANY (:p::SMALLINT[])",
             [],
         ),
+        ("SELECT 1 FROM wave WHERE wave.partition BETWEEN :p AND :q", []),
         ("SELECT 1 FROM run WHERE run.partition = :p OR run.contact = 1", ["run"]),
         (
             "SELECT 1 FROM wave JOIN LATERAL (SELECT event.id FROM event WHERE event.partition = wave.partition) AS x "
@@ -85,7 +86,7 @@ def test_every_statement_of_a_tick_names_its_partitions(
     assert len(untied) == 1
     assert untied.pop().startswith("SELECT shard.partition")
     if partitions == 1:
-        assert not [statement for statement in statements if "ANY (" in statement]
+        assert not [statement for statement in statements if "ANY (" in statement or "partition BETWEEN" in statement]
 
 
 def statements_of_a_life(database: Database, partitions: int | None) -> set[str]:

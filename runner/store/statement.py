@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from runner.store.held import HELD, alone, value_of_held
+from runner.store.held import alone, names_of_held
 
 
 class Statement:
@@ -41,9 +41,7 @@ class Statement:
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
         """Execute with ``parameters``; names that the statement does not use are ignored."""
         compiled = self.compiled(connection.dialect, alone=alone(connection))
-        if HELD in compiled.binds:
-            parameters[HELD] = value_of_held(connection)
-        values = compiled.construct_params(parameters, escape_names=False)
+        values = compiled.construct_params({**names_of_held(connection), **parameters}, escape_names=False)
         processors = compiled._bind_processors
         for name, process in processors.items():
             if name in values:

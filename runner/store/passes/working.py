@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from runner.store.held import held
+from runner.store.held import held_at_work
 from runner.store.passes.ways import Ways
 from runner.store.types import ByCodePoint, Instant, Json
 
@@ -174,7 +174,7 @@ PASS = bindparam("n", type_=Integer())
 
 def in_pass(rows: Table) -> ColumnElement[bool]:
     """The rows of a working table that belong to the pass of the statement, and to the partitions that are held."""
-    return and_(rows.c.n == PASS, held(rows.c.partition))
+    return and_(rows.c.n == PASS, held_at_work(rows.c.partition))
 
 
 def once_each(statement: Insert) -> Insert:
