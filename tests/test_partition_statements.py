@@ -86,7 +86,9 @@ def test_every_statement_of_a_tick_names_its_partitions(
     assert len(untied) == 1
     assert untied.pop().startswith("SELECT shard.partition")
     if partitions == 1:
-        assert not [statement for statement in statements if "ANY (" in statement or "partition BETWEEN" in statement]
+        assert not [
+            statement for statement in statements if "ANY (" in statement or "partition BETWEEN" in statement
+        ]
 
 
 def statements_of_a_life(database: Database, partitions: int | None) -> set[str]:
