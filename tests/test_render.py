@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.engine.budget import BUDGET, LARGEST_OUTPUT, Budget
 from runner.engine.filters import FILTERS
-from runner.engine.render import Content, Recipient, RenderError, render
+from runner.engine.render import RenderError, render
 from runner.engine.sandbox import compiled
 from runner.journey.expression import parse_expression
 from runner.journey.fit import present
@@ -24,50 +22,8 @@ from runner.problem import Problem
 from runner.review.check import check_files
 from tests.reference.expression_world import ATTRIBUTES, SCOPE, situations
 from tests.reference.expressions import holds
+from tests.rendered import ANA, ENTERED, TRIGGER, content, html
 from tests.shop import CATALOG, FILES
-
-ANA = Recipient(
-    key="ana",
-    email="ana@x.example",
-    phone=None,
-    timezone="Asia/Tbilisi",
-    locale=None,
-    attributes={"first_name": "Ana", "points": 1_234_500_000, "born": "1990-02-28", "vip": True},
-    tags=["speaker", "vip"],
-)
-TRIGGER = {"plan": "pro", "seats": 3_000_000, "items": [{"sku": "a"}, {"sku": "b"}]}
-ENTERED = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
-
-
-def content(
-    body: str = "",
-    *,
-    front: str = "subject: Hi",
-    recipient: Recipient = ANA,
-    trigger: dict[str, Any] | None = None,
-    files: dict[str, str] | None = None,
-) -> Content:
-    """What the template hello.html (or ``files``) of the greeting journey makes for ``recipient``."""
-    templates = files or {"hello.html": f"---\n{front}\n---\n{body}"}
-    base = {name: text for name, text in FILES.items() if not name.startswith("journeys/greet/hello")}
-    project = load_project({**base, **{f"journeys/greet/{name}": text for name, text in templates.items()}})
-    assert not project.problems, project.problems
-    return render(
-        project.journeys["greet"],
-        project.catalog,
-        project.templates["greet"],
-        "hello",
-        recipient=recipient,
-        trigger=TRIGGER if trigger is None else trigger,
-        data={},
-        entered_at=ENTERED,
-    )
-
-
-def html(body: str, **options: Any) -> str:
-    rendered = content(body, **options).html
-    assert rendered is not None
-    return rendered
 
 
 @pytest.mark.parametrize(
@@ -345,118 +301,8 @@ def test_a_long_but_honest_list_is_fine() -> None:
     assert len(made) < LARGEST_OUTPUT
 
 
-# Front matter ------------------------------------------------------------------------------------------------------
-
-
-def test_front_matter_gives_subject_sender_and_preheader() -> None:
-    front = (
-        'subject: "  Hi {{ contact.first_name }} "\npreheader: "{{ contact.first_name }} & co"\n'
-        'from: "{{ contact.first_name }} at Shop <team@shop.example>"\nreply_to: help@shop.example'
-    )
-    made = content("<html><body class='a'><p>x</p></body></html>", front=front)
-    assert made.subject == "Hi Ana"
-    assert (made.sender_name, made.sender_address, made.reply_to) == (
-        "Ana at Shop",
-        "team@shop.example",
-        "help@shop.example",
-    )
-    assert made.html is not None
-    assert made.html.startswith("<html><body class='a'><div style=\"display:none")
-    assert "Ana &amp; co</div><p>x</p>" in made.html
-
-
-@pytest.mark.parametrize("evil", ["a\r\nBcc: x@y", "a\nb", "a\0b", "a\x7fb"])
-def test_values_that_would_break_a_header_are_refused(evil: str) -> None:
-    with pytest.raises(RenderError, match=r"hello\.html:2: its subject comes out with"):
-        content(
-            front="subject: Hi {{ contact.first_name }}!",
-            recipient=replace(ANA, attributes={"first_name": evil}),
-        )
-
-
-def mailboxes(sender: str, first_name: str | None) -> tuple[str | None, str | None, str | None]:
-    """The name and the address of the sender that ``sender`` makes, and where answers to it go, for such a contact."""
-    made = content(
-        front=f"subject: Hi\nfrom: {json.dumps(sender)}\nreply_to: {json.dumps(sender)}",
-        recipient=replace(ANA, attributes={"first_name": first_name}),
-    )
-    return made.sender_name, made.sender_address, made.reply_to
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            "CEO <ceo@bank.example>",
-            "x@y.example, z",
-            "ceo@bank.example",
-            'Ana "the" Great',
-            "Ana (CEO)",
-            "a;b: c",
-        ),
-        *("<", ">", "a> <ceo@bank.example", "Clear View, Ltd.", "O'Neil", "Ana\\"),
-    ],
-)
-def test_a_value_is_the_senders_name_and_never_the_address(name: str) -> None:
-    expected = ("nino@shop.example", "nino@shop.example")
-    assert mailboxes("{{ contact.first_name }} <nino@shop.example>", name) == (name, *expected)
-    assert mailboxes('"{{ contact.first_name }}" <nino@shop.example>', name) == (name, *expected)
-
-
-@pytest.mark.parametrize(
-    ("sender", "name", "address"),
-    [
-        ("nino@shop.example", None, "nino@shop.example"),
-        ("<nino@shop.example>", None, "nino@shop.example"),
-        ('"Shop, \\"S\\"" <nino@shop.example>', 'Shop, "S"', "nino@shop.example"),
-        ("Shop <{{ contact.first_name|lower }}@shop.example>", "Shop", "ana@shop.example"),
-        (
-            "{% if contact.first_name %}A <a@x.example>{% else %}B <b@x.example>{% endif %}",
-            "A",
-            "a@x.example",
-        ),
-        ("{% if 1 < 2 %}A{% endif %} <a@x.example>", "A", "a@x.example"),
-        ("{# no one #}{% if contact.phone %}a@x.example{% endif %}", None, None),
-    ],
-)
-def test_the_template_says_which_is_the_address(sender: str, name: str | None, address: str | None) -> None:
-    assert mailboxes(sender, "Ana") == (name, address, address)
-
-
-@pytest.mark.parametrize(
-    ("sender", "name"),
-    [
-        *(
-            ("Shop <{{ contact.first_name }}@shop.example>", name)
-            for name in (
-                "ceo@bank.example> <x",
-                "a,b",
-                "a b",
-                "a@b",
-                '"a"',
-                "a:b",
-                "a;b",
-                "a\tb",
-                "a\nb",
-                None,
-            )
-        ),
-        ("{{ contact.first_name }}", "CEO <ceo@bank.example>"),
-        ("{{ contact.first_name }}", "CEO \x02ceo@bank.example\x03 "),
-        ("{{ contact.first_name }} <nino@shop.example>", "CEO \x02ceo@bank.example\x03"),
-        ("Shop <nino@shop.example> {{ contact.first_name }}", "<ceo@bank.example>"),
-        ("Shop <nino@shop.example>, Shop <a@shop.example>", "Ana"),
-        ("Shop", "Ana"),
-        ("{{ contact.first_name }} <nino@shop.example>", "a\r\nBcc: x@y.example"),
-        ("{{ contact.first_name", "Ana"),
-    ],
-)
-def test_a_sender_that_is_not_one_plain_address_is_refused(sender: str, name: str | None) -> None:
-    with pytest.raises(RenderError, match=r"hello\.html:3: "):
-        mailboxes(sender, name)
-
-
 # Locales -----------------------------------------------------------------------------------------------------------
+
 
 LOCALES = {
     "hello.html": "---\nsubject: default\n---\ndefault",
@@ -513,7 +359,9 @@ def test_the_catalogs_locale_stands_in() -> None:
 
 # Whatever the values are -------------------------------------------------------------------------------------------
 
+
 STORED = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=4)
+
 PIECES = st.sampled_from(
     [
         *("{{ contact.first_name }}", "{{ contact.points }}", "{{ contact.tags }}", "{{ trigger.items }}"),
