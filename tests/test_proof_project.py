@@ -8,7 +8,10 @@ from runner.problem import Problem
 from runner.review.check import check_files
 from tests.standard_project import standard_files
 
-CODES = ("condition/always-true", "condition/always-false", "branch/covered", "branch/else-unreachable")
+CODES = (
+    *("condition/always-true", "condition/always-false", "condition/gone-before"),
+    *("branch/covered", "branch/else-unreachable"),
+)
 HEAD = "journey: demo\nlanguage: 1\ntitle: Hello\ntopic: news\n"
 SIGNED_UP = 'trigger: {event: Signed Up, where: event.source == "web" and contact.vip}\n'
 HELLO = "  - {id: hello, send: email}\n"
@@ -22,6 +25,28 @@ def found(journey: str, head: str = HEAD + "trigger: {event: Signed Up}\n") -> l
 def told(journey: str, head: str = HEAD + "trigger: {event: Signed Up}\n") -> list[tuple[str, int, int, str]]:
     """Code, line, column and message of each finding."""
     return [(each.code, each.span.line, each.span.column, each.message) for each in found(journey, head=head)]
+
+
+EXIT = "exit:\n  - when: RULE\n    reason: gone\nsteps:\n  - id: gate\n    condition: ASKED\n" + HELLO
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked", "found"),
+    [
+        ("contact.vip", "contact.vip and contact.plan == 'pro'", True),
+        ('contact.plan != "pro"', "contact.plan == 'free'", True),
+        ('did("Order Completed")', 'did("Order Completed", within="7d")', True),
+        ('did("Order Completed", within="7d")', 'did("Order Completed")', False),
+        ("contact.vip", "not contact.vip", False),
+        ("run.note == 'x'", "run.note == 'x'", False),
+    ],
+)
+def test_whom_an_exit_rule_has_taken_out_no_step_meets(rule: str, asked: str, found: bool) -> None:
+    journey = EXIT.replace("RULE", rule).replace("ASKED", asked)
+    if "run." in rule:
+        journey = journey.replace("steps:\n", "steps:\n  - {id: note, update: {run.note: \"'y'\"}}\n")
+    told_of = [each for each in told(journey) if each[0] == "condition/gone-before"]
+    assert bool(told_of) == found
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,15 @@ def stated(project: Project, prover: Prover) -> Iterator[Stated]:
     for name, journey in project.journeys.items():
         path = journey_path(name)
         yield from _placed((_where(trigger) for trigger in journey.triggers), path)
-        known = entered(journey, prover)
-        yield from _placed(_of_run(journey), path, known=known)
-        for step in walk(journey.steps):
-            yield from _placed(_of_step(step), path, step.id, known)
+        yield from _placed(_of_run(journey), path, known=entered(journey, prover))
+        yield from of_steps(name, journey, prover)
+
+
+def of_steps(name: str, journey: Journey, prover: Prover) -> Iterator[Stated]:
+    """All conditions of the steps of a journey."""
+    known = entered(journey, prover)
+    for step in walk(journey.steps):
+        yield from _placed(_of_step(step), journey_path(name), step.id, known)
 
 
 def entered(journey: Journey, prover: Prover) -> tuple[Node, ...]:

@@ -23,6 +23,7 @@ from runner.review.rules import (
     else_unreachable,
     enroll_target,
     goal_journey,
+    gone_before,
     link_domain,
     missing_template,
     no_unsubscribe,
@@ -79,6 +80,7 @@ RULES: tuple[Rule, ...] = (
     unused_fragment.check,
     always_true.check,
     always_false.check,
+    gone_before.check,
     branch_covered.check,
     else_unreachable.check,
     within_cap.check,
@@ -89,6 +91,7 @@ RULES: tuple[Rule, ...] = (
 PROVEN: tuple[Callable[[Project, Prover], Iterable[Problem]], ...] = (
     always_true.proven,
     always_false.proven,
+    gone_before.proven,
     branch_covered.proven,
     else_unreachable.proven,
 )
