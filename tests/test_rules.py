@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 from plays import holds
+from policy_scenarios import SCENARIOS as POLICIES
 from rules import RULES
 from shop import FILES, START, Shop
 from sqlalchemy import select
-from test_policies import SCENARIOS as POLICIES
 from test_waits import RULES as WAITS
 
 from runner.engine.apply import apply_project
