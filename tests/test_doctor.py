@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from golden import golden
-from servers import (
-    AUTHORITY,
-    PASSWORD,
-    USER,
-    Answer,
-    an_http_server,
-    an_smtp_server,
-    free_port,
-    smtp_settings,
-    webhook_settings,
-)
 from sqlalchemy import create_engine, delete, select, text, update
 
-from channels.base import Checkable
-from channels.file import FileChannel
-from channels.smtp import SmtpChannel
-from channels.webhook import open_webhook
-from runner.cli import run
 from runner.clock import utc_now
 from runner.engine.pausing import pause_journey, resume_journey, stop_journey
 from runner.engine.tick import Pace, tick
@@ -39,7 +21,6 @@ from runner.insight.doctor_report import findings_json, findings_text
 from runner.insight.examined import CheckedChannel, Disk, Examined, Measured, Watch, measure
 from runner.insight.finding import Finding, Level
 from runner.problem import Problem, Span
-from runner.settings import default_database
 from runner.store.audit import VIRTUAL, record
 from runner.store.database import Database
 from runner.store.local_time.zones import ensure_zones, outdated_zones, refresh_zones
@@ -61,9 +42,10 @@ from tests.shop import FILES, GREET, START, Shop
 from tests.test_poison import shop_of_time
 
 MINUTE = timedelta(minutes=1)
+
 HOUR = timedelta(hours=1)
+
 DAY = timedelta(days=1)
-SECRET = "whsec_" + "QUJD" * 10
 
 
 def codes(findings: tuple[Finding, ...]) -> list[str]:
@@ -446,320 +428,3 @@ def test_all_that_can_be_told_to_programs() -> None:
 
 def test_nothing_to_tell() -> None:
     assert findings_text((), START) == "Nothing is wrong."
-
-
-# The command ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """The shop as a project that was applied to its own database."""
-    folder = tmp_path / "shop"
-    for name, content in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    database = Database.open(default_database(folder))
-    Shop(database)
-    database.close()
-    return folder
-
-
-Doctor = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
-
-
-@pytest.fixture
-def doctor(project: Path, capsys: pytest.CaptureFixture[str]) -> Doctor:
-    """Asks the doctor about the project: the exit code, and the findings by their codes."""
-
-    def ask(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-        capsys.readouterr()
-        code = run(["doctor", "--project", str(project), "--patience", "0", "--format", "json", *arguments])
-        found = json.loads(capsys.readouterr().out)["findings"]
-        return code, {one["code"]: one for one in found}
-
-    return ask
-
-
-def configure(project: Path, settings: str) -> None:
-    (project / "journeys.yaml").write_text(settings, encoding="utf-8")
-
-
-def test_a_healthy_project(project: Path, doctor: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["doctor", "--project", str(project)]) == 0
-    assert capsys.readouterr().out == (
-        "note: its messages are written to files and reach nobody [channel/file]\n"
-        "  where  channel email (file), journeys greet\n"
-        "  mend   set `channels: email:` in journeys.yaml when it is to be real\n"
-        "\n"
-        "Nothing is wrong (1 note).\n"
-    )
-    assert doctor("--strict")[0] == 0
-
-
-def test_a_link_of_a_live_message_leads_nowhere(project: Path, doctor: Doctor) -> None:
-    """Only one that a message carries, and only where messages are really sent."""
-    catalog = project / "journeys/catalog.yaml"
-    catalog.write_text(
-        catalog.read_text(encoding="utf-8") + "links: {domain: links.shop.example}\n", encoding="utf-8"
-    )
-    journey = project / "journeys/greet/journey.yaml"
-    message = next((project / "journeys/greet").glob("*.html"))
-    steps = journey.read_text(encoding="utf-8")
-
-    def found(head: str, link: str) -> dict[str, Any] | None:
-        journey.write_text(
-            steps.replace("steps:", f"{head}links: {{stop: {{exit: stopped}}}}\nsteps:"), encoding="utf-8"
-        )
-        text = message.read_text(encoding="utf-8").split("<!--")[0]
-        message.write_text(text + f"<!-- --><p>{link}</p>\n", encoding="utf-8")
-        assert run(["apply", "--project", str(project)]) == 0
-        return doctor()[1].get("links/unserved")
-
-    assert found("", "") is None
-    told = found("", "{{ links.stop }}")
-    assert told is not None
-    assert (told["level"], told["where"]) == ("warning", "journey greet, links stop")
-    assert found("delivery: shadow\n", "{{ links.stop }}") is None
-
-
-def test_no_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["doctor", "--project", str(tmp_path)]) == 4
-    assert "`journeys init` makes a project" in capsys.readouterr().err
-
-
-def test_a_project_that_was_never_applied_is_not_given_a_database(project: Path, doctor: Doctor) -> None:
-    shutil.rmtree(project / ".journeys")
-    assert doctor()[0] == 0
-    code, found = doctor("--strict")
-    assert (code, list(found)) == (1, ["database/missing"])
-    assert not (project / ".journeys").exists()
-
-
-def test_settings_that_cannot_be_loaded(project: Path, doctor: Doctor) -> None:
-    configure(project, "database: postgresql://shop:${NO_SUCH_VARIABLE}@db/shop\n")
-    code, found = doctor()
-    assert (code, list(found)) == (1, ["settings/unreadable"])
-    finding = found["settings/unreadable"]
-    assert finding["what"] == "The environment variable NO_SUCH_VARIABLE is not set"
-    assert finding["where"] == "journeys.yaml:1"
-    assert finding["mend"].startswith("set the variable")
-    configure(project, "chanels: {}\n")
-    finding = doctor()[1]["settings/unreadable"]
-    assert (finding["where"], finding["mend"]) == ("journeys.yaml:1", "Did you mean `channels`?")
-
-
-def test_a_database_without_its_settings(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doctor: Doctor
-) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    code, found = doctor("--database", default_database(project), "--project", str(elsewhere))
-    assert (code, list(found)) == (0, ["settings/none"])
-
-
-DKIM = """
-channels:
-  email:
-    smtp:
-      host: 127.0.0.1
-      dkim: {{domain: {}, selector: s, key_file: key.pem}}
-"""
-
-
-def test_a_key_that_is_missing_is_told_with_its_place(project: Path, doctor: Doctor) -> None:
-    configure(project, DKIM.format("shop.example"))
-    code, found = doctor()
-    finding = found["channel/settings"]
-    assert (code, finding["where"]) == (1, "journeys.yaml:6, channel email (smtp), journeys greet")
-    assert (
-        finding["mend"]
-        == "correct `dkim` of channel `email` in journeys.yaml; docs/operate.md has the options"
-    )
-
-
-@pytest.mark.parametrize(
-    ("domain", "signs"),
-    [("SHOP.example", True), ("other.example", False), ("op.example", False), ("mail.shop.example", False)],
-)
-def test_a_key_must_be_of_the_domain_of_the_sender_or_above_it(
-    project: Path, doctor: Doctor, domain: str, signs: bool
-) -> None:
-    configure(project, DKIM.format(domain))
-    found = doctor()[1]
-    assert ("channel/dkim" not in found) == signs
-    if not signs:
-        assert f"mails from shop.example are signed (DKIM) by {domain} alone" in found["channel/dkim"]["what"]
-
-
-def test_a_database_that_fails_when_it_is_asked(project: Path, doctor: Doctor) -> None:
-    database = Database.open(default_database(project))
-    with database.begin() as connection:
-        connection.execute(text("PRAGMA writable_schema = ON"))
-        connection.execute(text("UPDATE sqlite_schema SET rootpage = 1 WHERE name = 'ix_run_due'"))
-    database.close()
-    code, found = doctor()
-    assert (code, list(found)) == (1, ["database/unreachable"])
-    assert "malformed" in found["database/unreachable"]["what"]
-
-
-def test_a_database_that_cannot_be_reached(project: Path, doctor: Doctor) -> None:
-    configure(project, f"database: postgresql://shop:${{SECRET_OF_IT}}@127.0.0.1:{free_port()}/shop\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SECRET_OF_IT", "hunter2")
-        code, found = doctor()
-    assert (code, list(found)) == (1, ["database/unreachable"])
-    assert "refused" in found["database/unreachable"]["what"]
-    assert "hunter2" not in json.dumps(found)
-
-
-def test_migrations_that_are_missing_and_ones_that_are_too_new(doctor: Doctor, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/other.db"
-    database = Database.open(url)
-    with database.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    assert doctor("--database", url)[1].keys() == {"database/behind"}
-    with database.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    code, found = doctor("--database", url)
-    assert (code, found["database/ahead"]["level"]) == (0, "note")
-    with database.begin() as connection:
-        connection.execute(text("UPDATE deployment SET oldest_software = '9998'"))
-    database.close()
-    code, found = doctor("--database", url)
-    assert (code, list(found)) == (1, ["database/too-new"])
-    assert "software must know revision 9998" in found["database/too-new"]["what"]
-
-
-def test_files_that_differ_from_what_is_in_force(project: Path, doctor: Doctor) -> None:
-    path = project / "journeys/greet/journey.yaml"
-    path.write_text(path.read_text().replace("wait: 1d", "wait: 2d"))
-    code, found = doctor("--strict")
-    assert (code, found["journeys/differ"]["where"]) == (0, "greet")
-
-
-def test_what_is_overdue_ends_with_1(project: Path, doctor: Doctor) -> None:
-    database = Database.open(default_database(project))
-    Shop(database).sign_up("ana")
-    database.close()
-    code, found = doctor()
-    assert code == 1
-    assert found["ticks/stalled"]["since"] == (START + DAY).isoformat().replace("+00:00", "Z")
-
-
-def test_zones_are_refreshed_when_asked_to(
-    project: Path, doctor: Doctor, capsys: pytest.CaptureFixture[str]
-) -> None:
-    database = Database.open(default_database(project))
-    with database.begin() as connection:
-        connection.execute(update(zone_offset).values(offset=zone_offset.c.offset + 1))
-    database.close()
-    assert "zones/outdated" in doctor()[1]
-    assert run(["doctor", "--project", str(project), "--refresh-zones"]) == 0
-    assert "Stored anew: Asia/Tbilisi." in capsys.readouterr().err
-    assert "zones/outdated" not in doctor()[1]
-
-
-@pytest.mark.parametrize(
-    ("settings", "code", "what"),
-    [
-        ("smtp: {{host: 127.0.0.1, port: {free}, tls: none}}", "channel/unreachable", "refused"),
-        (
-            "webhook: {{url: 'https://no-such-host.invalid/', secret: '{secret}'}}",
-            "channel/unreachable",
-            "no addr",
-        ),
-        (
-            "webhook: {{url: 'https://localhost:{free}/', secret: '{secret}'}}",
-            "channel/unreachable",
-            "private",
-        ),
-        ("webhook: {{url: 'http://shop.example/', secret: '{secret}'}}", "channel/settings", "must be https"),
-        ("file: {{folder: journeys.yaml}}", "channel/settings", "exists"),
-    ],
-)
-def test_channels_that_do_not_get_through(
-    project: Path, doctor: Doctor, settings: str, code: str, what: str
-) -> None:
-    written = settings.format(free=free_port(), secret=SECRET)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SECRET_OF_IT", SECRET)
-        configure(project, f"channels:\n  email:\n    {written.replace(SECRET, '${SECRET_OF_IT}')}\n")
-        exit_code, found = doctor()
-    assert exit_code == 1
-    assert what in found[code]["what"]
-    assert SECRET not in json.dumps(found)
-
-
-def test_settings_of_a_channel_that_nobody_declares(project: Path, doctor: Doctor) -> None:
-    configure(project, "channels:\n  emial: {file: {folder: letters}}\n")
-    code, found = doctor()
-    assert code == 1
-    told = found["settings/channel"]
-    assert told["what"] == "The catalog has no channel `emial`"
-    assert (told["where"], told["mend"]) == ("journeys.yaml:2", "Did you mean `email`?")
-    # On a machine that only runs there are no files, and what is in force says which channels there are.
-    shutil.rmtree(project / "journeys")
-    assert "settings/channel" in doctor()[1]
-    configure(project, "channels:\n  email: {file: {folder: letters}}\n")
-    assert "settings/channel" not in doctor()[1]
-
-
-def test_a_mail_server_that_takes_the_login_and_one_that_does_not(project: Path, doctor: Doctor) -> None:
-    with an_smtp_server() as server, pytest.MonkeyPatch.context() as patch:
-        configure(
-            project,
-            f"channels:\n  email:\n    smtp: {{host: localhost, port: {server.port}, user: {USER},"
-            f" password: '${{SMTP_PASSWORD}}', ca_file: {AUTHORITY}}}\n",
-        )
-        patch.setenv("SMTP_PASSWORD", PASSWORD)
-        assert doctor() == (0, {})
-        patch.setenv("SMTP_PASSWORD", "wrong")
-        code, found = doctor()
-        assert (code, "535" in found["channel/unreachable"]["what"]) == (1, True)
-        assert server.envelopes == []
-
-
-# What channels answer ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def an_smtp_channel(folder: Path) -> Iterator[Checkable]:
-    del folder
-    with an_smtp_server() as server, closing(SmtpChannel(smtp_settings(server))) as channel:
-        yield channel
-        assert server.envelopes == []
-
-
-@contextmanager
-def a_webhook(folder: Path) -> Iterator[Checkable]:
-    del folder
-    with an_http_server(Answer(200)) as server:
-        yield open_webhook(webhook_settings(server), clock=utc_now)
-        assert server.requests == []
-
-
-@contextmanager
-def a_file_channel(folder: Path) -> Iterator[Checkable]:
-    yield FileChannel(folder / "outbox")
-    assert list((folder / "outbox").iterdir()) == []
-
-
-@pytest.mark.parametrize("channel", [an_smtp_channel, a_webhook, a_file_channel])
-def test_a_channel_is_asked_without_a_message(channel: Any, tmp_path: Path) -> None:
-    with channel(tmp_path) as opened:
-        assert isinstance(opened, Checkable)
-        assert opened.check() is None
-        assert opened.check() is None
-
-
-def test_a_folder_that_takes_no_file(tmp_path: Path) -> None:
-    channel = FileChannel(tmp_path / "outbox")
-    (tmp_path / "outbox").rmdir()
-    assert "No such file" in str(channel.check())
-
-
-def test_a_receiver_without_a_valid_certificate(tmp_path: Path) -> None:
-    with an_http_server(Answer(200)) as server:
-        settings = dataclasses.replace(webhook_settings(server), ca_file=None)
-        assert "certificate" in str(open_webhook(settings, clock=utc_now).check()).lower()
