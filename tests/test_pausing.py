@@ -1,4 +1,4 @@
-"""A journey is paused, resumed and stopped while it runs: nobody goes on meanwhile, and nobody is lost."""
+"""A journey is paused and resumed while it runs: nobody goes on meanwhile, and nobody is lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sqlalchemy import select, update
 from waiting import until
 
 from channels.base import Answer, Message, RetryLater, Sent
-from runner.cli import run as command
 from runner.engine.apply import apply_project
 from runner.engine.aside import resume_runs
 from runner.engine.deliver import deliver
@@ -25,131 +24,15 @@ from runner.journey.catalog import ASKED_BY_CALL, IDENTIFIED
 from runner.journey.fit import fit_traits
 from runner.journey.project import load_project
 from runner.problem import JourneysError
-from runner.settings import default_database
 from runner.store.audit import records
 from runner.store.database import Database
 from runner.store.journeys.states import NEVER
-from runner.store.tables import contact, conversion, event, run, step_log
+from runner.store.tables import conversion, event, run, step_log
 from runner.store.work.aside import runs_set_aside
 from tests.followed import Tour, wait
 from tests.living import living
-from tests.shop import CATALOG, START, Shop, Sink
-
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-COURT = """
-journey: court
-language: 1
-title: Court whoever signs up
-topic: offers
-trigger: {event: Signed Up}
-entry: {reentry: always}
-exit:
-  - {event: Left, reason: left}
-  - {when: contact.vip, reason: vip}
-goal: {event: Bought, within: 30d}
-steps:
-  - id: hello
-    send: {channel: email, template: hello, valid_for: 6h}
-  - id: bought
-    wait:
-      event: Bought
-      up_to: 1d
-      save_as: order
-      then: [{id: thanks, send: {channel: email, template: hello}}, {id: happy, exit: happy}]
-  - id: again
-    send: {channel: email, template: hello}
-"""
-DATED = """
-journey: dated
-language: 1
-title: Wait for a day
-topic: offers
-trigger: {event: Signed Up}
-steps:
-  - id: birthday
-    wait: {until: contact.born, if_past: exit, if_missing: exit}
-  - id: wish
-    send: {channel: email, template: hello}
-"""
-AFTER = """
-journey: after
-language: 1
-title: After a stop
-topic: offers
-trigger: {journey: court, outcome: stopped}
-steps:
-  - id: sorry
-    send: {channel: email, template: hello}
-"""
-OTHER = """
-journey: other
-language: 1
-title: Not paused
-topic: offers
-trigger: {event: Bought}
-entry: {reentry: always}
-steps:
-  - id: note
-    send: {channel: email, template: hello}
-"""
-
-
-def files(**journeys: str) -> dict[str, str]:
-    catalog = CATALOG.replace("  Left: {}\n", "  Left: {}\n  Bought: {total: number}\n")
-    catalog += "segments: {best: {when: contact.vip}}\n"
-    texts = {"hello.html": "---\nsubject: Hello\n---\n<p>Hello</p>"}
-    return {"journeys/catalog.yaml": catalog} | {
-        f"journeys/{name}/{file}": text
-        for name, journey in journeys.items()
-        for file, text in {"journey.yaml": journey, **texts}.items()
-    }
-
-
-class Paused:
-    """A shop with journeys, its sink, and what people's runs look like."""
-
-    def __init__(self, database: Database, **journeys: str) -> None:
-        self.database = database
-        self.shop = Shop(database, files(**journeys))
-        self.sink = Sink()
-
-    def until(self, now: datetime) -> None:
-        """Do all that is due at ``now``, as a daemon does it."""
-        self.shop.versions = load_versions(self.database, self.shop.versions)
-        self.shop.tick(now)
-        while deliver(self.database, self.shop.versions, {"email": self.sink}, now).claimed:
-            self.shop.tick(now)
-
-    def happens(self, key: str, name: str, at: datetime, **properties: Any) -> None:
-        self.shop.arrive([self.shop.event(key, name, at, **properties)])
-        self.until(at)
-
-    def pause(self, now: datetime, name: str = "court") -> None:
-        pause_journey(self.database, name, now=now, who="tests")
-
-    def resume(self, now: datetime, name: str = "court", per_minute: int = 600) -> None:
-        resume_journey(self.database, name, now=now, who="tests", per_minute=per_minute)
-
-    def runs(self, journey: str = "court") -> dict[str, tuple[str, str | None]]:
-        """By contact: where their last run stands, or its status, and its reason."""
-        of = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
-        query = select(contact.c.key, run).join(contact, of).where(run.c.journey == journey)
-        with self.database.read() as connection:
-            rows = connection.execute(query.order_by(run.c.id)).all()
-        return {row.key: (row.step or row.status, row.reason) for row in rows}
-
-    def row(self, key: str) -> Any:
-        of = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
-        with self.database.read() as connection:
-            return connection.execute(
-                select(run).join(contact, of).where(contact.c.key == key, run.c.journey == "court")
-            ).one()
-
-    def outcomes(self) -> list[tuple[str, str, datetime]]:
-        columns = (step_log.c.step, step_log.c.outcome, step_log.c.at)
-        with self.database.read() as connection:
-            return [tuple(row) for row in connection.execute(select(*columns).order_by(step_log.c.at))]  # type: ignore[misc]
+from tests.paused import COURT, DATED, DAY, HOUR, MINUTE, OTHER, Paused, files
+from tests.shop import START, Sink
 
 
 @pytest.fixture
@@ -424,45 +307,6 @@ def test_a_pause_while_the_daemon_is_away_loses_nobody(courting: Paused) -> None
     assert courting.runs() == {"ana": ("completed", None), "bea": ("completed", None)}
 
 
-def test_a_stop_ends_all_runs_and_delivers_what_was_let_go(database: Database) -> None:
-    paused = Paused(database, court=COURT, after=AFTER)
-    paused.shop.sign_up("ana", "bea")
-    done = stop_journey(database, "court", now=START, who="tests")
-    assert done.runs == 2
-    assert paused.runs() == {"ana": ("exited", "stopped"), "bea": ("exited", "stopped")}
-    paused.shop.sign_up("cleo", at=START + MINUTE)
-    paused.until(START + MINUTE)
-    # Their greetings leave, a journey that begins with such an end begins, and nobody enters any more.
-    assert sorted(paused.sink.contacts) == ["ana", "ana", "bea", "bea"]
-    assert set(paused.runs()) == {"ana", "bea"}
-    paused.resume(START + HOUR)
-    paused.happens("cleo", "Signed Up", START + 2 * HOUR)
-    assert paused.runs()["cleo"] == ("bought", None)
-
-
-@pytest.mark.parametrize("pausing", [False, True])
-def test_a_stop_that_sends_nothing_cancels_what_is_ready(sqlite_database: Database, pausing: bool) -> None:
-    paused = Paused(sqlite_database, court=COURT)
-    paused.shop.sign_up("ana", "bea")
-    if pausing:
-        paused.pause(START)
-    done = stop_journey(sqlite_database, "court", now=START, who="tests", send_nothing=True)
-    assert (done.runs, done.messages) == (2, 2)
-    paused.until(START + HOUR)
-    assert paused.sink.messages == []
-    assert set(paused.shop.statuses().values()) == {"cancelled"}
-
-
-def test_a_stop_of_a_paused_journey_delivers_what_was_kept_back(sqlite_database: Database) -> None:
-    paused = Paused(sqlite_database, court=COURT)
-    paused.shop.sign_up("ana")
-    paused.pause(START)
-    stop_journey(sqlite_database, "court", now=START + HOUR, who="tests")
-    paused.until(START + HOUR)
-    assert paused.sink.contacts == ["ana"]
-    assert paused.runs() == {"ana": ("exited", "stopped")}
-
-
 def test_what_is_so_already_is_said_and_all_else_written_down(sqlite_database: Database) -> None:
     Paused(sqlite_database, court=COURT)
     now, by = START, {"now": START, "who": "Ana"}
@@ -543,6 +387,7 @@ steps:
       then: [{id: gift, send: {channel: email, template: hello}}, {id: out, exit: vip}]
   - {id: pity, send: {channel: email, template: hello}}
 """
+
 LATER = """
 journey: later
 language: 1
@@ -554,6 +399,7 @@ steps:
   - {id: ask, send: {channel: email, template: hello}}
   - {id: rest, wait: 10d}
 """
+
 CALLS = """
 journey: calls
 language: 1
@@ -565,6 +411,7 @@ steps:
     call: {url: "https://api.example/score", save_as: answer, on_error: [{id: bad, exit: unanswered}]}
   - {id: news, send: {channel: email, template: hello}}
 """
+
 BEST = """
 journey: best
 language: 1
@@ -668,56 +515,3 @@ def test_who_was_held_and_set_aside_goes_on_once_both_are_over(sqlite_database: 
     resume_runs(sqlite_database, [one], now=START + 6 * HOUR, who="tests")
     paused.until(START + 6 * HOUR)
     assert paused.runs() == {"ana": ("exited", "happy")}
-
-
-# By command ----------------------------------------------------------------------------------------------------------
-
-
-def project_with_two(folder: Path) -> Paused:
-    """A project in ``folder`` with people who signed up an hour ago, whose greetings are ready."""
-    for name, text in files(court=COURT).items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    paused = Paused(Database.open(default_database(folder)), court=COURT)
-    paused.shop.sign_up("ana", "bea")
-    return paused
-
-
-def test_the_commands_say_what_they_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    paused = project_with_two(tmp_path)
-
-    def journeys(*words: str) -> str:
-        assert command([*words, "--project", str(tmp_path)]) == 0
-        return capsys.readouterr().out
-
-    assert journeys("resume", "court") == "court is not paused: nothing was changed.\n"
-    assert (
-        journeys("pause", "court") == "court is paused: 2 runs stay where they stand, 2 messages kept back.\n"
-    )
-    assert journeys("pause", "court").startswith("court is paused already: 2 runs stay")
-    resumed = journeys("resume", "court")
-    assert resumed.startswith("court goes on. 2 runs and 2 messages were overdue: released until ")
-    assert resumed.endswith(" UTC, 600 a minute.\n")
-    assert (
-        journeys("stop", "court", "--send-nothing", "--yes")
-        == "court is stopped: 2 runs ended, 2 messages cancelled.\n"
-    )
-    assert journeys("stop", "court") == "court is stopped already: nothing was changed.\n"
-    assert journeys("resume", "court") == "court goes on.\n"
-    with paused.database.read() as connection:
-        verbs = [one.what for one in records(connection)][1:]
-    assert verbs == ["pause court", "resume court", "stop court", "resume court"]
-    paused.database.close()
-
-
-def test_a_stop_is_asked_about_and_a_slip_of_the_pen_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    paused = project_with_two(tmp_path)
-    assert command(["stop", "court", "--project", str(tmp_path)]) == 2
-    assert "say --yes" in capsys.readouterr().err
-    assert command(["pause", "cort", "--project", str(tmp_path)]) == 1
-    assert "Did you mean" in capsys.readouterr().err
-    assert paused.runs() == {"ana": ("bought", None), "bea": ("bought", None)}
-    paused.database.close()
