@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from plays import holds
 from shop import START, Shop
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select
 
 from runner.cli import run as cli
-from runner.engine.tick import Pace, tick
+from runner.engine.tick import LIVE, Pace, tick
 from runner.journey.fit import fit_event
 from runner.journey.project import load_project
 from runner.store.database import Database
 from runner.store.people.arrival import NOBODY, Arrival
 from runner.store.people.events import store_events
-from runner.store.tables import broadcast, contact, event, run
+from runner.store.tables import broadcast, broadcast_hearing, contact, event, run
+from tests.written import write_files
 
 CATALOG = """
 attributes:
@@ -156,9 +158,7 @@ def test_each_contact_gets_one_copy_over_all_partitions(database: Database) -> N
 def test_one_is_sent_by_command_and_by_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chosen = CATALOG.replace("size: {type: string}", "size: {type: string, one_of: [m, l]}", 1)
     more = chosen.replace("topics:", "  Course Cancelled: {broadcast: true}\ntopics:")
-    for path, text in {**FILES, "journeys/catalog.yaml": more}.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
+    write_files(tmp_path, {**FILES, "journeys/catalog.yaml": more})
     (tmp_path / "journeys.yaml").write_text("database: sqlite:///shop.db\n", encoding="utf-8")
     people = tmp_path / "people.csv"
     people.write_text("id,size\nana,m\nbea,l\n", encoding="utf-8")
@@ -257,6 +257,30 @@ def test_each_portion_acts_at_once_unless_something_else_comes_first(
     assert heard in (sorted(people), sorted([*people, "late"]))
     assert database.dialect == "postgresql" or "late" not in heard
     assert set(entered(database, "daily")) == {*people, "late"}
+
+
+def test_an_older_runner_that_tells_the_rest_at_once_tells_nobody_twice(database: Database) -> None:
+    """One from before portions were kept: it does not look at how far a partition has come, nor write it down."""
+    shop = Shop(database, FILES)
+    shop.tick(START)
+    people = [f"c{number}" for number in range(40)]
+    for key in people:
+        shop.identify(key, START, size="m")
+    send(shop, "one", START, size="m", left=5)
+    assert tick(database, shop.versions, START, Pace(contacts=2)).more
+    assert 0 < len(entered(database, "by-size")) < len(people)
+    with database.begin() as connection:
+        hearing = [dict(row._mapping) for row in connection.execute(select(broadcast_hearing))]
+        assert hearing
+        connection.execute(delete(broadcast_hearing))
+    assert tick(database, shop.versions, START, replace(LIVE, partitions=2)).more
+    with database.begin() as connection:
+        connection.execute(delete(broadcast_hearing))
+        connection.execute(insert(broadcast_hearing), hearing)
+    shop.tick(START, Pace(contacts=2))
+    assert entered(database, "by-size") == sorted(people)
+    with database.read() as connection:
+        assert connection.execute(select(func.count()).where(broadcast.c.open)).scalar_one() == 0
 
 
 COUNTED = """
