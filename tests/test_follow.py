@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -12,6 +13,7 @@ from runner.engine.enrolling import enrolling
 from runner.engine.pausing import pause_journey, resume_journey
 from runner.engine.versions import load_versions
 from runner.insight.status import read_status
+from runner.insight.step_names import names_in_force
 from runner.problem import JourneysError, ProblemsFound
 from runner.store.database import Database
 from runner.store.people.contacts import find_contact
@@ -177,6 +179,7 @@ def test_people_who_follow_twice_and_back(sqlite_database: Database) -> None:
     tour.change(other, START + HOUR)
     (version,) = (each.in_force.version for each in read_status(tour.database).journeys if each.in_force)
     told = f"tour: stands on pause until 2026-03-03 10:00:00; carried over into version {version[:12]}"
+    told += " at 2026-03-01 11:00:00"
     assert last_told(tour) == told
     tour.change(TWO, START + 2 * HOUR)
     assert tour.where() == ("pause", None, 48)
@@ -184,16 +187,37 @@ def test_people_who_follow_twice_and_back(sqlite_database: Database) -> None:
     tour.until(START + 9 * DAY)
     assert tour.got() == [("hello", 0), ("again", 72)]
     told = f"tour: completed; carried over 3 times, last into version {version[:12]}"
+    told += " at 2026-03-01 13:00:00"
     assert last_told(tour) == told
+
+
+def test_a_story_tells_what_renamed_steps_are_called_today(sqlite_database: Database) -> None:
+    tour = Tour(sqlite_database, TWO)
+    tour.enter("ana")
+    renamed = "in_flight: follow\nmoved: {pause: rest, hello: welcome}"
+    tour.change(sends("welcome") + wait("rest", "2d") + sends("again"), START + HOUR, head=renamed)
+    told, rows = page(tour)
+    assert any("tour: hello (now welcome) → message by email" in line for line in told)
+    assert [(row["step"], row["step_now"]) for row in rows if "step" in row] == [
+        ("hello", "welcome"),
+        ("rest", "rest"),
+    ]
+
+
+def page(tour: Tour) -> tuple[list[str], list[dict[str, Any]]]:
+    """Ana's page, and her story as programs are told it."""
+    names = names_in_force(tour.database, tour.versions)
+    with tour.database.read() as connection:
+        found, entries = find_contact(connection, tour.database.deployment, "ana"), story(connection, "ana")
+    assert found
+    rows = contact_json(found, [], [], entries, tour.catalog, names)["story"]
+    return contact_text(found, [], [], entries, tour.catalog, names).splitlines(), rows
 
 
 def last_told(tour: Tour) -> str:
     """The last line of ana's page, without its instant; programs are told the same."""
-    with tour.database.read() as connection:
-        found, entries = find_contact(connection, tour.database.deployment, "ana"), story(connection, "ana")
-    assert found
-    last = contact_json(found, [], [], entries, tour.catalog)["story"][-1]
-    told = contact_text(found, [], [], entries, tour.catalog).splitlines()[-1].split("  ")[2]
+    lines, rows = page(tour)
+    told, last = lines[-1].split("  ")[2], rows[-1]
     assert last.get("version", "")[:12] in told
     assert (last.get("carried", 0) > 0) is ("carried over" in told)
     return told

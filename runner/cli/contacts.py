@@ -96,6 +96,8 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
 
     from runner.cli.importing import load_catalog
     from runner.cli.story import contact_json, contact_text, told_of
+    from runner.engine.versions import load_versions
+    from runner.insight.step_names import names_in_force
     from runner.journey.words import did_you_mean
     from runner.problem import JourneysError
     from runner.settings import load_settings
@@ -119,12 +121,13 @@ def show_command(key: str, project: Path, output_format: str, events: bool) -> i
             consents = consents_of(connection, contact.identity)
             suppressed = kept_from(connection, database.deployment, contact)
             told = story(connection, key)
+        names = names_in_force(database, load_versions(database))
     finally:
         database.close()
     entries = told_of(told, every_event=events)
     if output_format == "json":
-        page = contact_json(contact, consents, suppressed, entries, catalog)
+        page = contact_json(contact, consents, suppressed, entries, catalog, names)
         click.echo(json.dumps(page, indent=2, ensure_ascii=False))
     else:
-        click.echo(contact_text(contact, consents, suppressed, entries, catalog))
+        click.echo(contact_text(contact, consents, suppressed, entries, catalog, names))
     return 0

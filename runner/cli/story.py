@@ -8,12 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from runner.insight.status import SHORT_HASH
+from runner.insight.step_names import step_text
 from runner.journey.catalog import EVERY_CHANNEL, IDENTIFIED, MESSAGE_EVENTS, RESERVED_PROPERTIES, Catalog
 from runner.journey.fit import present
 from runner.journey.shown import printable
 from runner.journey.values import MILLIONTHS, ValueType
 from runner.store.people.contacts import Consent, Contact
 from runner.store.sending.suppressed_addresses import KeptFrom
+from runner.store.watching.called_now import NO_NAMES, StepNames
 from runner.store.watching.story import Chapter, Entry
 
 
@@ -23,9 +25,12 @@ def contact_text(
     suppressed: Sequence[KeptFrom],
     entries: Sequence[Entry],
     catalog: Catalog,
+    names: StepNames = NO_NAMES,
 ) -> str:
-    """A page for people. Instants are UTC."""
-    return "\n".join(printable(line) for line in _lines(contact, consents, suppressed, entries, catalog))
+    """A page for people. Instants are UTC; steps that are called otherwise today (``names``) say so."""
+    return "\n".join(
+        printable(line) for line in _lines(contact, consents, suppressed, entries, catalog, names)
+    )
 
 
 def _lines(
@@ -34,6 +39,7 @@ def _lines(
     suppressed: Sequence[KeptFrom],
     entries: Sequence[Entry],
     catalog: Catalog,
+    names: StepNames,
 ) -> Iterator[str]:
     yield f"{contact.key}, known since {contact.created_at:%Y-%m-%d %H:%M}"
     for name, value in _values(contact, catalog):
@@ -51,9 +57,9 @@ def _lines(
         yield f"  {one.channel}, {one.address}: {one.reason} since {one.since:%Y-%m-%d %H:%M}{whose}"
     yield ""
     yield "Story (UTC)" if entries else "No story: no journey has seen this contact"
-    runs = {entry.run: _run(entry) for entry in entries if entry.chapter is Chapter.ENTERED}
+    runs = {entry.run: entry for entry in entries if entry.chapter is Chapter.ENTERED}
     for entry in entries:
-        told = _feedback(entry, runs) if entry.name in MESSAGE_EVENTS else _told(entry)
+        told = _feedback(entry, runs, names) if entry.name in MESSAGE_EVENTS else _told(entry, names)
         yield f"  {entry.at:%Y-%m-%d %H:%M:%S}  {told}"
 
 
@@ -97,8 +103,8 @@ def _run(entry: Entry) -> str:
     return f"{entry.name} ({entry.per})" if entry.per else entry.name
 
 
-def _feedback(entry: Entry, runs: Mapping[int, str]) -> str:
-    """``welcome: hello → clicked (cart)``; ``runs`` are the names of the contact's runs."""
+def _feedback(entry: Entry, runs: Mapping[int, Entry], names: StepNames) -> str:
+    """``welcome: hello → clicked (cart)``; ``runs`` are how the contact's runs began, by their ids."""
     said = entry.properties
     became = entry.name.removeprefix("Message ").lower()
     more = [
@@ -111,15 +117,17 @@ def _feedback(entry: Entry, runs: Mapping[int, str]) -> str:
         if text
     ]
     how = f" ({', '.join(more)})" if more else ""
-    journey = runs.get(said.get("run", 0) // MILLIONTHS) or said.get("journey")
+    run = runs.get(said.get("run", 0) // MILLIONTHS)
+    journey = run.name if run else said.get("journey")
     if said.get("step") is None:
         name = f" {said['message']}" if said.get("message") else ""
         return f"a message{name}, of no known step → {became}{how}"
-    return f"{f'{journey}: ' if journey else ''}{said['step']} → {became}{how}"
+    whose = f"{_run(run) if run else journey}: " if journey else ""
+    return f"{whose}{step_text(journey or '', said['step'], names)} → {became}{how}"
 
 
-def _told(entry: Entry) -> str:
-    run = _run(entry)
+def _told(entry: Entry, names: StepNames) -> str:
+    run, step = _run(entry), step_text(entry.name, entry.step or "", names)
     paused = "; the journey is paused" if entry.paused else ""
     match entry.chapter:
         case Chapter.RECEIVED:
@@ -127,20 +135,20 @@ def _told(entry: Entry) -> str:
         case Chapter.ENTERED:
             return f"{run}: entered"
         case Chapter.DEFERRED:
-            return f"{run}: {entry.step} deferred: {entry.outcome} until {entry.due_at:%Y-%m-%d %H:%M:%S}"
+            return f"{run}: {step} deferred: {entry.outcome} until {entry.due_at:%Y-%m-%d %H:%M:%S}"
         case Chapter.STANDS:
             until = f" until {entry.due_at:%Y-%m-%d %H:%M:%S}" if entry.due_at else ""
             why = f", deferred: {entry.outcome}" if entry.outcome else ""
-            return f"{run}: stands on {entry.step}{why}{until}{paused}{_carried(entry)}"
+            return f"{run}: stands on {step}{why}{until}{paused}{_carried(entry)}"
         case Chapter.ENDED:
             how = f"exited: {entry.outcome}" if entry.outcome else str(entry.status)
             return f"{run}: {how}{_carried(entry)}"
         case Chapter.LEFT:
             if entry.message is None:
-                return f"{run}: {entry.step} → {entry.outcome}"
+                return f"{run}: {step} → {entry.outcome}"
             reason = f" ({entry.message.reason})" if entry.message.reason else ""
             status = f"{entry.message.channel} {entry.message.status}{reason}{paused}"
-            return f"{run}: {entry.step} → message by {status}"
+            return f"{run}: {step} → message by {status}"
 
 
 def _carried(entry: Entry) -> str:
@@ -148,7 +156,8 @@ def _carried(entry: Entry) -> str:
     if entry.version is None:
         return ""
     times = "carried over" if entry.carried == 1 else f"carried over {entry.carried} times, last"
-    return f"; {times} into version {entry.version[:SHORT_HASH]}"
+    when = f" at {entry.carried_at:%Y-%m-%d %H:%M:%S}" if entry.carried_at else ""
+    return f"; {times} into version {entry.version[:SHORT_HASH]}{when}"
 
 
 def contact_json(
@@ -157,6 +166,7 @@ def contact_json(
     suppressed: Sequence[KeptFrom],
     entries: Sequence[Entry],
     catalog: Catalog,
+    names: StepNames = NO_NAMES,
 ) -> dict[str, Any]:
     """The same for programs. Numbers are decimal text: they have up to 19 digits, and a reader that takes JSON numbers
     for floating point keeps 15. Instants are ISO 8601."""
@@ -191,7 +201,7 @@ def contact_json(
             }
             for one in suppressed
         ],
-        "story": [_entry_json(entry, catalog) for entry in entries],
+        "story": [_entry_json(entry, catalog, names) for entry in entries],
     }
 
 
@@ -203,7 +213,7 @@ def _types(event: str, catalog: Catalog) -> Mapping[str, ValueType]:
     return declared.properties if declared else RESERVED_PROPERTIES.get(event, {})
 
 
-def _entry_json(entry: Entry, catalog: Catalog) -> dict[str, Any]:
+def _entry_json(entry: Entry, catalog: Catalog, names: StepNames) -> dict[str, Any]:
     told: dict[str, Any] = {"at": entry.at.isoformat(), "what": entry.chapter, "name": entry.name}
     if entry.chapter is Chapter.RECEIVED:
         types = _types(entry.name, catalog)
@@ -219,9 +229,12 @@ def _entry_json(entry: Entry, catalog: Catalog) -> dict[str, Any]:
         told["paused"] = True
     if entry.version is not None:
         told["carried"], told["version"] = entry.carried, entry.version
+        told["carried_at"] = entry.carried_at.isoformat() if entry.carried_at else None
     for name in ("step", "outcome", "status"):
         if getattr(entry, name) is not None:
             told[name] = getattr(entry, name)
+    if entry.step is not None:
+        told["step_now"] = names.get((entry.name, entry.step), entry.step)
     if entry.message is not None:
         told["message"] = {
             "channel": entry.message.channel,

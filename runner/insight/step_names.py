@@ -51,5 +51,10 @@ def names_of_step(versions: Sequence[Version], names: StepNames, step: str) -> f
 
 def place_text(journey: str, step: str, names: StepNames) -> str:
     """``tour/hello``, or ``tour/hello (now welcome)`` where the step is called otherwise today."""
+    return f"{journey}/{step_text(journey, step, names)}"
+
+
+def step_text(journey: str, step: str, names: StepNames) -> str:
+    """``hello``, or ``hello (now welcome)``."""
     now = names.get((journey, step))
-    return f"{journey}/{step} (now {now})" if now else f"{journey}/{step}"
+    return f"{step} (now {now})" if now else step

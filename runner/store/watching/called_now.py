@@ -10,6 +10,8 @@ from runner.store.tables import journey
 
 StepNames = Mapping[tuple[str, str], str]
 """By journey and an earlier id of a step, the id that it has now."""
+NO_NAMES: StepNames = {}
+"""For whoever speaks of steps by the names that they had."""
 
 
 def kept_renames(connection: Connection) -> dict[str, Mapping[str, str] | None]:

@@ -30,7 +30,7 @@ from runner.store.tables import (
     suppression,
 )
 from runner.store.types import constant
-from runner.store.watching.called_now import StepNames, with_names
+from runner.store.watching.called_now import NO_NAMES, StepNames, with_names
 
 ROWS_AT_ONCE = 5_000
 """How many rows of a long answer are held in memory."""
@@ -109,10 +109,6 @@ class MessageLine:
     def let_go(self) -> bool:
         """Whether policy let it go, whatever became of it afterwards."""
         return self.status in LET_GO
-
-
-NO_NAMES: StepNames = {}
-"""For whoever counts steps by the names that they had."""
 
 
 def run_counts(connection: Connection, names: StepNames = NO_NAMES) -> list[RunCount]:

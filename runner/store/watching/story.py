@@ -4,7 +4,7 @@ be sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -27,6 +27,7 @@ from runner.store.tables import (
     MessageKind,
     MessageStatus,
     RunStatus,
+    audit,
     contact,
     deferral,
     event,
@@ -57,7 +58,8 @@ class Entry:
     on which a run stands ends by itself, or when a message that was deferred is looked at again; then ``outcome`` says
     why. ``properties`` are those of what was received, in their stored form. ``paused``: the run stands there, or its
     message is kept back, while the journey is paused. ``carried``: how often a run that stands or has ended was carried
-    over into another version, and ``version`` the hash of the one in which it is by now, where it was."""
+    over into another version, and ``version`` the hash of the one in which it is by now, where it was, since
+    ``carried_at``; that is None where it was not written down."""
 
     at: datetime
     chapter: Chapter
@@ -75,6 +77,7 @@ class Entry:
     paused: bool = False
     carried: int = 0
     version: str | None = None
+    carried_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +155,13 @@ def _runs(connection: Connection, own: ColumnElement[bool], paused: frozenset[st
         journey_version.c.hash,
     )
     of_version = journey_version.c.id == run.c.version
-    for row in connection.execute(select(*columns).join(journey_version, of_version).where(own)):
-        into = row.hash if row.carried else None
+    rows = connection.execute(select(*columns).join(journey_version, of_version).where(own)).all()
+    applied = _applied(connection, {row.journey for row in rows if row.carried})
+    for row in rows:
+        into, carried_at = row.hash if row.carried else None, None
+        for at in applied.get((row.journey, into), ()):
+            if row.entered_at <= at and (row.ended_at is None or at <= row.ended_at):
+                carried_at = at
         yield Entry(at=row.entered_at, chapter=Chapter.ENTERED, name=row.journey, run=row.id, per=row.per)
         if row.ended_at is None:
             yield Entry(
@@ -169,6 +177,7 @@ def _runs(connection: Connection, own: ColumnElement[bool], paused: frozenset[st
                 paused=row.journey in paused,
                 carried=row.carried,
                 version=into,
+                carried_at=carried_at,
             )
         else:
             yield Entry(
@@ -181,7 +190,20 @@ def _runs(connection: Connection, own: ColumnElement[bool], paused: frozenset[st
                 status=RunStatus(row.status),
                 carried=row.carried,
                 version=into,
+                carried_at=carried_at,
             )
+
+
+def _applied(
+    connection: Connection, journeys: Collection[str]
+) -> dict[tuple[str, str | None], list[datetime]]:
+    """By journey and the hash of a version, when it was applied, the earliest first."""
+    found: dict[tuple[str, str | None], list[datetime]] = {}
+    for name in journeys:
+        rows = select(audit.c.at, audit.c.detail).where(audit.c.what == f"apply {name}").order_by(audit.c.id)
+        for row in connection.execute(rows):
+            found.setdefault((name, row.detail["hash"]), []).append(row.at)
+    return found
 
 
 def _steps(connection: Connection, own: ColumnElement[bool], paused: frozenset[str]) -> Iterator[Entry]:
