@@ -20,6 +20,7 @@ from runner.store.audit import records
 from runner.store.database import Database
 from runner.store.journeys.versions import StoredVersion, current_versions, versions_in_use
 from runner.store.tables import JourneyState, RunStatus
+from tests.written import write_files
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -174,16 +175,10 @@ def test_the_zone_of_the_catalog_is_known_to_the_database(database: Database) ->
 # By command ---------------------------------------------------------------------------------------
 
 
-def write(folder: Path, tree: Mapping[str, str]) -> None:
-    for path, text in tree.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-
-
 def test_apply_tells_and_records_who_and_which_commit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(tmp_path, files(one=journey("one")))
+    write_files(tmp_path, files(one=journey("one")))
     for arguments in (
         ["init", "-q"],
         ["config", "user.name", "Ana"],
@@ -197,7 +192,7 @@ def test_apply_tells_and_records_who_and_which_commit(
     ).stdout.strip()
     assert run(["apply", "--project", str(tmp_path)]) == 0
     assert capsys.readouterr().out.split()[:2] == ["one", "new"]
-    write(tmp_path, files(one=journey("one", "3d")))
+    write_files(tmp_path, files(one=journey("one", "3d")))
     assert run(["apply", "--project", str(tmp_path), "--format", "json"]) == 0
     [told] = json.loads(capsys.readouterr().out)["journeys"]
     assert told["outcome"] == "changed"
@@ -216,7 +211,7 @@ def test_apply_tells_and_records_who_and_which_commit(
 
 
 def test_apply_refuses_what_check_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path, files(one=journey("one", trigger="Ordr Completed")))
+    write_files(tmp_path, files(one=journey("one", trigger="Ordr Completed")))
     assert run(["apply", "--project", str(tmp_path)]) == 1
     assert "journeys/one/journey.yaml:" in capsys.readouterr().err
     assert not (tmp_path / ".journeys").exists()
@@ -226,6 +221,6 @@ def test_apply_says_that_there_is_nothing_to_apply(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["apply", "--project", str(tmp_path)]) == 4
-    write(tmp_path, files())
+    write_files(tmp_path, files())
     assert run(["apply", "--project", str(tmp_path)]) == 4
     assert "holds no journey" in capsys.readouterr().err

@@ -23,6 +23,7 @@ from runner.review import rules
 from runner.review.check import check_files
 from runner.review.reporters import text_report
 from runner.review.rule_examples import examples
+from tests.written import write_files
 
 ERR = sorted(path for path in (CASES / "err").iterdir() if path.suffix != ".out")
 OK = sorted((CASES / "ok").iterdir())
@@ -38,9 +39,7 @@ def case_files(case: Path) -> dict[str, str]:
 def test_a_mistake_is_shown_as_its_author_sees_it(
     case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for path, text in case_files(case).items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
+    write_files(tmp_path, case_files(case))
     code = run(["check", "--project", str(tmp_path), "--strict"])
     printed = capsys.readouterr().out
     expected = case.with_suffix(".out")

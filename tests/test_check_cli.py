@@ -21,16 +21,11 @@ from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.project import load_project, read_files
 from runner.problem import JourneysError, Problem, ProblemsFound, Span
 from runner.review.check import check_folder
-
-
-def write(folder: Path, files: dict[str, str]) -> None:
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+from tests.written import write_files
 
 
 def test_check_of_a_clean_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path, standard_files({}))
+    write_files(tmp_path, standard_files({}))
     assert run(["check", "--project", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "No problems in 1 journey.\n"
 
@@ -44,14 +39,16 @@ def test_no_command_takes_the_place_of_what_calls_commands() -> None:
 def test_warnings_alone_are_no_finding_unless_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(tmp_path, standard_files({"journeys/demo/other.txt": "Hello"}))
+    write_files(tmp_path, standard_files({"journeys/demo/other.txt": "Hello"}))
     assert run(["check", "--project", str(tmp_path)]) == 0
     assert "1 warning in 1 file." in capsys.readouterr().out
     assert run(["check", "--project", str(tmp_path), "--strict"]) == 1
 
 
 def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path, standard_files({"journeys/demo/journey.yaml": "steps:\n  - {id: hello, sned: email}\n"}))
+    write_files(
+        tmp_path, standard_files({"journeys/demo/journey.yaml": "steps:\n  - {id: hello, sned: email}\n"})
+    )
     assert run(["check", "--project", str(tmp_path), "--format", "json"]) == 1
     printed = json.loads(capsys.readouterr().out)
     assert printed == {
@@ -72,7 +69,7 @@ def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_the_name_of_a_file_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path, {**standard_files({}), "journeys/hello/h\x1b[31m\u202e.txt": "Hello\n"})
+    write_files(tmp_path, {**standard_files({}), "journeys/hello/h\x1b[31m\u202e.txt": "Hello\n"})
     run(["check", "--project", str(tmp_path)])
     printed = capsys.readouterr()
     assert "\ufffd[31m\ufffd.txt" in printed.out + printed.err
@@ -81,7 +78,7 @@ def test_the_name_of_a_file_steers_no_terminal(tmp_path: Path, capsys: pytest.Ca
 
 def test_nothing_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--project", str(tmp_path)]) == 4
-    write(tmp_path, {"journeys/catalog.yaml": "events: {}\n"})
+    write_files(tmp_path, {"journeys/catalog.yaml": "events: {}\n"})
     assert run(["check", "--project", str(tmp_path)]) == 4
     assert "Nothing to check" in capsys.readouterr().err
 
@@ -182,7 +179,7 @@ def test_init_writes_a_project_without_problems(tmp_path: Path, capsys: pytest.C
 
 
 def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path, {"journeys/catalog.yaml": "events: {}\n", ".gitignore": "mine\n"})
+    write_files(tmp_path, {"journeys/catalog.yaml": "events: {}\n", ".gitignore": "mine\n"})
     assert run(["init", str(tmp_path)]) == 1
     assert "exists already; nothing was written" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"journeys", ".gitignore"}
@@ -192,18 +189,20 @@ def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_settings_of_a_channel_that_the_catalog_does_not_have(tmp_path: Path) -> None:
-    write(tmp_path, {**standard_files({}), "journeys.yaml": "channels: {e-mail: {file: {folder: sent}}}\n"})
+    write_files(
+        tmp_path, {**standard_files({}), "journeys.yaml": "channels: {e-mail: {file: {folder: sent}}}\n"}
+    )
     (problem,) = check_folder(tmp_path).problems
     assert (problem.code, problem.span.column) == ("settings/channel", 12)
     assert problem.hint == "Did you mean `email`?"
 
 
 def test_a_template_with_a_control_character_or_too_many_terms(tmp_path: Path) -> None:
-    write(tmp_path, standard_files({"journeys/demo/hello.txt": "---\nsubject: Hi\n---\nOne\nTwo \0\n"}))
+    write_files(tmp_path, standard_files({"journeys/demo/hello.txt": "---\nsubject: Hi\n---\nOne\nTwo \0\n"}))
     (problem,) = check_folder(tmp_path).problems
     assert (problem.code, problem.span.line, problem.span.column) == ("template/character", 5, 5)
     terms = "---\nsubject: Hi\n---\n{{ 1" + "+1" * 20_000 + " }}\n"
-    write(tmp_path, standard_files({"journeys/demo/hello.txt": terms}))
+    write_files(tmp_path, standard_files({"journeys/demo/hello.txt": terms}))
     (problem,) = check_folder(tmp_path).problems
     assert problem.message == "This template is nested too deeply."
 
@@ -211,7 +210,7 @@ def test_a_template_with_a_control_character_or_too_many_terms(tmp_path: Path) -
 def test_a_key_that_is_no_text_and_a_stretch_beyond_all_calendars(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(tmp_path, standard_files({}))
+    write_files(tmp_path, standard_files({}))
     assert run(["contacts", "show", "\udcff", "--project", str(tmp_path)]) == 1
     assert "there is no contact" in capsys.readouterr().err
     late = "9999-12-31T23:59:59..9999-12-31T23:59:59.999999"

@@ -31,16 +31,14 @@ from runner.settings import default_database
 from runner.store.database import Database
 from runner.store.sending import messages
 from tests.shop import FILES, GREET, START, Shop, Sink
+from tests.written import write_files
 
 QUICK = Pulse(every=timedelta(milliseconds=20))
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(tmp_path, FILES)
     return tmp_path
 
 

@@ -22,6 +22,7 @@ from runner.store.database import Database
 from tests.servers import SmtpServer, an_smtp_server
 from tests.shop import FILES, Shop
 from tests.waiting import until
+from tests.written import write_files
 
 DEADLINE = 40
 JOURNEY = re.sub(r"  - id: day.*", "", FILES["journeys/greet/journey.yaml"], flags=re.DOTALL)
@@ -47,10 +48,7 @@ def project(tmp_path: Path, server: SmtpServer) -> Path:
         "journeys/greet/journey.yaml": JOURNEY,
         "journeys.yaml": SETTINGS.format(port=server.port),
     }
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(tmp_path, files)
     return tmp_path
 
 

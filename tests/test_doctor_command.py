@@ -18,6 +18,7 @@ from runner.settings import default_database
 from runner.store.database import Database
 from runner.store.tables import zone_offset
 from tests.shop import FILES, START, Shop
+from tests.written import write_files
 
 SECRET = "whsec_" + "QUJD" * 10
 
@@ -26,10 +27,7 @@ SECRET = "whsec_" + "QUJD" * 10
 def project(tmp_path: Path) -> Path:
     """The shop as a project that was applied to its own database."""
     folder = tmp_path / "shop"
-    for name, content in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+    write_files(folder, FILES)
     database = Database.open(default_database(folder))
     Shop(database)
     database.close()

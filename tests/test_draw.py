@@ -18,6 +18,7 @@ from runner.engine.tick import tick
 from runner.store.database import Database
 from runner.store.sending.pools import PoolStatus, import_values, pool_status
 from runner.store.tables import pool_value, run
+from tests.written import write_files
 
 DRAWS = """
 topic: offers
@@ -184,9 +185,7 @@ def test_several_runners_never_draw_the_same_value(postgres_database: Database) 
 
 
 def test_pools_are_filled_from_files_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for path, text in shop(demo=DRAWS).items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
+    write_files(tmp_path, shop(demo=DRAWS))
     (tmp_path / "journeys/vouchers.csv").write_text("A1\nB2,spring\n\nA1\n", encoding="utf-8")
     here = ["--project", str(tmp_path)]
     assert main(["pools", "import", *here]) == 0
@@ -200,9 +199,7 @@ def test_pools_are_filled_from_files_and_shown(tmp_path: Path, capsys: pytest.Ca
 
 def test_apply_tells_of_a_pool_that_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of one that a journey draws from, each time, until it has values."""
-    for path, text in shop(demo=DRAWS).items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
+    write_files(tmp_path, shop(demo=DRAWS))
     (tmp_path / "journeys/vouchers.csv").write_text("A1\n", encoding="utf-8")
     here = ["--project", str(tmp_path)]
     told = "Pool vouchers is empty, and demo draws from it: `journeys pools import vouchers`."

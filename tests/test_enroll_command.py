@@ -13,6 +13,7 @@ from runner.cli import run
 from runner.store.database import Database
 from runner.store.tables import contact
 from runner.store.tables import run as run_table
+from tests.written import write_files
 
 CATALOG = """
 attributes:
@@ -53,10 +54,7 @@ def project(tmp_path: Path) -> Path:
         "other/journey.yaml": OTHER,
         "people.csv": "id,plan\nana,free\nbea,pro\ncleo,pro\n",
     }
-    for name, text in files.items():
-        path = tmp_path / "journeys" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(tmp_path / "journeys", files)
     (tmp_path / "journeys.yaml").write_text("database: sqlite:///shop.db\n", encoding="utf-8")
     (tmp_path / "people.csv").write_text((tmp_path / "journeys" / "people.csv").read_text(), encoding="utf-8")
     (tmp_path / "journeys" / "people.csv").unlink()

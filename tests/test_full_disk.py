@@ -22,6 +22,7 @@ from runner.store.database import Database
 from tests.living import living
 from tests.shop import FILES, START, Shop
 from tests.waiting import until
+from tests.written import write_files
 
 MEGABYTE = 1_048_576
 
@@ -162,10 +163,7 @@ def test_a_full_disk_under_the_outbox_makes_messages_wait(disk: SmallDisk, sqlit
 def test_an_import_onto_a_full_disk_tells_how_far_it_came(
     disk: SmallDisk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, text in FILES.items():
-        path = disk.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(disk.folder, FILES)
     shop = Shop(Database.open(default_database(disk.folder)))
     path = tmp_path / "events.ndjson"
     path.write_text(

@@ -13,6 +13,7 @@ from shop import START, Shop
 from runner.cli import run
 from runner.insight.funnel import funnel_json, funnel_text, read_funnel
 from runner.store.database import Database
+from tests.written import write_files
 
 CATALOG = """
 attributes:
@@ -106,9 +107,7 @@ def test_everybody_stands_on_the_last_step_that_holds(database: Database) -> Non
 
 
 def test_the_command_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for path, text in FILES.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
+    write_files(tmp_path, FILES)
     assert run(["funnel", "--project", str(tmp_path)]) == 4, "nothing was applied yet"
     assert run(["apply", "--project", str(tmp_path)]) == 0
     capsys.readouterr()

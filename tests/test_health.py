@@ -34,6 +34,7 @@ from runner.store.database import Database
 from runner.store.migrations import Standing
 from tests.shop import FILES
 from tests.waiting import until
+from tests.written import write_files
 
 
 def health(process: Process, what: Callable[[], Seen] = seen, *, patience: float = 3.0) -> Health:
@@ -307,10 +308,7 @@ def test_an_address_beyond_the_machine_is_warned_about(caplog: pytest.LogCapture
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "shop"
-    for name, text in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(folder, FILES)
     return folder
 
 

@@ -27,6 +27,7 @@ from runner.engine.versions import load_versions
 from runner.journey.project import load_project
 from runner.review.check import check_files
 from runner.store.database import Database
+from tests.written import write_files
 
 MINUTES = float(os.environ.get("JOURNEYS_FUZZ_MINUTES", "0"))
 SEED = int(os.environ.get("JOURNEYS_FUZZ_SEED", "1"))
@@ -147,9 +148,7 @@ def written(folder: Path, files: Files, random: Random) -> Path:
         "journeys/vouchers.csv": "A\nB\n",
         "journeys.yaml": "database: sqlite:///shop.db\nchannels:\n  call: {file: {folder: outbox}}\n",
     }  # fmt: skip
-    for path, text in every.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    write_files(folder, every)
     return folder
 
 

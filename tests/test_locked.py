@@ -21,6 +21,7 @@ from runner.store.database import Database
 from tests.living import living
 from tests.shop import FILES, Shop
 from tests.waiting import until
+from tests.written import write_files
 
 HOLDER = """
 import sqlite3, sys
@@ -35,10 +36,7 @@ connection.execute("COMMIT")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(tmp_path, FILES)
     return tmp_path
 
 

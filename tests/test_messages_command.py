@@ -24,6 +24,7 @@ from runner.store.audit import records
 from runner.store.database import Database
 from runner.store.tables import MessageStatus
 from tests.shop import CATALOG, FILES, START, Shop, Sink
+from tests.written import write_files
 
 LATER = START + timedelta(minutes=5)
 SILENT = Unknown("silence after the final dot")
@@ -130,10 +131,7 @@ def test_the_stages_send_it_again(database: Database) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(tmp_path, FILES)
     return tmp_path
 
 

@@ -38,6 +38,7 @@ from runner.store.migrations import Standing
 from runner.store.tables import MessageStatus
 from runner.store.watching.vital_signs import Some, VitalSigns
 from tests.shop import FILES, START, Shop, Sink
+from tests.written import write_files
 
 OBSERVE = ROOT / "docs" / "observe.md"
 
@@ -352,10 +353,7 @@ def asked(place: tuple[str, int]) -> str:
 
 
 def test_what_processes_of_their_own_deliver_is_in_the_figures_of_their_runner(tmp_path: Path) -> None:
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(tmp_path, FILES)
     database = Database.open(default_database(tmp_path))
     shop, now = Shop(database), utc_now()
     for name in ("ana", "bob", "eve"):

@@ -11,14 +11,12 @@ from runner.settings import default_database
 from runner.store.audit import records
 from runner.store.database import Database
 from tests.paused import COURT, Paused, files
+from tests.written import write_files
 
 
 def project_with_two(folder: Path) -> Paused:
     """A project in ``folder`` with people who signed up an hour ago, whose greetings are ready."""
-    for name, text in files(court=COURT).items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(folder, files(court=COURT))
     paused = Paused(Database.open(default_database(folder)), court=COURT)
     paused.shop.sign_up("ana", "bea")
     return paused

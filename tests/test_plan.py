@@ -28,6 +28,7 @@ from runner.settings import default_database
 from runner.store import tables
 from runner.store.database import Database
 from runner.store.engines import engine_of
+from tests.written import write_files
 
 DAY = timedelta(days=1)
 HEAD = "journey: tour\nlanguage: 1\ntitle: A tour\ntopic: offers\ntrigger: {event: Signed Up}\n"
@@ -492,10 +493,7 @@ def test_the_command_says_by_its_exit_code_what_there_is_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def write(project: Project) -> None:
-        for name, content in project.files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
+        write_files(tmp_path, project.files)
 
     def command(*words: str) -> tuple[int, str]:
         code = journeys([*words, "--project", str(tmp_path)])
@@ -557,10 +555,7 @@ tests:
 def test_a_plan_is_shown_beside_what_is_wrong_with_scenarios_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, content in (*tour().files.items(), ("journeys/tour/tests.yaml", SCENARIOS)):
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content, encoding="utf-8")
+    write_files(tmp_path, {**tour().files, "journeys/tour/tests.yaml": SCENARIOS})
     assert journeys(["plan", "--project", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "\ntour  new  " in said
@@ -579,10 +574,7 @@ def test_a_plan_migrates_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
         connection.execute("INSERT INTO alembic_version VALUES ('0001')")
     connection.close()
-    for name, content in tour().files.items():
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content, encoding="utf-8")
+    write_files(tmp_path, tour().files)
     assert journeys(["plan", "--project", str(tmp_path), "--database", f"sqlite:///{path}"]) == 1
     assert "misses migrations of this version" in capsys.readouterr().err
     with sqlite3.connect(path) as connection:

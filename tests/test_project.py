@@ -15,15 +15,10 @@ from runner.journey.version import version_hash
 from runner.problem import JourneysError, ProblemsFound
 from runner.review.check import check_folder
 from runner.review.uses import EVERY, uses_of
+from tests.written import write_files
 
 EVERYTHING = (CASES / "ok" / "everything.yaml").read_text(encoding="utf-8")
 CATALOG = "journeys/catalog.yaml"
-
-
-def write(folder: Path, files: dict[str, str]) -> None:
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
 
 
 def hashed(files: dict[str, str]) -> str:
@@ -32,15 +27,17 @@ def hashed(files: dict[str, str]) -> str:
 
 def test_files_are_read_by_posix_path_and_others_left_alone(tmp_path: Path) -> None:
     files = standard_files({})
-    write(tmp_path, files)
-    write(tmp_path, {"journeys/.hidden/journey.yaml": "", "journeys/demo/notes.md": "", "other.yaml": "a: 1"})
+    write_files(tmp_path, files)
+    write_files(
+        tmp_path, {"journeys/.hidden/journey.yaml": "", "journeys/demo/notes.md": "", "other.yaml": "a: 1"}
+    )
     (tmp_path / "journeys/demo/picture.png").write_bytes(b"\x89PNG\xff")
     assert read_files(tmp_path) == files
 
 
 def test_links_are_refused_so_that_nothing_outside_is_read(tmp_path: Path) -> None:
-    write(tmp_path / "project", standard_files({}))
-    write(tmp_path, {"secret.txt": "secret", "elsewhere/journey.yaml": "journey: elsewhere"})
+    write_files(tmp_path / "project", standard_files({}))
+    write_files(tmp_path, {"secret.txt": "secret", "elsewhere/journey.yaml": "journey: elsewhere"})
     (tmp_path / "project/journeys/demo/leak.txt").symlink_to(tmp_path / "secret.txt")
     (tmp_path / "project/journeys/elsewhere").symlink_to(tmp_path / "elsewhere")
     files, problems = read_folder(tmp_path / "project")
@@ -51,7 +48,7 @@ def test_links_are_refused_so_that_nothing_outside_is_read(tmp_path: Path) -> No
 
 
 def test_what_cannot_be_read_is_told_with_its_place(tmp_path: Path) -> None:
-    write(tmp_path, standard_files({}))
+    write_files(tmp_path, standard_files({}))
     (tmp_path / "journeys/demo/latin.txt").write_bytes("a\nfür".encode("latin-1"))
     (tmp_path / "journeys/demo/large.html").write_bytes(b"x" * 1_100_000)
     _, problems = read_folder(tmp_path)
@@ -64,7 +61,7 @@ def test_what_cannot_be_read_is_told_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["catalog.yaml", "demo/journey.yaml", "demo/hello.txt", "demo/tests.yaml"])
 def test_a_file_that_is_not_utf_8_is_one_mistake(path: str, tmp_path: Path) -> None:
     tests = "journey: demo\ntests: [{name: it, start: 2026-03-01T10:00:00Z, expect: [{never: hello}]}]\n"
-    write(tmp_path, {**standard_files({}), "journeys/demo/tests.yaml": tests})
+    write_files(tmp_path, {**standard_files({}), "journeys/demo/tests.yaml": tests})
     with (tmp_path / "journeys" / path).open("ab") as file:
         file.write("# für\n".encode("latin-1"))
     (problem,) = check_folder(tmp_path).problems  # and no other

@@ -27,6 +27,7 @@ from runner.store.audit import records
 from runner.store.database import Database
 from runner.store.sending import messages
 from tests.shop import FILES, START, Shop, Sink
+from tests.written import write_files
 
 BACKUP = START + timedelta(hours=12)
 NOW = START + timedelta(hours=32)
@@ -328,10 +329,7 @@ def test_what_was_done_is_written_down(sqlite_backups: Backups) -> None:
 
 
 def test_the_command_shows_then_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, content in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+    write_files(tmp_path, FILES)
     outbox = FileChannel(tmp_path / "outbox")
     lost = lose(on_sqlite(tmp_path), outbox).database
     lost.close()

@@ -40,6 +40,7 @@ from runner.store.people.arrival import Arrival
 from runner.store.tables import message
 from runner.store.watching.sendings import TOLD
 from tests.reference.complete_journey import Counted, count
+from tests.written import write_files
 
 PAGE = ROOT / "docs" / "report.md"
 JOURNEY = """
@@ -219,9 +220,7 @@ def test_what_came_in_from_outside_steers_no_terminal_and_no_spreadsheet() -> No
 
 
 def test_the_command_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for path, text in FILES.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
+    write_files(tmp_path, FILES)
     project = ["--project", str(tmp_path)]
     assert run(["report", *project]) == 4, "nothing was applied yet"
     assert run(["apply", *project]) == 0

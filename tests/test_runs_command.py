@@ -23,6 +23,7 @@ from runner.store.tables import contact, run
 from runner.store.work.aside import Aside, runs_set_aside
 from tests.failing_runs import failing_runs, tick_all
 from tests.shop import FILES, GREET, START, Shop
+from tests.written import write_files
 
 DAY = START + timedelta(days=1)
 LATER = DAY + timedelta(days=3)
@@ -125,10 +126,7 @@ def test_where_a_run_stood_may_not_be_known(database: Database) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    for name, content in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+    write_files(tmp_path, FILES)
     database = Database.open(default_database(tmp_path))
     shop_with_one_set_aside(database)
     database.close()

@@ -26,6 +26,7 @@ from runner.store.database import Database
 from runner.store.migrations import REVISIONS, Standing
 from tests.shop import FILES, Shop
 from tests.waiting import until
+from tests.written import write_files
 
 PATIENCE = 45.0
 """Seconds after which what does not happen has not happened."""
@@ -70,10 +71,7 @@ class Place:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     folder = tmp_path / "shop"
-    for name, content in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+    write_files(folder, FILES)
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/shop.db"
         (folder / "journeys.yaml").write_text(f"database: {url}\n")

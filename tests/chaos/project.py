@@ -21,6 +21,7 @@ from runner.store.database import Database
 from runner.store.people.arrival import Arrival
 from runner.store.people.events import store_events
 from runner.store.tables import contact, message
+from tests.written import write_files
 
 PEOPLE = 4
 """Who sign up with each batch."""
@@ -119,10 +120,7 @@ def write_project(folder: Path, *, smtp_port: int, http_port: int, timeout: floa
             file: {{folder: outbox}}
         limits: {{tick_every: 1s, connections: {workers}, grace: 5s}}
         """)
-    for name, text in {**FILES, "journeys.yaml": settings}.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_files(folder, {**FILES, "journeys.yaml": settings})
 
 
 def apply(database: Database, now: datetime) -> Catalog:
