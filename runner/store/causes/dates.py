@@ -108,8 +108,10 @@ def _entry(day_text: Sql) -> Sql:
 
 
 def _layer(name: str, query: Select[Any]) -> CTE:
-    """What is computed once, however often it is mentioned."""
-    return query.cte(name).prefix_with("MATERIALIZED")
+    """What is computed once a row, however often it is mentioned: neither database folds it into what stands around it,
+    nor keeps its rows."""
+    apart = query.suffix_with("OFFSET 0", dialect="postgresql")
+    return apart.suffix_with("LIMIT -1 OFFSET 0", dialect="sqlite").cte(name)
 
 
 def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
@@ -232,11 +234,11 @@ def _once(trigger: DateTrigger, known: CTE) -> CTE:
 def _yearly(trigger: DateTrigger, known: CTE) -> CTE:
     kept = [column for column in known.c if column.name not in ("given", "shown", "first_day")]
     placed = _layer("placed", select(*kept, day_of_year(known.c.first_day).label("place")))
-    found = _following(trigger, placed, "ref")
+    found = _following(trigger, placed, "ref").cte("following").prefix_with("MATERIALIZED")
     # What stood and waited to be handled has moved: then it is what follows this instant. Seldom, so apart.
     moved = and_(found.c.ref < found.c.at, found.c.due.is_distinct_from(found.c.standing))
     again = _layer("moved", select(*(found.c[column.name] for column in placed.c)).where(moved))
-    anew = _following(trigger, again, "at")
+    anew = _following(trigger, again, "at").cte("following_anew")
     due = select(*found.c).where(~moved).union_all(select(*anew.c)).cte("reached_yearly")
     if trigger.if_past is not IfPast.ENTER:
         return due
@@ -256,7 +258,7 @@ def _reached(trigger: DateTrigger, rows: Any, day: Sql) -> Sql:
     return utc_microseconds(local, rows.c.zone) + constant(trigger.offset.microseconds)
 
 
-def _following(trigger: DateTrigger, rows: CTE, after: str) -> CTE:
+def _following(trigger: DateTrigger, rows: CTE, after: str) -> Select[Any]:
     """``rows`` with the ``day`` for which the date is first reached after the instant in the column ``after`` (µs), and
     that instant as ``due`` (µs)."""
     moved = constant(trigger.offset.days * DAY) + rows.c.time_of_day
@@ -269,13 +271,10 @@ def _following(trigger: DateTrigger, rows: CTE, after: str) -> CTE:
     # While the clock shows times for the second time, it was the first that counted: the next is in another year.
     is_over = due <= timed.c[after]
     another = falls_on(year_of(day) + constant(1), timed.c.place)
-    return _layer(
-        f"following_{after}",
-        select(
-            *(timed.c[column.name] for column in rows.c),
-            case((is_over, another), else_=day).label("day"),
-            case((is_over, _reached(trigger, timed, another)), else_=due).label("due"),
-        ),
+    return select(
+        *(timed.c[column.name] for column in rows.c),
+        case((is_over, another), else_=day).label("day"),
+        case((is_over, _reached(trigger, timed, another)), else_=due).label("due"),
     )
 
 
