@@ -21,7 +21,7 @@ from runner.daemon.stage import REST
 from runner.engine.tick import LIVE, tick
 from runner.engine.versions import load_versions
 from runner.store.database import Database
-from runner.store.work.partitions import partitions_with_work
+from runner.store.work.partitions import look_for_work
 
 NOW = advance.START + timedelta(hours=1)
 
@@ -81,7 +81,7 @@ def main(url: str) -> None:
 
 def _something_due(database: Database) -> bool:
     with database.read() as connection:
-        return bool(partitions_with_work(connection, NOW))
+        return bool(look_for_work(connection, NOW).partitions)
 
 
 if __name__ == "__main__":

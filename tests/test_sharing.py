@@ -21,7 +21,7 @@ from runner.engine.tick import LIVE, Pace, tick
 from runner.engine.versions import load_versions
 from runner.store.database import Database
 from runner.store.tables import shard
-from runner.store.work.partitions import FEW, hold_partitions, partitions_with_work
+from runner.store.work.partitions import FEW, hold_partitions, look_for_work
 from tests.shop import START, Shop
 
 PARTITIONS = 32
@@ -61,7 +61,7 @@ def with_people(database: Database, number: int) -> tuple[Shop, list[str]]:
 def found(database: Database, now: datetime = START, after: int = -1) -> tuple[int, ...]:
     """The partitions in which something is due."""
     with database.read() as connection:
-        return partitions_with_work(connection, now, after=after)
+        return look_for_work(connection, now, after=after).partitions
 
 
 # How many partitions -----------------------------------------------------------------------------------------------

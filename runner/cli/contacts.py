@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.options import format_option, project_option
+from runner.cli.options import batch_option, files_argument, format_option, project_option
 
 
 @click.group("contacts")
@@ -15,13 +15,7 @@ def command() -> None:
 
 
 @command.command("import")
-@click.argument(
-    "files",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
+@files_argument
 @project_option
 @format_option
 @click.option(
@@ -32,14 +26,7 @@ def command() -> None:
     help="Record that every contact of FILE consented to TOPIC. May be given several times; needs --source.",
 )
 @click.option("--source", metavar="TEXT", help="Who stands for the consents of --grant: the proof.")
-@click.option(
-    "--batch",
-    type=click.IntRange(min=1),
-    default=5_000,
-    show_default=True,
-    metavar="N",
-    help="Store N lines in one transaction.",
-)
+@batch_option
 def import_command(
     files: tuple[Path, ...],
     project: Path,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.options import format_option, project_option
+from runner.cli.options import batch_option, format_option, project_option
 
 
 @click.command("enroll")
@@ -31,14 +31,7 @@ from runner.cli.options import format_option, project_option
 @click.option("--key", metavar="TEXT", help="Do nothing for those who were enrolled with this key before.")
 @project_option
 @format_option
-@click.option(
-    "--batch",
-    type=click.IntRange(min=1),
-    default=5_000,
-    show_default=True,
-    metavar="N",
-    help="Store N lines in one transaction.",
-)
+@batch_option
 def command(
     journey: str,
     contact: str | None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.options import format_option, project_option
+from runner.cli.options import batch_option, files_argument, format_option, project_option
 
 
 @click.group("events")
@@ -59,24 +59,11 @@ def send_command(
 
 
 @command.command("import")
-@click.argument(
-    "files",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
+@files_argument
 @project_option
 @format_option
 @click.option("--live", is_flag=True, help="Let journeys react; without it, the events are history.")
-@click.option(
-    "--batch",
-    type=click.IntRange(min=1),
-    default=5_000,
-    show_default=True,
-    metavar="N",
-    help="Store N lines in one transaction.",
-)
+@batch_option
 def import_command(files: tuple[Path, ...], project: Path, output_format: str, live: bool, batch: int) -> int:
     """Import events from Segment-spec NDJSON (track and identify calls) or CSV; a name that ends with .gz
     is gzip.

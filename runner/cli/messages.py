@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.deployed import found_database, left_out, limit_option, table, want_journey
-from runner.cli.options import format_option, project_option, want_yes, yes_option
+from runner.cli.deployed import found_database, left_out, table, want_journey
+from runner.cli.options import format_option, limit_option, project_option, want_yes, yes_option
 from runner.journey.shown import printable
 
 if TYPE_CHECKING:

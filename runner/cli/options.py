@@ -57,6 +57,36 @@ def format_option(function: Function) -> Function:
     )(function)
 
 
+def limit_option(function: Function) -> Function:
+    """``--limit N``, handed over as ``limit: int``: how many rows to show."""
+    return click.option(
+        "--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="At most N."
+    )(function)
+
+
+def files_argument(function: Function) -> Function:
+    """``FILE...``, handed over as ``files: tuple[Path, ...]``: what to import."""
+    return click.argument(
+        "files",
+        metavar="FILE...",
+        nargs=-1,
+        required=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    )(function)
+
+
+def batch_option(function: Function) -> Function:
+    """``--batch N``, handed over as ``batch: int``: how many lines of a file to store at a time."""
+    return click.option(
+        "--batch",
+        type=click.IntRange(min=1),
+        default=5_000,
+        show_default=True,
+        metavar="N",
+        help="Store N lines in one transaction.",
+    )(function)
+
+
 def yes_option(function: Function) -> Function:
     """``--yes``, handed over as ``yes: bool``: go ahead without asking (see ``want_yes``)."""
     return click.option("--yes", is_flag=True, help="Do not ask.")(function)

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 LARGEST_BOUND = 255
 MOST_POSITIONS = 1_000
-LARGEST_CHARACTER = 0x10FFFF
 
 
 class PatternError(ValueError):

@@ -198,7 +198,7 @@ def _take(dialect: str, *, several: bool, alone: bool) -> Statement:
 
 
 _taken = and_(wave.c.n == PASS, _of_contact(wave))
-_in_pass = exists(select(literal_column("1")).select_from(wave).where(_taken))
+_handled_at_once = exists(select(literal_column("1")).select_from(wave).where(_taken))
 
 
 def _events(
@@ -275,7 +275,7 @@ def _to_be_handled(dialect: str, *, all_of_them: bool) -> Statement:
     identity: ColumnElement[Any] = told.c.place if dialect == "postgresql" else _newest + place
     conditions = [_of_round]
     if not all_of_them:
-        conditions.append(~_in_pass)
+        conditions.append(~_handled_at_once)
     found = _events(identity, literal_column(_TRUE[dialect]), _numbered(place))
     return _stored(dialect, found.where(*conditions).order_by(told.c.place))
 
@@ -290,7 +290,7 @@ def waiting(*conditions: ColumnElement[bool]) -> Statement:
 
 
 _ALL_WAIT = waiting()
-_OTHERS_WAIT = waiting(~_in_pass)
+_OTHERS_WAIT = waiting(~_handled_at_once)
 
 
 def take_told(

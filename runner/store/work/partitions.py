@@ -137,11 +137,6 @@ def look_for_work(connection: Connection, now: datetime, *, after: int = -1) -> 
     )
 
 
-def partitions_with_work(connection: Connection, now: datetime, *, after: int = -1) -> tuple[int, ...]:
-    """The partitions of ``look_for_work``."""
-    return look_for_work(connection, now, after=after).partitions
-
-
 def at_rest(connection: Connection, partitions: Sequence[int], now: datetime) -> frozenset[int]:
     """Those of ``partitions`` in which nothing is due at ``now`` that concerns all their contacts."""
     due = or_(*(exists(literal_column("1")).where(each) for each in (_firings, _to_appoint, _broadcasts)))
