@@ -220,8 +220,7 @@ _numbers = count(1)
 def server_settings() -> dict[str, str]:
     """How the server is set up: as docs/operate.md advises for millions of contacts.
 
-    As it comes it keeps 128 MB of pages. A large store is then read through the operating system, page by page, and what
-    grows with the store is that.
+    As it comes it keeps 128 MB of pages: a large store is then read through the operating system, page by page.
     """
     megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return {
