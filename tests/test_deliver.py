@@ -16,7 +16,7 @@ from runner.engine.outcome import LONGEST_RETRY, retry_delay
 from runner.engine.recover import recover
 from runner.store.database import Database
 from runner.store.sending import messages
-from runner.store.sending.messages import Change
+from runner.store.sending.messages import Change, written
 from runner.store.tables import ConsentState, MessageStatus
 from tests.shop import FILES, START, Shop, Sink
 
@@ -365,10 +365,8 @@ def test_a_result_of_a_lost_attempt_changes_nothing(shop: Shop) -> None:
         assert again.held.attempts == 2
         stale = [Change(held=claimed.held, to=MessageStatus.SENDING, lease_until=LATER)]
         assert messages.change(connection, MessageStatus.CLAIMED, stale) == frozenset()
-        assert (
-            messages.record(connection, [Change(held=claimed.held, to=MessageStatus.SENT, sent_at=LATER)])
-            == set()
-        )
+        late = [Change(held=claimed.held, to=MessageStatus.SENT, sent_at=LATER)]
+        assert messages.record(connection, written(MessageStatus.SENDING, late)) == set()
     assert shop.statuses() == {"ana/hello": "claimed"}
 
 

@@ -12,17 +12,15 @@ from runner.engine.prepare import idempotency_key, recipient_of
 from runner.engine.versions import Versions
 from runner.journey.model import Send
 from runner.journey.send_rules import ADDRESS_LIMIT
-from runner.store.deployment import Deployment
+from runner.store.database import Database
 from runner.store.sending.address_places import counted_form, hashed_address, take_place
 from runner.store.sending.messages import Claimed, Held
-from runner.store.statement import Connection
 
 
-def beyond_limit(
-    connection: Connection, claimed: Sequence[Claimed], versions: Versions, deployment: Deployment
-) -> Mapping[Held, str]:
-    """The messages for which there is no place left, each with the reason; the others have theirs from now on."""
-    asking = []
+def beyond_limit(database: Database, claimed: Sequence[Claimed], versions: Versions) -> Mapping[Held, str]:
+    """The messages for which there is no place left, each with the reason; the others have theirs from now on. Takes
+    a transaction of its own where any asks for one."""
+    asking, deployment = [], database.deployment
     for one in claimed:
         version = versions.by_id.get(one.version)
         verb = version.program.node(one.held.key.step).verb if version else None
@@ -34,12 +32,15 @@ def beyond_limit(
                     verb.per_address,
                 )
             )
+    if not asking:
+        return {}
     found = {}
-    # Who asks for several places asks in one order, as everybody does: so nobody waits for each other.
-    for address, one, most in sorted(asking, key=lambda each: (each[0], each[1].let_go_at, each[1].held)):
-        key = idempotency_key(deployment.as_of(one.let_go_at), one.held.key, one.made_in)
-        if not take_place(
-            connection, deployment, address=address, journey=one.journey, message=key, most=most
-        ):
-            found[one.held] = ADDRESS_LIMIT
+    with database.begin() as connection:
+        # Who asks for several places asks in one order, as everybody does: so nobody waits for each other.
+        for address, one, most in sorted(asking, key=lambda each: (each[0], each[1].let_go_at, each[1].held)):
+            key = idempotency_key(deployment.as_of(one.let_go_at), one.held.key, one.made_in)
+            if not take_place(
+                connection, deployment, address=address, journey=one.journey, message=key, most=most
+            ):
+                found[one.held] = ADDRESS_LIMIT
     return found

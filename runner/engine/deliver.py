@@ -32,7 +32,7 @@ from runner.engine.suppressed import as_addresses_are, suppressed_alone
 from runner.engine.versions import Versions
 from runner.store.database import Database
 from runner.store.sending import messages
-from runner.store.sending.messages import Change
+from runner.store.sending.messages import Change, Held
 from runner.store.sending.suppressed_addresses import note_suppressions
 from runner.store.statement import Connection
 
@@ -187,26 +187,35 @@ class Delivery:
             return 0
         lease_until = now + self._lease
         with self._database.begin() as connection:
-            claimed = messages.claim(connection, now=now, lease_until=lease_until, limit=limit)
-            deployment = self._database.deployment
-            going, to_note = as_addresses_are(
-                connection, without_paused(connection, claimed), deployment, exact=self._exact
-            )
+            taken = messages.take(connection, now=now, lease_until=lease_until, limit=limit)
+            held = without_paused(connection, taken)
+        to_note = self._prepare(held, lease_until, versions, now) if held else False
+        # Very many are noted some at a time, also while nothing is ready.
+        if to_note or (self._more_to_note and not taken):
+            self._more_to_note = note_suppressions(self._database) > 0
+        return len(taken)
+
+    def _prepare(
+        self, held: Sequence[Held], lease_until: datetime, versions: Versions, now: datetime
+    ) -> bool:
+        """Look once more at what was taken, render it, and queue what can be handed over. Answers whether there are
+        suppressions to be noted.
+
+        It is read behind the claim: on SQLite nobody else can write as long as that lasts.
+        """
+        deployment, channels = self._database.deployment, self.lines.channels
+        with self._database.read() as connection:
+            claimed = messages.details(connection, held)
+            going, to_note = as_addresses_are(connection, claimed, deployment, exact=self._exact)
             looked = (
                 suppressed_alone(going, versions)
                 if self._exact
                 else second_look(connection, going, versions, now)
             )
-            unwanted = {**looked, **not_allowed(going, self._recipients)}
-            wanted = [one for one in going if one.held not in unwanted]
-            unwanted |= beyond_limit(connection, wanted, versions, deployment)
             computed = derived(connection, going, versions, now)
-        # Very many are noted some at a time, also while nothing is ready.
-        if to_note or (self._more_to_note and not claimed):
-            self._more_to_note = note_suppressions(self._database) > 0
-        if not claimed:
-            return 0
-        channels = self.lines.channels
+        unwanted = {**looked, **not_allowed(going, self._recipients)}
+        wanted = [one for one in going if one.held not in unwanted]
+        unwanted |= beyond_limit(self._database, wanted, versions)
         prepared, refused = prepare(going, versions, channels, deployment, now, unwanted, computed)
         self._recording.settle(refused)
         for name, group in _by_channel(prepared).items():
@@ -215,7 +224,7 @@ class Delivery:
             made = not isinstance(channel, Preparing)
             for start in range(0, len(group), size):
                 self._parts.append(_Part(name, group[start : start + size], lease_until, made))
-        return len(claimed)
+        return to_note
 
     def _make(self) -> None:
         """Have the channel of the next part do a part of its work, for that and some behind it."""

@@ -14,7 +14,7 @@ from runner.engine.prepare import Prepared
 from runner.store.database import Database
 from runner.store.people.events import store_events
 from runner.store.sending import messages
-from runner.store.sending.messages import Change, Held, MessageKey
+from runner.store.sending.messages import Change, Held, MessageKey, written
 from runner.store.statement import Connection
 from runner.store.tables import MessageStatus
 
@@ -41,12 +41,14 @@ class Recording:
     def write(self) -> None:
         """Write the results that are known."""
         if self._unrecorded.in_vain:
+            in_vain = written(MessageStatus.SENDING, self._unrecorded.in_vain)
             with self._database.begin() as connection:
-                messages.record(connection, self._unrecorded.in_vain)
+                messages.record(connection, in_vain)
             self._unrecorded.in_vain = []
         if self._unrecorded.changes:
+            results = written(MessageStatus.SENDING, self._unrecorded.changes)
             with self._database.begin() as connection:
-                recorded = messages.record(connection, self._unrecorded.changes)
+                recorded = messages.record(connection, results)
                 self._tell(connection, recorded)
             self._written(recorded)
 
@@ -55,10 +57,14 @@ class Recording:
     ) -> frozenset[Held]:
         """Commit that these are being handed over, until then at most, and the results that are known. Answers which
         are still ours."""
-        begins = [Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in prepared]
+        results = written(MessageStatus.SENDING, self._unrecorded.changes)
+        begins = written(
+            MessageStatus.CLAIMED,
+            (Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in prepared),
+        )
         try:
             with self._database.begin(kept) as connection:
-                recorded, begun = messages.record_and_begin(connection, self._unrecorded.changes, begins)
+                recorded, begun = messages.record_and_begin(connection, results, begins)
                 self._tell(connection, recorded)
         except Exception:
             self._unrecorded.in_vain.extend(not_begun(one, present) for one in prepared)

@@ -16,7 +16,7 @@ from runner.journey.send_rules import CONSENT_STALE, EXPIRED, NO_ADDRESS, NO_CON
 from runner.store.journeys.states import NEVER, paused_journeys
 from runner.store.sending.asked_again import Asked, asked_again
 from runner.store.sending.derived import derived_values
-from runner.store.sending.messages import Change, Claimed, Held, change
+from runner.store.sending.messages import Change, Claimed, Held, Taken, change
 from runner.store.statement import Connection
 from runner.store.tables import ConsentState, MessageKind, MessageStatus
 
@@ -24,13 +24,13 @@ NOT_A_RECIPIENT = "not_a_recipient"
 """Why a message is blocked where the deployment is no production and its reader not among those who are named."""
 
 
-def without_paused(connection: Connection, claimed: Sequence[Claimed]) -> list[Claimed]:
+def without_paused(connection: Connection, taken: Sequence[Taken]) -> list[Held]:
     """The messages of journeys that are not paused. The others are put off until their journey is resumed."""
-    paused = paused_journeys(connection) if claimed else frozenset[str]()
-    held = [one.held for one in claimed if one.journey in paused]
+    paused = paused_journeys(connection) if taken else frozenset[str]()
+    held = [one.held for one in taken if one.journey in paused]
     back = [Change(held=one, to=MessageStatus.READY, available_at=NEVER) for one in held]
     change(connection, MessageStatus.CLAIMED, back)
-    return [one for one in claimed if one.journey not in paused]
+    return [one.held for one in taken if one.journey not in paused]
 
 
 def second_look(

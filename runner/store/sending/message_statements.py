@@ -144,7 +144,7 @@ def claim() -> Statement:
             available_at=null(),
         )
         .where(_same(message, picked), message.c.status == constant(MessageStatus.READY.value))
-        .returning(*KEY, message.c.attempts)
+        .returning(*KEY, message.c.attempts, message.c.journey)
     )
 
 

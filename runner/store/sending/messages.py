@@ -38,6 +38,13 @@ class Held(NamedTuple):
     attempts: int
 
 
+class Taken(NamedTuple):
+    """A message of a journey that was taken by whoever is to hand it over."""
+
+    held: Held
+    journey: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claimed:
     """A message that was claimed, with all that rendering and a second look at consent need.
@@ -106,19 +113,47 @@ class Change:
     """What the run is told of it, as an event; it is stored with the transition, or not at all."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Transitions of messages that have ``status``, as the database takes them. ``rows``: one for each of
+    ``changes``."""
+
+    status: MessageStatus
+    changes: Sequence[Change]
+    rows: Sequence[tuple[Any, ...]]
+
+
+def written(status: MessageStatus, changes: Iterable[Change]) -> Written:
+    """Write ``changes`` of messages that have ``status`` in the form that the database takes: before a transaction,
+    which holds up others. Raises ValueError for a transition that is not in MESSAGE_TRANSITIONS."""
+    changes = list(changes)
+    _check(status, changes)
+    return Written(status=status, changes=changes, rows=[_change_values(item, status) for item in changes])
+
+
 def claim(connection: Connection, *, now: datetime, lease_until: datetime, limit: int) -> list[Claimed]:
-    """Take up to ``limit`` messages that are ready at ``now``, the longest waiting first; the answer is in the order in
-    which they were let go, at one instant by contact key.
+    """``take`` messages, and answer their ``details``."""
+    taken = take(connection, now=now, lease_until=lease_until, limit=limit)
+    return details(connection, [one.held for one in taken])
+
+
+def take(connection: Connection, *, now: datetime, lease_until: datetime, limit: int) -> list[Taken]:
+    """Take up to ``limit`` messages that are ready at ``now``, the longest waiting first.
 
     Each counts one attempt more and is nobody else's until ``lease_until``. Messages that another transaction holds are
     passed over, never waited for.
     """
     rows = statements.claim().run(connection, now=now, until=lease_until, most=limit)
-    held = [_held(row) for row in rows]
+    return [Taken(_held(row), row.journey) for row in rows]
+
+
+def details(connection: Connection, held: Sequence[Held]) -> list[Claimed]:
+    """What is known of messages that were taken, in the order in which they were let go, at one instant by contact
+    key."""
     if not held:
         return []
-    details = statements.details(connection.dialect.name)
-    return [_claimed(row, details.names[6:]) for row in details.run(connection, batch=packed_keys(held))]
+    query = statements.details(connection.dialect.name)
+    return [_claimed(row, query.names[6:]) for row in query.run(connection, batch=packed_keys(held))]
 
 
 def change(connection: Connection, status: MessageStatus, changes: Iterable[Change]) -> frozenset[MessageKey]:
@@ -128,46 +163,45 @@ def change(connection: Connection, status: MessageStatus, changes: Iterable[Chan
     somebody else took it. Claimed messages that the engine is just then cancelling count as no longer ours
     instead of being waited for. Raises ValueError for a transition that is not in MESSAGE_TRANSITIONS.
     """
-    changes = list(changes)
-    _check(status, changes)
-    if not changes:
+    return _change(connection, written(status, changes))
+
+
+def _change(connection: Connection, batch: Written) -> frozenset[MessageKey]:
+    if not batch.rows:
         return frozenset()
     if connection.dialect.name == "sqlite":
-        rows = [_change_values(item, status) for item in changes]
-        found = statements.change_one(status).each(connection, statements.GIVEN_CHANGE, rows)
-        return frozenset(item.held.key for item, ours in zip(changes, found, strict=True) if ours)
-    rows = _changed(connection, status, [_change_row(item, status) for item in changes])
-    return frozenset(key for key, _ in rows)
+        statement = statements.change_one(batch.status)
+        found = statement.each(connection, statements.GIVEN_CHANGE, batch.rows)
+        return frozenset(item.held.key for item, ours in zip(batch.changes, found, strict=True) if ours)
+    return frozenset(key for key, _ in _changed(connection, batch.status, batch.rows))
 
 
-def record(connection: Connection, results: Sequence[Change]) -> frozenset[MessageKey]:
+def record(connection: Connection, results: Written) -> frozenset[MessageKey]:
     """Write what became of messages that were handed over; answers which of them were still ours.
 
     A result that comes after the lease ran out, when somebody took the message for unknown, is the truth all the same.
     """
-    done = change(connection, MessageStatus.SENDING, results)
-    late = [one for one in results if one.held.key not in done and one.to is not MessageStatus.UNKNOWN]
+    done = _change(connection, results)
+    late = [
+        one for one in results.changes if one.held.key not in done and one.to is not MessageStatus.UNKNOWN
+    ]
     return done | change(connection, MessageStatus.UNKNOWN, late)
 
 
 def record_and_begin(
-    connection: Connection, results: Sequence[Change], begins: Sequence[Change]
+    connection: Connection, results: Written, begins: Written
 ) -> tuple[frozenset[MessageKey], frozenset[MessageKey]]:
     """``record`` what became of some messages, and ``change`` claimed ones as ``begins`` says, to ``sending``; answers
     which of either were still ours. Where the database is a server, it is asked once for both."""
-    if connection.dialect.name == "sqlite" or not results:
+    if connection.dialect.name == "sqlite" or not results.rows:
         recorded = record(connection, results)
-        return recorded, change(connection, MessageStatus.CLAIMED, begins)
-    _check(MessageStatus.SENDING, results)
-    _check(MessageStatus.CLAIMED, begins)
-    batch = [_change_row(item, MessageStatus.SENDING) for item in results]
-    batch += [_change_row(item, MessageStatus.CLAIMED) for item in begins]
-    rows = _changed(connection, MessageStatus.CLAIMED, batch)
+        return recorded, _change(connection, begins)
+    rows = _changed(connection, MessageStatus.CLAIMED, [*results.rows, *begins.rows])
     begun = frozenset(key for key, status in rows if status == MessageStatus.SENDING)
     recorded = frozenset(key for key, status in rows if status != MessageStatus.SENDING)
     # A result waits for whoever looks at its message just then; what is to be begun was passed over.
-    left = [item for item in results if item.held.key not in recorded]
-    return recorded | record(connection, left), begun
+    left = [item for item in results.changes if item.held.key not in recorded]
+    return recorded | record(connection, written(MessageStatus.SENDING, left)), begun
 
 
 def release_lapsed(connection: Connection, *, lapsed_by: datetime, now: datetime, limit: int) -> int:
@@ -226,22 +260,19 @@ def _held_row(held: Held) -> dict[str, Any]:
 
 
 def _changed(
-    connection: Connection, status: MessageStatus, batch: Sequence[Mapping[str, Any]]
+    connection: Connection, status: MessageStatus, rows: Sequence[tuple[Any, ...]]
 ) -> list[tuple[MessageKey, str]]:
-    """Run the statement that changes messages of ``status`` with ``batch``; the messages that it changed, and what they
+    """Run the statement that changes messages of ``status`` with ``rows``; the messages that it changed, and what they
     have become."""
     statement = statements.change(connection.dialect.name, status)
-    rows = statement.run(connection, batch=_packed(batch), most=len(batch))
-    return [(MessageKey(*row[:5]), row[5]) for row in rows]
+    batch = _packed(dict(zip(statements.CHANGE, row, strict=True)) for row in rows)
+    changed = statement.run(connection, batch=batch, most=len(rows))
+    return [(MessageKey(*row[:5]), row[5]) for row in changed]
 
 
 def _check(status: MessageStatus, changes: Iterable[Change]) -> None:
     for wanted in {item.to for item in changes} - MESSAGE_TRANSITIONS[status]:
         raise ValueError(f"a message that is {status} never becomes {wanted}")
-
-
-def _change_row(item: Change, was: MessageStatus) -> dict[str, Any]:
-    return dict(zip(statements.CHANGE, _change_values(item, was), strict=True))
 
 
 def _change_values(item: Change, was: MessageStatus) -> tuple[Any, ...]:
