@@ -180,17 +180,6 @@ def withdraw(connection: Connection, n: int) -> None:
 @cache
 def _settle(anew: tuple[str, ...]) -> Statement:
     others = [appointment.c.name.not_in([literal(name, ByCodePoint()) for name in anew])] if anew else []
-    # Looked up last: hardly an appointment is left for which it has to be.
-    its_key = (
-        select(event.c.dedup_key)
-        .where(
-            event.c.partition == wave.c.partition,
-            event.c.contact == wave.c.contact,
-            event.c.id == wave.c.event,
-        )
-        .correlate(wave)
-        .scalar_subquery()
-    )
     return Statement(
         update(appointment)
         .values(told_at=None, due_at=None)
@@ -201,7 +190,7 @@ def _settle(anew: tuple[str, ...]) -> Statement:
             appointment.c.contact == wave.c.contact,
             asked_of_each(wave.c.at >= STANDS),
             *others,
-            key_of(appointment) == its_key,
+            key_of(appointment) == wave.c.dedup_key,
         )
     )
 

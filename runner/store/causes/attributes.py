@@ -30,7 +30,7 @@ from runner.journey.reserved import ATTRIBUTE_CHANGED
 from runner.store.causes.announce import announcement
 from runner.store.passes.working import in_pass, wave
 from runner.store.statement import Statement
-from runner.store.tables import contact, event
+from runner.store.tables import contact
 from runner.store.types import ByCodePoint, json_object
 
 Sql = ColumnElement[Any]
@@ -97,15 +97,11 @@ def json_text_of(text: Sql, dialect: str) -> Sql:
 
 @cache
 def _identified(dialect: str, names: tuple[str, ...]) -> Statement:
-    event_of_wave = and_(
-        event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
-    )
-    rows = wave.join(event, event_of_wave).join(
-        contact, and_(contact.c.partition == wave.c.partition, contact.c.id == wave.c.contact)
-    )
+    of_contact = and_(contact.c.partition == wave.c.partition, contact.c.id == wave.c.contact)
+    rows = wave.join(contact, of_contact)
     each = []
     for name in names:
-        new = json_of(event.c.properties, name, dialect)
+        new = json_of(wave.c.properties, name, dialect)
         found = changed(
             dialect,
             name,
@@ -119,8 +115,8 @@ def _identified(dialect: str, names: tuple[str, ...]) -> Statement:
             found.select_from(rows).where(
                 in_pass(wave),
                 wave.c.name == literal_column(f"'{IDENTIFIED}'"),
-                _has(event.c.properties, name, dialect),
-                or_(event.c.silent.is_(None), ~event.c.silent),
+                _has(wave.c.properties, name, dialect),
+                or_(wave.c.silent.is_(None), ~wave.c.silent),
             )
         )
     if len(each) == 1:

@@ -44,12 +44,12 @@ from runner.store.local_time.localtime import (
     utc_microseconds,
 )
 from runner.store.local_time.years import day_of_year, falls_on, year_of
-from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql, handles
+from runner.store.passes.program import WAVE_CONTACT, ProgramSql, handles
 from runner.store.passes.standing import key_of, standing
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import day_microseconds, instant_microseconds
 from runner.store.statement import Statement
-from runner.store.tables import appointment, contact, event, run
+from runner.store.tables import appointment, contact, run
 from runner.store.types import (
     Instant,
     constant,
@@ -121,7 +121,7 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
     told: whose date was past before does not enter for whatever else becomes known. All in µs."""
     row = sql.row(wave, with_run=False)
     changed = handles(*CONTACT_CHANGES)
-    of_date = json_has(event.c.properties, constant(trigger.attribute))
+    of_date = json_has(wave.c.properties, constant(trigger.attribute))
     its_own = and_(
         appointment.c.partition == wave.c.partition,
         appointment.c.contact == wave.c.contact,
@@ -152,17 +152,17 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
             wave.c.partition,
             wave.c.contact,
             # Known since it was received: what came between is past.
-            microseconds_of(func.coalesce(event.c.received_at, wave.c.at, type_=Instant())).label("at"),
+            microseconds_of(func.coalesce(wave.c.received_at, wave.c.at, type_=Instant())).label("at"),
             sql.zone.label("zone"),
             given.label("given"),
             # What this very event has told is over.
             case(
-                (event.c.dedup_key == key_of(own), null()),
+                (wave.c.dedup_key == key_of(own), null()),
                 else_=microseconds_of(standing(own)),
             ).label("standing"),
             *late,
         )
-        .select_from(wave.join(contact, WAVE_CONTACT).outerjoin(event, WAVE_EVENT).outerjoin(own, is_own))
+        .select_from(wave.join(contact, WAVE_CONTACT).outerjoin(own, is_own))
         .where(in_pass(wave), or_(wave.c.n < 0, _concerns(trigger))),
     )
     local = found
@@ -191,9 +191,9 @@ def _concerns(trigger: DateTrigger) -> Sql:
     imported beside the timeline."""
 
     def says(trait: str) -> Sql:
-        return json_has(event.c.properties, constant(trait))
+        return json_has(wave.c.properties, constant(trait))
 
-    cause = json_text(event.c.properties, constant("cause"))
+    cause = json_text(wave.c.properties, constant("cause"))
     return or_(
         handles(CONTACT_UPDATED, SEGMENT_DUE),
         and_(handles(IDENTIFIED), or_(says(trigger.attribute), says("timezone"))),

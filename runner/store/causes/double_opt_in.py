@@ -12,7 +12,6 @@ from sqlalchemy import (
     Connection,
     String,
     Text,
-    and_,
     case,
     exists,
     func,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 
 from runner.journey.catalog import CONSENT_GRANTED, EVERY_CHANNEL, OptIn, Topic
 from runner.store.causes.attributes import json_text_of
-from runner.store.passes.program import WAVE_CONTACT, ProgramSql
+from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import predicate
 from runner.store.statement import Statement
@@ -36,6 +35,13 @@ from runner.store.types import constant, json_has, json_merged, json_object, jso
 def asks_twice(topic: Topic) -> bool:
     """Whether anybody's consent to the topic has to be confirmed."""
     return topic.opt_in is OptIn.DOUBLE or any(each.opt_in is OptIn.DOUBLE for each in topic.cases)
+
+
+_MARKED = Statement(
+    update(wave)
+    .values(properties=event.c.properties)
+    .where(in_pass(wave), wave.c.name == literal_column(f"'{CONSENT_GRANTED}'"), WAVE_EVENT)
+)
 
 
 def mark_pending(sql: ProgramSql, topic: Topic, connection: Connection, n: int) -> None:
@@ -52,7 +58,7 @@ def mark_pending(sql: ProgramSql, topic: Topic, connection: Connection, n: int) 
         otherwise: Any = literal_column(str(int(topic.opt_in is OptIn.DOUBLE)))
         twice = (case(*cases, else_=otherwise) if cases else otherwise) == literal_column("1")
         channel = func.coalesce(
-            json_text(event.c.properties, constant("channel")), literal_column(f"'{EVERY_CHANNEL}'")
+            json_text(wave.c.properties, constant("channel")), literal_column(f"'{EVERY_CHANNEL}'")
         )
         already = exists(
             select(literal_column("1"))
@@ -67,23 +73,14 @@ def mark_pending(sql: ProgramSql, topic: Topic, connection: Connection, n: int) 
         )
         found = (
             select(wave.c.partition, wave.c.contact, wave.c.event)
-            .select_from(
-                wave.join(
-                    event,
-                    and_(
-                        event.c.partition == wave.c.partition,
-                        event.c.contact == wave.c.contact,
-                        event.c.id == wave.c.event,
-                    ),
-                ).join(contact, WAVE_CONTACT)
-            )
+            .select_from(wave.join(contact, WAVE_CONTACT))
             .where(
                 in_pass(wave),
                 wave.c.name == literal_column(f"'{CONSENT_GRANTED}'"),
-                json_text(event.c.properties, constant("topic")) == literal(topic.name, String()),
+                json_text(wave.c.properties, constant("topic")) == literal(topic.name, String()),
                 # What a step gives needs no second word, nor does what a reader has confirmed.
-                ~json_has(event.c.properties, constant("run")),
-                ~json_true(event.c.properties, constant("confirmed")),
+                ~json_has(wave.c.properties, constant("run")),
+                ~json_true(wave.c.properties, constant("confirmed")),
                 ~already,
                 twice,
             )
@@ -100,4 +97,5 @@ def mark_pending(sql: ProgramSql, topic: Topic, connection: Connection, n: int) 
             )
         )
 
-    sql.once(("mark pending", topic.name), build).run(connection, n=n)
+    if sql.once(("mark pending", topic.name), build).run(connection, n=n).rowcount:
+        _MARKED.run(connection, n=n)

@@ -54,7 +54,7 @@ from runner.store.causes.announce import announcement
 from runner.store.causes.attributes import json_text_of
 from runner.store.held import hold
 from runner.store.listed import listed, rows_text
-from runner.store.passes.working import PASS, create_working_tables, in_pass, wave
+from runner.store.passes.working import OF_EVENT, PASS, create_working_tables, in_pass, wave
 from runner.store.people.contacts import ConsentChange
 from runner.store.statement import Statement
 from runner.store.tables import (
@@ -130,17 +130,24 @@ _OVER = Statement(delete(wave).where(wave.c.n == PASS))
 def _history(dialect: str) -> Statement:
     its = listed(dialect, "partition", "contact", "dedup_key")
     its_key = [event.c[name] == its.c[name] for name in ("partition", "contact", "dedup_key")]
-    columns = [PASS, event.c.partition, event.c.contact, event.c.at, event.c.id, event.c.name]
+    columns = [
+        PASS,
+        event.c.partition,
+        event.c.contact,
+        event.c.at,
+        event.c.id,
+        *(event.c[name] for name in OF_EVENT),
+    ]
     return Statement(
         insert(wave).from_select(
-            ["n", "partition", "contact", "at", "event", "name"],
+            ["n", "partition", "contact", "at", "event", *OF_EVENT],
             select(*columns).select_from(its.join(event, and_(*its_key))).where(~event.c.pending),
         )
     )
 
 
 def _told(name: str) -> ColumnElement[Any]:
-    return json_text(event.c.properties, constant(name))
+    return json_text(wave.c.properties, constant(name))
 
 
 def _said(name: str) -> ColumnElement[bool]:
@@ -170,7 +177,7 @@ _address = func.coalesce(
         else_=cast(null(), Text()),
     ),
 )
-_soft = json_true(event.c.properties, constant("soft"))
+_soft = json_true(wave.c.properties, constant("soft"))
 _names_a_message = or_(_said("message"), and_(_said("step"), or_(_said("run"), _said("journey"))))
 _of_own_message = or_(
     ~_names_a_message,
@@ -193,7 +200,7 @@ def _of_newest(column: ColumnElement[int]) -> ColumnElement[int]:
         )
         .order_by(_newest.c.let_go_at.desc(), _newest.c.run.desc(), _newest.c.visit.desc())
         .limit(1)
-        .correlate(wave, event)
+        .correlate(wave)
         .scalar_subquery()
     )
 
@@ -202,9 +209,6 @@ def _rows() -> FromClause:
     """The events of a pass with their contacts, and the messages of which they tell, where these are known: by run,
     or else by journey."""
     visit = func.coalesce(_number("visit"), literal_column("1"))
-    of_event = and_(
-        event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
-    )
     of_message = and_(
         message.c.partition == wave.c.partition,
         message.c.contact == wave.c.contact,
@@ -214,7 +218,7 @@ def _rows() -> FromClause:
         message.c.visit == case((_told("run").is_(None), _of_newest(_newest.c.visit)), else_=visit),
     )
     of_contact = and_(contact.c.partition == wave.c.partition, contact.c.id == wave.c.contact)
-    return wave.join(event, of_event).join(contact, of_contact).outerjoin(message, of_message)
+    return wave.join(contact, of_contact).outerjoin(message, of_message)
 
 
 @cache

@@ -44,7 +44,7 @@ from runner.store.causes.announce import RECEIVED_AT, announcement
 from runner.store.causes.broadcasts import Open
 from runner.store.causes.older_work import has_older_work
 from runner.store.held import held
-from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT
+from runner.store.passes.program import WAVE_CONTACT
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import Row, predicate
 from runner.store.presence import is_there
@@ -104,7 +104,7 @@ class Copies:
 def _unheard(dialect: str, name: str, listeners: Sequence[Listener]) -> Delete:
     # Of whom it was told at once it is known that they hear it.
     waited = and_(in_pass(wave), wave.c.name == literal(name, ByCodePoint()), wave.c.past.is_(None))
-    its = (wave.c.at, event.c.properties)
+    its = (wave.c.at, wave.c.properties)
     heard = or_(
         *(
             _has_such_run(listener, _means(dialect, listener, *its))
@@ -115,7 +115,7 @@ def _unheard(dialect: str, name: str, listeners: Sequence[Listener]) -> Delete:
     )
     unheard = (
         select(wave.c.partition, wave.c.contact, wave.c.event)
-        .select_from(wave.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT))
+        .select_from(wave.join(contact, WAVE_CONTACT))
         .where(waited, ~heard)
     )
     return delete(event).where(tuple_(event.c.partition, event.c.contact, event.c.id).in_(unheard))

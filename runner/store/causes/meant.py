@@ -6,15 +6,12 @@ from sqlalchemy import Connection, func, literal_column, select
 
 from runner.journey.catalog import IDENTIFIED
 from runner.journey.reserved import TIMED
-from runner.store.passes.program import WAVE_EVENT
 from runner.store.passes.working import in_pass, wave
 from runner.store.statement import Statement
-from runner.store.tables import event
 from runner.store.types import constant, json_text
 
 _CAUSES = Statement(
-    select(json_text(event.c.properties, constant("cause")))
-    .select_from(wave.join(event, WAVE_EVENT))
+    select(json_text(wave.c.properties, constant("cause")))
     .where(in_pass(wave), wave.c.name.in_([literal_column(f"'{name}'") for name in sorted(TIMED)]))
     .distinct()
 )
@@ -27,13 +24,13 @@ def causes_of_pass(connection: Connection, n: int) -> frozenset[str]:
 
 def _traits(dialect: str) -> Statement:
     keys = (
-        func.jsonb_object_keys(event.c.properties).table_valued("key").render_derived()
+        func.jsonb_object_keys(wave.c.properties).table_valued("key").render_derived()
         if dialect == "postgresql"
-        else func.json_each(event.c.properties).table_valued("key")
+        else func.json_each(wave.c.properties).table_valued("key")
     )
     return Statement(
         select(keys.c.key)
-        .select_from(wave.join(event, WAVE_EVENT).join(keys, literal_column("1") == literal_column("1")))
+        .select_from(wave.join(keys, literal_column("1") == literal_column("1")))
         .where(in_pass(wave), wave.c.name == literal_column(f"'{IDENTIFIED}'"))
         .distinct()
     )

@@ -31,13 +31,13 @@ from runner.journey.values import MILLIONTHS, NUMBER, STRING
 from runner.store.causes.announce import announcement
 from runner.store.local_time.localtime import due_on
 from runner.store.passes.exits import into_leaving
-from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, WAVE_RUN, ProgramSql
+from runner.store.passes.program import WAVE_CONTACT, WAVE_RUN, ProgramSql
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import beginning_of, json_value, value
 from runner.store.predicates.read import read_json
 from runner.store.statement import Statement
 from runner.store.steps.behind import of_step
-from runner.store.tables import LET_GO, RunStatus, contact, event, message, run
+from runner.store.tables import LET_GO, RunStatus, contact, message, run
 from runner.store.types import ByCodePoint, constant, instant_of, json_object, json_with, shifted
 
 _STAGE = bindparam("stage", type_=Integer())
@@ -64,7 +64,7 @@ def pressed_messages(connection: Connection, n: int) -> Mapping[int, Sequence[in
 def _versions_pressed(dialect: str) -> Statement:
     return Statement(
         select(run.c.version, message.c.version)
-        .select_from(wave.join(run, WAVE_RUN).join(event, WAVE_EVENT).join(message, _carries(dialect)))
+        .select_from(wave.join(run, WAVE_RUN).join(message, _carries(dialect)))
         .where(*_of_run(dialect))
         .distinct()
         .order_by(run.c.version, message.c.version)
@@ -127,14 +127,14 @@ def heed_presses(sql: ProgramSql, printed: Printed, connection: Connection, n: i
 
 
 def _property(dialect: str, name: str, type: Any) -> ColumnElement[Any]:
-    return read_json(event.c.properties, (name,), type, dialect)
+    return read_json(wave.c.properties, (name,), type, dialect)
 
 
 def _pressed(sql: ProgramSql, printed: Printed) -> tuple[Any, list[ColumnElement[bool]]]:
     """The presses of the link in the pass that count, with event, run and message: the run is on, and the link has not
     expired."""
     dialect = sql.dialect
-    rows = wave.join(run, and_(WAVE_RUN, sql.runs)).join(event, WAVE_EVENT).join(contact, WAVE_CONTACT)
+    rows = wave.join(run, and_(WAVE_RUN, sql.runs)).join(contact, WAVE_CONTACT)
     return rows.join(message, _carries(dialect)), [
         *_of_run(dialect),
         _property(dialect, "link", STRING) == literal(printed.link.name, Text()),
@@ -171,9 +171,9 @@ def _answer(sql: ProgramSql, printed: Printed, asked: Asked) -> Statement:
     conditions += _taken(sql, asked)
     member = f"value_{asked.name}"
     kept: ColumnElement[Any] = literal_column(
-        f"json(event.properties -> '$.{member}')"
+        f"json(wave.properties -> '$.{member}')"
         if sql.dialect == "sqlite"
-        else f"event.properties -> '{member}'"
+        else f"wave.properties -> '{member}'"
     )
     found = (
         select(
@@ -258,7 +258,7 @@ def _told(
             wave.c.at,
             literal(name, ByCodePoint()).label("name"),
             json_object(*parts).label("properties"),
-            (literal("caused by ", ByCodePoint()) + event.c.dedup_key).label("key"),
+            (literal("caused by ", ByCodePoint()) + wave.c.dedup_key).label("key"),
         )
         .select_from(rows)
         .where(*conditions),

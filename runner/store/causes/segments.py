@@ -35,11 +35,11 @@ from runner.journey.reserved import SEGMENT_ENTERED, SEGMENT_LEFT
 from runner.store.causes.announce import announcement
 from runner.store.causes.appointments import Kind, appoint
 from runner.store.causes.attributes import json_text_of
-from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT
+from runner.store.passes.program import WAVE_CONTACT
 from runner.store.passes.working import PASS, in_pass, turned, wave
 from runner.store.predicates import Row, next_turn, predicate
 from runner.store.statement import Statement
-from runner.store.tables import contact, event, membership
+from runner.store.tables import contact, membership
 from runner.store.types import ByCodePoint, constant, instant_of, json_object, microseconds_of
 
 Sql = ColumnElement[Any]
@@ -121,16 +121,12 @@ def _turned(dialect: str, kept: Kept) -> Statement:
             wave.c.contact,
             wave.c.at,
             wave.c.event,
-            event.c.caused_by.label("run"),
-            case((event.c.silent, one), else_=none).label("silent"),
+            wave.c.caused_by.label("run"),
+            case((wave.c.silent, one), else_=none).label("silent"),
             case((predicate(kept.when, _row(kept), dialect), one), else_=none).label("holds"),
             case((membership.c.inside, one), else_=none).label("inside"),
         )
-        .select_from(
-            wave.join(event, WAVE_EVENT)
-            .join(contact, WAVE_CONTACT)
-            .outerjoin(membership, _its_membership(kept, wave))
-        )
+        .select_from(wave.join(contact, WAVE_CONTACT).outerjoin(membership, _its_membership(kept, wave)))
         .where(in_pass(wave), *_not_deaf(kept))
         .suffix_with("OFFSET 0", dialect="postgresql")
         .subquery()

@@ -25,10 +25,9 @@ from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHA
 from runner.journey.reserved import CONSENT_CHANGED
 from runner.store.causes.appointments import Kind, appoint
 from runner.store.causes.attributes import json_text_of
-from runner.store.passes.program import WAVE_EVENT
 from runner.store.passes.working import in_pass, wave
 from runner.store.statement import Statement
-from runner.store.tables import ConsentState, consent, event
+from runner.store.tables import ConsentState, consent
 from runner.store.types import ByCodePoint, Instant, constant, json_object, json_text, shifted
 
 STALE = "stale"
@@ -69,7 +68,7 @@ def _appointed(dialect: str, stale: Stale, *, of_events: bool) -> Statement:
             _due(stale).label("due_at"),
             json_object(*parts).label("properties"),
         )
-        .select_from(wave.join(event, WAVE_EVENT) if of_events else wave)
+        .select_from(wave)
         .where(in_pass(wave), *([_concerns(stale)] if of_events else [])),
     )
 
@@ -77,7 +76,7 @@ def _appointed(dialect: str, stale: Stale, *, of_events: bool) -> Statement:
 def _concerns(stale: Stale) -> ColumnElement[bool]:
     """Whether an event gives or withdraws the consent, or says that it has grown stale. At any other event it is left
     as it is: one that grows stale at this very instant may have its event still to come."""
-    topic, of = (json_text(event.c.properties, constant(name)) for name in ("topic", "of"))
+    topic, of = (json_text(wave.c.properties, constant(name)) for name in ("topic", "of"))
     return and_(
         topic == literal(stale.topic, Text()),
         case(

@@ -38,12 +38,12 @@ from runner.journey.model import Again, Journey, Reentry
 from runner.journey.model.triggers import AttributeTrigger, ConsentTrigger, SegmentTrigger, Trigger
 from runner.journey.reserved import EXISTING, TIMED
 from runner.store.passes.holdouts import let_in
-from runner.store.passes.program import WAVE_CONTACT, WAVE_EVENT, ProgramSql
+from runner.store.passes.program import WAVE_CONTACT, ProgramSql
 from runner.store.passes.working import PASS, entering, in_pass, wave
 from runner.store.predicates import Row, predicate, text_value
 from runner.store.presence import is_there
 from runner.store.statement import Statement
-from runner.store.tables import RunStatus, contact, event, run, shard
+from runner.store.tables import RunStatus, contact, run, shard
 from runner.store.types import ByCodePoint, Instant, constant, json_text, shifted
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
@@ -69,7 +69,7 @@ class Floors:
 @dataclass(frozen=True, kw_only=True)
 class Entrants:
     """Those whose event of a pass lets them enter a version, or restarts or refreshes the run that is on: a row each of
-    ``source`` (the wave, its event and its contact) that fulfils ``conditions``. ``per`` is the value that tells runs
+    ``source`` (the wave and its contact) that fulfils ``conditions``. ``per`` is the value that tells runs
     of a contact apart, ``active`` the run that is on for it, if any."""
 
     source: FromClause
@@ -83,7 +83,7 @@ def entrants(sql: ProgramSql) -> Entrants:
     journey = sql.program.journey
     row = sql.row(wave, with_run=False, with_event=True)
     # The event that may start a run is what `trigger` will be in it: `entry.per` reads it so.
-    per_row = replace(row, trigger=event.c.properties)
+    per_row = replace(row, trigger=wave.c.properties)
     per: ColumnElement[str] = literal("", ByCodePoint())
     if journey.entry.per is not None:
         per = func.journeys_key(text_value(journey.entry.per, per_row, sql.dialect), type_=ByCodePoint())
@@ -95,7 +95,7 @@ def entrants(sql: ProgramSql) -> Entrants:
         on.c.per == per,
     )
     is_on = on.c.status == constant(RunStatus.ACTIVE.value)
-    source: FromClause = wave.join(event, WAVE_EVENT)
+    source: FromClause = wave
     active: ColumnElement[Any] = cast(null(), on.c.id.type)
     ignores = journey.entry.again is Again.IGNORE
     let: ColumnElement[bool]
@@ -117,7 +117,7 @@ def entrants(sql: ProgramSql) -> Entrants:
     conditions = (
         in_pass(wave),
         wave.c.name.in_([literal(found.event) for found in journey.triggers]),
-        event.c.received_at >= _RECEIVED_SINCE,
+        wave.c.received_at >= _RECEIVED_SINCE,
         wave.c.at >= _EVENT_FLOOR,
         # In this order: whether the contact may enter is a look at an index, while the author's
         # condition may read years of history.
@@ -182,7 +182,7 @@ def _holds(found: Trigger, journey: Journey, row: Row, dialect: str) -> ColumnEl
     if not isinstance(found, SegmentTrigger | AttributeTrigger | ConsentTrigger):
         return condition
     # About somebody for whom a trigger held already: that is asked where the event was made, for one journey.
-    only = json_text(event.c.properties, constant(EXISTING))
+    only = json_text(wave.c.properties, constant(EXISTING))
     return or_(and_(only.is_(None), condition), only == literal(journey.name))
 
 
@@ -249,7 +249,7 @@ def _reentry(journey: Journey, per: ColumnElement[str]) -> ColumnElement[bool]:
                 or_(mate.c.partition != wave.c.partition, mate.c.id != wave.c.contact),
                 *conditions,
             )
-            .correlate(wave, contact, event)
+            .correlate(wave, contact)
         )
 
     reentry: ColumnElement[bool] = true()
@@ -264,7 +264,7 @@ def _reentry(journey: Journey, per: ColumnElement[str]) -> ColumnElement[bool]:
     return reentry
 
 
-ENTRY: ColumnElement[str] = json_text(event.c.properties, constant("entry"))
+ENTRY: ColumnElement[str] = json_text(wave.c.properties, constant("entry"))
 """Of what time causes: for which cause an event stands."""
 
 

@@ -36,7 +36,7 @@ from runner.store.passes.working import PASS, entering, in_pass, moving, once_ea
 from runner.store.statement import Statement
 from runner.store.steps.waits.at_once import rests_at_once
 from runner.store.steps.waits.due import elapsed_length
-from runner.store.tables import RunStatus, event, run
+from runner.store.tables import RunStatus, run
 from runner.store.types import Json, constant, shifted
 
 _STAGE = bindparam("stage", type_=Integer())
@@ -53,18 +53,26 @@ _RUN_ON = and_(
 )
 
 
-def _cause(journey: Journey, event_id: ColumnElement[int]) -> ColumnElement[str]:
+_ITS_WAVE = and_(
+    wave.c.n == entering.c.n,
+    wave.c.partition == entering.c.partition,
+    wave.c.contact == entering.c.contact,
+)
+"""Joins the row of the wave, which has the event that lets them enter."""
+
+
+def _cause(journey: Journey) -> ColumnElement[str]:
     """What started a run. An internal event says in its own key what it stands for; an event that arrived is the cause
     itself."""
-    arrived: ColumnElement[str] = literal_column("'event:'") + cast(event_id, Text())
+    arrived: ColumnElement[str] = literal_column("'event:'") + cast(wave.c.event, Text())
     internal = {found.event for found in journey.triggers} & RESERVED.keys()
     if not internal:
         return arrived
     timed = timed_events(journey)
     others = internal - timed
     return case(
-        *([(event.c.name.in_(quoted(timed)), ENTRY)] if timed else []),
-        *([(event.c.name.in_(quoted(others)), event.c.dedup_key)] if others else []),
+        *([(wave.c.name.in_(quoted(timed)), ENTRY)] if timed else []),
+        *([(wave.c.name.in_(quoted(others)), wave.c.dedup_key)] if others else []),
         else_=arrived,
     )
 
@@ -95,13 +103,11 @@ def refresh(sql: ProgramSql, connection: Connection, n: int) -> int:
     def build_values() -> Statement:
         return Statement(
             update(run)
-            .values(trigger=event.c.properties)
+            .values(trigger=wave.c.properties)
             .where(
                 _entering(sql),
                 entering.c.active.is_not(None),
-                event.c.partition == entering.c.partition,
-                event.c.contact == entering.c.contact,
-                event.c.id == entering.c.event,
+                _ITS_WAVE,
                 _RUN_ON,
             )
         )
@@ -147,8 +153,8 @@ def _begun(
     per: ColumnElement[str],
     held: ColumnElement[bool],
 ) -> Statement:
-    """The statement that begins a run for each of ``rows`` (the wave, or ``entering``) of ``source``, where also its
-    event is."""
+    """The statement that begins a run for each of ``rows`` (the wave, or ``entering``) of ``source``, where also the
+    wave is."""
     journey, first = sql.program.journey, sql.program.nodes[0]
     last = (
         select(func.coalesce(func.max(run.c.id), literal_column("0")))
@@ -163,14 +169,14 @@ def _begun(
         "journey": literal(journey.name),
         "version": constant(sql.version),
         "per": per,
-        "entry_key": _cause(journey, rows.c.event),
+        "entry_key": _cause(journey),
         "cause": rows.c.event,
         "status": constant(RunStatus.ACTIVE.value),
         "step": literal(first.step.id),
         "node": null(),
         "arrived_at": rows.c.at,
         "entered_at": rows.c.at,
-        "trigger": event.c.properties,
+        "trigger": wave.c.properties,
         "data": literal({}, Json()),
         "held_out": held,
     }
@@ -207,15 +213,10 @@ def enter(sql: ProgramSql, connection: Connection, n: int) -> int:
     """
 
     def build() -> Statement:
-        its_event = and_(
-            event.c.partition == entering.c.partition,
-            event.c.contact == entering.c.contact,
-            event.c.id == entering.c.event,
-        )
         # A run that is on has been ended by now where the trigger restarts it, and goes on where it refreshes it.
         restarts = sql.program.journey.entry.again is Again.RESTART
         new = [] if restarts else [entering.c.active.is_(None)]
-        source = entering.join(event, its_event)
+        source = entering.join(wave, _ITS_WAVE)
         return _begun(sql, entering, source, _entering(sql), *new, per=entering.c.per, held=held_out(sql))
 
     def build_arrival() -> Statement:

@@ -31,7 +31,7 @@ from runner.store.passes.program import (
     ProgramSql,
     came,
     of_run,
-    with_event_and_contact,
+    with_contact,
 )
 from runner.store.passes.timeline import ACTIVE
 from runner.store.passes.working import in_pass, leaving, moving, wave
@@ -74,7 +74,7 @@ def exit_on_event(sql: ProgramSql, connection: Connection, n: int, stage: int) -
         found = (
             select(wave.c.partition, wave.c.contact, run.c.id.label("run"), wave.c.at, reason.label("reason"))
             .select_from(
-                with_event_and_contact(
+                with_contact(
                     wave.join(run, and_(WAVE_RUN, sql.runs)),
                     *(rule.where for rule in rules),
                 )

@@ -8,7 +8,7 @@ from runner.store.passes.program import ProgramSql, of_run
 from runner.store.passes.working import in_pass, wave
 from runner.store.predicates import millionths, predicate
 from runner.store.statement import Statement
-from runner.store.tables import LET_GO, MessageKind, contact, conversion, event, message, run
+from runner.store.tables import LET_GO, MessageKind, contact, conversion, message, run
 from runner.store.types import constant, shifted
 
 
@@ -33,6 +33,7 @@ def count_goals(sql: ProgramSql, connection: Connection, n: int) -> int:
                 wave.c.contact,
                 wave.c.at,
                 wave.c.event,
+                wave.c.properties,
                 message.c.run,
                 message.c.step,
                 latest.label("latest"),
@@ -76,15 +77,8 @@ def count_goals(sql: ProgramSql, connection: Connection, n: int) -> int:
             )
             .select_from(
                 last.join(
-                    event,
-                    and_(
-                        event.c.partition == last.c.partition,
-                        event.c.contact == last.c.contact,
-                        event.c.id == last.c.event,
-                    ),
-                )
-                .join(contact, and_(contact.c.partition == last.c.partition, contact.c.id == last.c.contact))
-                .join(run, of_run(last))
+                    contact, and_(contact.c.partition == last.c.partition, contact.c.id == last.c.contact)
+                ).join(run, of_run(last))
             )
             .where(
                 last.c.latest == 1,

@@ -51,10 +51,10 @@ def of_run(rows: FromClause | type, other: Any = run) -> ColumnElement[bool]:
     )
 
 
-def with_event_and_contact(rows: FromClause, *conditions: Expression | None) -> FromClause:
-    """``rows`` of a wave, joined with its event and contact where a condition may read them."""
+def with_contact(rows: FromClause, *conditions: Expression | None) -> FromClause:
+    """``rows`` of a wave, joined with its contact where a condition may read it."""
     if any(condition is not None for condition in conditions):
-        return rows.join(event, WAVE_EVENT).join(contact, WAVE_CONTACT)
+        return rows.join(contact, WAVE_CONTACT)
     return rows
 
 
@@ -129,7 +129,7 @@ class ProgramSql:
             instant=source.c.at,
             trigger=run.c.trigger if with_run else None,
             data=run.c.data if with_run else None,
-            event=event.c.properties if with_event else None,
+            event=source.c.properties if with_event else None,
             run=run.c.id if with_run else None,
             entered_at=run.c.entered_at if with_run else None,
         )

@@ -28,20 +28,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.catalog import CONSENT_GRANTED, CONSENT_WITHDRAWN, EVERY_CHANNEL, IDENTIFIED, OWN_FIELDS
 from runner.store.local_time.zones import ensure_zones, known_zone
+from runner.store.passes.program import WAVE_EVENT
 from runner.store.passes.working import in_pass, moving, wave
 from runner.store.people.places import belongs_in
 from runner.store.statement import Statement
 from runner.store.tables import ConsentState, consent, consent_log, contact, event, zone_offset
 from runner.store.types import Json, constant, json_has, json_member, json_merged, json_text, json_without
 
-_wave_event = and_(
-    event.c.partition == wave.c.partition, event.c.contact == wave.c.contact, event.c.id == wave.c.event
-)
-
 _HANDLED = Statement(
-    update(event)
-    .values(pending=False)
-    .where(in_pass(wave), wave.c.event.is_not(None), wave.c.past.is_(None), _wave_event)
+    update(event).values(pending=False).where(in_pass(wave), wave.c.past.is_(None), WAVE_EVENT)
 )
 
 
@@ -52,7 +47,7 @@ def mark_handled(connection: Connection, n: int) -> None:
 
 def _trait(column: Column[str]) -> ColumnElement[str]:
     key = constant(column.name)
-    return case((json_has(event.c.properties, key), json_text(event.c.properties, key)), else_=column)
+    return case((json_has(wave.c.properties, key), json_text(wave.c.properties, key)), else_=column)
 
 
 _IDENTIFY = Statement(
@@ -62,19 +57,19 @@ _IDENTIFY = Statement(
         | {
             contact.c.belongs_in: case(
                 (
-                    json_has(event.c.properties, constant("account")),
-                    belongs_in(json_text(event.c.properties, constant("account"))),
+                    json_has(wave.c.properties, constant("account")),
+                    belongs_in(json_text(wave.c.properties, constant("account"))),
                 ),
                 else_=contact.c.belongs_in,
             ),
             contact.c.attributes: json_merged(
-                contact.c.attributes, json_without(event.c.properties, *map(constant, (*OWN_FIELDS, "tags")))
+                contact.c.attributes, json_without(wave.c.properties, *map(constant, (*OWN_FIELDS, "tags")))
             ),
             contact.c.tags: case(
                 (
-                    json_has(event.c.properties, constant("tags")),
+                    json_has(wave.c.properties, constant("tags")),
                     func.coalesce(
-                        json_member(event.c.properties, constant("tags")), literal_column("'[]'", Json())
+                        json_member(wave.c.properties, constant("tags")), literal_column("'[]'", Json())
                     ),
                 ),
                 else_=contact.c.tags,
@@ -84,7 +79,6 @@ _IDENTIFY = Statement(
     .where(
         in_pass(wave),
         wave.c.name == literal_column(f"'{IDENTIFIED}'"),
-        _wave_event,
         contact.c.partition == wave.c.partition,
         contact.c.id == wave.c.contact,
     )
@@ -96,14 +90,14 @@ def apply_traits(connection: Connection, n: int) -> None:
     _IDENTIFY.run(connection, n=n)
 
 
-_topic = json_text(event.c.properties, constant("topic"))
+_topic = json_text(wave.c.properties, constant("topic"))
 _channel = func.coalesce(
-    json_text(event.c.properties, constant("channel")), literal_column(f"'{EVERY_CHANNEL}'")
+    json_text(wave.c.properties, constant("channel")), literal_column(f"'{EVERY_CHANNEL}'")
 )
 _state = case(
     # One that is yet to be confirmed says so itself: see causes/double_opt_in.py.
     (
-        json_text(event.c.properties, constant("state")) == constant(ConsentState.PENDING.value),
+        json_text(wave.c.properties, constant("state")) == constant(ConsentState.PENDING.value),
         constant(ConsentState.PENDING.value),
     ),
     (wave.c.name == literal_column(f"'{CONSENT_GRANTED}'"), constant(ConsentState.GIVEN.value)),
@@ -114,14 +108,13 @@ _is_consent = and_(
     wave.c.name.in_([literal_column(f"'{CONSENT_GRANTED}'"), literal_column(f"'{CONSENT_WITHDRAWN}'")]),
     _topic.is_not(None),
     # What a step gave or withdrew was recorded there.
-    ~json_has(event.c.properties, constant("run")),
+    ~json_has(wave.c.properties, constant("run")),
 )
 _CONSENT_ALL = Statement(
     update(consent)
     .values(state=_state, since=wave.c.at)
     .where(
         _is_consent,
-        _wave_event,
         _channel == literal_column(f"'{EVERY_CHANNEL}'"),
         consent.c.partition == wave.c.partition,
         consent.c.contact == wave.c.contact,
@@ -132,25 +125,19 @@ _CONSENT_ALL = Statement(
 
 def consents_of_pass() -> Select[Any]:
     """The consents that the events of a pass give or withdraw: partition, contact, event, at, topic, channel, state."""
-    return (
-        select(
-            wave.c.partition,
-            wave.c.contact,
-            wave.c.event,
-            wave.c.at,
-            _topic.label("topic"),
-            _channel.label("channel"),
-            _state.label("state"),
-        )
-        .select_from(wave.join(event, _wave_event))
-        .where(_is_consent)
-    )
+    return select(
+        wave.c.partition,
+        wave.c.contact,
+        wave.c.event,
+        wave.c.at,
+        _topic.label("topic"),
+        _channel.label("channel"),
+        _state.label("state"),
+    ).where(_is_consent)
 
 
-_consent_rows = (
-    select(wave.c.partition, wave.c.contact, _topic, _channel, _state, wave.c.at)
-    .select_from(wave.join(event, _wave_event))
-    .where(_is_consent)
+_consent_rows = select(wave.c.partition, wave.c.contact, _topic, _channel, _state, wave.c.at).where(
+    _is_consent
 )
 _CONSENT_COLUMNS = ["partition", "contact", "topic", "channel", "state", "since"]
 
@@ -182,11 +169,9 @@ _PROOF = Statement(
             _channel,
             _state,
             wave.c.at,
-            json_text(event.c.properties, constant("source")),
-            json_text(event.c.properties, constant("wording")),
-        )
-        .select_from(wave.join(event, _wave_event))
-        .where(_is_consent),
+            json_text(wave.c.properties, constant("source")),
+            json_text(wave.c.properties, constant("wording")),
+        ).where(_is_consent),
     )
 )
 

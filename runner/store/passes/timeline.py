@@ -28,7 +28,7 @@ from sqlalchemy import (
 from runner.store.held import held
 from runner.store.passes.told import take_told
 from runner.store.passes.ways import LOOKED_AT
-from runner.store.passes.working import PASS, in_pass, moving, wave
+from runner.store.passes.working import OF_EVENT, PASS, in_pass, moving, wave
 from runner.store.presence import asked_of_each
 from runner.store.statement import Statement
 from runner.store.tables import event, run, shard
@@ -183,7 +183,7 @@ def _first_timer(of: FromClause) -> ColumnElement[Any]:
 
 def _first_event(of: FromClause) -> Select[Any]:
     return (
-        select(_other.c.id, _other.c.name, _other.c.at, _other.c.nth)
+        select(_other.c.id, _other.c.at, *(_other.c[name] for name in OF_EVENT))
         .where(
             _other.c.partition == of.c.partition,
             _other.c.contact == of.c.contact,
@@ -217,9 +217,8 @@ def _take(dialect: str, *, others: bool) -> Statement:
             before.c.contact,
             _first_timer(before).label("timer_at"),
             first.c.id.label("event"),
-            first.c.name,
-            first.c.nth,
             first.c.at.label("event_at"),
+            *(first.c[name] for name in OF_EVENT),
         )
         .select_from(joined)
         .cte()
@@ -230,7 +229,7 @@ def _take(dialect: str, *, others: bool) -> Statement:
     late = and_(timer_first, pending.c.timer_at > _now)
     return Statement(
         insert(wave).from_select(
-            ["n", "partition", "contact", "at", "late", "event", "name", "nth"],
+            ["n", "partition", "contact", "at", "late", "event", *OF_EVENT],
             select(
                 PASS,
                 pending.c.partition,
@@ -238,8 +237,7 @@ def _take(dialect: str, *, others: bool) -> Statement:
                 case((late, _now), (timer_first, pending.c.timer_at), else_=pending.c.event_at),
                 case((late, literal_column("1")), else_=literal_column("0")),
                 case((timer_first, null()), else_=pending.c.event),
-                case((timer_first, null()), else_=pending.c.name),
-                case((timer_first, null()), else_=pending.c.nth),
+                *(case((timer_first, null()), else_=pending.c[name]) for name in OF_EVENT),
             ).where(or_(has_timer, has_event)),
         )
     )

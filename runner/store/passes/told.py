@@ -30,6 +30,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
     update,
 )
@@ -38,7 +39,7 @@ from sqlalchemy.exc import IntegrityError
 
 from runner.store.held import held
 from runner.store.passes.standing import key_of, stands_for
-from runner.store.passes.working import PASS, in_pass, told, wave
+from runner.store.passes.working import OF_EVENT, PASS, in_pass, told, wave
 from runner.store.presence import asked_of_each, is_there
 from runner.store.statement import Statement
 from runner.store.tables import RunStatus, appointment, event, event_id_sequence, run
@@ -163,6 +164,7 @@ def _latest(column: ColumnElement[Any]) -> ColumnElement[Any]:
 _number_before = func.coalesce(
     _latest(case((event.c.at == told.c.at, func.coalesce(event.c.nth, 0)), else_=literal_column("0"))), 0
 )
+_RECEIVED_AT = func.coalesce(told.c.received_at, told.c.at)
 _newest = func.coalesce(_latest(event.c.id), 0)
 
 
@@ -179,7 +181,7 @@ def _take(dialect: str, *, several: bool, alone: bool) -> Statement:
     identity: ColumnElement[Any] = told.c.place if dialect == "postgresql" else _newest + one
     return Statement(
         insert(wave).from_select(
-            ["n", "partition", "contact", "at", "late", "event", "name", "nth", "past"],
+            ["n", "partition", "contact", "at", "late", "event", "past", *OF_EVENT],
             select(
                 PASS,
                 told.c.partition,
@@ -187,9 +189,14 @@ def _take(dialect: str, *, several: bool, alone: bool) -> Statement:
                 told.c.at,
                 literal_column("0"),
                 identity,
+                literal_column("1"),
                 told.c.name,
                 _numbered(one),
-                literal_column("1"),
+                told.c.properties,
+                _RECEIVED_AT,
+                told.c.key,
+                told.c.run,
+                null(),
             )
             .where(_of_round, _surely_next(several, alone))
             .limit(bindparam("size", type_=Integer())),
@@ -211,7 +218,7 @@ def _events(
         identity,
         told.c.name,
         told.c.at,
-        func.coalesce(told.c.received_at, told.c.at),
+        _RECEIVED_AT,
         told.c.properties,
         told.c.key,
         pending,

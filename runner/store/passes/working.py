@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -45,11 +46,20 @@ wave = Table(
     Column("name", ByCodePoint, comment="of the event"),
     Column("nth", SmallInteger, comment="of an internal event: which one it is of its instant"),
     Column("past", Integer, comment="1 where the event was stored as one that is handled"),
+    # The rest is what the event says. Nearly every statement of a pass reads it: looked up for each again, that would
+    # be most of what a pass costs in a store that is larger than memory.
+    Column("properties", Json),
+    Column("received_at", Instant),
+    Column("dedup_key", ByCodePoint),
+    Column("caused_by", BigInteger),
+    Column("silent", Boolean),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
     comment="The instant of each contact that a pass handles.",
 )
 
+OF_EVENT = ("name", "nth", "properties", "received_at", "dedup_key", "caused_by", "silent")
+"""What a row of the wave has of its event, in columns of the same names."""
 Index("ix_wave_contact", wave.c.n, wave.c.partition, wave.c.contact)
 
 moving = Table(

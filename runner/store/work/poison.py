@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, union, update
+from sqlalchemy import Connection, insert, literal, select, union, update
 
 from runner.store.held import hold
-from runner.store.passes.working import wave
+from runner.store.passes.working import OF_EVENT, wave
 from runner.store.people.contacts import Identity
 from runner.store.tables import RunStatus, event, run, shard
 from runner.store.types import constant
@@ -112,5 +112,14 @@ def take_given_up(connection: Connection, contact: Identity, given_up: GivenUp) 
     """Put the contact, whose partition is held, into pass 1 with an event that was given up."""
     partition, number = contact
     hold(connection, (partition,))
-    of_event = {"event": given_up.id, "name": given_up.name, "at": given_up.at, "late": 0}
-    connection.execute(insert(wave), [{"n": 1, "partition": partition, "contact": number, **of_event}])
+    rows = select(
+        literal(1),
+        event.c.partition,
+        event.c.contact,
+        event.c.at,
+        literal(0),
+        event.c.id,
+        *(event.c[name] for name in OF_EVENT),
+    ).where(event.c.partition == partition, event.c.contact == number, event.c.id == given_up.id)
+    columns = ["n", "partition", "contact", "at", "late", "event", *OF_EVENT]
+    connection.execute(insert(wave).from_select(columns, rows))

@@ -20,7 +20,6 @@ from runner.store.passes.program import (
     MOVING_CONTACT,
     MOVING_RUN,
     WAVE_CONTACT,
-    WAVE_EVENT,
     WAVE_RUN,
     ProgramSql,
     came,
@@ -33,7 +32,7 @@ from runner.store.predicates.read import read_json, reads_contact
 from runner.store.statement import Statement
 from runner.store.steps.behind import of_step
 from runner.store.steps.waits.keep import write_at_once
-from runner.store.tables import contact, event, run
+from runner.store.tables import contact, run
 from runner.store.types import Instant, constant, json_member
 
 _EVENT_FLOOR = bindparam("event_floor", type_=Instant())
@@ -55,8 +54,6 @@ def _waking(sql: ProgramSql, node: Node) -> Statement:
     wakes, kept = wakes_of(node.verb), names_kept(node.verb)
     conditions = [one.when if isinstance(one, Turns) else one.where for one in wakes]
     rows: Any = wave.join(run, and_(WAVE_RUN, sql.runs, run.c.node == constant(node.index)))
-    if kept or any(isinstance(one, Hears) and (one.where is not None or one.own) for one in wakes):
-        rows = rows.join(event, WAVE_EVENT)
     if any(condition is not None and reads_contact(condition) for condition in conditions):
         rows = rows.join(contact, WAVE_CONTACT)
     at: ColumnElement[Any] = wave.c.at
@@ -88,12 +85,12 @@ def _waking(sql: ProgramSql, node: Node) -> Statement:
     )
     hears = [one for one in wakes if isinstance(one, Hears) and one.outcome in kept]
     if not others:
-        parts = [_part_kept(one, event.c.properties).label("kept") for one in hears]
+        parts = [_part_kept(one, wave.c.properties).label("kept") for one in hears]
         return pass_on(sql, found.where(holds).add_columns(*parts), keeping=bool(kept))
     if not kept:
         asked = found.cte().prefix_with("MATERIALIZED")  # or each condition would be read twice
         return pass_on(sql, select(*asked.c).where(asked.c.way.is_not(None)))
-    asked = found.add_columns(event.c.properties).cte().prefix_with("MATERIALIZED")
+    asked = found.add_columns(wave.c.properties).cte().prefix_with("MATERIALIZED")
     part = case(
         *(
             (
@@ -125,7 +122,7 @@ def _hears(sql: ProgramSql, node: Node, heard: Hears, row: Row) -> ColumnElement
         wave.c.at >= since,
     ]
     if heard.own:
-        properties = event.c.properties
+        properties = wave.c.properties
         conditions += [
             read_json(properties, ("run",), NUMBER, sql.dialect) == run.c.id * constant(MILLIONTHS),
             of_step(read_json(properties, ("step",), STRING, sql.dialect), sql, node),
