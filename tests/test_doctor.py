@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from golden import golden
 from sqlalchemy import create_engine, delete, select, text, update
 
 from runner.clock import utc_now
+from runner.daemon.listener import listening
 from runner.engine.pausing import pause_journey, resume_journey, stop_journey
 from runner.engine.tick import Pace, tick
+from runner.insight import overdue
 from runner.insight.doctor import diagnose
 from runner.insight.doctor_report import findings_json, findings_text
 from runner.insight.examined import CheckedChannel, Disk, Examined, Measured, Watch, measure
@@ -36,10 +40,12 @@ from runner.store.tables import (
     zone_offset,
 )
 from runner.store.tables import run as run_table
-from runner.store.watching.examination import Halted, Holder, SetAside, StandingRuns, Waiting
+from runner.store.watching.examination import Halted, Holder, Runner, SetAside, StandingRuns, Waiting
 from runner.store.watching.vital_signs import MOST, PartitionSigns, Some, VitalSigns
+from runner.store.work import wake
 from tests.shop import FILES, GREET, START, Shop
 from tests.test_poison import shop_of_time
+from tests.waiting import until
 
 MINUTE = timedelta(minutes=1)
 
@@ -145,6 +151,34 @@ def test_partitions_that_a_session_holds(postgres_database: Database, postgres_u
     assert f"1 of 4 partitions ({partition})" in (held.where or "")
     assert f"pg_terminate_backend({pid})" in held.mend
     engine.dispose()
+
+
+def test_a_runner_that_is_stopped_while_another_serves(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wake, "ALIVE_SECONDS", 0.0)
+    monkeypatch.setattr(overdue, "SILENT", timedelta(seconds=1))
+    stopping = threading.Event()
+    serving = threading.Thread(target=listening, args=(postgres_database, lambda work: None, stopping))
+    serving.start()
+    stopped = wake.listen(postgres_database, lambda: False)
+    assert len(list(islice(stopped, len(wake.Work)))) == 2
+
+    def found() -> list[Finding]:
+        measured = look(postgres_database, utc_now())
+        return [one for one in diagnosed(measured) if one.code == "runners/silent"]
+
+    try:
+        assert found() == []
+        until(found)
+        (finding,) = found()
+        assert finding.what == "1 runner of 2 that are connected gives no sign of life"
+        assert "server process" in (finding.where or "")
+        stopped.close()
+        until(lambda: not found())
+    finally:
+        stopping.set()
+        serving.join()
 
 
 @pytest.mark.parametrize(
@@ -328,6 +362,10 @@ def everything() -> tuple[Finding, ...]:
         moved=frozenset({0}),
         held=frozenset({1, 2}),
         holders=(holder,),
+        runners=(
+            Runner(pid=4712, application="journeys 0018", client="10.0.0.8", silent=7 * MINUTE),
+            Runner(pid=4713, application="journeys 0018", client=None, silent=timedelta(seconds=20)),
+        ),
         waiting=(ana,),
         set_aside=(SetAside(contact="eva", journey="cart", reason="too_many", at=START - DAY),),
         standing_runs=(
@@ -373,7 +411,7 @@ def everything() -> tuple[Finding, ...]:
         Disk(what="the outbox", path=Path("/var/outbox"), free=700 * 1024**2),
     )
     stalled = dataclasses.replace(
-        ill, moved=frozenset(), held=frozenset(), holders=(), anybody_else=False, standing_runs=()
+        ill, moved=frozenset(), held=frozenset(), holders=(), runners=(), anybody_else=False, standing_runs=()
     )
     well = Measured(signs=idle)
     return (

@@ -306,6 +306,7 @@ RULES: tuple[Rule, ...] = (
     _server,
     _disks,
     overdue.ticks,
+    overdue.silent,
     overdue.stranded,
     _channels,
     _journeys,

@@ -22,7 +22,7 @@ from runner.store.migrations import Standing, revision_of, revisions
 from runner.store.sending.pools import empty_pools
 from runner.store.tables import JourneyState
 from runner.store.watching import examination
-from runner.store.watching.examination import Halted, Holder, SetAside, StandingRuns, Waiting
+from runner.store.watching.examination import Halted, Holder, Runner, SetAside, StandingRuns, Waiting
 from runner.store.watching.vital_signs import VitalSigns, database_clock, read_vital_signs
 
 EXAMPLES = 3
@@ -53,6 +53,7 @@ class Measured:
     moved: frozenset[int] = frozenset()
     held: frozenset[int] = frozenset()
     holders: tuple[Holder, ...] = ()
+    runners: tuple[Runner, ...] = ()
     anybody_else: bool | None = None
     waiting: tuple[Waiting, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
@@ -196,6 +197,7 @@ def _at_once(database: Database, now: datetime) -> Measured:
             virtual=lived_virtually(connection),
             signs=read_vital_signs(connection, now),
             anybody_else=examination.anybody_else(connection),
+            runners=examination.runners(connection, database.deployment),
             set_aside=examination.set_aside(connection, EXAMPLES),
             standing_runs=examination.standing_runs(connection),
             halted=examination.halted(connection),

@@ -10,11 +10,13 @@ from runner.insight.finding import Finding, Level
 from runner.insight.present import count_text
 from runner.journey.graph import Program
 from runner.journey.model import Leave, Send, WaitUntil
-from runner.store.watching.examination import Holder, StandingRuns
+from runner.store.watching.examination import Holder, Runner, StandingRuns
 from runner.store.watching.vital_signs import MOST, Some
 
 HELD_TOO_LONG = timedelta(minutes=1)
 """A batch takes seconds: a transaction that holds partitions for longer has hung."""
+SILENT = timedelta(minutes=2)
+"""A runner gives a sign of life each half minute; after so long without one, others take over what it held."""
 LAPSED = timedelta(minutes=5)
 """What a lease left behind is taken back within a quarter of it, by any runner."""
 WAITING = timedelta(minutes=10)
@@ -75,6 +77,22 @@ def ticks(examined: Examined) -> Iterator[Finding]:
         if others
         else "start `journeys run`; where it runs, its log says why the stage `tick` fails",
     )
+
+
+def silent(examined: Examined) -> Iterator[Finding]:
+    """The runners that are connected and do nothing: others serve, so that nothing is overdue."""
+    measured = examined.measured
+    gone = [one for one in measured.runners if one.silent > SILENT] if measured else []
+    if measured and gone:
+        yield Finding(
+            code="runners/silent",
+            level=Level.WARNING,
+            what=f"{count_text(len(gone), 'runner')} of {len(measured.runners)} that are connected"
+            f" {'gives' if len(gone) == 1 else 'give'} no sign of life",
+            where="; ".join(map(_session, gone)),
+            since=measured.signs.at - max(one.silent for one in gone),
+            mend="look whether `journeys run` is stopped or hangs there, and end it; what it held others take over",
+        )
 
 
 def stranded(examined: Examined) -> Iterator[Finding]:
@@ -178,5 +196,9 @@ def _waiting(measured: Measured) -> str:
 
 
 def _holder(holder: Holder) -> str:
-    place = f" at {holder.client}" if holder.client else ""
-    return f"{holder.application or 'unnamed'}{place}, server process {holder.pid}, {holder.state}"
+    return f"{_session(holder)}, {holder.state}"
+
+
+def _session(one: Holder | Runner) -> str:
+    place = f" at {one.client}" if one.client else ""
+    return f"{one.application or 'unnamed'}{place}, server process {one.pid}"

@@ -7,11 +7,11 @@ person who waits for the answer, not for a probe.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, case, func, select, text
 
-from runner.store.database import Database
+from runner.store.database import Database, Deployment
 from runner.store.journeys.states import states_since
 from runner.store.tables import (
     JourneyState,
@@ -26,6 +26,7 @@ from runner.store.tables import (
     shard,
 )
 from runner.store.types import constant
+from runner.store.work.wake import listening
 
 _OF_RUN = (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
 _OF_EVENT = (contact.c.partition == event.c.partition) & (contact.c.id == event.c.contact)
@@ -63,6 +64,17 @@ class SetAside:
     journey: str
     reason: str | None
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """A daemon that is connected to PostgreSQL, and for how long it has given no sign of life. ``client`` as in
+    ``Holder``."""
+
+    pid: int
+    application: str
+    client: str | None
+    silent: timedelta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +144,24 @@ def holders(connection: Connection) -> tuple[Holder, ...]:
             state=row.state,
             since=row.xact_start,
         )
+        for row in rows
+    )
+
+
+def runners(connection: Connection, deployment: Deployment) -> tuple[Runner, ...]:
+    """The daemons that are connected, those that have been silent for the longest first (PostgreSQL; none on SQLite).
+    One that has ended is not among them, however it ended."""
+    if connection.dialect.name != "postgresql":
+        return ()
+    rows = connection.execute(
+        text(
+            "SELECT pid, application_name, host(client_addr) AS client, clock_timestamp() - query_start AS silent"
+            " FROM pg_stat_activity WHERE datname = current_database() AND query = :listening ORDER BY query_start"
+        ),
+        {"listening": listening(deployment)},
+    )
+    return tuple(
+        Runner(pid=row.pid, application=row.application_name, client=row.client, silent=row.silent)
         for row in rows
     )
 

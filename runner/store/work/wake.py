@@ -7,6 +7,7 @@ SQLite has no such thing; its processes look every so often.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +22,8 @@ from runner.store.types import Instant, constant
 
 HEAR_SECONDS = 0.25
 """How long a listener waits at a time before it looks whether it is to stop."""
+ALIVE_SECONDS = 30.0
+"""How often a listener gives a sign of life: the server notes when a session has last asked something."""
 
 
 class Work(StrEnum):
@@ -49,6 +52,12 @@ def channel_of(deployment: Deployment) -> str:
     return f"journeys_{deployment.key[:32]}"
 
 
+def listening(deployment: Deployment) -> str:
+    """The statement by which a runner listens, and by which it is known among the sessions of the server. Those of
+    software that gives no further sign of life say it without the remark."""
+    return f'LISTEN "{channel_of(deployment)}" /* and gives signs of life */'
+
+
 def tell_ready(connection: Connection, deployment: Deployment, now: datetime) -> None:
     """Wake those who deliver, once this transaction has committed, if a message can be handed over at ``now``."""
     if connection.dialect.name == "postgresql":
@@ -68,7 +77,6 @@ def listen(database: Database, stopping: Callable[[], bool]) -> Iterator[Work]:
     the connection is lost or cannot be had, or where the server, or a pooler before it, refuses LISTEN.
     """
     import psycopg
-    from psycopg import sql
     from sqlalchemy.exc import DBAPIError
 
     try:
@@ -79,9 +87,14 @@ def listen(database: Database, stopping: Callable[[], bool]) -> Iterator[Work]:
         try:
             connection.rollback()
             connection.autocommit = True
-            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel_of(database.deployment))))
+            statement = listening(database.deployment).encode()
+            connection.execute(statement)
+            alive_at = time.monotonic()
             yield from Work
             while not stopping():
+                if time.monotonic() - alive_at >= ALIVE_SECONDS:
+                    connection.execute(statement)
+                    alive_at = time.monotonic()
                 for note in connection.notifies(timeout=HEAR_SECONDS, stop_after=1):
                     if note.payload in set(Work):
                         yield Work(note.payload)
