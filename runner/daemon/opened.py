@@ -14,6 +14,7 @@ Open = Callable[[Versions], Mapping[str, Channel]]
 
 @contextmanager
 def opened(open_channels: Open, versions: Versions) -> Iterator[Mapping[str, Channel]]:
+    """The channels, as long as they are needed."""
     channels = open_channels(versions)
     try:
         yield channels
@@ -22,5 +23,6 @@ def opened(open_channels: Open, versions: Versions) -> Iterator[Mapping[str, Cha
 
 
 def close(channels: Mapping[str, Channel]) -> None:
+    """Close all of them."""
     for channel in channels.values():
         channel.close()

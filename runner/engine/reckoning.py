@@ -19,10 +19,12 @@ _PLACES = Decimal(1) / MILLIONTHS
 
 
 def is_number(value: Any) -> bool:
+    """Whether ``value`` is a number; a boolean is none."""
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def decimal(value: Any) -> Decimal:
+    """A number, exactly as it is written."""
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
@@ -69,10 +71,12 @@ class _Holding:
 
 
 def inside(container: Any) -> _Holding:
+    """What stands behind ``in``."""
     return _Holding(container, negated=False)
 
 
 def outside(container: Any) -> _Holding:
+    """What stands behind ``not in``."""
     return _Holding(container, negated=True)
 
 

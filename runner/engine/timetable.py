@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Dated:
+    """A trigger on a date, and the version in force that has it."""
+
     version: Version
     trigger: DateTrigger
 
@@ -38,6 +40,8 @@ class Scheduled:
 
 @dataclass(frozen=True, kw_only=True)
 class Timetable:
+    """What time starts, by its cause."""
+
     dates: Mapping[str, Dated]
     schedules: Mapping[str, Scheduled]
 

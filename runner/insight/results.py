@@ -101,6 +101,8 @@ class JourneyResults:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolResults:
+    """The campaigns of another tool."""
+
     tool: str
     results: tuple[Result, ...]
 

@@ -141,6 +141,8 @@ class OnUnknown(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
+    """``pii`` (personal data) and ``unit`` are for those who read the catalog; nothing else looks at them."""
+
     name: str
     type: ValueType
     pii: bool = False

@@ -59,6 +59,8 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
+    """A step and the ways out of it. ``index`` counts from 0 in the order of the file; edges point to higher ones."""
+
     index: int
     step: Step
     edges: tuple[Edge, ...]
@@ -93,6 +95,8 @@ class Node:
 
 @dataclass(frozen=True)
 class Program:
+    """A journey compiled: its steps as nodes, in the order of the file. A run begins at the first."""
+
     journey: Journey
     nodes: tuple[Node, ...]
 

@@ -89,6 +89,7 @@ class Project:
 
 
 def journey_path(journey: str) -> str:
+    """Where a journey stands, relative to the project."""
     return f"{FOLDER}/{journey}/{JOURNEY_FILE}"
 
 

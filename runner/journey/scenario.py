@@ -64,6 +64,8 @@ class ExpectedSend:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedExit:
+    """A run ends with ``reason``. ``at`` None is any instant."""
+
     reason: str
     span: Span
     at: datetime | None = None
@@ -71,6 +73,8 @@ class ExpectedExit:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedCompletion:
+    """A run comes to the end of the journey. ``at`` None is any instant."""
+
     span: Span
     at: datetime | None = None
 

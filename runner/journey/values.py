@@ -25,6 +25,8 @@ LARGEST = 9 * 10**18
 
 
 class Kind(StrEnum):
+    """The kinds of values that expressions, attributes and properties have."""
+
     STRING = "string"
     NUMBER = "number"
     BOOLEAN = "boolean"

@@ -29,6 +29,8 @@ class Value:
 
 @dataclass(frozen=True)
 class Tag:
+    """The contact has the tag."""
+
     tag: str
 
 
@@ -44,6 +46,8 @@ class Before:
 
 @dataclass(frozen=True)
 class Consent:
+    """The contact has consented to the topic."""
+
     topic: str
 
 

@@ -65,4 +65,5 @@ def parse_time(text: str) -> time | None:
 
 
 def percent(hundredths: int) -> str:
+    """Hundredths of a percent for people: 1250 is ``12.5``."""
     return f"{Decimal(hundredths) / 100:f}"

@@ -16,6 +16,7 @@ from runner.journey.yaml import Field, Fields, Value
 
 
 def build_links(build: StepBuilder, value: Value | None) -> tuple[Link, ...]:
+    """The links by which readers steer."""
     fields = fields_of(value)
     return tuple(link for field in (fields.fields if fields else ()) if (link := _link(build, field)))
 

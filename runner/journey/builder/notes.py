@@ -33,6 +33,7 @@ def items_of(value: Value | None) -> tuple[Value, ...]:
 
 
 def fields_of(value: Value | None) -> Fields | None:
+    """A mapping; None for anything else."""
     return value if isinstance(value, Fields) else None
 
 

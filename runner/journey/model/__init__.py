@@ -138,6 +138,8 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
+    """The first case that is true is taken."""
+
     cases: tuple[Case, ...]
 
 
@@ -163,6 +165,8 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
+    """Each contact draws an arm, and keeps it."""
+
     arms: tuple[Arm, ...]
     experiment: Experiment | None = None
 

@@ -14,4 +14,6 @@ class Goto:
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
+    """As a step: the end of the run, with a reason."""
+
     reason: str

@@ -27,6 +27,8 @@ from runner.problem import Span
 
 @dataclass(frozen=True, kw_only=True)
 class EventTrigger:
+    """An event of the catalog arrives."""
+
     event: str
     where: Expression | None = None
 
@@ -60,6 +62,8 @@ class SegmentTrigger:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeTrigger:
+    """The value of an attribute changes; ``where`` says from what and to what."""
+
     attribute: str
     type: ValueType
     where: Expression

@@ -36,6 +36,8 @@ class LocalTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class WaitFor:
+    """For a length of time, and then until the next local time that ``local`` allows."""
+
     duration: Duration
     local: LocalTimes | None = None
 

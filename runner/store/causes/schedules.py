@@ -105,6 +105,7 @@ def known_schedules(connection: Connection) -> frozenset[str]:
 
 
 def forget_schedule(connection: Connection, cause: str) -> None:
+    """Forget how far a schedule has come, in all partitions."""
     connection.execute(delete(firing).where(firing.c.cause == cause))
 
 

@@ -25,6 +25,7 @@ HOUR = 3_600_000_000
 
 
 def since_midnight(at: time) -> int:
+    """Microseconds."""
     return (at.hour * 60 + at.minute) * 60_000_000
 
 

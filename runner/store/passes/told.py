@@ -93,6 +93,7 @@ _TELLING = "telling"
 
 
 def telling(connection: Connection) -> Telling:
+    """What ``connection`` has told; begun where it has told nothing yet."""
     found: Telling | None = connection.info.get(_TELLING)
     if found is None:
         found = connection.info[_TELLING] = Telling()

@@ -48,6 +48,7 @@ def _exists(table: Table, row: NamedFromClause, where: str, parts: list[Sql]) ->
 
 
 def sent(compiler: Compiler, node: tree.Sent) -> Sql:
+    """Whether a message of the step was let go: of this run, or of any run of another journey."""
     row, message = compiler.row, compiler.row.alias(tables.message)
     where, parts = _of(row, message)
     if node.journey is not None:
@@ -64,11 +65,13 @@ def sent(compiler: Compiler, node: tree.Sent) -> Sql:
 
 
 def run_number(compiler: Compiler, node: tree.RunNumber) -> Sql:  # noqa: ARG001
+    """Which run of the contact it is, in millionths; NULL where nobody is in one."""
     run = compiler.row.run
     return null() if run is None else compiler.number(run * constant(MILLIONTHS))
 
 
 def in_journey(compiler: Compiler, node: tree.InJourney) -> Sql:
+    """Whether a run of the journey is on, or came to its end."""
     run = compiler.row.alias(tables.run, "s")
     status = tables.RunStatus.COMPLETED if node.completed else tables.RunStatus.ACTIVE
     where, parts = _of(compiler.row, run)
@@ -82,6 +85,7 @@ def in_journey(compiler: Compiler, node: tree.InJourney) -> Sql:
 
 
 def consented(compiler: Compiler, node: tree.Consented) -> Sql:
+    """Whether consent is given for topic and channel."""
     consent = compiler.row.alias(tables.consent)
     name = consent.name
     where, parts = _of(compiler.row, consent)
@@ -117,12 +121,14 @@ def _of_channel(row: Row, parts: list[Sql], name: str, channel: str, topic: str)
 
 
 def consent_age(compiler: Compiler, node: tree.ConsentAge) -> Sql:
+    """Whole days of 24 hours since the consent was given, in millionths; NULL where none is."""
     elapsed = compiler.instant() - given_since(compiler, node)
     days = elapsed.op("/", precedence=8, return_type=elapsed.type)(constant(_DAY))
     return compiler.number(days * constant(MILLIONTHS))
 
 
 def any_consent(compiler: Compiler, node: tree.AnyConsent) -> Sql:
+    """Whether consent to any topic is given, for the channel where it names one."""
     consent = compiler.row.alias(tables.consent)
     name = consent.name
     where, parts = _of(compiler.row, consent)
@@ -133,6 +139,7 @@ def any_consent(compiler: Compiler, node: tree.AnyConsent) -> Sql:
 
 
 def suppressed(compiler: Compiler, node: tree.Suppressed) -> Sql:
+    """Whether nothing is sent to the contact's address for the channel."""
     row, suppression = compiler.row, compiler.row.alias(tables.suppression)
     name = suppression.name
     where, parts = _of(row, suppression)

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, MetaData
 
 
 def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    """Keeps a column to the values of an enum."""
     return CheckConstraint(
         f"{column} IN ({', '.join(repr(v.value) for v in values)})", name=f"{column}_is_known"
     )

@@ -59,6 +59,8 @@ class EntryCount:
 
 @dataclass(frozen=True, kw_only=True)
 class MessageCount:
+    """How many messages of a step have a status and reason, and to how many contacts."""
+
     journey: str
     step: str
     channel: str
