@@ -82,3 +82,14 @@ def database(request: pytest.FixtureRequest) -> Database:
     name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
     database: Database = request.getfixturevalue(name)
     return database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database of each kind that several threads use, each by a connection of its own: SQLite on disk."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres_database")
+        return
+    database = Database.open(f"sqlite:///{tmp_path}/journeys.db")
+    yield database
+    database.close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,15 +21,9 @@ CONNECTIONS = 6
 SECONDS = 30
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
-    """On disk: several threads need a connection each."""
-    if request.param == "postgresql":
-        yield Shop(request.getfixturevalue("postgres_database"))
-        return
-    database = Database.open(f"sqlite:///{tmp_path}/shop.db")
-    yield Shop(database)
-    database.close()
+@pytest.fixture
+def shop(shared: Database) -> Shop:
+    return Shop(shared)
 
 
 def over(shop: Shop, sinks: Sequence[Any], **options: Any) -> Delivery:

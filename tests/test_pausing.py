@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -344,17 +342,6 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database that several threads use at once."""
-    if request.param == "postgresql":
-        yield request.getfixturevalue("postgres_database")
-        return
-    database = Database.open(f"sqlite:///{tmp_path}/journeys.db")
-    yield database
-    database.close()
 
 
 def test_it_works_within_a_tick_of_a_daemon_at_work(shared: Database) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -143,17 +142,6 @@ def test_a_stage_that_is_to_stop_is_not_woken() -> None:
 
 
 # Within a process --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database that several threads use, each by a connection of its own."""
-    if request.param == "postgresql":
-        yield request.getfixturevalue("postgres_database")
-        return
-    database = Database.open(f"sqlite:///{tmp_path}/journeys.db")
-    yield database
-    database.close()
 
 
 def test_a_tick_wakes_delivery_in_its_process(shared: Database) -> None:
