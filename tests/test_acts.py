@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from plays import holds
-from sqlalchemy import select
 
 from runner.journey.project import load_project
 from runner.journey.scenario_file import load_scenarios
@@ -14,39 +11,7 @@ from runner.review.check import rule_problems
 from runner.review.scenarios import Stage
 from runner.store.database import Database
 from runner.store.tables import consent_log, conversion, event, run
-
-CATALOG = """
-attributes:
-  points: {type: number}
-events:
-  Signed Up: {plan: string, seats: number}
-  Trial Started: {plan: string, seats: number, ends: date}
-  Left: {}
-topics:
-  offers: {title: Offers, opt_in: explicit}
-  news: {title: News, opt_in: explicit}
-  receipts: {title: Receipts, opt_in: none}
-channels:
-  email: {uses: file, sender: {name: Shop, address: hello@shop.example}}
-"""
-TEMPLATE = "---\nsubject: Hello\n---\nHello {{ contact.id }}\n"
-
-
-def project(**journeys: str) -> dict[str, str]:
-    """The files of journeys by name, each with a template ``hello``; names are written with _ for -."""
-    files = {"journeys/catalog.yaml": CATALOG}
-    for name, text in journeys.items():
-        name = name.replace("_", "-")
-        files[f"journeys/{name}/journey.yaml"] = f"journey: {name}\nlanguage: 1\ntitle: Example\n{text}"
-        if "send:" in text:
-            files[f"journeys/{name}/hello.txt"] = TEMPLATE
-    return files
-
-
-def rows(database: Database, *columns: Any) -> list[tuple[Any, ...]]:
-    with database.read() as connection:
-        return [tuple(row) for row in connection.execute(select(*columns))]
-
+from tests.acting import CATALOG, project, rows
 
 EMITS = """
 trigger: {event: Signed Up}
@@ -59,6 +24,7 @@ steps:
       properties: {plan: gold, seats: = trigger.seats * 2, ends: = today + days("14d")}
   - {id: counted, condition: {if: 'did("Trial Started")', else: [{id: not-yet, exit: not-yet}]}}
 """
+
 HEARS = """
 topic: offers
 trigger: {event: Trial Started, where: event.seats == 6}
@@ -216,6 +182,7 @@ steps:
   - {id: pass-on, enroll: {journey: next, properties: {plan: = trigger.plan, seats: 4}}}
   - {id: stay, wait: 1d}
 """
+
 NEXT = """
 topic: offers
 trigger: {manual: true, properties: {plan: string, seats: number}}
@@ -271,6 +238,7 @@ steps:
   - {id: on, emit: {event: Trial Started, properties: {seats: 6}}}
   - {id: stay, wait: 1d}
 """
+
 AND_ROUND = """
 trigger: {event: Trial Started}
 entry: {reentry: always, again: restart}

@@ -6,11 +6,11 @@ import json
 
 from plays import holds
 from shop import START, Shop, Sink
-from test_acts import CATALOG, project, rows
 
 from runner.engine.deliver import deliver
 from runner.store.database import Database
 from runner.store.tables import event, message, pool_value, run, step_log
+from tests.acting import CATALOG, project, rows
 
 CALLS = """
 topic: offers

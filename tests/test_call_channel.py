@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from shop import START, Shop
-from test_acts import rows
 from test_asks import CALLS, shop
 
 from channels.base import Answer as Answered
@@ -22,8 +21,9 @@ from runner.engine.deliver import deliver
 from runner.settings import load_settings
 from runner.store.database import Database
 from runner.store.tables import event, message, run
+from tests.acting import rows
+from tests.sample_message import AT, a_message
 from tests.servers import AUTHORITY, SECRET, Answer, HttpServer, an_http_server, free_port
-from tests.test_channel_mime import AT, a_message
 
 
 def channel() -> CallChannel:

@@ -16,6 +16,7 @@ from channels.call import CallChannel, CallSettings
 from channels.file import Carried, FileChannel
 from channels.smtp import SmtpChannel
 from channels.webhook import open_webhook
+from tests.sample_message import AT, a_message
 from tests.servers import (
     SECRET,
     Answer,
@@ -25,7 +26,6 @@ from tests.servers import (
     smtp_settings,
     webhook_settings,
 )
-from tests.test_channel_mime import AT, a_message
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from channels.base import Rejected, RetryLater, Sent
 from channels.file import Carried, FileChannel, file_name
-from tests.test_channel_mime import AT, a_message
+from tests.sample_message import AT, a_message
 
 
 def test_the_name_says_when_to_whom_and_why(tmp_path: Path) -> None:

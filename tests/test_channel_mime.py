@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import email.policy
-from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import format_datetime, unquote
@@ -14,29 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.base import Attachment, Message
+from channels.base import Attachment
 from channels.header import Unfit
 from channels.mime import build
 from channels.plain_text import plain_text
-
-AT = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
-
-
-def a_message(**changed: Any) -> Message:
-    values: dict[str, Any] = {
-        "idempotency_key": "0123456789abcdef" * 4,
-        "recipient": "ana@shop.example",
-        "let_go_at": AT,
-        "journey": "abandoned-cart",
-        "step": "remind",
-        "contact": "ana",
-        "locale": "en",
-        "subject": "Your cart",
-        "text": "Hello Ana",
-        "sender_name": "Shop",
-        "sender_address": "hello@shop.example",
-    }
-    return Message(**{**values, **changed})
+from tests.sample_message import AT, a_message
 
 
 def read(content: bytes) -> EmailMessage:
@@ -186,11 +167,15 @@ def test_whatever_is_built_reads_back_as_meant(
 
 
 LETTERS = st.characters(blacklist_categories=("Cs",)) | st.sampled_from(' .=-_?:<>\\"@\t\r\nab')
+
 PIECES = st.sampled_from(
     ["--=_alternative", "=?utf-8?b?SGk=?=", "\r\nBcc: a@b.example", "\n.\n", "\n\n", "From "]
 )
+
 ANY_TEXT = st.lists(st.text(LETTERS, max_size=60) | PIECES, max_size=8).map("".join)
+
 ONE_LINE = st.text(LETTERS, max_size=150)
+
 ADDRESS = st.sampled_from(["ana@x.example", "a.n+a@ბანკი.გე", "ანა@shop.example"]) | st.from_regex(
     r"[a-z.!=?_]{1,9}@[a-zé]{1,5}\.[a-z]{2,4}", fullmatch=True
 )

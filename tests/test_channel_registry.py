@@ -11,8 +11,8 @@ from channels.registry import TRANSPORTS, ChannelError, Surroundings, open_chann
 from channels.smtp import SmtpChannel
 from channels.webhook import IdempotentWebhookChannel
 from runner.journey.catalog import ChannelSettings
+from tests.sample_message import AT
 from tests.servers import SECRET
-from tests.test_channel_mime import AT
 
 EMAIL = ChannelSettings(name="email", uses="file")
 

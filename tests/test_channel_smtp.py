@@ -15,8 +15,8 @@ import pytest
 
 from channels.base import Rejected, RetryLater, Sent, Unknown
 from channels.smtp import SmtpChannel, SmtpSettings, Tls, settings_from
+from tests.sample_message import a_message
 from tests.servers import SmtpServer, an_smtp_server, free_port, smtp_settings
-from tests.test_channel_mime import a_message
 from tests.test_dkim import RSA_SIGNER, dns
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from channels.base import Rejected, Result, RetryLater, Sent, Unknown
 from channels.webhook import WebhookSettings, is_public, open_webhook, settings_from, signature
+from tests.sample_message import AT, a_message
 from tests.servers import SECRET, Answer, HttpServer, an_http_server, free_port, webhook_settings
-from tests.test_channel_mime import AT, a_message
 
 
 def send(server: HttpServer, **changed: object) -> Result:

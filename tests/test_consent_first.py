@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from test_acts import rows
 
 from runner.journey.project import load_project, read_files
 from runner.journey.scenario_file import find_scenarios
@@ -14,6 +13,7 @@ from runner.review.scenarios import Stage
 from runner.store.database import Database
 from runner.store.sending.address_places import counted_form, hashed_address, take_place
 from runner.store.tables import address_use, consent_log
+from tests.acting import rows
 
 ROOT = Path(__file__).parents[1]
 PLAYBOOK = "confirm-consent"

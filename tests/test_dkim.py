@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from channels.dkim import Signer, signed, signer, signers_from
 from channels.header import Unfit
 from channels.mime import build
-from tests.test_channel_mime import a_message
+from tests.sample_message import a_message
 
 RSA = rsa.generate_private_key(65537, 2048)
 ED25519 = ed25519.Ed25519PrivateKey.generate()

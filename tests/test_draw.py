@@ -11,13 +11,13 @@ import pytest
 from plays import holds
 from shop import Shop
 from sqlalchemy import select
-from test_acts import CATALOG, project, rows
 
 from runner.cli import run as main
 from runner.engine.tick import tick
 from runner.store.database import Database
 from runner.store.sending.pools import PoolStatus, import_values, pool_status
 from runner.store.tables import pool_value, run
+from tests.acting import CATALOG, project, rows
 from tests.written import write_files
 
 DRAWS = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from plays import holds
-from test_acts import project
 
 from runner.engine.apply import apply_project
 from runner.engine.versions import load_versions
@@ -15,6 +14,7 @@ from runner.journey.version import version_hash
 from runner.review.check import check_files
 from runner.review.scenarios import BEGINNING
 from runner.store.database import Database
+from tests.acting import project
 
 SERIES = """
 topic: offers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from documents import beside_what_it_leaves_out
 from plays import holds
-from test_acts import project, rows
 
 from runner.journey.project import load_project
 from runner.journey.scenario_file import find_scenarios
@@ -12,6 +11,7 @@ from runner.problem import Severity
 from runner.review.check import check_files
 from runner.store.database import Database
 from runner.store.tables import consent_log, run
+from tests.acting import project, rows
 
 LINKS = """
 topic: offers

@@ -26,9 +26,9 @@ from runner.engine.deliver import deliver
 from runner.problem import Severity
 from runner.review.check import check_files
 from runner.store.database import Database
+from tests.sample_message import a_message
 from tests.servers import AUTHORITY, SECRET, Answer, an_http_server
 from tests.shop import START, Shop
-from tests.test_channel_mime import a_message
 
 PHRASES: Mapping[str, str] = {
     "am": "ውድ ደንበኛችን፣ ጋሪዎ እየጠበቀዎት ነው፤ ሰማንያ ብር እና ሌሎች ሦስት የወደዷቸው ነገሮች አሉ።",
