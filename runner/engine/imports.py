@@ -3,18 +3,18 @@ file."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from runner.engine.enrolling import Enrolling
-from runner.engine.intake import Progress, Rejected, consent_arrival, csv_header, read_arrivals
+from runner.engine.intake import Progress, Rejected, consent_arrival, read_arrivals
 from runner.engine.misfits import Misfits, MisfitValues
+from runner.engine.reject_file import FIRST_SHOWN, RejectFile
 from runner.engine.sent_nobody import without_strangers
 from runner.engine.tick import LIVE
 from runner.engine.told_of import with_messages
@@ -24,9 +24,6 @@ from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.people.arrival import Arrival
 from runner.store.people.events import Stored, store_events
-
-FIRST_SHOWN = 10
-"""How many lines of one kind are told one by one; the reject file has all that are rejected."""
 
 _NO_EVENTS = frozenset({IDENTIFIED, ACCOUNT_IDENTIFIED})
 
@@ -73,65 +70,6 @@ class Imported:
     reject_file: Path | None
 
 
-@dataclass
-class _Rejects:
-    """The reject file, made when the first line is rejected: the lines as they stood, ready to be mended
-    and imported again, and their reasons beside them.
-
-    They are written under another name and moved into place at the end.
-    """
-
-    path: Path
-    header: str | None
-    count: int = 0
-    first: list[Rejected] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, source: Path, folder: Path) -> _Rejects:
-        """Of the file ``source``. The name holds its whole path: files of one base name do not share a
-        reject file, and that of a reject file is another one."""
-        plain = Path(source.name[:-3] if source.name.lower().endswith(".gz") else source.name)
-        digest = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:8]
-        return cls(path=folder / f"{plain.stem}-{digest}{plain.suffix}", header=csv_header(source))
-
-    def take(self, rejections: Sequence[Rejected]) -> None:
-        if not rejections:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        mode = "a" if self.count else "w"
-        part, part_of_reasons = _part(self.path), _part(_reasons(self.path))
-        with (
-            part.open(mode, encoding="utf-8", errors="surrogateescape", newline="\n") as lines,
-            part_of_reasons.open(mode, encoding="utf-8", errors="replace") as reasons,
-        ):
-            if self.header is not None and self.count == 0:
-                lines.write(f"{self.header}\n")
-            for rejected in rejections:
-                lines.write(f"{rejected.text}\n")
-                reasons.write(f"{rejected.line}: {rejected.reason}\n")
-        self.count += len(rejections)
-        self.first += rejections[: FIRST_SHOWN - len(self.first)]
-
-    def place(self) -> None:
-        """Put what was written in the place of what an earlier import of the same file has left."""
-        if self.count:
-            for path in (self.path, _reasons(self.path)):
-                _part(path).replace(path)
-
-    def clear(self) -> None:
-        """Forget what an earlier import of the same file has left."""
-        for path in (self.path, _reasons(self.path)):
-            path.unlink(missing_ok=True)
-
-
-def _reasons(path: Path) -> Path:
-    return path.with_name(f"{path.name}.reasons")
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
 def import_file(
     database: Database,
     catalog: Catalog,
@@ -154,15 +92,18 @@ def import_file(
     cannot be read, or is cut off; the batches before are stored then.
     """
     catalog = enrolling.within(catalog) if enrolling else catalog
-    kept = _Rejects.of(path, rejects)
-    total = Stored()
-    consents = 0
-    values = MisfitValues()
-    unread = UnreadNames(catalog)
-    too_old = unknown_messages = 0
-    old_names: set[str] = set()
-    first_unknown: list[Arrival] = []
-    oldest = received_at - LIVE.event_max_age if pending and LIVE.event_max_age else None
+    kept = RejectFile.of(path, rejects)
+    importing = _Importing(
+        database=database,
+        received_at=received_at,
+        pending=pending,
+        grants=grants,
+        only_contacts=only_contacts,
+        enrolling=enrolling,
+        rejects=kept,
+        oldest=received_at - LIVE.event_max_age if pending and LIVE.event_max_age else None,
+        unread=UnreadNames(catalog),
+    )
     read = read_arrivals(
         path,
         catalog,
@@ -171,44 +112,11 @@ def import_file(
         as_event=enrolling.event if enrolling else None,
         progress=progress,
     )
-    strangers: dict[str, None] = {}
     try:
         for portion in _portions(read, batch):
-            arrivals: list[Arrival] = []
-            given: list[Arrival] = []
-            bad: list[Rejected] = []
-            for item in portion:
-                if isinstance(item, Rejected):
-                    bad.append(item)
-                    continue
-                values.look(item)
-                unread.look(item)
-                if oldest is not None and item.name not in _NO_EVENTS and item.at < oldest:
-                    too_old += 1
-                    old_names.add(item.name)
-                if item.name == IDENTIFIED:
-                    given.extend(_consents(item, grants))
-                # A consent of a contact's row is no line of its own.
-                (given if only_contacts and item.name == CONSENT_GRANTED else arrivals).append(item)
-            with database.begin() as connection:
-                deployment = database.deployment
-                if enrolling is not None:
-                    arrivals, unknown = enrolling.known(connection, deployment, arrivals)
-                    strangers.update(unknown)
-                of_contacts, of_nobody = without_strangers(connection, deployment, arrivals)
-                told, of_no_message = with_messages(connection, deployment, of_contacts)
-                stored = store_events(connection, deployment, told, received_at=received_at, pending=pending)
-                recorded = store_events(
-                    connection, deployment, given, received_at=received_at, pending=pending
-                )
-            # Counted once they are committed.
-            total += stored
-            consents += recorded.new
-            unknown_messages += len(of_no_message)
-            first_unknown += of_no_message[: FIRST_SHOWN - len(first_unknown)]
-            kept.take(sorted([*bad, *of_nobody], key=lambda each: each.line))
+            importing.take(portion)
     except JourneysError as error:
-        lines = total.new + total.duplicate
+        lines = importing.stored.new + importing.stored.duplicate
         raise JourneysError(
             f"{error}; {lines:,} lines of {path.name} are stored: import it again, nothing counts twice"
         ) from error
@@ -217,20 +125,85 @@ def import_file(
         kept.place()
     if not kept.count:
         kept.clear()
-    return Imported(
-        stored=total,
-        consents=consents,
-        rejected_lines=kept.count,
-        misfits=values.told(),
-        unread=unread.told(),
-        too_old=too_old,
-        turned_since=tuple(_turned_by_time(catalog, old_names)),
-        unknown_messages=unknown_messages,
-        first_unknown=tuple(first_unknown),
-        strangers=strangers,
-        rejections=tuple(kept.first),
-        reject_file=kept.path if kept.count else None,
-    )
+    return importing.told(catalog)
+
+
+@dataclass(kw_only=True)
+class _Importing:
+    """An import on its way, and what became of its lines so far; the names are those of ``Imported``."""
+
+    database: Database
+    received_at: datetime
+    pending: bool
+    grants: Sequence[Granted]
+    only_contacts: bool
+    enrolling: Enrolling | None
+    rejects: RejectFile
+    oldest: datetime | None
+    """What happened before this instant is too old to start anything; None where nothing is."""
+    unread: UnreadNames
+    values: MisfitValues = field(default_factory=MisfitValues)
+    stored: Stored = field(default_factory=Stored)
+    consents: int = 0
+    too_old: int = 0
+    old_names: set[str] = field(default_factory=set)
+    unknown_messages: int = 0
+    first_unknown: list[Arrival] = field(default_factory=list)
+    strangers: dict[str, None] = field(default_factory=dict)
+
+    def take(self, portion: Sequence[Arrival | Rejected]) -> None:
+        """Store ``portion`` in a transaction, and count what became of it once that is committed."""
+        arrivals: list[Arrival] = []
+        given: list[Arrival] = []
+        for item in portion:
+            if isinstance(item, Rejected):
+                continue
+            self._look(item)
+            if item.name == IDENTIFIED:
+                given.extend(_consents(item, self.grants))
+            # A consent of a contact's row is no line of its own.
+            (given if self.only_contacts and item.name == CONSENT_GRANTED else arrivals).append(item)
+        deployment = self.database.deployment
+        with self.database.begin() as connection:
+            if self.enrolling is not None:
+                arrivals, unknown = self.enrolling.known(connection, deployment, arrivals)
+                self.strangers.update(unknown)
+            of_contacts, of_nobody = without_strangers(connection, deployment, arrivals)
+            told, of_no_message = with_messages(connection, deployment, of_contacts)
+            store = partial(
+                store_events, connection, deployment, received_at=self.received_at, pending=self.pending
+            )
+            stored, recorded = store(told), store(given)
+        self.stored += stored
+        self.consents += recorded.new
+        self.unknown_messages += len(of_no_message)
+        self.first_unknown += of_no_message[: FIRST_SHOWN - len(self.first_unknown)]
+        bad = [item for item in portion if isinstance(item, Rejected)]
+        self.rejects.take(sorted([*bad, *of_nobody], key=lambda each: each.line))
+
+    def _look(self, arrival: Arrival) -> None:
+        self.values.look(arrival)
+        self.unread.look(arrival)
+        if self.oldest is not None and arrival.name not in _NO_EVENTS and arrival.at < self.oldest:
+            self.too_old += 1
+            self.old_names.add(arrival.name)
+
+    def told(self, catalog: Catalog) -> Imported:
+        """What became of the file."""
+        return Imported(
+            stored=self.stored,
+            consents=self.consents,
+            rejected_lines=self.rejects.count,
+            misfits=self.values.told(),
+            unread=self.unread.told(),
+            too_old=self.too_old,
+            turned_since=tuple(_turned_by_time(catalog, self.old_names)),
+            unknown_messages=self.unknown_messages,
+            first_unknown=tuple(self.first_unknown),
+            strangers=self.strangers,
+            rejections=tuple(self.rejects.first),
+            reject_file=self.rejects.path if self.rejects.count else None,
+        )
 
 
 def _turned_by_time(catalog: Catalog, events: Set[str]) -> Iterator[str]:
