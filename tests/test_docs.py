@@ -67,7 +67,7 @@ FRAGMENT = {
     "steps": "steps:\n  - {id: hello, send: email}",
 }
 """What completes an example that shows a part of a journey."""
-STAND_IN = "---\nsubject: A short mail\n---\nHello\n"
+STAND_IN = "---\nsubject: A short mail\n---\nHello\n\nhttps://shop.example/unsubscribe\n"
 
 
 # The YAML of the pages ---------------------------------------------------------------------------------------------

@@ -242,10 +242,12 @@ class FunnelStep:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelSettings:
-    """A channel of the catalog: ``uses`` names the module of ``channels/`` that carries its messages."""
+    """A channel of the catalog: ``uses`` names the module of ``channels/`` that carries its messages; ``uses_said``:
+    the catalog says so itself."""
 
     name: str
     uses: str
+    uses_said: bool = True
     sender_name: str | None = None
     sender_address: str | None = None
     cost: Decimal | None = None

@@ -42,7 +42,7 @@ lists:
   EU: [AT, BE, DE]
 channels:
   email:
-    sender: {name: Shop, address: hello@shop.example}
+    {uses: file, sender: {name: Shop, address: hello@shop.example}}
   sms: {}
 pools:
   codes: {file: codes.csv}
@@ -72,18 +72,23 @@ TEMPLATES: Mapping[str, str] = {
 subject: Hello
 ---
 <p>Hello {{ contact.first_name }}</p>
+<p><a href="https://shop.example/unsubscribe">Unsubscribe</a></p>
 """,
     "hello.txt": """\
 ---
 subject: Hello
 ---
 Hello {{ contact.first_name }}
+
+Unsubscribe: https://shop.example/unsubscribe
 """,
     "nudge.txt": """\
 ---
 subject: Still there?
 ---
 Still there?
+
+Unsubscribe: https://shop.example/unsubscribe
 """,
 }
 """The texts of templates, by the name of their files."""

@@ -238,6 +238,7 @@ class _CatalogBuilder:
         made = ChannelSettings(
             name=field.key,
             uses=text_of(options.get("uses")) or "file",
+            uses_said="uses" in options,
             sender_name=text_of(sender.get("name")) if sender else None,
             sender_address=text_of(sender.get("address")) if sender else None,
             cost=amount_of(options.get("cost")),

@@ -9,7 +9,7 @@ Passes:
     topics:
       news: {title: News, opt_in: explicit}
     channels:
-      email: {sender: {name: Shop, address: hello@shop.example}}
+      email: {uses: file, sender: {name: Shop, address: hello@shop.example}}
     links: {domain: links.shop.example}
     # journeys/demo/journey.yaml
     steps: [{id: hello, send: email}]

@@ -1,9 +1,10 @@
 """A mail that needs its reader's consent shows a way to take it back.
 
 Looked for in the template, its layout and its snippets: a link of the journey that withdraws the consent,
-``{{ links.NAME }}``, or an address of one's own that speaks of unsubscribing, opting out or preferences. Mail that goes
-to a mail server is looked at, and no other: that of channels with ``uses: smtp`` in the catalog, or with ``smtp:`` in
-the deployment's ``journeys.yaml``.
+``{{ links.NAME }}``, or an address of one's own that speaks of unsubscribing, opting out or preferences. Mail is what
+channels with ``uses: smtp`` in the catalog carry, or with ``smtp:`` in the deployment's ``journeys.yaml``; and the
+channel ``email``, whatever carries it yet, unless the catalog itself says ``uses: file``. Transactional mail needs
+none.
 
 Passes:
 
@@ -30,7 +31,12 @@ Fails:
     topics:
       news: {title: News, opt_in: explicit}
     channels:
-      email: {uses: smtp, sender: {name: Shop, address: hello@shop.example}}
+      email: {sender: {name: Shop, address: hello@shop.example}}
+    # journeys/demo/hello.txt
+    ---
+    subject: Hello
+    ---
+    Hello {{ contact.first_name|default("there") }}
 """
 
 from __future__ import annotations
@@ -51,7 +57,7 @@ _OWN_PAGE = re.compile(r"unsubscri|opt[-_]?out|preferences", re.IGNORECASE)
 
 
 def check(project: Project) -> Iterator[Problem]:
-    mails = {name for name in project.catalog.channels if project.uses(name, "smtp")}
+    mails = {name for name in project.catalog.channels if _is_mail(project, name)}
     for name, journey in project.journeys.items() if mails else ():
         for step, send in steps_with(journey, Send):
             if send.channel not in mails or project.catalog.topics[send.topic].transactional:
@@ -68,6 +74,13 @@ def check(project: Project) -> Iterator[Problem]:
                     f"`consent: {{withdraw: {send.topic}}}`.",
                     severity=Severity.WARNING,
                 )
+
+
+def _is_mail(project: Project, channel: str) -> bool:
+    """Whether mails leave by the channel, or will: until a mail server is set, they are written to files."""
+    return project.uses(channel, "smtp") or (
+        channel == "email" and not project.catalog.channels[channel].uses_said
+    )
 
 
 def _way_out(journey: Journey, topic: str) -> re.Pattern[str]:
