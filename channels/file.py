@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -23,6 +24,10 @@ from channels.segments import segments
 
 _PART = re.compile(r"\.[0-9a-f]{1,64}-(\d+)\.part")
 
+_opened: set[Path] = set()
+_opening = threading.Lock()
+"""The folders that this process has opened, and who changes them: from the first opening on, unfinished files under its
+number are its own, and not those of an earlier process of that number."""
 
 EMAIL, JSON = ".eml", ".json"
 
@@ -179,20 +184,28 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _remove_abandoned_parts(folder: Path) -> None:
-    """Remove what processes that are no more left unfinished."""
-    for entry in os.scandir(folder):
-        match = _PART.fullmatch(entry.name)
-        if match and not _alive(int(match[1])):
-            Path(entry.path).unlink(missing_ok=True)
+    """Remove what processes that are no more left unfinished. One of them may have had the number of this one, as in a
+    container, where every first process has the same."""
+    with _opening:
+        first = folder.resolve() not in _opened
+        for entry in os.scandir(folder):
+            match = _PART.fullmatch(entry.name)
+            if match and not _alive(int(match[1]), first=first):
+                Path(entry.path).unlink(missing_ok=True)
+        _opened.add(folder.resolve())
 
 
-def _alive(process: int) -> bool:
+def _alive(process: int, *, first: bool) -> bool:
+    """Whether the process still runs. ``first``: this one has written nothing yet, so what bears its number is not
+    its own."""
+    if process == os.getpid():
+        return not first
     if os.name == "nt":  # where os.kill() would end the process that it asks about
         return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:
+    except OSError:  # somebody else's
         return True
-    return process != os.getpid()
+    return True

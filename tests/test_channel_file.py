@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -110,6 +112,32 @@ def test_what_a_dead_process_left_unfinished_is_removed(tmp_path: Path) -> None:
     somebody_elses.write_text("half a message, still being written")
     FileChannel(tmp_path)
     assert list(tmp_path.iterdir()) == [somebody_elses]
+
+
+def test_a_folder_that_is_opened_again_keeps_what_this_process_is_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An apply has every worker open its channels anew, while others write; an earlier process may have had the number
+    of this one."""
+    of_before = tmp_path / f".{'0' * 16}-{os.getpid()}.part"
+    of_before.write_text("half a message of who had this number before")
+    channel = FileChannel(tmp_path)
+    assert not of_before.exists()
+    writing, go_on, sync = threading.Event(), threading.Event(), os.fsync
+
+    def slow(descriptor: int) -> None:
+        writing.set()
+        assert go_on.wait(10)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    with ThreadPoolExecutor(1) as worker:
+        sending = worker.submit(channel.send, a_message())
+        assert writing.wait(10)
+        FileChannel(tmp_path)
+        go_on.set()
+        assert isinstance(sending.result(), Sent)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".eml"]
 
 
 def test_a_file_is_found_by_its_key_whatever_instant_it_bears(tmp_path: Path) -> None:
