@@ -13,6 +13,7 @@ from policies import files_of, journey
 from shop import START, Shop
 from sqlalchemy import select
 
+from runner.engine.pausing import stop_journey
 from runner.engine.tick import EXACT, LIVE, Pace, tick
 from runner.engine.versions import load_versions
 from runner.journey.bucket import bucket
@@ -220,6 +221,44 @@ def test_runners_that_tick_at_once_never_exceed_a_cap_or_a_rate(postgres_databas
     rated = [row.let_go_at for row in ready if row.journey == "demo"]
     assert len(rated) >= 60
     assert most_within(rated, HOUR) == 15
+
+
+def test_what_nobody_got_uses_up_no_cap_and_its_place_is_free_at_once(database: Database) -> None:
+    """A run that ends before its message was handed over, and messages that a stop cancels, of ended runs as well."""
+    left = "exit: [{event: Bought, reason: bought}]\n"
+    steps = "steps: [{id: hello, send: {channel: email, valid_for: 30d}}, {id: end, wait: 9d}]"
+    short = "steps: [{id: hello, send: {channel: email, valid_for: 30d}}]"
+    others = {"more": journey(short, "more", "Asked"), "brief": journey(short, "brief", "Called")}
+    files = files_of(
+        "frequency_cap: [{max: 1, per: 7d, over: defer}]", {"demo": journey(left + steps), **others}
+    )
+    files["journeys/catalog.yaml"] = files["journeys/catalog.yaml"].replace(
+        "  Asked: {}\n", "  Asked: {}\n  Called: {}\n"
+    )
+    shop = Shop(database, files)
+    for key in ("left", "short", "stopped"):
+        shop.identify(key)
+    begin(shop, ["left", "stopped"])
+    begin(shop, ["short"], "Called")
+    shop.tick(START)
+    begin(shop, ["left", "short", "stopped"], "Asked", START + HOUR)
+    shop.tick(START + HOUR)
+    begin(shop, ["left"], "Bought", START + 2 * HOUR)
+    shop.tick(START + 2 * HOUR)
+    for name in ("demo", "brief"):
+        stop_journey(database, name, now=START + 3 * HOUR, who="tests", send_nothing=True)
+    shop.versions = load_versions(database, shop.versions)
+    shop.tick(START + 3 * HOUR)
+    assert [
+        (key, row.journey, row.status, (row.let_go_at - START) / HOUR) for key, row in shop.messages()
+    ] == [
+        ("left/hello", "demo", "cancelled", 0),
+        ("left/hello", "more", "ready", 2),
+        ("short/hello", "brief", "cancelled", 0),
+        ("short/hello", "more", "ready", 3),
+        ("stopped/hello", "demo", "cancelled", 0),
+        ("stopped/hello", "more", "ready", 3),
+    ]
 
 
 def test_places_that_a_runner_was_away_for_are_given_anew(database: Database) -> None:

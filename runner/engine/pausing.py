@@ -133,7 +133,7 @@ def stop_journey(
         ready = states.ready_messages(connection, name) if send_nothing else 0
         runs = states.end_runs(connection, name, now, cancel=send_nothing, told=told)
         if send_nothing:
-            states.cancel_ready(connection, name)
+            states.cancel_ready(connection, name, now)
         elif before is JourneyState.PAUSED:
             states.release_messages(connection, name, now, per_minute)
         done = Stopped(

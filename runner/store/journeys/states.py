@@ -24,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from runner.journey.send_rules import FREQUENCY_CAP
 from runner.store.audit import records
 from runner.store.causes.ends import tell_of_exits
 from runner.store.journeys.spread import released_at
@@ -181,9 +182,23 @@ def end_runs(connection: Connection, name: str, now: datetime, *, cancel: bool, 
     return ended
 
 
-def cancel_ready(connection: Connection, name: str) -> int:
+def cancel_ready(connection: Connection, name: str, now: datetime) -> int:
     """Cancel what is ready, or claimed and not being handed over yet, of runs of the journey that have ended before.
-    What may have arrived already is not called cancelled. Answers how many."""
+    What may have arrived already is not called cancelled. Whom a frequency cap keeps waiting for one of these is asked
+    again at ``now``. Answers how many."""
+    waiting = (
+        select(literal_column("1"))
+        .where(message.c.partition == run.c.partition, message.c.contact == run.c.contact)
+        .where(message.c.journey == name, _WAITS)
+        .correlate_except(message)
+        .exists()
+    )
+    due = bindparam("now", now, type_=Instant())
+    connection.execute(
+        update(run)
+        .values(due_at=due, next_at=earliest(due, run.c.review_at))
+        .where(_ACTIVE, run.c.deferred == constant(FREQUENCY_CAP), run.c.due_at > due, waiting)
+    )
     in_doubt = message.c.reason == constant(POSSIBLE_DUPLICATE)
     cancelled = case((in_doubt, MessageStatus.UNKNOWN.value), else_=MessageStatus.CANCELLED.value)
     return connection.execute(

@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.expression import Expression
 from runner.journey.expression.tree import Name
+from runner.journey.send_rules import FREQUENCY_CAP
 from runner.journey.values import MILLIONTHS, NUMBER
 from runner.store.held import held
 from runner.store.passes.program import (
@@ -39,7 +40,7 @@ from runner.store.predicates import Row, predicate, value
 from runner.store.sending.message_statements import POSSIBLE_DUPLICATE
 from runner.store.statement import Statement
 from runner.store.tables import MessageStatus, RunStatus, contact, conversion, message, run
-from runner.store.types import constant
+from runner.store.types import constant, earliest
 
 _STAGE = bindparam("stage", type_=Integer())
 _COLUMNS = ["stage", "partition", "contact", "run", "at", "reason"]
@@ -236,11 +237,27 @@ _CANCEL = Statement(
 )
 
 
+_WAKE = Statement(
+    update(run)
+    .values(due_at=leaving.c.at, next_at=earliest(leaving.c.at, run.c.review_at))
+    .where(
+        leaving.c.stage == _STAGE,
+        held(leaving.c.partition),
+        run.c.partition == leaving.c.partition,
+        run.c.contact == leaving.c.contact,
+        run.c.deferred == constant(FREQUENCY_CAP),
+        run.c.due_at > leaving.c.at,
+        ACTIVE,
+    )
+)
+
+
 def end_leaving_runs(connection: Connection, stage: int, *, cancel_messages: bool) -> None:
-    """End the runs of a stage of ``leaving``, and cancel those of their messages that have not been handed over.
+    """End the runs of a stage of ``leaving``, and cancel those of their messages that have not been handed over. Of
+    those contacts whom a frequency cap keeps waiting for others, it is asked again: there may be a place now.
 
     Virtual time hands a message over at the instant that lets it go, so there is nothing to cancel there.
     """
     _END.run(connection, stage=stage)
-    if cancel_messages:
-        _CANCEL.run(connection, stage=stage)
+    if cancel_messages and _CANCEL.run(connection, stage=stage).rowcount:
+        _WAKE.run(connection, stage=stage)

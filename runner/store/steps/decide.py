@@ -45,8 +45,11 @@ from runner.store.types import Instant, constant, shifted
 
 _ROUND = bindparam("round", type_=Integer())
 _RANK = bindparam("rank", type_=Integer())
-_COUNTED = tuple(status for status in LET_GO if status is not MessageStatus.WITHHELD)
-"""The statuses of messages that use up a place."""
+_COUNTED = tuple(
+    status for status in LET_GO if status not in (MessageStatus.WITHHELD, MessageStatus.CANCELLED)
+)
+"""The statuses of messages that use up a place: all that may have come to somebody, or still may. One that is cancelled
+was never handed over."""
 
 
 @dataclass(frozen=True, kw_only=True)
