@@ -82,6 +82,14 @@ Hello {{ contact.first_name }}
 
 Unsubscribe: https://shop.example/unsubscribe
 """,
+    "coupon.txt": """\
+---
+subject: Your coupon
+---
+{{ run.codes }}
+
+Unsubscribe: https://shop.example/unsubscribe
+""",
     "nudge.txt": """\
 ---
 subject: Still there?

@@ -1,27 +1,30 @@
 """A message that prints what a `draw` step has taken also goes to those for whom the pool had nothing left.
 
 It leaves with a gap, unless `if_empty` leads elsewhere, a condition or an exit asks for the value, a wait for it leads
-elsewhere without it, or the text asks.
+elsewhere without it, or the text asks. The text of `coupon` prints `run.codes`.
 
 Passes:
 
     # journeys/demo/journey.yaml
     steps:
       - {id: code, draw: {pool: codes, if_empty: [{id: none-left, exit: none-left}]}}
-      - {id: voucher, send: email}
-    # journeys/demo/voucher.txt
-    ---
-    subject: Your voucher
-    ---
-    {{ run.codes }}
+      - {id: coupon, send: email}
 
 Passes:
 
     # journeys/demo/journey.yaml
     steps:
       - {id: code, draw: codes}
-      - {id: voucher, send: email}
-    # journeys/demo/voucher.txt
+      - {id: came, wait: {when: run.codes is not None, up_to: 1d, timeout: [{id: none-left, exit: none-left}]}}
+      - {id: coupon, send: email}
+
+Passes:
+
+    # journeys/demo/journey.yaml
+    steps:
+      - {id: code, draw: codes}
+      - {id: coupon, send: email}
+    # journeys/demo/coupon.txt
     ---
     subject: Something for you
     ---
@@ -32,21 +35,8 @@ Passes:
     # journeys/demo/journey.yaml
     steps:
       - {id: code, draw: codes}
-      - {id: came, wait: {when: run.codes is not None, up_to: 1d, timeout: [{id: none-left, exit: none-left}]}}
-      - {id: voucher, send: email}
-    # journeys/demo/voucher.txt
-    ---
-    subject: Your voucher
-    ---
-    {{ run.codes }}
-
-Passes:
-
-    # journeys/demo/journey.yaml
-    steps:
-      - {id: code, draw: codes}
-      - {id: voucher, send: email}
-    # journeys/demo/voucher.txt
+      - {id: coupon, send: email}
+    # journeys/demo/coupon.txt
     ---
     subject: Something for you
     ---
@@ -57,12 +47,7 @@ Fails:
     # journeys/demo/journey.yaml
     steps:
       - {id: code, draw: codes}
-      - {id: voucher, send: email}
-    # journeys/demo/voucher.txt
-    ---
-    subject: Your voucher
-    ---
-    {{ run.codes }}
+      - {id: coupon, send: email}
 
 Fails:
 
@@ -70,12 +55,7 @@ Fails:
     steps:
       - {id: code, draw: codes}
       - {id: came, wait: {when: run.codes is not None, up_to: 1d}}
-      - {id: voucher, send: email}
-    # journeys/demo/voucher.txt
-    ---
-    subject: Your voucher
-    ---
-    {{ run.codes }}
+      - {id: coupon, send: email}
 """
 
 from __future__ import annotations
