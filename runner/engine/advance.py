@@ -175,7 +175,7 @@ def _visit(passes: Passes, n: int, version: Version, node: Node) -> list[Node] |
         case Split():
             split(sql, node, connection, n)
         case Send() if node.index in sql.ways.together:
-            if collect(sql, node, connection, n):
+            if collect(sql, node, connection, n, passes.late_before):
                 passes.deciding.append(Candidates(sql=sql, node=node))
         case Update(attributes=attributes):
             update_values(sql, node, connection, n, passes.versions.watched.attributes)

@@ -36,6 +36,9 @@ QUIET_HOURS = "quiet_hours"
 WINDOW = "window"
 RATE = "rate"
 """These, and the frequency cap where it says so, let a run stand at its send."""
+LATE = "late"
+"""What brought a run to its send was handled late: it stands there until all that is stored of its contact is handled,
+and is asked at the instant at which the message can leave."""
 
 HELD_OUT = "held_out"
 """Why a message is withheld; the others are the words of ``Delivery``."""

@@ -3,6 +3,7 @@ wall."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Subquery,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     func,
@@ -31,6 +33,7 @@ from runner.journey.send_rules import (
     EXPIRED,
     HELD_OUT,
     HOLD,
+    LATE,
     ONLY_IF,
     QUIET_HOURS,
     RATE,
@@ -54,21 +57,24 @@ LOOK_AGAIN = HOUR
 """How long a message is held at the most before its hold is looked at again."""
 _NOTHING: ColumnElement[Any] = cast(null(), Text())
 _NEVER: ColumnElement[Any] = cast(null(), Instant())
+_LATE_BEFORE = bindparam("late_before", type_=Instant())
 
 
-def collect(sql: ProgramSql, node: Node, connection: Connection, n: int) -> int:
+def collect(sql: ProgramSql, node: Node, connection: Connection, n: int, late_before: datetime) -> int:
     """Put the runs that are at the send ``node`` in pass ``n`` into ``deciding``; those that have its message already
-    go on. Returns how many there are to be decided about."""
+    go on. Those whose instant is before ``late_before`` are asked later, at the present. Returns how many there are to
+    be decided about."""
     send = node.verb
     assert isinstance(send, Send)
     pass_over(sql, node, connection, n)
-    return sql.once(("collect", node.index), lambda: _collect(sql, node, send)).run(connection, n=n).rowcount
+    collected = sql.once(("collect", node.index), lambda: _collect(sql, node, send))
+    return collected.run(connection, n=n, late_before=late_before).rowcount
 
 
 def _collect(sql: ProgramSql, node: Node, send: Send) -> Statement:
     waits = _waits(sql, send, _here(sql, node, send))
-    late = and_(waits.c.reason.is_not(None), waits.c.at >= waits.c.expires)
-    waiting = and_(waits.c.blocked.is_(None), ~late)
+    too_late = and_(waits.c.reason.is_not(None), waits.c.at >= waits.c.expires)
+    waiting = and_(waits.c.blocked.is_(None), ~too_late)
     return Statement(
         insert(deciding).from_select(
             [each.name for each in deciding.c],
@@ -87,7 +93,7 @@ def _collect(sql: ProgramSql, node: Node, send: Send) -> Statement:
                 constant(int(bool(sql.rules.caps(send) or send.rate))),
                 waits.c.template,
                 waits.c.withheld,
-                case((waits.c.blocked.is_not(None), waits.c.blocked), (late, constant(EXPIRED))),
+                case((waits.c.blocked.is_not(None), waits.c.blocked), (too_late, constant(EXPIRED))),
                 case((waiting, waits.c.reason)),
                 case((waiting, waits.c.until)),
             ),
@@ -102,6 +108,8 @@ def _waits(sql: ProgramSql, send: Send, here: Subquery) -> Subquery:
         for reason, until in (
             # Whoever has been given a place keeps it; what the clock says is asked when it comes.
             (RATE, here.c.place),
+            # Quiet hours that are over are no leave to write now.
+            (LATE, here.c.late),
             (HOLD, here.c.hold),
             (QUIET_HOURS, _quiet_until(sql, send, here)),
             (WINDOW, _window_until(send, here)),
@@ -130,7 +138,8 @@ def _here(sql: ProgramSql, node: Node, send: Send) -> Subquery:
     best = send.window if isinstance(send.window, BestHour) else None
     reads_clock = sql.rules.quiet_hours(send) is not None or send.window is not None
     template = _template(sql, send)
-    blocked = _blocked(sql, send, since, template)
+    late = moving.c.at < _LATE_BEFORE
+    blocked = [(late, _NOTHING), *_blocked(sql, send, since, template)]
     return (
         select(
             *(each.label(each.name) for each in RUN_KEY_AND_INSTANT),
@@ -143,6 +152,7 @@ def _here(sql: ProgramSql, node: Node, send: Send) -> Subquery:
             utc.label("utc"),
             (local_microseconds(utc, sql.zone) if reads_clock else utc).label("local"),
             (best_hour(moving, sql.zone) if best else cast(null(), SmallInteger())).label("best"),
+            case((late, moving.c.at)).label("late"),
             (case((or_(*held), shifted(moving.c.at, constant(LOOK_AGAIN)))) if held else _NEVER).label(
                 "hold"
             ),

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from runner.journey.graph import Node
-from runner.journey.send_rules import HOLD
+from runner.journey.send_rules import HOLD, LATE
 from runner.store.passes import ways
 from runner.store.passes.advance import pass_on
 from runner.store.passes.deciding import BLOCKED, DEFERRED, READY, verdict
@@ -125,7 +125,8 @@ def carry_out(sql: ProgramSql, node: Node, connection: Connection, n: int) -> No
 
 
 def _log(sql: ProgramSql, node: Node) -> Statement:
-    """Write down why messages wait. What is looked at again and waits on for the same reason is one entry."""
+    """Write down why messages wait. What is looked at again and waits on for the same reason is one entry, and that
+    somebody was late is none."""
     standing = run.c.node == constant(node.index)
     same = and_(
         standing,
@@ -159,7 +160,11 @@ def _log(sql: ProgramSql, node: Node) -> Statement:
                 verdict.c.until,
             )
             .select_from(_verdict_run)
-            .where(_of(sql, node, DEFERRED), func.coalesce(~same, literal_column("1 = 1"))),
+            .where(
+                _of(sql, node, DEFERRED),
+                verdict.c.reason != constant(LATE),
+                func.coalesce(~same, literal_column("1 = 1")),
+            ),
         )
     )
 
