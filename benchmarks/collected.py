@@ -17,7 +17,7 @@ ADVANCE_TARGET = 0.8
 def advance(scale: Scale) -> Iterator[Figure]:
     """Both ways need runs that are due, so each has a database of its own in each round, and no other is open."""
     for kind in KINDS:
-        for size, rounds in scale.of(((10_000, 2),), ((10_000, 5), (300_000, 3))):
+        for size, rounds in scale.of(((10_000, 2),), ((10_000, 9), (300_000, 3))):
             pairs = []
             for number in range(rounds):
                 took = {}

@@ -25,7 +25,7 @@ from channels.dkim import signer
 from runner.engine.versions import load_versions
 from runner.store.database import Database
 
-ROUNDS = 3
+ROUNDS = 5
 TARGET = 1.7
 NO_PORT = "0"
 """Of a worker process that hands over to the null channel."""
