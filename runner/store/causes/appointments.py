@@ -86,16 +86,21 @@ _name = bindparam("name", type_=Text())
 def appoint(dialect: str, kind: Kind, found: Select[Any]) -> Statement:
     """The statement that makes or moves the appointments of ``found``, which has the columns ``APPOINTED``.
 
-    One that stands where it is found to be is left as it is. Follow it by ``withdraw`` and ``tell_of_pass``.
+    One that stands where it is found to be is left as it is. A column ``known`` may say of each whether there is one
+    already; else it is looked up. Follow it by ``withdraw`` and ``tell_of_pass``.
     """
     rows = found.cte("appointed").prefix_with("MATERIALIZED")
     known = appointment.alias("known")
-    is_known = is_there(
-        known,
-        known.c.partition == rows.c.partition,
-        known.c.contact == rows.c.contact,
-        known.c.kind == constant(kind.value),
-        known.c.name == rows.c.name,
+    is_known: ColumnElement[bool] = (
+        rows.c.known
+        if "known" in rows.c
+        else is_there(
+            known,
+            known.c.partition == rows.c.partition,
+            known.c.contact == rows.c.contact,
+            known.c.kind == constant(kind.value),
+            known.c.name == rows.c.name,
+        )
     )
     stands_elsewhere = STANDS.is_distinct_from(rows.c.due_at)
 
@@ -254,26 +259,20 @@ def _moved(due: Any) -> Statement:
 
 
 class _Told(NamedTuple):
-    """How appointments that are due become events. ``crowd`` answers with a row where a contact has several: they need
+    """How appointments that are due become events. ``most`` answers how many a contact has, at the most: several need
     ``announce``, which puts them in order; ``announce_each`` is for the rest. ``move`` writes down that their events
     wait, at once."""
 
-    crowd: Statement
+    most: Statement
     announce: Announcement
     announce_each: Announcement
     move: Statement
 
 
 def _telling(dialect: str, due: Any) -> _Told:
-    several: Select[Any] = (
-        select(literal_column("1"))
-        .select_from(due)
-        .group_by(due.c.partition, due.c.contact)
-        .having(func.count() > literal_column("1"))
-        .limit(literal_column("1"))
-    )
+    each = select(func.count().label("count")).select_from(due).group_by(due.c.partition, due.c.contact)
     return _Told(
-        crowd=Statement(several),
+        most=Statement(select(func.max(each.subquery("each").c.count))),
         announce=announcement(dialect, _told(due), order=_ORDER),
         announce_each=announcement(dialect, _told(due), one_each=True),
         move=_moved(due),
@@ -334,9 +333,11 @@ _SOME_DUE = Statement(
 
 def _tell(connection: Connection, told: _Told, **named: Any) -> int:
     """Answers how many became events."""
-    crowded = told.crowd.run(connection, **named).first() is not None
+    most = told.most.run(connection, **named).scalar()
+    if most is None:
+        return 0
     telling(connection).appointments = True
-    return (told.announce if crowded else told.announce_each).run(connection, **named).rowcount
+    return (told.announce if most > 1 else told.announce_each).run(connection, **named).rowcount
 
 
 # What history sets anew beside the timeline has to find it so: else it may miss that it is to be set again.
@@ -369,8 +370,8 @@ def tell_of_pass(connection: Connection, n: int, now: datetime, late_before: dat
     """Turn all appointments of the contacts of pass ``n`` that are due at ``now`` into events."""
     if _some_due(connection, now):
         due, named = _TELL_OF_PASS[connection.dialect.name], {"n": n, "now": now, "late_before": late_before}
-        _tell(connection, due, **named)
-        due.move.run(connection, **named)
+        if _tell(connection, due, **named):
+            due.move.run(connection, **named)
 
 
 def _some_due(connection: Connection, now: datetime) -> bool:
