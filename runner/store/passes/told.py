@@ -209,25 +209,6 @@ _taken = and_(wave.c.n == PASS, _of_contact(wave))
 _handled_at_once = exists(select(literal_column("1")).select_from(wave).where(_taken))
 
 
-def _events(
-    identity: ColumnElement[Any], pending: ColumnElement[Any], nth: ColumnElement[Any]
-) -> Select[Any]:
-    """What was told, as rows of ``event``: the columns of ``_EVENT``."""
-    return select(
-        told.c.partition,
-        told.c.contact,
-        identity,
-        told.c.name,
-        told.c.at,
-        _RECEIVED_AT,
-        told.c.properties,
-        told.c.key,
-        pending,
-        told.c.run,
-        nth,
-    )
-
-
 def _stored(dialect: str, found: Select[Any], *, new: bool = False) -> Statement:
     """Stores what was not told before; ``new``: it has to be so."""
     into = (postgresql if dialect == "postgresql" else sqlite).insert(event).from_select(_EVENT, found)
@@ -236,14 +217,22 @@ def _stored(dialect: str, found: Select[Any], *, new: bool = False) -> Statement
 
 
 @cache
-def _handled(dialect: str, *, all_of_them: bool, new: bool = False) -> Statement:
-    """Stores those that the pass has taken; ``all_of_them``: it has taken every one."""
-    one = literal_column("1", BigInteger())
-    by_itself = all_of_them and dialect == "postgresql"  # which knows their ids already
-    identity, nth = (told.c.place, _numbered(one)) if by_itself else (wave.c.event, wave.c.nth)
-    found = _events(identity, literal_column(_FALSE[dialect]), nth)
-    source = told if by_itself else told.join(wave, _taken)
-    return _stored(dialect, found.select_from(source).where(_of_round), new=new)
+def _handled(dialect: str, *, new: bool = False) -> Statement:
+    """Stores those that the pass has taken, which has nothing else yet."""
+    found = select(
+        wave.c.partition,
+        wave.c.contact,
+        wave.c.event,
+        wave.c.name,
+        wave.c.at,
+        wave.c.received_at,
+        wave.c.properties,
+        wave.c.dedup_key,
+        literal_column(_FALSE[dialect]),
+        wave.c.caused_by,
+        wave.c.nth,
+    )
+    return _stored(dialect, found.where(in_pass(wave)), new=new)
 
 
 MANY = 100
@@ -251,13 +240,13 @@ MANY = 100
 where that was wrong, than to have it looked up for each: by a third of what storing them takes."""
 
 
-def _store_taken(connection: Connection, taken: int, *, all_of_them: bool, **named: Any) -> int:
+def _store_taken(connection: Connection, taken: int, **named: Any) -> int:
     """Store what the pass has taken; answers how many were new."""
     dialect = connection.dialect.name
     if dialect == "postgresql" and taken >= MANY:
         with suppress(IntegrityError), connection.begin_nested():
-            return _handled(dialect, all_of_them=all_of_them, new=True).run(connection, **named).rowcount
-    return _handled(dialect, all_of_them=all_of_them).run(connection, **named).rowcount
+            return _handled(dialect, new=True).run(connection, **named).rowcount
+    return _handled(dialect).run(connection, **named).rowcount
 
 
 _FALSE, _TRUE = {"postgresql": "false", "sqlite": "0"}, {"postgresql": "true", "sqlite": "1"}
@@ -284,7 +273,19 @@ def _to_be_handled(dialect: str, *, all_of_them: bool) -> Statement:
     conditions = [_of_round]
     if not all_of_them:
         conditions.append(~_handled_at_once)
-    found = _events(identity, literal_column(_TRUE[dialect]), _numbered(place))
+    found = select(
+        told.c.partition,
+        told.c.contact,
+        identity,
+        told.c.name,
+        told.c.at,
+        _RECEIVED_AT,
+        told.c.properties,
+        told.c.key,
+        literal_column(_TRUE[dialect]),
+        told.c.run,
+        _numbered(place),
+    )
     return _stored(dialect, found.where(*conditions).order_by(told.c.place))
 
 
@@ -318,7 +319,7 @@ def take_told(
     named = {"n": n, "round": now_telling.round, "now": now, "late_before": late_before, "size": size}
     taken = _take(dialect, several=now_telling.several, alone=alone).run(connection, **named).rowcount
     every = taken == now_telling.count
-    if taken and _store_taken(connection, taken, all_of_them=every, **named) < taken:
+    if taken and _store_taken(connection, taken, **named) < taken:
         taken -= _KNOWN.run(connection, **named).rowcount
     if not every:
         _to_be_handled(dialect, all_of_them=not taken).run(connection, **named)
