@@ -262,13 +262,17 @@ def take(connection: Connection, n: int, now: datetime, late_before: datetime, s
     return told + statement.run(connection, n=n, now=now, late_before=late_before).rowcount
 
 
-_SUMMARY = Statement(select(wave.c.name, func.max(wave.c.nth)).where(in_pass(wave)).group_by(wave.c.name))
+# Not grouped by name: SQLite would sort all rows for that.
+_SUMMARY = Statement(select(wave.c.name, wave.c.nth).where(in_pass(wave)).distinct())
 
 
 def names_in_pass(connection: Connection, n: int) -> dict[str | None, int]:
     """The event names of pass ``n``; None stands for timers. With each, how many internal events of one contact there
     have been at its instant, at the most."""
-    return {name: nth or 0 for name, nth in _SUMMARY.run(connection, n=n)}
+    found: dict[str | None, int] = {}
+    for name, nth in _SUMMARY.run(connection, n=n):
+        found[name] = max(found.get(name, 0), nth or 0)
+    return found
 
 
 def by_timer(node: ColumnElement[int]) -> ColumnElement[int]:
