@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from policies import files_of, journey
 from shop import START, Shop, Sink
 from sqlalchemy import select
 
-from channels.base import Unknown
+from channels.base import Result, RetryLater, Unknown
 from runner.engine.deliver import deliver
 from runner.engine.doubt import resend_unknown
+from runner.engine.pausing import pause_journey, resume_journey
 from runner.engine.tick import LIVE
-from runner.journey.catalog import MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED
+from runner.engine.versions import load_versions
+from runner.journey.catalog import IDENTIFIED, MESSAGE_BOUNCED, MESSAGE_COMPLAINED, MESSAGE_UNSUBSCRIBED
 from runner.journey.fit import fit_traits
 from runner.problem import ProblemsFound
 from runner.settings import load_settings
@@ -83,6 +86,72 @@ def test_what_has_changed_since_is_seen_as_the_message_leaves(database: Database
         "unsubscribed/receipt": ("sent", None),
         "unsubscribed/tip": ("blocked", "no_consent"),
     }
+
+
+AWAY = """
+steps:
+  - {id: hello, send: email}
+  - {id: late, send: {channel: email, template: other, valid_for: 3d, window: {from: "20:00", to: "20:55"}}}
+  - {id: code, send: {channel: email, template: other, topic: receipts, ignore_quiet_hours: true}}
+"""
+RULES = """
+quiet_hours: {from: "21:00", to: "08:00"}
+hold: [{when: contact.open_tickets > 0}]
+"""
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["away", "paused"])
+def test_what_did_not_leave_when_it_was_let_go_waits_until_it_may(database: Database, paused: bool) -> None:
+    """Quiet hours, window and hold are asked again of what was let go more than five minutes ago, and ``valid_for``
+    still ends it."""
+    shop = Shop(database, files_of(RULES, {"demo": journey(AWAY)}))
+    sink, evening = Sink(), START + timedelta(hours=9, minutes=50)  # 20:50 in Berlin
+    for key in ("ana", "held"):
+        shop.identify(key)
+    shop.arrive(shop.event(key, "Signed Up", evening) for key in ("ana", "held"))
+    shop.tick(evening)
+    if paused:
+        pause_journey(database, "demo", now=evening, who="tests")
+    with_ticket = fit_traits(shop.catalog, {"open_tickets": 1}).properties
+    told = Arrival(
+        contact="held", name=IDENTIFIED, at=evening, properties=with_ticket, undeclared={}, dedup_key="ticket"
+    )
+    shop.arrive([told])
+
+    def left(hours: float, answer: Result | None = None) -> list[str]:
+        """What leaves so many hours after the start."""
+        sink.answers = {key: answer for key in ("ana", "held") if answer}
+        sink.messages.clear()
+        now = START + timedelta(hours=hours)
+        shop.versions = load_versions(database, shop.versions)
+        shop.tick(now)
+        while deliver(database, shop.versions, {"email": sink}, now).claimed:
+            pass
+        return sorted(f"{each.contact}/{each.step}" for each in sink.messages)
+
+    away = RetryLater("the provider is away", unreachable=True)
+    assert bool(left(9.9, away)) is not paused
+    if paused:
+        resume_journey(database, "demo", now=START + 11 * HOUR, who="tests")
+    assert left(11.1) == ["ana/code", "held/code"]
+    assert left(20.9) == []
+    assert left(21) == ["ana/hello"]  # 08:00
+    assert shop.ledger()["held/hello"].reason == "hold"
+    assert left(32.9) == []
+    assert left(33) == ["ana/late"]  # 20:00
+    assert left(34) == []
+    assert became(shop)["held/hello"] == ("blocked", "expired")
+    assert became(shop)["held/late"][0] == "ready"
+
+
+def test_what_leaves_within_five_minutes_is_not_asked_again(sqlite_database: Database) -> None:
+    shop = Shop(sqlite_database, files_of(RULES, {"demo": journey(AWAY)}))
+    evening = START + timedelta(hours=9, minutes=54, seconds=59)
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up", evening)])
+    shop.tick(evening)
+    deliver(sqlite_database, shop.versions, {"email": (sink := Sink())}, evening + timedelta(minutes=5))
+    assert {each.step for each in sink.messages} == {"hello", "late", "code"}  # by now the window is closed
 
 
 def test_an_unsubscribe_from_nobody_knows_what_keeps_all_but_receipts(database: Database) -> None:

@@ -27,7 +27,7 @@ from runner.engine.outcome import Unrecorded as Unrecorded
 from runner.engine.outcome import change_of, not_begun
 from runner.engine.prepare import Prepared, made_beforehand, prepare
 from runner.engine.recording import Recording
-from runner.engine.second_look import derived, not_allowed, second_look, without_paused
+from runner.engine.second_look import derived, not_allowed, not_yet_allowed, second_look, without_paused
 from runner.engine.suppressed import as_addresses_are, suppressed_alone
 from runner.engine.versions import Versions
 from runner.store.database import Database
@@ -207,12 +207,20 @@ class Delivery:
         with self._database.read() as connection:
             claimed = messages.details(connection, held)
             going, to_note = as_addresses_are(connection, claimed, deployment, exact=self._exact)
-            looked = (
-                suppressed_alone(going, versions)
-                if self._exact
-                else second_look(connection, going, versions, now)
-            )
+            looked, waiting = dict[Held, str](), list[Change]()
+            if self._exact:
+                looked |= suppressed_alone(going, versions)
+            else:
+                looked |= second_look(connection, going, versions, now)
+                allowed = [one for one in going if one.held not in looked]
+                waiting, expired = not_yet_allowed(connection, allowed, versions, now)
+                looked |= expired
+            if waiting:
+                put_off = {change.held for change in waiting}
+                going = [one for one in going if one.held not in put_off]
             computed = derived(connection, going, versions, now)
+        if waiting:
+            self._recording.hand_back(waiting)
         unwanted = {**looked, **not_allowed(going, self._recipients)}
         wanted = [one for one in going if one.held not in unwanted]
         unwanted |= beyond_limit(self._database, wanted, versions)

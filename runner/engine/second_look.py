@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from runner.engine.lateness import LATE_AFTER
 from runner.engine.prepare import recipient_of
 from runner.engine.suppressed import is_kept_from
 from runner.engine.versions import Version, Versions
@@ -17,6 +18,7 @@ from runner.store.journeys.states import NEVER, paused_journeys
 from runner.store.sending.asked_again import Asked, asked_again
 from runner.store.sending.derived import derived_values
 from runner.store.sending.messages import Change, Claimed, Held, Taken, change
+from runner.store.sending.not_yet import not_yet
 from runner.store.statement import Connection
 from runner.store.tables import ConsentState, MessageKind, MessageStatus
 
@@ -51,6 +53,29 @@ def second_look(
         if known and (reason := _reason(one, known, asked.get(one.held, Asked()), now)):
             found[one.held] = reason
     return found
+
+
+def not_yet_allowed(
+    connection: Connection, claimed: Sequence[Claimed], versions: Versions, now: datetime
+) -> tuple[list[Change], Mapping[Held, str]]:
+    """The messages that were let go longer than ``LATE_AFTER`` ago and may not leave at ``now``, by quiet hours, window
+    or hold: those that wait, each until it is to be asked again, and those that are ``expired`` by now."""
+    by_send: dict[tuple[int, str], dict[Held, datetime]] = {}
+    for one in claimed:
+        late = one.let_go_at < now - LATE_AFTER
+        if late and one.version in versions.by_id and one.kind == MessageKind.MESSAGE:
+            by_send.setdefault((one.version, one.held.key.step), {})[one.held] = one.expires_at
+    waiting, expired = [], {}
+    for (number, step), expires in by_send.items():
+        version = versions.by_id[number]
+        found = not_yet(connection, version.sql, version.program.node(step), list(expires), now)
+        for held, (reason, until) in found.items():
+            if expires[held] <= now:
+                expired[held] = EXPIRED
+                continue
+            at = min(until, expires[held])
+            waiting.append(Change(held=held, to=MessageStatus.READY, available_at=at, reason=reason))
+    return waiting, expired
 
 
 def derived(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from runner.engine.advance import Passes, advance
+from runner.engine.lateness import LATE_AFTER
 from runner.engine.receive import receive
 from runner.engine.timed import Prepared, prepare
 from runner.engine.versions import Versions
@@ -47,7 +48,7 @@ class Pace:
     takes at most; None is as many as fill a batch.
     """
 
-    late_after: timedelta | None = timedelta(minutes=5)
+    late_after: timedelta | None = LATE_AFTER
     event_max_age: timedelta | None = timedelta(hours=24)
     contacts: int = 20_000
     partitions: int | None = None

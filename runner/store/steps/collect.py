@@ -111,8 +111,8 @@ def _waits(sql: ProgramSql, send: Send, here: Subquery) -> Subquery:
             # Quiet hours that are over are no leave to write now.
             (LATE, here.c.late),
             (HOLD, here.c.hold),
-            (QUIET_HOURS, _quiet_until(sql, send, here)),
-            (WINDOW, _window_until(send, here)),
+            (QUIET_HOURS, quiet_until(sql, send, here)),
+            (WINDOW, window_until(send, here)),
         )
         if until is not None
     ]
@@ -216,7 +216,7 @@ def _withheld(sql: ProgramSql, send: Send) -> ColumnElement[Any]:
     return case(*cases, else_=otherwise)
 
 
-def _quiet_until(sql: ProgramSql, send: Send, here: Subquery) -> ColumnElement[Any] | None:
+def quiet_until(sql: ProgramSql, send: Send, here: Subquery) -> ColumnElement[Any] | None:
     quiet = sql.rules.quiet_hours(send)
     if quiet is None:
         return None
@@ -224,7 +224,7 @@ def _quiet_until(sql: ProgramSql, send: Send, here: Subquery) -> ColumnElement[A
     return case((within(here.c.local, quiet.begins, quiet.ends), instant_of(ends)))
 
 
-def _window_until(send: Send, here: Subquery) -> ColumnElement[Any] | None:
+def window_until(send: Send, here: Subquery) -> ColumnElement[Any] | None:
     match send.window:
         case Window(begins=begins, ends=ends, days=days):
             begun = instant_of(opening(here.c.utc, here.c.zone, begins, days))
