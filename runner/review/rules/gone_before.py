@@ -54,23 +54,20 @@ def proven(project: Project, prover: Prover) -> Iterator[Problem]:
     for name, journey in project.journeys.items():
         rules = _standing(journey)
         for each in of_steps(name, journey, prover) if rules else ():
+            if prover.can_be_true(each.condition, [taken_out for _, taken_out in rules], given=each.given):
+                continue
             # What is true for nobody by itself has a finding of its own.
-            if not prover.can_be_true(each.condition, given=each.given):
+            if not prover.can_be_true(each.condition, given=each.given) or not (span := each.span(project)):
                 continue
-            rule = next(
-                (
-                    rule
-                    for rule, taken_out in rules
-                    if not prover.can_be_true(each.condition, (taken_out,), given=each.given)
-                ),
-                None,
-            )
-            if rule is None or (span := each.span(project)) is None:
-                continue
+            by = [
+                rule.reason
+                for rule, taken_out in rules
+                if not prover.can_be_true(each.condition, (taken_out,), given=each.given)
+            ]
+            whom = f"the exit rule `{by[0]}` has" if by else "the exit rules have"
             yield Problem(
                 code="condition/gone-before",
-                message=f"{each.part} is true for nobody who is still in the journey: the exit rule `{rule.reason}` has"
-                " taken them out before.",
+                message=f"{each.part} is true for nobody who is still in the journey: {whom} taken them out before.",
                 span=span,
                 hint="Remove what stands behind it, or say in the exit rule whom it leaves in the journey.",
                 severity=Severity.WARNING,
