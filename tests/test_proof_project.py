@@ -49,6 +49,14 @@ def test_whom_an_exit_rule_has_taken_out_no_step_meets(rule: str, asked: str, fo
     assert bool(told_of) == found
 
 
+def test_exit_rules_take_people_out_together() -> None:
+    more = "  - when: contact.plan == 'pro'\n    reason: pro\nsteps:"
+    journey = EXIT.replace("RULE", "contact.plan == 'free'").replace("steps:", more)
+    ((code, *_, message),) = told(journey.replace("ASKED", 'contact.plan in ("free", "pro")'))
+    assert code == "condition/gone-before"
+    assert "the exit rules have taken them out before" in message
+
+
 @pytest.mark.parametrize(
     "journey",
     [
