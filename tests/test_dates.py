@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import BigInteger, func, literal, select
 
 from runner.engine.apply import apply_project
+from runner.engine.pausing import pause_journey, resume_journey
 from runner.engine.tick import EXACT, LIVE, Pace
 from runner.engine.versions import load_versions
 from runner.journey.catalog import IDENTIFIED
@@ -37,12 +38,12 @@ DAY = timedelta(days=1)
 
 
 class Diary(Shop):
-    """A shop in which the journey `birthday` was applied at the beginning of 2026."""
+    """A shop in which the journey `birthday` was applied at the beginning of 2026, or at ``begin``."""
 
-    def __init__(self, database: Database, trigger: str) -> None:
+    def __init__(self, database: Database, trigger: str, begin: datetime = BEGIN) -> None:
         self.database = database
         self.heard = 0
-        self.apply(trigger, BEGIN)
+        self.apply(trigger, begin)
 
     def apply(self, trigger: str, now: datetime) -> None:
         files = {**FILES, "journeys/birthday/journey.yaml": BIRTHDAY.replace("{TRIGGER}", trigger)}
@@ -216,6 +217,26 @@ def test_a_date_that_was_past_before_enters_nobody_for_what_else_becomes_known(d
     diary.tell("ben", at("2026-02-01 10:00"), born="2026-01-20", timezone="UTC")
     diary.tick(at("2026-02-01 10:00"), LIVE)
     assert diary.entries() == ["ben 2026-02-01 10:00 2026-01-20"]
+
+
+def test_what_was_told_before_the_first_apply_or_in_a_pause_enters_nobody_though_it_is_handled_later(
+    database: Database,
+) -> None:
+    """Of ana the date was past when it was told, of ben it came before the apply; cid tells his in a pause, and dan and
+    eve afterwards."""
+    diary = Diary(database, "{date: contact.born, if_past: enter}", begin=at("2026-02-10"))
+    diary.tell("ana", at("2026-02-01"), born="2026-01-10", timezone="UTC")
+    diary.tell("ben", at("2026-02-01"), born="2026-02-05", timezone="UTC")
+    diary.tell("dan", at("2026-02-10 01:00"), born="2026-01-12", timezone="UTC")
+    diary.tick(at("2026-02-10 01:00"))
+    assert diary.entries() == ["dan 2026-02-10 01:00 2026-01-12"]
+    pause_journey(database, "birthday", now=at("2026-02-11"), who="tests")
+    diary.tell("cid", at("2026-02-11 01:00"), born="2026-01-11", timezone="UTC")
+    resume_journey(database, "birthday", now=at("2026-02-11 02:00"), who="tests")
+    diary.versions = load_versions(database)
+    diary.tell("eve", at("2026-02-11 03:00"), born="2026-01-13", timezone="UTC")
+    diary.tick(at("2026-02-11 03:00"))
+    assert diary.entries()[1:] == ["eve 2026-02-11 03:00 2026-01-13"]
 
 
 def test_a_yearly_date_whose_lead_has_begun(database: Database) -> None:

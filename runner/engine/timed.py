@@ -50,6 +50,7 @@ from runner.store.local_time.wall_clock import Firing, last_firing, next_firing
 from runner.store.local_time.zones import known_zone
 from runner.store.passes.told import unstored
 from runner.store.statement import Connection
+from runner.store.types import EPOCH
 
 _MICROSECOND = timedelta(microseconds=1)
 _MAY_CHANGE = frozenset({*CONTACT_CHANGES, SEGMENT_DUE})
@@ -101,9 +102,21 @@ def _appoint_everybody(passes: Passes, size: int) -> bool:
         if dated is None:
             remove_of_pass(passes.connection, n, kind, name)
             continue
-        appoint_dates(dated.version.sql, dated.trigger, passes.connection, n)
+        _appoint(passes, dated, n)
         withdraw(passes.connection, n)
     return not found
+
+
+def _appoint(passes: Passes, dated: Dated, n: int) -> None:
+    version = dated.version
+    appoint_dates(
+        version.sql,
+        dated.trigger,
+        passes.connection,
+        n,
+        since=EPOCH if passes.exact else version.since,
+        received_since=EPOCH if passes.exact else version.entered_from,
+    )
 
 
 def _hear(passes: Passes, size: int, of_all: int) -> Prepared:
@@ -212,7 +225,7 @@ def keep_time(passes: Passes, n: int, events: Set[str]) -> None:
         settle(connection, n)
     if moved:
         for dated in moved:
-            appoint_dates(dated.version.sql, dated.trigger, connection, n)
+            _appoint(passes, dated, n)
         if not reached_alone:
             withdraw(connection, n)
         tell_of_pass(connection, n, passes.now, passes.late_before)

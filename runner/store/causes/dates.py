@@ -6,6 +6,7 @@ time there. A yearly date is reached once in each year, 29 February on the 28th 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -62,14 +64,26 @@ from runner.store.types import (
 
 Sql = ColumnElement[Any]
 
+_SINCE = bindparam("since", type_=Instant())
+_RECEIVED_SINCE = bindparam("received_since", type_=Instant())
 _FAR_FUTURE = 2**53
 """In the year 2255, in microseconds: beyond it nobody waits."""
 
 
-def appoint_dates(sql: ProgramSql, trigger: DateTrigger, connection: Connection, n: int) -> None:
+def appoint_dates(
+    sql: ProgramSql,
+    trigger: DateTrigger,
+    connection: Connection,
+    n: int,
+    *,
+    since: datetime,
+    received_since: datetime,
+) -> None:
     """Compute anew when the date of ``trigger`` is next reached, for the contacts of pass ``n`` that have changed, or
-    whose date was reached in it; for all, in a pass that goes through everybody."""
-    sql.once(("appoint dates", trigger.cause), lambda: _appoint(sql, trigger)).run(connection, n=n)
+    whose date was reached in it; for all, in a pass that goes through everybody. What came before ``since``, the first
+    apply of the journey, is past; and by a date that is past nobody enters who told it before ``received_since``."""
+    statement = sql.once(("appoint dates", trigger.cause), lambda: _appoint(sql, trigger))
+    statement.run(connection, n=n, since=since, received_since=received_since)
 
 
 def _appoint(sql: ProgramSql, trigger: DateTrigger) -> Statement:
@@ -118,7 +132,8 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
     """Of each contact: its zone, the date as it is ``given`` and as its zone has it (``shown``), the number of its day,
     the time of day, and the instant at which the appointment is ``standing``; ``ref`` is the one after which the date
     is looked for. For those who enter late also the day ``about`` which it is, and whether it was their date that was
-    told: whose date was past before does not enter for whatever else becomes known. All in µs."""
+    told, and since the journey is entered: whose date was past before does not enter for whatever else becomes known.
+    All in µs."""
     row = sql.row(wave, with_run=False)
     changed = handles(*CONTACT_CHANGES)
     of_date = json_has(wave.c.properties, constant(trigger.attribute))
@@ -140,19 +155,22 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
         if is_date
         else instant_microseconds(trigger.date, row, sql.dialect)
     )
+    # Known since it was received: what came between is past, and so is what came before the journey.
+    received: Sql = func.coalesce(wave.c.received_at, wave.c.at, type_=Instant())
+    known_since: Sql = case((received < _SINCE, _SINCE), else_=received)
     late: list[Sql] = []
     if trigger.if_past is IfPast.ENTER:
+        told = and_(changed, of_date, received >= _RECEIVED_SINCE)
         late = [
             json_text(own.c.properties, constant("date")).label("about"),
-            case((and_(changed, of_date), literal_column("1")), else_=literal_column("0")).label("changed"),
+            case((told, literal_column("1")), else_=literal_column("0")).label("changed"),
         ]
     found = _layer(
         "found",
         select(
             wave.c.partition,
             wave.c.contact,
-            # Known since it was received: what came between is past.
-            microseconds_of(func.coalesce(wave.c.received_at, wave.c.at, type_=Instant())).label("at"),
+            microseconds_of(known_since).label("at"),
             sql.zone.label("zone"),
             given.label("given"),
             # What this very event has told is over.
