@@ -327,17 +327,20 @@ def test_who_is_held_out_is_drawn_once_and_outlives_versions(database: Database)
     assert everywhere
     withheld = {name.split("/")[0] for name, row in shop.ledger().items() if row.status == "withheld"}
     assert withheld == own | everywhere
-    # A smaller share changes nothing for those who have been drawn for.
-    again = Shop(
-        database,
-        files_of("holdout: {percent: 10, name: quiet}", {"demo": journey(steps.replace("20%", "1%"))}),
-    )
-    begin(again, keys, at=START + HOUR)
-    again.tick(START + HOUR, EXACT)
-    later = [row for _, row in again.messages() if row.let_go_at == START + HOUR]
-    assert {row.contact_key for row in later if row.status == "withheld"} == own | everywhere
+    # A smaller share, be it of nobody, changes nothing for those who have been drawn for; without one all get theirs.
+    new = next(key for key in (f"new{n}" for n in range(60)) if bucket(f"demo/holdout/{key}") < 2000)
+    shop.identify(new)
+    for hours, share, held in ((1, "holdout: 1%\n", own), (2, "holdout: 0%\n", own), (3, "", set())):
+        other = journey(steps.replace("holdout: 20%\n", share))
+        again = Shop(database, files_of("holdout: {percent: 10, name: quiet}", {"demo": other}))
+        at = START + timedelta(hours=hours)
+        begin(again, keys if hours == 1 else [*keys, new], at=at)
+        again.tick(at, EXACT)
+        later = [row for _, row in again.messages() if row.let_go_at == at]
+        assert {row.contact_key for row in later if row.status == "withheld"} - {new} == held | everywhere
+        assert hours != 2 or [row.status for row in later if row.contact_key == new] == ["ready"]
     with database.read() as connection:
-        assert len(connection.execute(select(assignment)).all()) == 2 * len(keys)
+        assert len(connection.execute(select(assignment)).all()) == 2 * len([*keys, new])
 
 
 def test_a_ramp_lets_more_and_more_enter(database: Database) -> None:

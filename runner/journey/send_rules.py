@@ -53,7 +53,7 @@ class SendRules:
     policies: Policies = field(default_factory=Policies)
     delivery: Delivery = Delivery.LIVE
     seeds: tuple[str, ...] = ()
-    holdout: int = 0
+    holdout: int | None = None
     templates: frozenset[str] = frozenset()
     reads_blocked: bool = False
     """Whether the journey asks why a message of its runs was blocked."""
@@ -111,6 +111,17 @@ class SendRules:
             if (send.topic in hold.topics if hold.topics else not self.transactional(send))
         )
 
+    def keeping_back(self, send: Send, reason: str) -> object:
+        """What says how long the send's messages wait for ``reason``: equal for two where the same does."""
+        saying: dict[str, object] = {
+            HOLD: self.holds(send),
+            QUIET_HOURS: self.quiet_hours(send),
+            WINDOW: send.window,
+            FREQUENCY_CAP: (self.caps(send), self.transactional_topics),
+            RATE: send.rate,
+        }
+        return saying.get(reason), send.valid_for
+
     def priority(self, send: Send) -> int:
         """The place of the send's messages among those of an instant; the lowest goes first."""
         own = (send.priority, send.topic, TRANSACTIONAL if self.transactional(send) else None)
@@ -122,7 +133,7 @@ class SendRules:
         it hangs on more than its contact."""
         return bool(
             self.reads_blocked
-            or self.holdout
+            or self.holdout is not None
             or self.policies.holdout
             or self.delivery is not Delivery.LIVE
             or isinstance(send.window, Window | BestHour)

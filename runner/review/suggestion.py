@@ -126,7 +126,7 @@ class _Search:
         if not self._enters():
             return _none_found(self.item)
         journey = self.project.journeys[self.item.journey]
-        if journey.holdout or self.project.catalog.policies.holdout:
+        if journey.holdout is not None or self.project.catalog.policies.holdout:
             self.given.held_out = False
         if self.item.kind is Kind.TEXT:
             self.given.contact["locale"] = self.item.way or self.project.catalog.locale

@@ -87,7 +87,7 @@ class Entering:
 
     def _is_held_out(self, journey: Journey) -> bool:
         everywhere = self.catalog.policies.holdout
-        return part(f"{journey.name}/holdout/{self.key}") < journey.holdout or (
+        return part(f"{journey.name}/holdout/{self.key}") < (journey.holdout or 0) or (
             everywhere is not None and part(f"*/{everywhere.name}/{self.key}") < everywhere.share
         )
 

@@ -167,7 +167,7 @@ class Sending:
         """Whether the message hangs on more than its contact: then all of an instant are looked at together."""
         return bool(
             "run.blocked" in str(run.journey.steps)
-            or run.journey.holdout
+            or run.journey.holdout is not None
             or self.catalog.policies.holdout
             or run.journey.delivery is not Delivery.LIVE
             or send.window

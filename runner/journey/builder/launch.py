@@ -14,7 +14,7 @@ from runner.journey.yaml import Fields, Value
 class Launch:
     """What the journey says; a share is in hundredths of a percent."""
 
-    holdout: int
+    holdout: int | None
     delivery: Delivery
     seeds: tuple[str, ...]
     ramp: tuple[RampStep, ...]
@@ -29,7 +29,7 @@ def build_launch(notes: Notes, root: Fields) -> Launch:
         message = "`delivery: seed` sends to the addresses of `seeds` alone, and there are none."
         notes.note("journey/seeds", message, root.key_span("delivery"), "Add `seeds: [you@shop.example]`.")
     return Launch(
-        holdout=share_of(notes, root.get("holdout")) or 0,
+        holdout=share_of(notes, root.get("holdout")),
         delivery=delivery,
         seeds=seeds,
         ramp=_ramp(notes, root.get("ramp")),

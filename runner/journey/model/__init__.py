@@ -219,8 +219,8 @@ class Journey:
     links: tuple[Link, ...] = ()
     existing: ExistingPeople = ExistingPeople.SKIP
     language: int = 1
-    holdout: int = 0
-    """Who is held out, in hundredths of a percent."""
+    holdout: int | None = None
+    """Who is held out, in hundredths of a percent: of 0 nobody new is, of None nobody is any more."""
     delivery: Delivery = Delivery.LIVE
     seeds: tuple[str, ...] = ()
     ramp: tuple[RampStep, ...] = ()

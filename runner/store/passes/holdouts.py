@@ -40,7 +40,8 @@ HELD_OUT, IN = "held_out", "in"
 
 def holdouts(sql: ProgramSql) -> list[tuple[str, str, int]]:
     """The holdouts that concern a journey: what stands for journey and step in the draw, and the share."""
-    found = [(sql.program.journey.name, HOLDOUT, sql.rules.holdout)] if sql.rules.holdout else []
+    own = sql.rules.holdout
+    found = [(sql.program.journey.name, HOLDOUT, own)] if own is not None else []
     everywhere = sql.rules.policies.holdout
     if everywhere is not None:
         found.append((EVERY_JOURNEY, everywhere.name, everywhere.share))
