@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     Select,
     Text,
     and_,
@@ -49,7 +50,7 @@ from runner.store.local_time.years import day_of_year, falls_on, year_of
 from runner.store.passes.program import WAVE_CONTACT, ProgramSql, handles
 from runner.store.passes.standing import key_of, standing
 from runner.store.passes.working import in_pass, wave
-from runner.store.predicates import day_microseconds, instant_microseconds
+from runner.store.predicates import beginning_of, instant_of_text, value
 from runner.store.statement import Statement
 from runner.store.tables import appointment, contact, run
 from runner.store.types import (
@@ -91,7 +92,7 @@ def _appoint(sql: ProgramSql, trigger: DateTrigger) -> Statement:
     reached = _yearly(trigger, known) if trigger.yearly else _once(trigger, known)
     if trigger.if_past is IfPast.ENTER:
         reached = _entering(sql, reached)
-    day_text: Sql = func.journeys_date_text(reached.c.day, type_=Text())
+    day_text = _day_text(reached.c.day, sql.dialect)
     found = select(
         reached.c.partition,
         reached.c.contact,
@@ -107,12 +108,25 @@ def _appoint(sql: ProgramSql, trigger: DateTrigger) -> Statement:
             constant("entry"),
             _entry(day_text),
         ).label("properties"),
+        reached.c.known,
     )
     return appoint(sql.dialect, Kind.DATE, found)
 
 
 def _text(value: str) -> Sql:
     return cast(literal(value, Text()), Text())
+
+
+def _day_text(day: Sql, dialect: str) -> Sql:
+    """The day of that number as ISO text."""
+    if dialect == "sqlite":
+        return func.journeys_date_text(day, type_=Text())
+    # PostgreSQL would call a function of ours for each row, as it may not fold one around `to_char`: ten times as long.
+    return func.to_char(
+        literal_column("date '1970-01-01'") + cast(day, Integer()),
+        literal_column("'YYYY-MM-DD'"),
+        type_=Text(),
+    )
 
 
 def _entry(day_text: Sql) -> Sql:
@@ -150,11 +164,6 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
         one = select(appointment).where(its_own).limit(literal_column("1")).correlate(wave)
         own, is_own = one.lateral("own"), true()
     is_date = trigger.date.type.kind is ValueKind.DATE
-    given = (
-        day_microseconds(trigger.date, row, sql.dialect)
-        if is_date
-        else instant_microseconds(trigger.date, row, sql.dialect)
-    )
     # Known since it was received: what came between is past, and so is what came before the journey.
     received: Sql = func.coalesce(wave.c.received_at, wave.c.at, type_=Instant())
     known_since: Sql = case((received < _SINCE, _SINCE), else_=received)
@@ -172,17 +181,20 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
             wave.c.contact,
             microseconds_of(known_since).label("at"),
             sql.zone.label("zone"),
-            given.label("given"),
+            value(trigger.date, row, sql.dialect).label("text"),
             # What this very event has told is over.
             case(
                 (wave.c.dedup_key == key_of(own), null()),
                 else_=microseconds_of(standing(own)),
             ).label("standing"),
+            own.c.kind.is_not(None).label("known"),
             *late,
         )
         .select_from(wave.join(contact, WAVE_CONTACT).outerjoin(own, is_own))
         .where(in_pass(wave), or_(wave.c.n < 0, _concerns(trigger))),
     )
+    of_text = beginning_of if is_date else instant_of_text
+    found = _layer("read", select(*found.c, of_text(found.c.text).label("given")))
     local = found
     if not is_date:
         shown = local_microseconds(found.c.given, found.c.zone)
@@ -312,7 +324,7 @@ def _first_from(rows: CTE, start: str, name: str) -> CTE:
 def _entering(sql: ProgramSql, reached: CTE) -> CTE:
     """Those whose date was past when it became known enter at once, each once a date."""
     entered = run.alias("entered")
-    day_text: Sql = func.journeys_date_text(reached.c.past_day, type_=Text())
+    day_text = _day_text(reached.c.past_day, sql.dialect)
     has_entered = exists(
         select(literal_column("1")).where(
             entered.c.partition == reached.c.partition,
@@ -333,5 +345,6 @@ def _entering(sql: ProgramSql, reached: CTE) -> CTE:
             reached.c.contact,
             case((waits, reached.c.standing), (enters, reached.c.at), else_=reached.c.due).label("due"),
             case((or_(waits, enters), reached.c.past_day), else_=reached.c.day).label("day"),
+            reached.c.known,
         ).where(true()),
     )

@@ -94,7 +94,13 @@ def beginning_of(date: ColumnElement[Any]) -> ColumnElement[int]:
 
 def instant_microseconds(expression: Expression, row: Row, dialect: str) -> ColumnElement[int]:
     """The datetime in microseconds since 1970 UTC; NULL where it is missing."""
-    return func.journeys_microseconds(value(expression, row, dialect), type_=BigInteger())
+    return instant_of_text(value(expression, row, dialect))
+
+
+def instant_of_text(instant: ColumnElement[Any]) -> ColumnElement[int]:
+    """A datetime in its stored form, in microseconds since 1970 UTC."""
+    microseconds: ColumnElement[int] = func.journeys_microseconds(instant, type_=BigInteger())
+    return microseconds
 
 
 def _boolean(
