@@ -132,6 +132,12 @@ def test_a_journey_that_was_retired_may_be_removed(sqlite_database: Database) ->
     flight.apply(tour(head="retired: finish\n"), START + 5 * DAY, "RETIRED")
     found = planned(sqlite_database, load_project({"journeys/catalog.yaml": CATALOG}))
     assert not found.problems
+    assert not found.changes  # apply has nothing to do, now or ever
+    assert plan_text(found).startswith("tour  removed")
+    assert "3 people finish version" in plan_text(found)
+    flight.until(START + 60 * DAY)
+    found = planned(sqlite_database, load_project({"journeys/catalog.yaml": CATALOG}))
+    assert plan_text(found) == "removed: tour\n\nNothing to apply."
 
 
 def test_who_finishes_an_old_version_does_so_by_an_instant(database: Database) -> None:

@@ -27,12 +27,16 @@ def compared_with_nothing(database: str) -> str:
 
 
 def plan_text(plan: Plan, sources: Mapping[str, str] | None = None, *, colour: bool = False) -> str:
-    """A paragraph for each journey that changes, then those that do not, then what ``apply`` would refuse."""
-    changing = [each for each in plan.journeys if each.change is not Change.UNCHANGED]
-    still = [each.journey for each in plan.journeys if each.change is Change.UNCHANGED]
-    parts = ["\n".join(_lines(each)) for each in changing]
-    if still:
-        parts.append(f"unchanged: {', '.join(still)}")
+    """A paragraph for each journey that changes, or is removed while people are in it, then the others, then what
+    ``apply`` would refuse."""
+    brief = {Change.UNCHANGED: list[str](), Change.REMOVED: list[str]()}
+    parts = []
+    for each in plan.journeys:
+        if each.change in brief and not each.versions:
+            brief[each.change].append(each.journey)
+        else:
+            parts.append("\n".join(_lines(each)))
+    parts += [f"{change.value}: {', '.join(names)}" for change, names in brief.items() if names]
     if found := (*plan.problems, *plan.warnings):
         parts += [text_report(found, sources, colour=colour, folded=True), summary(found)]
     elif not plan.changes:

@@ -128,4 +128,5 @@ class Plan:
 
     @property
     def changes(self) -> bool:
-        return any(each.change is not Change.UNCHANGED for each in self.journeys)
+        """Whether ``apply`` would change anything. That a file is gone whose journey has ended changes nothing."""
+        return any(each.change not in (Change.UNCHANGED, Change.REMOVED) for each in self.journeys)
