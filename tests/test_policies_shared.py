@@ -19,12 +19,16 @@ from runner.engine.versions import load_versions
 from runner.journey.bucket import bucket
 from runner.journey.duration import Duration
 from runner.journey.model import Rate
+from runner.journey.project import load_project
+from runner.review.plan import plan
 from runner.store.database import Database
 from runner.store.steps.rate import Places
 from runner.store.tables import assignment, run
 from runner.store.watching.story import Chapter, story
+from tests import followed
+from tests.shop import CATALOG as SHOP
 
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def shop_of(database: Database, steps: str, policies: str = "", **others: str) -> Shop:
@@ -381,10 +385,75 @@ def test_a_policy_that_is_new_holds_for_those_who_are_on_their_way(database: Dat
     while tick(database, strict, evening, EXACT).more:
         pass
     assert shop.ledger() == {}
-    # And one that is no more lets go what it kept, when its time comes.
-    lenient = Shop(database, files_of("", {"demo": journey(steps)}))
-    lenient.tick(START + 24 * HOUR, EXACT)
-    assert let_go(lenient) == {"a/hello": START + 21 * HOUR}
+
+
+CAP = "frequency_cap: [{max: 1, per: 7d, over: defer}]"
+QUIET = "quiet_hours: {from: '13:00', to: '12:00'}"
+RATED = "rate: {max: 1, per: %s}"
+FOLLOW = "in_flight: follow"
+
+
+CHANGES: list[tuple[tuple[str, str, str], tuple[str, str, str], list[float]]] = [
+    ((CAP, "", ""), ("", "", ""), [0, 1, 2]),
+    ((CAP, "", ""), (CAP.replace("max: 1", "max: 2"), "", ""), [0, 1, 2]),
+    ((CAP, "", ""), (CAP.replace("7d", "3h"), "", ""), [0, 1, 3]),
+    ((CAP, "", ""), (CAP.replace("7d", "9d"), "", ""), [0, 1, 9 * 24]),
+    ((CAP, "", ""), (CAP.replace("defer", "drop"), "", ""), [0, 1]),
+    ((CAP, "", ""), (CAP, "topic: receipts", FOLLOW), [0, 1, 2]),
+    ((QUIET, "", ""), ("", "", ""), [2, 2]),
+    ((QUIET, "", ""), (QUIET.replace("12:00", "18:00"), "", ""), [4, 4]),
+    (("hold: [{when: contact.points is None}]", "", ""), ("", "", ""), [2, 2]),
+    (("", "window: {from: '12:00', to: '13:00'}", ""), ("", "", FOLLOW), [2, 2]),
+    (("", RATED % "6h", ""), ("", RATED % "2h", FOLLOW), [0, 2, 4]),
+    (("", RATED % "6h", ""), ("", RATED % "2h", ""), [0, 6, 12]),
+]
+"""What a catalog, a send and a head say before and after, and how many hours after the start messages leave."""
+
+
+@pytest.mark.parametrize(("before", "after", "sent"), CHANGES, ids=str)
+def test_whoever_a_policy_keeps_waiting_is_asked_again_when_it_changes(
+    sqlite_database: Database, before: tuple[str, str, str], after: tuple[str, str, str], sent: list[float]
+) -> None:
+    """At once, and by what the plan says at the latest. What is none of theirs leaves them as they are."""
+    asked_again_at_a_change(sqlite_database, before, after, sent)
+
+
+@pytest.mark.parametrize("place", [5, 6, 10])
+def test_who_is_asked_again_when_a_policy_changes_is_the_same_on_postgresql(
+    postgres_database: Database, place: int
+) -> None:
+    asked_again_at_a_change(postgres_database, *CHANGES[place])
+
+
+def asked_again_at_a_change(
+    database: Database, before: tuple[str, str, str], after: tuple[str, str, str], sent: list[float]
+) -> None:
+
+    def of(policies: str, says: str, head: str) -> Mapping[str, str]:
+        catalog = SHOP + (f"policies: {{{policies}}}\n" if policies else "")
+        said = f", {says}" if says else ""
+        send = f"{{channel: email, template: hello, valid_for: 20d{said}}}"
+        return followed.files(f"  - {{id: hello, send: {send}}}\n", head, catalog)
+
+    def hours_of(tour: followed.Tour) -> list[float]:
+        return sorted(hours for key in ("ana", "bob") for _, hours in tour.got(key))
+
+    tour = followed.Tour(database, "  - {id: hello, send: {channel: email, template: hello}}\n")
+    tour.change_to(of(*before), START)
+    for minutes, key in ((0, "ana"), (30, "ana"), (60, "bob")):
+        tour.enter(key, at=START + minutes * MINUTE)
+    now = START + 2 * HOUR
+    tour.until(now)
+    project = load_project(of(*after))
+    (planned,) = plan(database, project, now=now).journeys
+    tour.change_to(of(*after), now)
+    tour.until(now)
+    assert hours_of(tour) == [hours for hours in sent if hours <= 2]
+    tour.until(START + 20 * 24 * HOUR)
+    assert hours_of(tour) == sent
+    for version in planned.versions:
+        if version.until is not None:
+            assert version.until >= START + sent[-1] * HOUR
 
 
 def test_the_story_of_a_contact_says_what_their_message_waits_for(database: Database) -> None:

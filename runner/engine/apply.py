@@ -87,6 +87,8 @@ def apply_project(
                 and project.journeys[name].in_flight.retired is None
                 and _retired(stored[name]),
             )
+            if name in stored:
+                people.ask_again(stored[name], next_.journey, hash_)
             crossed, left_behind = people.follow(next_.journey, version, hash_)
             problems += left_behind
             applied.append(Applied(journey=name, hash=hash_, outcome=outcome, crossed=crossed))

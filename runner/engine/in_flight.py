@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
+from itertools import count, groupby
 
 from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
 from runner.journey.expression import Expression
 from runner.journey.graph import Node, Program, compile_program
-from runner.journey.model import Journey, Retired, Timers
+from runner.journey.model import Journey, Retired, Send, Timers
 from runner.journey.project import Project
+from runner.journey.send_rules import RATE, send_rules
 from runner.journey.succession import Carried, Fate, Leaves, Moved, Trouble, Unaccounted, succession
 from runner.journey.wakes import Turns, wakes_of
 from runner.problem import Problem
@@ -27,10 +28,11 @@ from runner.store.journeys.carried import (
     hold_everybody,
     release,
 )
+from runner.store.journeys.kept_waiting import ask_at_once, give_back_places, kept_waiting
 from runner.store.journeys.places import has_places, take_over_places
 from runner.store.journeys.spread import last_released
 from runner.store.journeys.standing import Stand, stands
-from runner.store.journeys.versions import hashes_of, version_files
+from runner.store.journeys.versions import StoredVersion, hashes_of, version_files
 from runner.store.passes.program import ProgramSql
 from runner.store.passes.told import store_told
 from runner.store.statement import Connection
@@ -167,6 +169,39 @@ class People:
         timezone = self._project.catalog.timezone
         sql = ProgramSql(version, program, timezone, self.connection.dialect.name)
         return self._cross(sql, found), ()
+
+    def ask_again(self, before: StoredVersion, journey: Journey, hash_: str) -> int:
+        """Have those asked again at once who wait at a send for a policy, or anything else of the send, that is another
+        in ``journey`` than in ``before``, the version that was in force: what keeps them may keep them no more. Answers
+        how many there are."""
+        catalog = stored_project(before.journey, before.id, before.files).catalog
+        present, follows = self._project.catalog, journey.in_flight.follows
+        hashes = hashes_of(self.connection, before.journey)
+        if (catalog.policies, catalog.topics) == (present.policies, present.topics) and not (
+            follows and kept_waiting(self.connection, hashes, self._now)
+        ):
+            return 0
+        self._hold()
+        found = []
+        waiting = kept_waiting(self.connection, hashes, self._now)
+        for number, kept in groupby(waiting, key=lambda each: each.version):
+            own = stored_project(before.journey, number, version_files(self.connection, number))
+            old = compile_program(own.journeys[before.journey])
+            fates = succession(old, compile_program(journey)) if follows and hashes[number] != hash_ else {}
+            rules = send_rules(old.journey, own.catalog, catalog)
+            next_rules = send_rules(old.journey, own.catalog, present)
+            for one in kept:
+                node, fate = old.nodes[one.node], fates.get(one.node)
+                send, next_ = node.verb, (fate.node if isinstance(fate, Carried | Moved) else node).verb
+                if not (isinstance(send, Send) and isinstance(next_, Send)):
+                    continue
+                if rules.keeping_back(send, one.reason) != next_rules.keeping_back(next_, one.reason):
+                    found.append(one)
+                    if one.reason == RATE:
+                        give_back_places(
+                            self.connection, one, journey.name, node.step.id, send.valid_for, self._now
+                        )
+        return ask_at_once(self.connection, found, self._now)
 
     def _keep_places(self, journey: Journey) -> None:
         """What a send has used of its rate under the names that it had before counts for it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -136,10 +136,14 @@ def give_back_places(sql: ProgramSql, node: Node, connection: Connection, n: int
     """Give back the places of those who wait in pass ``n`` though their place has come: at night, say. They are given
     another when that is over."""
     lost = sql.once(("lost", node.index), lambda: _lost(sql, node)).run(connection, n=n).scalars().all()
-    if lost:
+    give_back(connection, sql.program.journey.name, node.step.id, Counter(lost))
+
+
+def give_back(connection: Connection, journey: str, step: str, places: Mapping[int, int]) -> None:
+    """Give back as many places of a send at these instants, in microseconds."""
+    if places:
         _lock(connection)
-        back = {place: -count for place, count in Counter(lost).items()}
-        _use(connection, sql.program.journey.name, node.step.id, back)
+        _use(connection, journey, step, {place: -count for place, count in places.items()})
 
 
 def _lost(sql: ProgramSql, node: Node) -> Statement:
