@@ -179,6 +179,31 @@ def test_places_of_a_rate_outlive_the_name_of_the_send(database: Database) -> No
     assert len({to_microseconds(at) for _, at in used}) == 4
 
 
+@pytest.mark.parametrize("ends", ["greet", "welcome"])
+def test_two_versions_share_the_places_of_a_rate_though_they_call_the_send_otherwise(
+    database: Database, ends: str
+) -> None:
+    """Those in the older ones finish them; the last rename, where there is one, goes without a word about the first."""
+
+    def limited(name: str) -> str:
+        text = "template: hello, valid_for: 9d, rate: {max: 1, per: 1d}"
+        return sends(name).replace("template: hello", text)
+
+    tour = Tour(database, limited("hello") + wait("end", "9d"), "")
+    tour.enter("ana", "ben", "cleo")
+    tour.change(limited("greet") + wait("end", "9d"), START + HOUR, "moved: {hello: greet}")
+    if ends == "welcome":
+        tour.change(limited("welcome") + wait("end", "9d"), START + HOUR, "moved: {greet: welcome}")
+    tour.enter("dora", at=START + 2 * HOUR)
+    tour.until(START + 6 * DAY)
+    assert [tour.got(who) for who in ("ana", "ben", "cleo", "dora")] == [
+        [("hello", 0)],
+        [("hello", 24)],
+        [("hello", 48)],
+        [(ends, 72)],
+    ]
+
+
 LINKED = "links: {stop: {exit: stopped}, later: {snooze: [3d]}, seen: {ask: {run.said: {type: date}}}}\n"
 
 

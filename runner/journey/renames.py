@@ -68,10 +68,22 @@ def reused(renames: Renames, before: Journey | None, after: Journey) -> Iterator
 
 
 def remembering(journey: Journey, renames: Renames) -> Journey:
-    """The journey, knowing what its steps were called before."""
+    """The journey, knowing what its steps are called in other versions."""
     kinds = {id: type(step.verb) for id, step in _steps(journey).items()}
-    in_flight = replace(journey.in_flight, renamed=leading_to(renames, kinds))
+    in_flight = replace(
+        journey.in_flight, renamed=leading_to(renames, kinds), names=all_names(renames, kinds)
+    )
     return replace(journey, in_flight=in_flight)
+
+
+def all_names(renames: Renames, ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+    """By step of ``ids``, all names that it has had before and since. Of several that lead to one, as they stood beside
+    one another, each has its own name alone."""
+    by_end: dict[str, set[str]] = {}
+    for name in {*renames, *renames.values()}:
+        by_end.setdefault(_chain(renames, name, ())[-1], set()).add(name)
+    steps = ((names & set(ids), names) for names in by_end.values())
+    return {id: frozenset(names) for own, names in steps if len(own) == 1 for id in own}
 
 
 def renames_with(

@@ -10,7 +10,7 @@ from runner.journey.builder.notes import Notes, fields_of, text_of
 from runner.journey.graph import walk
 from runner.journey.model import Exit, Step
 from runner.journey.model.in_flight import Content, Followers, InFlight, Retired, Timers
-from runner.journey.renames import Renames, ends, leading_to
+from runner.journey.renames import Renames, all_names, ends, leading_to
 from runner.journey.words import did_you_mean
 from runner.journey.yaml import Field, Fields
 from runner.problem import Severity
@@ -55,6 +55,7 @@ def build_in_flight(
         moved=targets,
         places={field.key: field.key_span for field in said if field.key in first},
         renamed=None if renames is None else leading_to(renames, kinds),
+        names=all_names(renames or {}, kinds),
         timers=_chosen(root, "timers", Timers) or Timers.KEEP,
         content=_chosen(root, "content", Content) or Content.LATEST,
         retired=_chosen(root, "retired", Retired),

@@ -44,12 +44,14 @@ class InFlight:
     """``moved`` names steps that are gone, or of another kind now, and where those go who stand there: the id of a step
     of the journey, or an exit; ``places`` are where its entries stand, without those that another entry leads to.
     ``renamed`` are the names that its steps had in earlier versions, each with the step; None where nothing is known of
-    earlier versions. ``retired`` is None while people enter."""
+    earlier versions. ``names`` are, by a step that was renamed, before or since, all that it has had in any version.
+    ``retired`` is None while people enter."""
 
     followers: Followers = Followers.FINISH
     moved: Mapping[str, str | Exit] = field(default_factory=dict)
     places: Mapping[str, Span] = field(default_factory=dict)
     renamed: Mapping[str, str] | None = None
+    names: Mapping[str, frozenset[str]] = field(default_factory=dict)
     timers: Timers = Timers.KEEP
     content: Content = Content.LATEST
     retired: Retired | None = None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journey.graph import Node
@@ -96,7 +96,8 @@ def give_places(sql: ProgramSql, node: Node, connection: Connection, n: int, ran
         late = Counter(row.place_us for row in asking if row.place_us is not None)
         _use(connection, journey, node.step.id, {place: -count for place, count in late.items()})
         since = min(row.at_us for row in asking) - send.rate.per.elapsed
-        places = Places(send.rate, _taken(connection, journey, node.step.id, from_microseconds(since)))
+        names = sql.program.journey.in_flight.names.get(node.step.id, (node.step.id,))
+        places = Places(send.rate, _taken(connection, journey, names, from_microseconds(since)))
     used: dict[int, int] = {}
     rows: list[dict[str, Any]] = []
     for row in queued:
@@ -217,11 +218,14 @@ def _lock(connection: Connection) -> None:
     )
 
 
-def _taken(connection: Connection, journey: str, step: str, since: datetime) -> list[int]:
+def _taken(connection: Connection, journey: str, names: Iterable[str], since: datetime) -> list[int]:
+    """The places that a send has given by any of its ``names``: where people finish an older version, each version
+    gives them by its own."""
+    used = func.sum(rate_use.c.used, type_=Integer()).label("used")
     rows = connection.execute(
-        select(rate_use.c.at, rate_use.c.used).where(
-            rate_use.c.journey == journey, rate_use.c.step == step, rate_use.c.at > since
-        )
+        select(rate_use.c.at, used)
+        .where(rate_use.c.journey == journey, rate_use.c.step.in_(sorted(names)), rate_use.c.at > since)
+        .group_by(rate_use.c.at)
     )
     return [to_microseconds(row.at) for row in rows for _ in range(row.used)]
 
