@@ -12,7 +12,7 @@ from policies import files_of, journey
 from shop import START, Shop, Sink
 from sqlalchemy import select
 
-from channels.base import Result, RetryLater, Unknown
+from channels.base import Result, RetryLater, Sent, Unknown
 from runner.engine.deliver import deliver
 from runner.engine.doubt import resend_unknown
 from runner.engine.pausing import pause_journey, resume_journey
@@ -142,6 +142,39 @@ def test_what_did_not_leave_when_it_was_let_go_waits_until_it_may(database: Data
     assert left(34) == []
     assert became(shop)["held/hello"] == ("blocked", "expired")
     assert became(shop)["held/late"][0] == "ready"
+
+
+def test_who_got_nothing_has_no_place_of_an_address_and_who_may_have_has(database: Database) -> None:
+    steps = """
+    exit: [{event: Bought, reason: bought}]
+    steps: [{id: hello, send: {channel: email, topic: receipts, per_address: 1}}, {id: end, wait: 1d}]
+    """
+    shop = Shop(database, files_of("", {"demo": journey(steps)}))
+
+    def comes(key: str, answer: Result, minutes: int) -> None:
+        """Somebody signs up, gets their message, or not, and buys."""
+        now = START + timedelta(minutes=minutes)
+        shop.identify(key, email="one@x.example" if key in ("ana", "bob", "cleo") else "other@x.example")
+        shop.arrive([shop.event(key, "Signed Up", now)])
+        shop.tick(now)
+        deliver(database, shop.versions, {"email": Sink(answers={key: answer})}, now)
+        if key == "dan":
+            resend_unknown(database, shop.versions, now)
+            deliver(database, shop.versions, {"email": Sink(answers={key: away})}, now)
+        shop.arrive([shop.event(key, "Bought", now + timedelta(seconds=1))])
+        shop.tick(now + timedelta(seconds=1))
+
+    away = RetryLater("the provider is away")
+    answers = {"ana": away, "bob": Sent("1"), "cleo": Sent("2"), "dan": Unknown("cut"), "eve": Sent("3")}
+    for minute, (key, answer) in enumerate(answers.items()):
+        comes(key, answer, minute)
+    assert became(shop) == {
+        "ana/hello": ("cancelled", "bought"),
+        "bob/hello": ("sent", None),
+        "cleo/hello": ("blocked", "address_limit"),
+        "dan/hello": ("unknown", "possible_duplicate"),
+        "eve/hello": ("blocked", "address_limit"),
+    }
 
 
 def test_what_leaves_within_five_minutes_is_not_asked_again(sqlite_database: Database) -> None:

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import islice
 
 from channels.base import Channel, Message, Preparing, Recoverable, Result, RetryLater, Unknown
-from runner.engine.address_limit import beyond_limit
+from runner.engine.address_limit import beyond_limit, give_back_places
 from runner.engine.asked import answered
 from runner.engine.lines import Channels, Lines
 from runner.engine.outcome import Delivered as Delivered  # which whoever delivers is told
@@ -63,10 +63,12 @@ class _Part:
 
 @dataclass
 class _Outcome:
-    """What came of a part: ``changes`` grow message by message. ``trouble``: what ended it before its time."""
+    """What came of a part: ``changes`` grow message by message. ``not_taken``: of these nothing was taken over.
+    ``trouble``: what ended it before its time."""
 
     channel: str
     changes: list[Change] = field(default_factory=list)
+    not_taken: list[Prepared] = field(default_factory=list)
     unreachable: str | None = None
     trouble: BaseException | None = None
 
@@ -136,6 +138,7 @@ class Delivery:
         self._recording = Recording(database, unrecorded if unrecorded is not None else Unrecorded())
         self._parts: deque[_Part] = deque()
         self._passed_over: list[Prepared] = []
+        self._not_taken: list[Prepared] = []
         self._last_took = 0.0
         self._more_to_note = False
 
@@ -150,6 +153,7 @@ class Delivery:
         try:
             if not self.lines.busy:
                 self._recording.write()
+            self._give_back_places()
             claimed = self._claim(versions, now, limit)
             if self._parts:
                 kept = self._database.keep()
@@ -177,6 +181,7 @@ class Delivery:
                 break
             self._collect(left)
         self._recording.write()
+        self._give_back_places()
         return self._recording.told(0)
 
     # Preparing -------------------------------------------------------------------------------------------------------
@@ -296,6 +301,7 @@ class Delivery:
         if outcome is None:
             return False
         self._recording.add(outcome.changes)
+        self._not_taken += outcome.not_taken
         if outcome.trouble is not None:
             raise outcome.trouble
         if outcome.unreachable is not None:
@@ -318,8 +324,9 @@ class Delivery:
                     continue
                 result = _answer(channel, one.message)
                 outcome.changes.append(self._change(one, result))
-                if isinstance(result, RetryLater) and result.unreachable:
-                    outcome.unreachable = result.reason
+                if isinstance(result, RetryLater):
+                    outcome.not_taken.append(one)
+                    outcome.unreachable = result.reason if result.unreachable else outcome.unreachable
         except BaseException as trouble:
             outcome.trouble = trouble
         return outcome
@@ -348,11 +355,20 @@ class Delivery:
     def _hand_back(self, rest: Sequence[Prepared], present: datetime) -> None:
         """Nothing was handed over: ready again, at once."""
         self._recording.hand_back([not_begun(one, present) for one in rest])
+        self._not_taken += rest
 
     def _put_off(self, channel: str) -> None:
         """The channel cannot be reached: what waits for it is ready again, later."""
         waiting = RetryLater("the channel could not be reached")
-        self._recording.settle([self._change(one, waiting) for one in self._rest(channel)])
+        rest = self._rest(channel)
+        self._recording.settle([self._change(one, waiting) for one in rest])
+        self._not_taken += rest
+
+    def _give_back_places(self) -> None:
+        """Once it is written what became of them."""
+        if self._not_taken and not self._recording.pending:
+            not_taken, self._not_taken = self._not_taken, []
+            give_back_places(self._database, not_taken)
 
 
 def _by_channel(prepared: Sequence[Prepared]) -> dict[str, list[Prepared]]:

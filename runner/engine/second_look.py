@@ -61,8 +61,9 @@ def not_yet_allowed(
     """The messages that were let go longer than ``LATE_AFTER`` ago and may not leave at ``now``, by quiet hours, window
     or hold: those that wait, each until it is to be asked again, and those that are ``expired`` by now."""
     by_send: dict[tuple[int, str], dict[Held, datetime]] = {}
+    late_before = now - LATE_AFTER
     for one in claimed:
-        late = one.let_go_at < now - LATE_AFTER
+        late = one.let_go_at < late_before
         if late and one.version in versions.by_id and one.kind == MessageKind.MESSAGE:
             by_send.setdefault((one.version, one.held.key.step), {})[one.held] = one.expires_at
     waiting, expired = [], {}

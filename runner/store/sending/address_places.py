@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 
-from sqlalchemy import and_, exists, select
+from sqlalchemy import and_, delete, exists, select
 
 from channels.domain import ascii_domain
 from runner.journey.catalog import ADDRESS_OF
@@ -62,3 +62,17 @@ def take_place(
         if connection.execute(new).first() is not None:
             return True
     return bool(connection.execute(has_place).scalar())
+
+
+def give_place_back(
+    connection: Connection, deployment: Deployment, *, address: str, journey: str, message: str
+) -> None:
+    """Take from ``message`` the place that it has: it was not handed over, and asks again if it ever is to be."""
+    connection.execute(
+        delete(address_use).where(
+            address_use.c.partition == partition_of(address, deployment.partitions),
+            address_use.c.address == address,
+            address_use.c.journey == journey,
+            address_use.c.message == message,
+        )
+    )

@@ -312,6 +312,23 @@ def _lapsed(status: MessageStatus, instant: Any, limit: Any) -> Select[Any]:
     )
 
 
+@lru_cache
+def surely_unsent(dialect: str) -> Statement:
+    """The messages of ``batch`` that are not on their way, and have never been in doubt; what somebody else holds just
+    then is passed over."""
+    batch = _batch(dialect, _HELD)
+    stay = (MessageStatus.READY, MessageStatus.BLOCKED, MessageStatus.CANCELLED)
+    return Statement(
+        select(*KEY)
+        .select_from(batch.join(message, _same(message, batch)))
+        .where(
+            message.c.status.in_([constant(status.value) for status in stay]),
+            func.coalesce(message.c.reason, literal_column("''")) != constant(POSSIBLE_DUPLICATE),
+        )
+        .with_for_update(of=message, skip_locked=True)
+    )
+
+
 def batch_of(dialect: str) -> FromClause:
     """Messages as the parameter ``batch`` names them, by key and attempt."""
     return _batch(dialect, _HELD)

@@ -226,6 +226,13 @@ def cut_short(connection: Connection, *, lapsed_by: datetime, limit: int) -> lis
     ]
 
 
+def surely_unsent(connection: Connection, held: Sequence[Held]) -> frozenset[MessageKey]:
+    """Those of the messages that nobody is about to hand over, and that cannot have arrived before. They stay so until
+    the transaction ends."""
+    statement = statements.surely_unsent(connection.dialect.name)
+    return frozenset(MessageKey(*row) for row in statement.run(connection, batch=packed_keys(held)))
+
+
 def ever_claimed(connection: Connection) -> bool:
     """Whether a message of this database was ever about to be handed over."""
     return bool(connection.execute(select(exists().where(message.c.attempts > 0))).scalar())
