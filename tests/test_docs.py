@@ -53,6 +53,7 @@ from runner.review.scenarios import play_all
 from runner.review.template_filters import SIGNATURES
 from runner.settings import load_settings
 from runner.store.tables import MESSAGE_TRANSITIONS, MessageStatus, RunStatus, metadata
+from tests.written import write_files
 
 LANGUAGE = ROOT / "docs" / "language.md"
 TEMPLATES = ROOT / "docs" / "templates.md"
@@ -334,6 +335,23 @@ def test_commands_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
             code, printed = called(command.line, project)
             assert command.prints(printed), f"{block}: $ {command.line}\n{printed}"
             assert code == code_of(command), f"{block}: $ {command.line}\n{printed}"
+
+
+def test_a_double_opt_in_by_a_page_of_ones_own(tmp_path: Path) -> None:
+    """The project of the page: asked when the form was filled in, thanked when the page has sent the second word."""
+    write_files(tmp_path, files_of(ROOT / "docs" / "links.md"))
+
+    def sent_after(arrived: str) -> int:
+        code, printed = called(f"journeys events import --live {arrived}", tmp_path)
+        assert code == 0, printed
+        code, printed = called("journeys run --once", tmp_path)
+        assert code == 0, printed
+        return len(list((tmp_path / "outbox").glob("*.eml")))
+
+    for line in ("journeys check --strict", "journeys test", "journeys apply"):
+        code, printed = called(line, tmp_path)
+        assert code == 0, printed
+    assert [sent_after("sign-up.ndjson"), sent_after("confirmed.ndjson")] == [1, 2]
 
 
 def test_five_commands_lead_from_a_clone_to_a_message(tmp_path: Path) -> None:

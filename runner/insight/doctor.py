@@ -284,7 +284,8 @@ def _links(examined: Examined) -> Iterator[Finding]:
             level=Level.WARNING,
             what="its messages carry links whose pages nobody serves yet: whoever presses one gets nowhere",
             where=f"journey {journey}, links {', '.join(links)}",
-            mend="take `{{ links.NAME }}` out of its templates, then `journeys apply`",
+            mend="let its templates lead to a page of your own instead of `{{ links.NAME }}`, whose button sends an"
+            " event (docs/links.md, by the example of a double opt-in), then `journeys apply`",
         )
 
 
