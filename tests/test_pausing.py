@@ -243,6 +243,34 @@ def test_what_became_overdue_is_released_at_a_limited_rate(database: Database) -
     assert sorted(paused.sink.contacts) == sorted(keys * 2)
 
 
+def test_what_several_commands_release_comes_by_one_rate(database: Database) -> None:
+    """Two journeys are resumed: first the messages that were kept back, later the people whose time was up."""
+    names = ("court", "second")
+    paused = Paused(database, court=COURT, second=COURT.replace("journey: court", "journey: second"))
+    paused.shop.sign_up("ana", "bea", "cleo")
+
+    def stop_and_go(pause_at: datetime, at: datetime) -> list[float]:
+        """The seconds after ``at`` by which the last of each journey goes on, and those at which messages leave."""
+        for name in names:
+            paused.pause(pause_at, name)
+        paused.until(at - MINUTE)
+        told = [
+            resume_journey(database, name, now=at + timedelta(seconds=place), who="tests", per_minute=10)
+            for place, name in enumerate(names)
+        ]
+        seconds = [(done.until - at).total_seconds() for done in told if done.until]
+        left = []
+        for second in (1, 13, 17, 19, 31):
+            before = len(paused.sink.messages)
+            paused.until(at + timedelta(seconds=second))
+            left.append(len(paused.sink.messages) - before)
+        assert left == [1, 2, 0, 1, 2]
+        return seconds
+
+    assert stop_and_go(START, START + HOUR) == [12, 30]
+    assert stop_and_go(START + 2 * HOUR, START + 3 * DAY) == [12, 30]
+
+
 def test_who_is_held_before_decisions_within_decisions_goes_on(sqlite_database: Database) -> None:
     """Some steps of a program are only ever passed together with the one before."""
     steps = (

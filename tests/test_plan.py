@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -319,6 +320,20 @@ def test_all_journeys_are_released_by_one_count_in_a_plan_as_in_what_it_plans(da
     seconds = [(until - at).total_seconds() for _, _, until in said if until]
     assert [(name, overdue) for name, overdue, _ in said] == [("tour", 4), ("visit", 2)]
     assert seconds == [90, 150]
+    # Another apply while they are on their way: nobody is let go in between.
+    at += timedelta(seconds=40)
+    flight.load()
+    flight.until(at)
+    after = two(STEPS.replace("4d", "5h"), "in_flight: follow\ntimers: recompute\n")
+    found = plan(database, after, now=at, released_per_minute=2).journeys
+    applied = apply_project(database, after, now=at, author=None, git_commit=None, released_per_minute=2)
+    said = [(each.journey, each.overdue, each.released_until) for each in found]
+    assert said == [(each.journey, each.crossed.overdue, each.crossed.released_until) for each in applied]
+    with database.read() as connection:
+        due = select(tables.run.c.due_at).where(tables.run.c.step == "pause").order_by(tables.run.c.due_at)
+        instants = connection.execute(due).scalars().all()
+    assert len(instants) == 4
+    assert all(two - one >= timedelta(seconds=30) for one, two in pairwise([at - DAY, *instants]))
 
 
 def test_a_rename_that_nobody_said_is_asked_about(database: Database) -> None:

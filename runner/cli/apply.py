@@ -105,12 +105,14 @@ def _text(applied: Sequence[Applied]) -> str:
 
 def _people(one: Applied) -> str:
     """What became of those who were in older versions; nothing where there was nobody, or they finish those."""
+    from runner.review.plan_report import full_minute
+
     crossed = one.crossed
     counted = {"carried over": crossed.carried, "moved": crossed.moved, "left": crossed.left}
     told = [f"{people:,} {what}" for what, people in counted.items() if people]
     if crossed.released_until is not None:
         told.append(
-            f"the time is up of {crossed.overdue:,}, who go on until {crossed.released_until:%Y-%m-%d %H:%M} UTC"
+            f"the time is up of {crossed.overdue:,}, who go on until {full_minute(crossed.released_until)}"
         )
     return ", ".join(told)
 

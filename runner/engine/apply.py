@@ -12,6 +12,7 @@ from runner.engine.renaming import successor
 from runner.engine.timed import begin_triggers
 from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
+from runner.journey.model import Timers
 from runner.journey.project import FOLDER, Project, journey_path
 from runner.journey.version import version_hash
 from runner.problem import Problem, ProblemsFound, Severity, Span
@@ -19,6 +20,7 @@ from runner.settings import Limits
 from runner.store.audit import record
 from runner.store.causes.begun import give_up_watching
 from runner.store.database import Database
+from runner.store.journeys.released import Queue
 from runner.store.journeys.versions import StoredVersion, current_versions, store_version
 from runner.store.local_time.zones import ensure_zones
 
@@ -100,6 +102,9 @@ def apply_project(
             }
             if crossed != Crossed():
                 detail |= {"carried": crossed.carried, "moved": crossed.moved, "left": crossed.left}
+                if next_.journey.in_flight.timers is not Timers.KEEP:
+                    until = crossed.released_until
+                    detail[Queue.RUNS.value] = until.isoformat() if until else None
             record(connection, at=now, who=author or "unknown", what=f"apply {name}", detail=detail)
         if problems:
             raise ProblemsFound(problems, project.files)

@@ -30,7 +30,8 @@ from runner.store.journeys.carried import (
 )
 from runner.store.journeys.kept_waiting import ask_at_once, give_back_places, kept_waiting
 from runner.store.journeys.places import has_places, take_over_places
-from runner.store.journeys.spread import last_released
+from runner.store.journeys.released import Queue, free_from
+from runner.store.journeys.spread import after_last, last_released
 from runner.store.journeys.standing import Stand, stands
 from runner.store.journeys.versions import StoredVersion, hashes_of, version_files
 from runner.store.passes.program import ProgramSql
@@ -143,7 +144,7 @@ class People:
         self._per_minute = per_minute
         self._held = False
         self._numbers = count(1)
-        self._released = 0
+        self._released_until: datetime | None = None
         zone = project.catalog.timezone
         self._told = watched_by((journey, zone) for journey in project.journeys.values()).journeys
 
@@ -228,6 +229,7 @@ class People:
 
     def _cross(self, sql: ProgramSql, found: Sequence[Crossing]) -> Crossed:
         carried = moved = left = overdue = 0
+        until = None
         n = next(self._numbers)
         for crossing in found:
             people, fates = crossing.standing.people, crossing.fates
@@ -245,12 +247,18 @@ class People:
             nodes = [node for node in sql.program.nodes if node.timer_outcome is not None]
             restart = timers is Timers.RESTART
             count_anew(self.connection, sql, nodes, n, self._now, restart=restart)
-            overdue = release(
-                self.connection, sql, n, self._now, first=self._released, per_minute=self._per_minute
-            )
-            self._released += overdue
-        until = last_released(self._now, self._released, self._per_minute) if overdue else None
+            begin = self._begin(sql.program.journey.name)
+            overdue = release(self.connection, sql, n, self._now, begin=begin, per_minute=self._per_minute)
+            if overdue:
+                until = self._released_until = last_released(begin, overdue, self._per_minute)
         return Crossed(carried=carried, moved=moved, left=left, overdue=overdue, released_until=until)
+
+    def _begin(self, journey: str) -> datetime:
+        """When the first goes on of those whose time is up: behind all others who are let go, be it by other commands.
+        Those of the journey itself are let go anew."""
+        begin = free_from(self.connection, Queue.RUNS, self._now, self._per_minute, but=journey)
+        before = self._released_until
+        return begin if before is None else max(begin, after_last(before, self._per_minute))
 
     def _leave(self, crossing: Crossing) -> int:
         reasons = {

@@ -7,6 +7,7 @@ who has heard what they wait for goes on by that once the journey is resumed, wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,7 @@ from runner.store.audit import record
 from runner.store.database import Database
 from runner.store.held import hold
 from runner.store.journeys import states
+from runner.store.journeys.released import Queue, free_from
 from runner.store.journeys.spread import last_released
 from runner.store.passes.working import empty_working_tables, prepare_session
 from runner.store.statement import Connection
@@ -88,7 +90,7 @@ def resume_journey(
     database: Database, name: str, *, now: datetime, who: str, per_minute: int = Limits.released_per_minute
 ) -> Resumed:
     """Let ``name`` go on, be it paused or stopped. What is overdue, people and messages, is let go one after the other,
-    ``per_minute`` a minute of each, who has stood longest first.
+    ``per_minute`` a minute of each, who has stood longest first, and behind those whom another command lets go.
 
     Raises JourneysError where there is no such journey.
     """
@@ -98,13 +100,16 @@ def resume_journey(
             return Resumed(said=Said.ALREADY, before=before)
         _hold_all(connection, database)
         states.set_state(connection, name, JourneyState.LIVE, now)
-        runs = states.release_runs(connection, name, now, per_minute)
-        kept = states.release_messages(connection, name, now, per_minute)
-        most = max(runs, kept)
-        until = last_released(now, most, per_minute) if most else None
-        detail = {"before": before.value, "runs": runs, "messages": kept}
+        begin = free_from(connection, Queue.RUNS, now, per_minute)
+        runs = states.release_runs(connection, name, now, begin, per_minute)
+        ends = _ends(Queue.RUNS, begin, runs, per_minute)
+        kept, messages_end = _release_messages(connection, name, now, per_minute)
+        ends |= messages_end
+        let_go = {queue.value: end.isoformat() for queue, end in ends.items()}
+        detail = {"before": before.value, "runs": runs, "messages": kept, **let_go}
         record(connection, at=now, who=who, what=f"resume {name}", detail=detail)
         tell_ready(connection, database.deployment, now)
+    until = max(ends.values(), default=None)
     return Resumed(said=Said.DONE, before=before, runs=runs, messages=kept, until=until)
 
 
@@ -134,18 +139,35 @@ def stop_journey(
         runs = states.end_runs(connection, name, now, cancel=send_nothing, told=told)
         if send_nothing:
             states.cancel_ready(connection, name, now)
-        elif before is JourneyState.PAUSED:
-            states.release_messages(connection, name, now, per_minute)
+        ends: Mapping[Queue, datetime] = {}
+        if before is JourneyState.PAUSED and not send_nothing:
+            _, ends = _release_messages(connection, name, now, per_minute)
         done = Stopped(
             said=Said.ALREADY if before is JourneyState.STOPPED and not (runs or ready) else Said.DONE,
             runs=runs,
             messages=ready,
         )
         if done.said is Said.DONE:
-            detail = {"runs": runs, "send_nothing": send_nothing, "messages": ready}
+            let_go = {queue.value: end.isoformat() for queue, end in ends.items()}
+            detail = {"runs": runs, "send_nothing": send_nothing, "messages": ready, **let_go}
             record(connection, at=now, who=who, what=f"stop {name}", detail=detail)
         tell_ready(connection, database.deployment, now)
     return done
+
+
+def _release_messages(
+    connection: Connection, name: str, now: datetime, per_minute: int
+) -> tuple[int, Mapping[Queue, datetime]]:
+    """Let the messages that are kept back leave one after the other, behind those that are let go already. Answers how
+    many there are, and when the last of them leaves."""
+    begin = free_from(connection, Queue.MESSAGES, now, per_minute)
+    kept = states.release_messages(connection, name, begin, per_minute)
+    return kept, _ends(Queue.MESSAGES, begin, kept, per_minute)
+
+
+def _ends(queue: Queue, begin: datetime, count: int, per_minute: int) -> dict[Queue, datetime]:
+    """When the last of ``count`` is let go; nothing where there is none."""
+    return {queue: last_released(begin, count, per_minute)} if count else {}
 
 
 def _state(connection: Connection, name: str) -> JourneyState:

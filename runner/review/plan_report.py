@@ -61,12 +61,12 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
         for template, reason in version.old_texts.items():
             yield f"    they read the old text of `{template}`, since {reason}"
     for wait in found.recomputed:
-        was = f", was {_minute(wait.before)}" if wait.before is not None else ""
-        yield f"  the last wait at `{wait.step}` ends {_minute(wait.after)}{was}"
+        was = f", was {full_minute(wait.before)}" if wait.before is not None else ""
+        yield f"  the last wait at `{wait.step}` ends {full_minute(wait.after)}{was}"
     for kept in found.kept:
         yield (
             f"  the waits of those at `{kept.step}` end when they would have ended,"
-            f" by {_minute(kept.until)} at the latest: `timers` is `keep`"
+            f" by {full_minute(kept.until)} at the latest: `timers` is `keep`"
         )
     if found.overdue is None:
         yield "  how many are overdue by the new version is not known: the user of the database may only read"
@@ -74,7 +74,7 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
         assert found.released_until is not None
         yield (
             f"  {people(found.overdue)} {_are(found.overdue)} overdue by the new version:"
-            f" released one after the other until {_minute(found.released_until)}"
+            f" released one after the other until {full_minute(found.released_until)}"
         )
     yield from (f"  {_asked(each)}" for each in found.unsaid)
     if found.existing is not None:
@@ -120,7 +120,7 @@ def _heading(version: InVersion, timers: Timers) -> str:
         )
         return f"{who} {finish} {name}; nobody can tell by when, for {why}"
     assert version.until is not None
-    return f"{who} {finish} {name}, by {_minute(version.until)} at the latest"
+    return f"{who} {finish} {name}, by {full_minute(version.until)} at the latest"
 
 
 def _going(at: AtStep) -> str:
@@ -154,7 +154,7 @@ def _short(hash_: str) -> str:
     return hash_[:SHORT_HASH]
 
 
-def _minute(instant: datetime) -> str:
+def full_minute(instant: datetime) -> str:
     """The first full minute by which it is past."""
     rounded = instant.astimezone(UTC).replace(second=0, microsecond=0)
     return f"{rounded if rounded == instant else rounded + _MINUTE:%Y-%m-%d %H:%M} UTC"

@@ -210,10 +210,10 @@ def count_anew(
 
 
 def release(
-    connection: Connection, sql: ProgramSql, n: int, now: datetime, *, first: int, per_minute: int
+    connection: Connection, sql: ProgramSql, n: int, now: datetime, *, begin: datetime, per_minute: int
 ) -> int:
     """Have those of pass ``n`` of ``moving`` go on one after the other whose time is up by now, ``per_minute`` a
-    minute; ``first`` is the place of the first of them, counted from 0. Returns how many there are."""
+    minute, the first at ``begin``. Returns how many there are."""
     missing, past = [], []
     for node in sql.program.nodes:
         if isinstance(node.verb, WaitUntil):
@@ -238,7 +238,7 @@ def release(
                 ),
                 else_=cast(null(), Text()),
             ).label("outcome"),
-            released_at(now, cast(place + constant(first - 1), BigInteger()), per_minute).label("at"),
+            released_at(begin, cast(place - constant(1), BigInteger()), per_minute).label("at"),
         )
         .select_from(moving.join(run, MOVING_RUN))
         .where(

@@ -118,8 +118,8 @@ def keep_back(connection: Connection, name: str) -> int:
     ).rowcount
 
 
-def release_messages(connection: Connection, name: str, now: datetime, per_minute: int) -> int:
-    """Let the messages that are kept back leave from ``now`` on, those first that were let go first. Answers how
+def release_messages(connection: Connection, name: str, begin: datetime, per_minute: int) -> int:
+    """Let the messages that are kept back leave from ``begin`` on, those first that were let go first. Answers how
     many."""
     key = (message.c.partition, message.c.contact, message.c.run, message.c.step, message.c.visit)
     turn = func.row_number().over(order_by=(message.c.let_go_at, *key))
@@ -130,15 +130,15 @@ def release_messages(connection: Connection, name: str, now: datetime, per_minut
     )
     same = and_(*(message.c[each.name] == kept.c[each.name] for each in key))
     return connection.execute(
-        update(message).values(available_at=released_at(now, kept.c.place, per_minute)).where(same, _READY)
+        update(message).values(available_at=released_at(begin, kept.c.place, per_minute)).where(same, _READY)
     ).rowcount
 
 
 # Runs -----------------------------------------------------------------------------------------------------------------
 
 
-def release_runs(connection: Connection, name: str, now: datetime, per_minute: int) -> int:
-    """Let the runs that are held, or whose time was up by ``now``, go on from then on, those first that have stood
+def release_runs(connection: Connection, name: str, now: datetime, begin: datetime, per_minute: int) -> int:
+    """Let the runs that are held, or whose time was up by ``now``, go on from ``begin`` on, those first that have stood
     longest. Answers how many. The caller holds all partitions."""
     key = (run.c.partition, run.c.contact, run.c.id)
     waited: ColumnElement[datetime] = func.coalesce(run.c.due_at, run.c.arrived_at, type_=Instant())
@@ -149,7 +149,7 @@ def release_runs(connection: Connection, name: str, now: datetime, per_minute: i
         .where(run.c.journey == name, _ACTIVE, or_(held, run.c.due_at <= now))
         .subquery("late")
     )
-    due = released_at(now, late.c.place, per_minute)
+    due = released_at(begin, late.c.place, per_minute)
     return connection.execute(
         update(run)
         .values(due_at=due, next_at=earliest(due, late.c.review_at))
