@@ -360,3 +360,29 @@ def test_a_date_that_is_imported_as_history_is_followed(database: Database) -> N
     assert diary.entries() == ["ana 2026-03-03 09:00 2026-03-10"]
     diary.tick(at("2027-01-28 09:00"))
     assert diary.entries()[1:] == ["ben 2027-01-28 09:00 2027-02-04"]
+
+
+@pytest.mark.parametrize("known", ["before the run", "in the run"])
+def test_virtual_time_asks_no_wall_clock_what_is_past(database: Database, known: str) -> None:
+    """The journey is applied, and its file imported, long after the time that is lived."""
+    diary = Diary(database, "{date: contact.born, offset: -30d, at: '09:00'}", begin=at("2026-11-22"))
+    fitted = fit_traits(diary.catalog, {"born": "2026-04-15", "timezone": "UTC"})
+    made = Arrival(
+        contact="ana",
+        name=IDENTIFIED,
+        at=at("2026-01-10"),
+        properties=fitted.properties,
+        undeclared={},
+        dedup_key="ana",
+    )
+    with database.begin() as connection:
+        store_events(
+            connection,
+            database.deployment,
+            [made],
+            pending=known == "in the run",
+            received_at=at("2026-11-22 01:00"),
+        )
+    diary.tick(at("2026-01-05"), EXACT)
+    diary.tick(at("2026-05-01"), EXACT)
+    assert diary.entries() == ["ana 2026-03-16 09:00 2026-04-15"]

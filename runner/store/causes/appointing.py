@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     Text,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -32,6 +33,7 @@ from runner.store.types import Instant
 _limit = bindparam("limit", type_=Integer())
 _kind = bindparam("kind", type_=Text())
 _name = bindparam("name", type_=Text())
+_latest = bindparam("latest", type_=Instant())
 
 
 def appoint_everybody(connection: Connection, kind: Kind, name: str, since: datetime) -> None:
@@ -86,7 +88,12 @@ _OPEN = Statement(
 _NEXT_CONTACTS = Statement(
     insert(wave).from_select(
         ["n", "partition", "contact", "at"],
-        select(bindparam("n", type_=Integer()), contact.c.partition, contact.c.id, appointing.c.since)
+        select(
+            bindparam("n", type_=Integer()),
+            contact.c.partition,
+            contact.c.id,
+            case((appointing.c.since > _latest, _latest), else_=appointing.c.since),
+        )
         .select_from(appointing.join(contact, contact.c.partition == appointing.c.partition))
         .where(
             appointing.c.partition == bindparam("partition", type_=Integer()),
@@ -146,17 +153,21 @@ def remove_of_pass(connection: Connection, n: int, kind: Kind, name: str) -> Non
     withdraw(connection, n)
 
 
-def gather_everybody(connection: Connection, size: int) -> dict[int, tuple[Kind, str]]:
+def gather_everybody(
+    connection: Connection, size: int, latest: datetime | None = None
+) -> dict[int, tuple[Kind, str]]:
     """Put the next contacts, up to about ``size``, for whom appointments are still to be made into passes of their own,
-    numbered from -1 down; ``at`` is as of when. Answers what is to be made for each of these passes; nothing where
-    everything is made. The wave has no event there."""
+    numbered from -1 down; ``at`` is as of when, ``latest`` at the latest. Answers what is to be made for each of these
+    passes; nothing where everything is made. The wave has no event there."""
     rows = _OPEN.run(connection).all()
     share = max(1, -(-size // max(1, len(rows))))
     passes: dict[tuple[str, str], int] = {}
     for partition, kind, name, reached in rows:
         n = passes.setdefault((kind, name), -len(passes) - 1)
         its = {"partition": partition, "kind": kind, "name": name}
-        found = _NEXT_CONTACTS.run(connection, n=n, reached=reached, limit=share, **its).rowcount
+        found = _NEXT_CONTACTS.run(
+            connection, n=n, reached=reached, limit=share, latest=latest, **its
+        ).rowcount
         if found < share:
             _DONE.run(connection, **its)
         else:

@@ -79,16 +79,22 @@ def appoint_dates(
     *,
     since: datetime,
     received_since: datetime,
+    as_received: bool,
 ) -> None:
     """Compute anew when the date of ``trigger`` is next reached, for the contacts of pass ``n`` that have changed, or
     whose date was reached in it; for all, in a pass that goes through everybody. What came before ``since``, the first
-    apply of the journey, is past; and by a date that is past nobody enters who told it before ``received_since``."""
-    statement = sql.once(("appoint dates", trigger.cause), lambda: _appoint(sql, trigger))
+    apply of the journey, is past; and by a date that is past nobody enters who told it before ``received_since``.
+
+    A date is known since its event was received; where it is not ``as_received``, as in virtual time, since the event
+    happened."""
+    statement = sql.once(
+        ("appoint dates", trigger.cause, as_received), lambda: _appoint(sql, trigger, as_received=as_received)
+    )
     statement.run(connection, n=n, since=since, received_since=received_since)
 
 
-def _appoint(sql: ProgramSql, trigger: DateTrigger) -> Statement:
-    known = _known(sql, trigger)
+def _appoint(sql: ProgramSql, trigger: DateTrigger, *, as_received: bool) -> Statement:
+    known = _known(sql, trigger, as_received=as_received)
     reached = _yearly(trigger, known) if trigger.yearly else _once(trigger, known)
     if trigger.if_past is IfPast.ENTER:
         reached = _entering(sql, reached)
@@ -142,7 +148,7 @@ def _layer(name: str, query: Select[Any]) -> CTE:
     return apart.suffix_with("LIMIT -1 OFFSET 0", dialect="sqlite").cte(name)
 
 
-def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
+def _known(sql: ProgramSql, trigger: DateTrigger, *, as_received: bool) -> CTE:
     """Of each contact: its zone, the date as it is ``given`` and as its zone has it (``shown``), the number of its day,
     the time of day, and the instant at which the appointment is ``standing``; ``ref`` is the one after which the date
     is looked for. For those who enter late also the day ``about`` which it is, and whether it was their date that was
@@ -165,7 +171,9 @@ def _known(sql: ProgramSql, trigger: DateTrigger) -> CTE:
         own, is_own = one.lateral("own"), true()
     is_date = trigger.date.type.kind is ValueKind.DATE
     # Known since it was received: what came between is past, and so is what came before the journey.
-    received: Sql = func.coalesce(wave.c.received_at, wave.c.at, type_=Instant())
+    received: Sql = (
+        func.coalesce(wave.c.received_at, wave.c.at, type_=Instant()) if as_received else wave.c.at
+    )
     known_since: Sql = case((received < _SINCE, _SINCE), else_=received)
     late: list[Sql] = []
     if trigger.if_past is IfPast.ENTER:
