@@ -40,7 +40,8 @@ class Sending:
     candidates: dict[Run, Look]
     """The runs that wait for a decision, each with what its message hangs on by itself."""
     counted: list[tuple[datetime, str, str]]
-    """Messages that use up places of caps: when they were let go, their channel and topic."""
+    """Messages that use up places of caps: when they were let go, their channel and topic. Where each leaves at the
+    instant at which it is let go, none is cancelled; one that is uses up no place."""
     places: dict[tuple[str, str], list[datetime]]
     """What was given of those of which only so many leave in a time, by journey and step."""
     templates: Mapping[str, frozenset[str]]
