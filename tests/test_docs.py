@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from documents import (
     PAGES,
     REFERENCE,
@@ -352,6 +353,27 @@ def test_a_double_opt_in_by_a_page_of_ones_own(tmp_path: Path) -> None:
         code, printed = called(line, tmp_path)
         assert code == 0, printed
     assert [sent_after("sign-up.ndjson"), sent_after("confirmed.ndjson")] == [1, 2]
+
+
+def test_the_workflow_of_its_page(tmp_path: Path) -> None:
+    """Its commands, each in a shell as the service has it, over a new project that was applied and then changed."""
+    write_files(tmp_path, {name: data.decode() for name, data in project_files().items()})
+    workflow = yaml.safe_load(files_of(ROOT / "docs" / "ci.md")[".github/workflows/journeys.yml"])
+    steps = workflow["jobs"]["journeys"]["steps"]
+    check, test, plan = (step["run"] for step in steps if "journeys " in step.get("run", ""))
+    for line in (check, test, "journeys apply"):
+        code, printed = typed(f"set -e; {line}", tmp_path)
+        assert code == 0, printed
+    plan = f"set -e; PLAN_DATABASE=sqlite:///{tmp_path}/.journeys/journeys.db\n{plan}"
+    assert typed(plan, tmp_path) [0] == 0
+    mail = tmp_path / "journeys/welcome/hello.html"
+    text = mail.read_text(encoding="utf-8")
+    mail.write_text(text.replace("subject: ", "subject: Hello! "), encoding="utf-8")
+    code, printed = typed(plan, tmp_path)
+    assert (code, "welcome  changed" in printed) == (0, True), printed
+    mail.write_text(text.replace("---", "", 1), encoding="utf-8")
+    code, printed = typed(plan, tmp_path)
+    assert (code, "hello.html:" in printed) == (1, True), printed
 
 
 def test_five_commands_lead_from_a_clone_to_a_message(tmp_path: Path) -> None:
