@@ -310,10 +310,17 @@ def _want_files_only(settings: Settings, versions: Versions, why: str) -> None:
     from channels.registry import transport_of
     from runner.problem import JourneysError
 
-    for channel in declared_channels(versions).values():
-        transport = transport_of(channel, settings.channels)
-        if transport != "file":
-            raise JourneysError(f"{why}; the channel {channel.name} uses {transport}.")
+    uses = {
+        channel.name: transport_of(channel, settings.channels)
+        for channel in declared_channels(versions).values()
+    }
+    others = {name: transport for name, transport in sorted(uses.items()) if transport != "file"}
+    if others:
+        named = ", ".join(f"{name} uses {transport}" for name, transport in others.items())
+        files = ", ".join(f"{name}: {{file: {{folder: outbox/{name}}}}}" for name in others)
+        raise JourneysError(
+            f"{why}; the channel {named}. With `channels: {{{files}}}` in journeys.yaml it writes files."
+        )
 
 
 @contextmanager
