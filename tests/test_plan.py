@@ -216,6 +216,10 @@ def test_the_old_texts_are_named_to_which_people_may_still_come(sqlite_database:
         files[f"journeys/tour/{name}.html"] += "<p>Mended</p>\n"
     (version,) = planned(sqlite_database, load_project(files)).journeys[0].versions
     assert version.old_texts == {"offer": "the journey says `content: pinned`"}
+    # What is said of the delivery of new messages is not said of theirs.
+    found = planned(sqlite_database, tour(head="delivery: shadow\n"))
+    assert "    `delivery: live` goes on for them, as their version says" in plan_text(found)
+    assert "`delivery: live`" not in plan_text(planned(sqlite_database, tour(STEPS.replace("4d", "5d"))))
 
 
 def planned_after(database: Database, before: Project, after: Project) -> Plan:

@@ -18,7 +18,7 @@ from runner.engine.versions import stored_project
 from runner.engine.watch import watched_by
 from runner.journey.graph import Node, Program, compile_program
 from runner.journey.lasting import Lasting, PutOff, Unbounded, Waiting, lasting, standing
-from runner.journey.model import ExistingPeople, Journey, Retired, Send, Timers
+from runner.journey.model import Delivery, ExistingPeople, Journey, Retired, Send, Timers
 from runner.journey.newest_texts import Written, kept_texts
 from runner.journey.project import Project
 from runner.journey.send_rules import send_rules
@@ -147,6 +147,7 @@ class _Look:
             replace(
                 _finishing(each, self._waiting(each), self._put_off(each), self._now),
                 old_texts=self._old_texts(each),
+                delivery=self._other_delivery(each),
             )
             for each in found
         )
@@ -187,6 +188,10 @@ class _Look:
             for template, reason in kept_texts(old, new).items()
             if _named(old, template) != _named(new, template) and any(send.sends(template) for send in sends)
         }
+
+    def _other_delivery(self, found: Standing) -> Delivery | None:
+        own, newest = found.program.journey, self._project.journeys.get(found.program.journey.name)
+        return own.delivery if newest is not None and own.delivery is not newest.delivery else None
 
     def _existing(self, before: StoredVersion | None, journey: Journey) -> Existing | None:
         """Those who are not in the journey and for whom a trigger holds already: one that nobody has been looked for

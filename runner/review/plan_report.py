@@ -60,6 +60,8 @@ def _lines(found: JourneyPlan) -> Iterator[str]:
             yield f"    {each.step:<{width}}  {each.people:>{numbers},}  {_going(each)}".rstrip()
         for template, reason in version.old_texts.items():
             yield f"    they read the old text of `{template}`, since {reason}"
+        if version.delivery is not None:
+            yield f"    `delivery: {version.delivery.value}` goes on for them, as their version says"
     for wait in found.recomputed:
         was = f", was {full_minute(wait.before)}" if wait.before is not None else ""
         yield f"  the last wait at `{wait.step}` ends {full_minute(wait.after)}{was}"
@@ -191,6 +193,7 @@ def _journey(found: JourneyPlan) -> dict[str, object]:
                 "endless": version.endless,
                 "put_off_by": version.put_off_by,
                 "old_texts": dict(version.old_texts),
+                "delivery": version.delivery,
                 "steps": [
                     {
                         "step": each.step,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from runner.journey.model import Timers
+from runner.journey.model import Delivery, Timers
 from runner.problem import Problem
 from runner.review.introduction import Introduction
 from runner.review.unsaid_renames import UnsaidRename
@@ -58,6 +58,8 @@ class InVersion:
     """The link by which a reader may put off the message of ``endless``, where that is why."""
     old_texts: Mapping[str, str] = field(default_factory=dict)
     """The templates that those who finish it read as they were, though there are newer ones, each with the reason."""
+    delivery: Delivery | None = None
+    """What becomes of the messages of those who finish it, where the newest version says otherwise of its own."""
 
     @property
     def people(self) -> int:
