@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from channels.base import Channel
@@ -45,7 +45,8 @@ def run_once(
         recovered = recover(database, channels, now)
         resend_unknown(database, versions, now)
         lived = _live_until(database, versions, channels, now, pace, recipients)
-    return Lived(passes=lived.passes, delivered=recovered + lived.delivered)
+    # What was given back to be handed over again was handed over in here.
+    return Lived(passes=lived.passes, delivered=replace(recovered, retried=0) + lived.delivered)
 
 
 def run_virtual(
