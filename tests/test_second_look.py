@@ -93,6 +93,7 @@ steps:
   - {id: hello, send: email}
   - {id: late, send: {channel: email, template: other, valid_for: 3d, window: {from: "20:00", to: "20:55"}}}
   - {id: code, send: {channel: email, template: other, topic: receipts, ignore_quiet_hours: true}}
+  - {id: habit, send: {channel: email, template: other, valid_for: 3d, window: {best: 24h, fallback: "20:50"}}}
 """
 RULES = """
 quiet_hours: {from: "21:00", to: "08:00"}
@@ -139,7 +140,8 @@ def test_what_did_not_leave_when_it_was_let_go_waits_until_it_may(database: Data
     assert shop.ledger()["held/hello"].reason == "hold"
     assert left(32.9) == []
     assert left(33) == ["ana/late"]  # 20:00
-    assert left(34) == []
+    assert left(33.8) == []
+    assert left(33.9) == ["ana/habit"]  # 20:50
     assert became(shop)["held/hello"] == ("blocked", "expired")
     assert became(shop)["held/late"][0] == "ready"
 
