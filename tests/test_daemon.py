@@ -19,6 +19,7 @@ import pytest
 from channels.base import Channel, Message, Result
 from channels.file import FileChannel
 from runner.cli import run as journeys
+from runner.clock import utc_now
 from runner.daemon.daemon import STALLED_EXIT, Daemon, Pulse
 from runner.daemon.once import run_once, run_virtual
 from runner.daemon.stage import Stage
@@ -194,6 +195,30 @@ def test_virtual_time_is_not_for_people_who_were_written_to(
     run_once(file_database, Opened(Sink()), START)
     assert journeys(["run", "--project", str(project), "--virtual", "2026-01-01..2026-02-01"]) == 1
     assert "were written to in real time" in capsys.readouterr().err
+
+
+def test_what_waits_for_its_next_attempt_is_seen(
+    project: Path, file_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Shop(file_database)
+    now = utc_now()
+    shop.identify("ana")
+    shop.arrive([shop.event("ana", "Signed Up", now, plan="pro", seats=1)])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # where nobody answers once it is closed
+    options = f"{{host: 127.0.0.1, port: {port}, tls: none}}"
+    (project / "journeys.yaml").write_text(f"channels: {{email: {{smtp: {options}}}}}\n")
+    at = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    for _run in range(2):
+        assert journeys(["run", "--project", str(project), "--once"]) == 0
+        told = capsys.readouterr().out
+        assert re.fullmatch(
+            rf"0 messages sent\.\n1 waits for its next attempt, the first at {at} UTC\.\n", told
+        ), told
+    assert journeys(["messages", "list", "--project", str(project)]) == 0
+    assert re.search(rf"ready +.*; next attempt {at}", capsys.readouterr().out)
+    assert journeys(["contacts", "show", "ana", "--project", str(project)]) == 0
+    assert re.search(rf"by email ready \(.*; next attempt {at}\)", capsys.readouterr().out)
 
 
 def test_after_virtual_time_nobody_real_is_written_to(

@@ -138,6 +138,7 @@ def reconcile_command(
 
 def _table(deployment: Deployment, rows: Sequence[Listed], names: StepNames) -> str:
     from runner.engine.doubt import message_key
+    from runner.insight.present import reason_text
     from runner.insight.step_names import place_text
 
     cells = [("KEY", "LET GO", "CONTACT", "JOURNEY/STEP", "CHANNEL", "TOPIC", "STATUS", "REASON")]
@@ -150,7 +151,7 @@ def _table(deployment: Deployment, rows: Sequence[Listed], names: StepNames) -> 
             row.channel,
             row.topic,
             row.status.value,
-            printable(row.reason or ""),
+            printable(reason_text(row.reason, row.available_at, row.let_go_at)),
         )
         for row in rows
     ]
@@ -174,6 +175,7 @@ def _json(deployment: Deployment, row: Listed, names: StepNames) -> dict[str, An
         "attempts": row.held.attempts,
         "let_go_at": instant_text(row.let_go_at),
         "expires_at": instant_text(row.expires_at),
+        "available_at": instant_text(row.available_at) if row.available_at else None,
         "sent_at": instant_text(row.sent_at) if row.sent_at else None,
         "provider_id": row.provider_id,
     }

@@ -242,8 +242,9 @@ def _once(database: Database, settings: Settings) -> int:
     from runner.daemon.once import run_once
 
     _want_something_applied(database)
-    done = run_once(database, opener(settings), utc_now(), _pace(settings), recipients=settings.recipients)
-    _tell(done)
+    now = utc_now()
+    done = run_once(database, opener(settings), now, _pace(settings), recipients=settings.recipients)
+    _tell(done, database, now)
     return 0
 
 
@@ -276,7 +277,7 @@ def _virtual(database: Database, settings: Settings, begin: datetime, until: dat
             recipients=settings.recipients,
             progress=progress,
         )
-    _tell(lived)
+    _tell(lived, database, until)
     return 0
 
 
@@ -344,16 +345,21 @@ def _progress(begin: datetime, until: datetime) -> Iterator[Callable[[datetime, 
         yield show
 
 
-def _tell(lived: Lived) -> None:
-    """One line of what was done, and one of what needs a look."""
+def _tell(lived: Lived, database: Database, now: datetime) -> None:
+    """A line of what was done, one of what is tried again after ``now``, and one of what needs a look."""
     from runner.insight.present import count_text
+    from runner.store.sending.recovery import to_try_again
 
     delivered = lived.delivered
     click.echo(f"{count_text(delivered.sent, 'message')} sent.")
+    with database.read() as connection:
+        waiting, first = to_try_again(connection, now)
+    if first is not None:
+        wait = "waits for its" if waiting == 1 else "wait for their"
+        click.echo(f"{waiting:,} {wait} next attempt, the first at {first:%Y-%m-%d %H:%M:%S} UTC.")
     troubles = [
         f"{count:,} {what}"
         for count, what in (
-            (delivered.retried, "to be tried again"),
             (delivered.failed, "failed"),
             (delivered.blocked, "blocked at the last moment"),
             (delivered.unknown, "unknown"),

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from runner.insight.present import reason_text
 from runner.insight.status import SHORT_HASH
 from runner.insight.step_names import step_text
 from runner.journey.catalog import EVERY_CHANNEL, IDENTIFIED, MESSAGE_EVENTS, RESERVED_PROPERTIES, Catalog
@@ -146,7 +147,8 @@ def _told(entry: Entry, names: StepNames) -> str:
         case Chapter.LEFT:
             if entry.message is None:
                 return f"{run}: {step} → {entry.outcome}"
-            reason = f" ({entry.message.reason})" if entry.message.reason else ""
+            why = reason_text(entry.message.reason, entry.message.available_at, entry.at)
+            reason = f" ({why})" if why else ""
             status = f"{entry.message.channel} {entry.message.status}{reason}{paused}"
             return f"{run}: {step} → message by {status}"
 
@@ -241,6 +243,8 @@ def _entry_json(entry: Entry, catalog: Catalog, names: StepNames) -> dict[str, A
             "status": entry.message.status,
             "reason": entry.message.reason,
         }
+        if entry.message.available_at is not None:
+            told["message"]["available_at"] = entry.message.available_at.isoformat()
     return told
 
 

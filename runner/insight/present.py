@@ -18,6 +18,13 @@ def instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def reason_text(reason: str | None, available_at: datetime | None, let_go_at: datetime) -> str:
+    """Why a message is as it is; of one that waits to be handed over (again), also until when."""
+    waits = available_at is not None and available_at > let_go_at
+    until = f"next attempt {available_at:%Y-%m-%d %H:%M:%S}" if waits else ""
+    return "; ".join(text for text in (reason, until) if text)
+
+
 def decimal_text(value: Decimal) -> str:
     """Without an exponent and without trailing zeros: ``1234.5``, ``0``."""
     text = f"{value:f}"

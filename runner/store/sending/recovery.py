@@ -18,7 +18,8 @@ _KEY = ("partition", "contact", "run", "step", "visit")
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A message as an operator sees it. ``entered_at`` is when its run began."""
+    """A message as an operator sees it. ``available_at``: while it is ready, when it may be handed over (next).
+    ``entered_at`` is when its run began."""
 
     held: Held
     contact_key: str
@@ -31,6 +32,7 @@ class Listed:
     reason: str | None
     let_go_at: datetime
     expires_at: datetime
+    available_at: datetime | None
     sent_at: datetime | None
     provider_id: str | None
     entered_at: datetime
@@ -134,12 +136,26 @@ def _listed(
             reason=row.reason,
             let_go_at=row.let_go_at,
             expires_at=row.expires_at,
+            available_at=row.available_at,
             sent_at=row.sent_at,
             provider_id=row.provider_id,
             entered_at=row.entered_at,
         )
         for row in rows
     )
+
+
+def to_try_again(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
+    """How many messages have been tried in vain and wait at ``now`` for their next attempt, and when the first of them
+    is to be tried. Served by ``ix_message_ready``."""
+    count, first = connection.execute(
+        select(func.count(), func.min(message.c.available_at)).where(
+            message.c.status == constant(MessageStatus.READY.value),
+            message.c.available_at > now,
+            message.c.attempts > 0,
+        )
+    ).one()
+    return count, first
 
 
 @dataclass(frozen=True, kw_only=True)

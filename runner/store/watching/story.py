@@ -82,13 +82,15 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class MessageDecision:
-    """What policy decided about a message, and what became of it."""
+    """What policy decided about a message, and what became of it. ``available_at``: while it is ready, when it may be
+    handed over (next)."""
 
     key: MessageKey
     channel: str
     status: MessageStatus
     reason: str | None
     template: str | None = None
+    available_at: datetime | None = None
 
     @property
     def let_go(self) -> bool:
@@ -224,6 +226,7 @@ def _steps(connection: Connection, own: ColumnElement[bool], paused: frozenset[s
             message.c.status,
             message.c.reason,
             message.c.template,
+            message.c.available_at,
         )
         .join(
             run,
@@ -270,6 +273,7 @@ def _steps(connection: Connection, own: ColumnElement[bool], paused: frozenset[s
                 status=MessageStatus(row.status),
                 reason=row.reason,
                 template=row.template,
+                available_at=row.available_at,
             ),
         )
 
