@@ -14,6 +14,7 @@ from runner.journey.project import load_project
 from runner.journey.renames import Renames, leading_to, renames_with, reused
 from runner.problem import ProblemsFound
 from runner.review.plan import plan
+from runner.review.plan_report import plan_text
 from runner.store.database import Database
 from runner.store.tables import journey, rate_use, run
 from runner.store.types import to_microseconds
@@ -83,6 +84,23 @@ def test_an_entry_may_go_once_it_was_applied(database: Database) -> None:
         [("hello", 0), ("last", 72)],
         [("greet", 2), ("last", 74)],
         [("welcome", 52), ("last", 76)],
+    ]
+
+
+def test_a_plan_says_whom_an_entry_concerns_that_leaves_the_file(sqlite_database: Database) -> None:
+    """Of a rename that was applied nobody; of a step that stood beside, those who stand there still."""
+    tour = Tour(sqlite_database, wait("hello", "1d") + wait("greet", "1d"))
+    told = []
+    for nth, (was, id) in enumerate([("hello", "greet"), ("greet", "rest")], 1):
+        tour.change(wait(id, "1d"), START + nth * HOUR, FOLLOW + f"moved: {{{was}: {id}}}")
+        found = plan(sqlite_database, load_project(files(wait(id, "1d"), FOLLOW)), now=START + nth * HOUR)
+        told.append([line.strip() for line in plan_text(found).splitlines() if "~" in line or "same" in line])
+    assert told == [
+        ["~ moved  {hello: greet} (gone)"],
+        [
+            "~ moved  {greet: rest} (gone)",
+            "~ moved  nobody is affected: renames that were applied are kept",
+        ],
     ]
 
 

@@ -40,6 +40,8 @@ def _lines(found: Difference) -> Iterator[str]:
             if found.place is not None:
                 yield f"~ {name}  stands elsewhere now: {found.place}"
             yield from (f"~ {name}  {_altered(each)}" for each in found.values)
+            if found.says:
+                yield f"~ {name}  {found.says}"
             if any(found.lines):
                 fresh, gone = found.lines
                 told = [f"{counted(fresh, 'line')} new"] if fresh else []

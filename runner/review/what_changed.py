@@ -39,7 +39,7 @@ class Difference:
     another.
 
     ``place`` says where a step stands that is new or stands elsewhere now, ``says`` what a step that is new or gone
-    does. ``lines`` are those of a text that are new, and gone.
+    does, and of `moved` whom it concerns. ``lines`` are those of a text that are new, and gone.
     """
 
     part: Part
@@ -68,9 +68,11 @@ def what_changed(before: Project, old: Program, after: Project, new: Program) ->
     found = [*_of_journey(*trees), *steps.differences()]
     found += _of_texts(name, _texts(before, old.journey), _texts(after, new.journey), steps.was)
     told = [each for each in found if each.tells]
-    entries = list(catalog_changes(name, before, after)) or (
-        [] if told else list(catalog_changes(name, before, after, whole=True))
-    )
+    entries = list(catalog_changes(name, before, after))
+    if not told and not entries:
+        told = [each for each in _of_moved(new.journey, *trees) if each.tells]
+    if not told and not entries:
+        entries = list(catalog_changes(name, before, after, whole=True))
     return (*told, *(Difference(part=Part.CATALOG, name=each, values=values) for each, values in entries))
 
 
@@ -85,6 +87,20 @@ def _of_journey(before: Value, after: Value) -> Iterator[Difference]:
         if key not in _TOLD_ELSEWHERE:
             values = tuple(altered(before.get(key), after.get(key), key=key))
             yield Difference(part=Part.JOURNEY, name=key, values=values)
+
+
+def _of_moved(journey: Journey, before: Value, after: Value) -> Iterator[Difference]:
+    """Of versions that nothing else sets apart: where steps are renamed, that is told at the steps."""
+    if not (isinstance(before, Fields) and isinstance(after, Fields)):
+        return
+    was, left = before.get("moved"), after.get("moved")
+    values = tuple(altered(was, left, key="moved"))
+    entries = [{each.key for each in of.fields} if isinstance(of, Fields) else set() for of in (was, left)]
+    gone = entries[0] - entries[1]
+    # A name is kept for good; an exit, or the way to a step that stood beside, is not.
+    of_names = all(each.after is None for each in values) and all(map(journey.in_flight.called_now, gone))
+    says = "nobody is affected: renames that were applied are kept" if gone and of_names else None
+    yield Difference(part=Part.JOURNEY, name="moved", values=values, says=says)
 
 
 @dataclass(frozen=True)
