@@ -428,16 +428,16 @@ def test_a_template_reads_the_account() -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "mended"),
+    ("printed", "mended", "instead"),
     [
-        ("contact.first_name", "contact.first_name|default('friend')"),
-        (
-            'contact.born|date("%d.%m.%Y")',
-            "{% if contact.born %}…{% else %}friend{% endif %}",
-        ),
+        ("contact.first_name", "contact.first_name|default('friend')", "friend"),
+        ("contact.first_name|upper", "{% if contact.first_name %}…{% else %}friend{% endif %}", "friend"),
+        ('contact.born|date("%d.%m.%Y")', "{% if contact.born %}…{% else %}soon{% endif %}", "soon"),
     ],
 )
-def test_what_is_proposed_for_a_subject_stands_there_for_who_has_no_value(printed: str, mended: str) -> None:
+def test_what_is_proposed_for_a_subject_stands_there_for_who_has_no_value(
+    printed: str, mended: str, instead: str
+) -> None:
     """A default before ``date`` is no date, and one behind it never comes: ``date`` makes an empty text of nothing."""
 
     def warned(files: dict[str, str]) -> list[Problem]:
@@ -449,4 +449,4 @@ def test_what_is_proposed_for_a_subject_stands_there_for_who_has_no_value(printe
     assert mended in (problem.hint or "")
     written = mended.replace("…", f"{{{{ {printed} }}}}") if "…" in mended else f"{{{{ {mended} }}}}"
     assert not warned({**FILES, path: FILES[path].replace(old, json.dumps(written))})
-    assert compiled(written, html=False).render(contact={"first_name": None, "born": None}) == "friend"
+    assert compiled(written, html=False).render(contact={"first_name": None, "born": None}) == instead

@@ -53,7 +53,18 @@ _ENDLESS = re.compile(
     r"-?\d+\s*(?:(?-i:M)|mo|mon|month|months|y|yr|yrs|year|years)|-?P\d+[MY].*", re.IGNORECASE
 )
 _SPELT = re.compile(r"(?P<count>-?\d{1,6})\s*(?P<unit>[A-Za-z]+?)s?")
+_BESIDE = re.compile(
+    r"(?P<length>\d.*?)\s+(?P<beside>before|earlier|ago|after|later|afterwards)", re.IGNORECASE
+)
+_SINGLE = {"second": "1s", "minute": "1m", "hour": "1h", "hourly": "1h", "day": "1d", "daily": "1d"}
+_SINGLE |= {"week": "7d", "weekly": "7d"}
 _PIECES = re.compile(r"\d{1,6}[wdhms]")
+
+
+def length_meant(text: str) -> str | None:
+    """What to write for ``1 hour`` or ``a week before``; None for a text that is meant as something else."""
+    said = duration_trouble(text)[1]
+    return said if re.fullmatch(r"Write -?\d+[wdhms]\.", said) else None
 
 
 def duration_trouble(text: str) -> tuple[str, str]:
@@ -70,6 +81,14 @@ def duration_trouble(text: str) -> tuple[str, str]:
     spelt = _SPELT.fullmatch(text)
     if spelt and spelt["unit"].lower() in _WORDS:
         return f"`{shown}` is no duration.", f"Write {spelt['count']}{_WORDS[spelt['unit'].lower()]}."
+    beside = _BESIDE.fullmatch(text)
+    length = beside["length"] if beside else ""
+    spelt = _SPELT.fullmatch(length)
+    if beside and spelt and spelt["unit"].lower() in _WORDS:
+        sign = "-" if beside["beside"].lower() in ("before", "earlier", "ago") else ""
+        return f"`{shown}` is no duration.", f"Write {sign}{spelt['count']}{_WORDS[spelt['unit'].lower()]}."
+    if text.lower() in _SINGLE:
+        return f"`{shown}` is no duration.", f"Write {_SINGLE[text.lower()]}."
     pieces = _PIECES.findall(text)
     if len(pieces) > 1 and "".join(pieces) == text.lstrip("-"):
         right = "".join(sorted(pieces, key=lambda piece: "wdhms".index(piece[-1])))

@@ -11,6 +11,7 @@ from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from runner.journey.catalog import EVERY_CHANNEL, Catalog
+from runner.journey.duration import length_meant
 from runner.journey.fit import clean_text
 from runner.journey.model import Journey, Split
 from runner.journey.project import FOLDER, Project
@@ -176,7 +177,8 @@ class _Test:
         try:
             return read_played(value.text, start, self.zone)
         except ValueError as error:
-            raise self.mistake("tests/instant", str(error), value) from None
+            hint = length_meant(value.text) if start is not None else None
+            raise self.mistake("tests/instant", str(error), value, hint) from None
 
     def at(self, fields: Fields) -> datetime | None:
         value = fields.get("at")

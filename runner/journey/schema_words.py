@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from runner.journey.duration import duration_trouble, parse_duration
-from runner.journey.meant import allowed_hint, id_meant, key_hint, key_meant, value_hint
+from runner.journey.meant import allowed_hint, id_meant, key_hint, key_meant, missing_hint, value_hint
 from runner.journey.words import did_you_mean, listed
 from runner.journey.yaml import Fields, Value
 from runner.problem import Problem, Span
@@ -84,7 +84,7 @@ def explain(finding: Finding) -> Iterator[Problem]:
         if not missing:
             return
         message = f"{_capital(finding.what)} needs {listed(missing, 'and')}."
-        yield _problem(finding, "schema/missing-key", message, _choices(finding.schema, missing))
+        yield _problem(finding, "schema/missing-key", message, _missing(finding.schema, missing))
     elif finding.keyword == "choice":
         yield from _no_choice(finding)
     elif finding.keyword in ("type", "alternatives"):
@@ -119,10 +119,15 @@ def explain(finding: Finding) -> Iterator[Problem]:
         yield _problem(finding, "schema/invalid", f"{finding.subject} does not fit: {finding.keyword}.")
 
 
-def _choices(schema: Mapping[str, Any], missing: list[str]) -> str | None:
-    """What the one key that is missing may say, where there is a choice."""
-    choices = schema.get("properties", {}).get(missing[0], {}).get("enum", ()) if len(missing) == 1 else ()
-    return f"Write {listed(f'{missing[0]}: {each}' for each in choices)}." if choices else None
+def _missing(schema: Mapping[str, Any], missing: list[str]) -> str | None:
+    """What the one key that is missing may say."""
+    if len(missing) > 1:
+        return None
+    (key,) = missing
+    choices = schema.get("properties", {}).get(key, {}).get("enum", ())
+    return missing_hint(key) or (
+        f"Write {listed(f'{key}: {each}' for each in choices)}." if choices else None
+    )
 
 
 def _unknown_keys(finding: Finding) -> Iterator[Problem]:
@@ -132,19 +137,23 @@ def _unknown_keys(finding: Finding) -> Iterator[Problem]:
         if key in known:
             continue
         span = place.key_span(key) if isinstance(place, Fields) else place.span
-        yield _unknown_key(key, known, finding.schema.get("x-later", ()), finding.what, span)
+        yield _unknown_key(finding, key, known, span)
 
 
-def _unknown_key(key: str, known: Iterable[str], later: Iterable[str], what: str, span: Span) -> Problem:
-    names = list(known)
-    if key in later:
+def _unknown_key(
+    finding: Finding, key: str, known: Iterable[str], span: Span, *, alone: bool = False
+) -> Problem:
+    names, what = list(known), finding.what
+    if key in finding.schema.get("x-later", ()):
         message = f"`{key}` is part of the language, but not supported by this version."
         return Problem(code="schema/not-supported", message=message, span=span)
     return Problem(
         code="schema/unknown-key",
         message=f"Unknown key `{key}` in {what}.",
         span=span,
-        hint=key_hint(what, key) or did_you_mean(key, names) or f"It takes {listed(names)}.",
+        hint=key_hint(what, key, finding.instance[key], alone=alone)
+        or did_you_mean(key, names)
+        or f"It takes {listed(names)}.",
     )
 
 
@@ -168,7 +177,7 @@ def _no_choice(finding: Finding) -> Iterator[Problem]:
     strange = [key for key in finding.instance if key not in known]
     for key in strange:
         span = place.key_span(key) if isinstance(place, Fields) else place.span
-        yield _unknown_key(key, keys, finding.schema.get("x-later", ()), finding.what, span)
+        yield _unknown_key(finding, key, keys, span, alone=True)
     if not strange:
         yield _problem(finding, "schema/choice", f"{_capital(finding.what)} needs one of {listed(keys)}.")
 

@@ -98,11 +98,13 @@ def syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str, first_line
     quoted = _unquoted_expression(lines[line], mark.column, file, first_line + line)
     if quoted is None and line > 0:
         quoted = _unquoted_expression(lines[line - 1], len(lines[line - 1]), file, first_line + line - 1)
+    torn = None if quoted else _torn_value(lines[line], mark.column, file, first_line + line)
     colon = _unquoted_colon(lines[line], file, first_line + line) if "mapping values" in said else None
     if quoted:
         return quoted
-    if colon:
-        return colon
+    found = colon or torn
+    if found:
+        return found
     opening = error.context_mark
     if opening is not None and opening.line != mark.line and "flow" in str(error.context):
         bracket = lines[opening.line][opening.column : opening.column + 1]
@@ -124,6 +126,35 @@ def syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str, first_line
         if part in said:
             return Problem(code="yaml/syntax", message=message, span=span, hint=hint)
     return Problem(code="yaml/syntax", message=f"This is no YAML: {said}.", span=span)
+
+
+_QUOTED = re.compile(
+    r"(?:^|[\s{,\[])(?:[A-Za-z_][\w-]*:|-)\s+(?P<value>\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*')[ \t]*"
+)
+
+
+def _torn_value(line: str, column: int, file: str, number: int) -> Problem | None:
+    """The diagnosis for ``subject: "Hello {{ x|default("friend") }}"``, whose second quote ends the value; ``column``
+    (from 0) is where the parser gave up."""
+    match = next((each for each in _QUOTED.finditer(line) if each.end() == column), None)
+    if match is None or line[column : column + 1] in (":", ""):
+        return None
+    mark, start = match["value"][0], match.start("value")
+    end, last = match.end("value") - 1, line.rfind(mark)
+    inside = line[start + 1 : last] if last > end else ""
+    opens_another = line[end + 1 : end + 2] != " " or line[end - 1] == " "
+    if mark == '"' and opens_another and inside and "'" not in inside:
+        mended = inside.replace('"', "'")
+        hint = f'Write single quotes inside: "{mended}"'
+    elif mark == "'" and inside and '"' not in inside:
+        hint = f'Write it between double quotes: "{inside}"'
+    else:
+        within_brackets = re.search(r"[\[{]", line[:start]) is not None
+        hint = "Quote the value as a whole" + (
+            "." if within_brackets else f": {quote(line[start:].rstrip())}"
+        )
+    message = "This quote ends the value, and text follows behind it."
+    return Problem(code="yaml/quote", message=message, span=Span(file, number, end + 1), hint=hint)
 
 
 def _unquoted_colon(line: str, file: str, number: int) -> Problem | None:

@@ -48,17 +48,11 @@ def _on_withdrawal(
     value = fields.get("consent")
     assert value is not None
     topics = builder.notes.catalog.topics
-    needed = sorted(
-        {
-            (step.verb.topic, step.verb.channel)
-            for step in walk(steps)
-            if isinstance(step.verb, Send)
-            and step.verb.topic in topics
-            and not topics[step.verb.topic].transactional
-        }
-    )
+    sent = {(step.verb.topic, step.verb.channel) for step in walk(steps) if isinstance(step.verb, Send)}
+    needed = sorted(each for each in sent if each[0] in topics and not topics[each[0]].transactional)
     if not needed:
-        if steps:
+        # A send without a topic that there is has been told of: which consent it needs is not known yet.
+        if steps and all(topic in topics for topic, _ in sent):
             message = "No send of this journey needs a consent that could be withdrawn."
             builder.notes.note("exit/consent", message, value.span)
         return None

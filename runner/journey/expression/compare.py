@@ -205,6 +205,9 @@ def _mismatch(
                 )
             elif kinds[there] is Kind.BOOLEAN:
                 hint = f"write `{names[there][1:-1]}` or `not {names[there][1:-1]}` alone"
+        elif isinstance(literal, tree.Literal) and (kinds[here], kinds[there]) == (Kind.NUMBER, Kind.STRING):
+            quoted = f'write it in quotes: "{builder.source.segment(sides[here])}"'
+            hint = quoted if symbol in ("==", "!=") else "if it is a number, declare it as one in the catalog"
         if kinds[here] is Kind.DURATION and kinds[there] is Kind.NUMBER:
             hint = "a difference of dates is a number of days: compare it with a number"
     if set(kinds) == {Kind.DATE, Kind.DATETIME}:

@@ -31,9 +31,14 @@ from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.project import Project
 from runner.journey.template import Template
 from runner.journey.template_tree import template_tree
+from runner.journey.values import Kind
 from runner.problem import Problem, Severity
 from runner.review.places import text_in_lines
 from runner.review.printed import bare, printed
+
+
+_STANDS_IN = {Kind.STRING: "friend", Kind.DATE: "soon", Kind.DATETIME: "soon"}
+"""What may stand in a subject instead of a value."""
 
 
 def check(project: Project) -> Iterator[Problem]:
@@ -61,17 +66,17 @@ def _check_subject(project: Project, template: Template) -> Iterator[Problem]:
             code="template/subject-default",
             message=f"The subject prints nothing for contacts without `{name}`.",
             span=text_in_lines(template.path, text, line, pattern, template.body_line - 1),
-            hint=_hint(name, filtered=name in filtered),
+            hint=_hint(name, project.catalog.attributes[name].type.kind, filtered=name in filtered),
             severity=Severity.WARNING,
         )
 
 
-def _hint(name: str, *, filtered: bool) -> str:
+def _hint(name: str, kind: Kind, *, filtered: bool) -> str:
     """What to write. Filters are for the type of the value, and make an empty text of nothing: a text that stands
     in for it can come neither before them nor after."""
-    if filtered:
+    if filtered or kind is not Kind.STRING:
         return (
-            f"Put {{% if contact.{name} %}}…{{% else %}}friend{{% endif %}} around it, "
+            f"Put {{% if contact.{name} %}}…{{% else %}}{_STANDS_IN.get(kind, 'some')}{{% endif %}} around it, "
             "or whatever shall stand there."
         )
     return f"Write contact.{name}|default('friend'), or whatever shall stand there."

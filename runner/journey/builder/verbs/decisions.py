@@ -80,7 +80,13 @@ def split(build: StepBuilder, value: Value, _: str | None) -> Split | None:
     total = sum(arm.share for arm in made)
     if total != WHOLE and options is not None:
         message = f"The arms add up to {percent(total)} %, not 100 %."
-        build.notes.note("split/sum", message, options.key_span("arms"))
+        rest = percent(abs(WHOLE - total))
+        hint = (
+            f"Give {rest} % more to one of them, or add an arm with `percent: {rest}`."
+            if total < WHOLE
+            else f"Take {rest} % from one of them."
+        )
+        build.notes.note("split/sum", message, options.key_span("arms"), hint)
     experiment = fields_of(options.get("experiment")) if options else None
     return Split(arms=tuple(made), experiment=_experiment(build, experiment) if experiment else None)
 
