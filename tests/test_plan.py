@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from in_flight import CATALOG, START, Flight, project_of
 from sqlalchemy import func, select, text
 
 from runner.cli import run as journeys
+from runner.clock import utc_now
 from runner.engine.apply import apply_project
 from runner.engine.pausing import pause_journey
 from runner.journey.graph import compile_program
@@ -561,6 +562,22 @@ def test_the_command_says_by_its_exit_code_what_there_is_to_do(
     code, said = command("plan")
     assert code == 1
     assert "journey/gone" in said
+
+
+def test_apply_says_by_when_the_last_goes_on_as_the_plan_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first full minute by which that is past."""
+    database = Database.open(default_database(tmp_path))
+    with_people(database)
+    database.close()
+    write_files(tmp_path, tour(STEPS.replace("4d", "1d"), "in_flight: follow\ntimers: recompute\n").files)
+    before = utc_now()
+    for command in ("plan", "apply"):
+        journeys([command, "--project", str(tmp_path)])
+        told = re.search(r"until (\d{4}-\d\d-\d\d \d\d:\d\d) UTC", capsys.readouterr().out)
+        assert told is not None
+        assert datetime.fromisoformat(f"{told[1]}Z") >= before
 
 
 SCENARIOS = """journey: tour
