@@ -36,7 +36,6 @@ from runner.problem import Problem, Severity
 from runner.review.places import text_in_lines
 from runner.review.printed import bare, printed
 
-
 _STANDS_IN = {Kind.STRING: "friend", Kind.DATE: "soon", Kind.DATETIME: "soon"}
 """What may stand in a subject instead of a value."""
 
