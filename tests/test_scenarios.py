@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -193,6 +198,25 @@ def command(*arguments: str | Path) -> int:
 def project(tmp_path: Path) -> Path:
     """A copy of the shop that may be changed."""
     return Path(shutil.copytree(SHOP, tmp_path / "shop"))
+
+
+def test_a_terminal_sees_how_far_it_is_and_standard_output_is_as_ever(project: Path) -> None:
+    (project / TESTS).write_text(FAILING)
+    terminal, its_end = os.openpty()
+    command = [sys.executable, "-c", "from runner.cli import main; main()", "test", "--project", str(project)]
+    of_terminal = {**os.environ, "TERM": "xterm"}
+    shown = b""
+    with (project / "told").open("wb") as told:
+        process = subprocess.Popen(command, stdout=told, stderr=its_end, env=of_terminal)
+        os.close(its_end)
+        with suppress(OSError):  # as a terminal ends
+            while part := os.read(terminal, 65536):
+                shown += part
+        process.wait(timeout=60)
+    os.close(terminal)
+    plain = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert ((project / "told").read_bytes(), plain.stderr) == (plain.stdout, b"")
+    assert re.search(rb"\d+/\d+.* scenarios", shown)
 
 
 def test_the_command_counts_what_passes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -80,10 +83,13 @@ def command(
     # What the engine logs about a message that cannot be rendered stands in the scenario's timeline.
     logging.getLogger("runner").addHandler(logging.NullHandler())
     outcomes = []
-    for outcome in play_all(loaded, chosen):
-        outcomes.append(outcome)
-        if output_format == "text" and not outcome.passed:
-            click.echo(failure_text(outcome) + "\n")
+    with _progress(len(chosen)) as (played, aside):
+        for outcome in play_all(loaded, chosen):
+            outcomes.append(outcome)
+            played()
+            if output_format == "text" and not outcome.passed:
+                with aside():
+                    click.echo(failure_text(outcome) + "\n")
     coverage = None
     if covered:
         reached = reduce(or_, (outcome.reached for outcome in outcomes), Reached())
@@ -99,3 +105,30 @@ def command(
             click.echo("\n" + suggested.told())
     enough = coverage is None or coverage.percent >= (fail_under or 0)
     return 0 if enough and all(outcome.passed for outcome in outcomes) else 1
+
+
+@contextmanager
+def _progress(
+    scenarios: int,
+) -> Iterator[tuple[Callable[[], object], Callable[[], AbstractContextManager[object]]]]:
+    """A bar on a terminal, and silence elsewhere. What it yields is called after each scenario, and around what is
+    printed meanwhile."""
+    if not sys.stderr.isatty():
+        yield lambda: None, nullcontext
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("scenarios"))
+    # What goes to standard output stays there, where only standard error is a terminal, too.
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+
+    @contextmanager
+    def aside() -> Iterator[None]:
+        bar.stop()
+        yield
+        bar.start()
+
+    with bar:
+        task = bar.add_task("", total=scenarios)
+        yield lambda: bar.advance(task), aside
