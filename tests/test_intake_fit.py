@@ -151,3 +151,28 @@ def test_stored_values_are_presented_as_values() -> None:
     assert present("2026-03-01T06:00:00.000000Z", DATETIME) == datetime(2026, 3, 1, 6, tzinfo=UTC)
     assert present([{"sku": "x", "price": 2_000_000}], ITEMS) == ({"sku": "x", "price": Decimal(2)},)
     assert present([{"sku": "x"}], ITEMS) == ({"sku": "x", "price": None},)
+
+
+@pytest.mark.parametrize(
+    ("address", "taken"),
+    [
+        ("a@b", True),
+        ("a.+b@x.example", True),
+        ('"a b@c"@x.example', True),
+        ("\u00fc@b\u00fccher.example", True),
+        ("a@[::1]", True),
+        ("", True),
+        ("yexample", False),
+        ("@x", False),
+        ("a@", False),
+        ("a b@x", False),
+        ("a@b@c", False),
+        ("a@.x", False),
+        ("a@x..y", False),
+        ("Ana <a@x.example>", False),
+    ],
+)
+def test_what_is_surely_no_address_does_not_fit(address: str, taken: bool) -> None:
+    fitted = fit_traits(Catalog(), {"email": address, "phone": "1"})
+    assert fitted.properties == {"email": address if taken else None, "phone": "1"}
+    assert [misfit.why for misfit in fitted.rejected.values()] == ([] if taken else ["no email address"])

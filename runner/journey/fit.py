@@ -74,14 +74,18 @@ def fit_traits(
     catalog: Catalog, raw: Mapping[str, object], *, known_zone: Callable[[str], bool] = known_zone
 ) -> Fitted:
     """The traits of an identify call: attributes, and what every contact has. A ``timezone`` that is no
-    name of the IANA database does not fit, nor does what is too long to be an address or a key (``longest.py``);
-    ``tags`` are sorted, each once."""
+    name of the IANA database does not fit, nor an ``email`` that is surely no address, nor what is too long to be an
+    address or a key (``longest.py``); ``tags`` are sorted, each once."""
     fitted = _fit_all(_trait_types(catalog), raw, clears=True)
     properties, rejected = dict(fitted.properties), fitted.rejected
     zone = properties.get("timezone")
     if zone is not None and not known_zone(zone):
         properties["timezone"] = None
         rejected = {**rejected, "timezone": Misfit(raw["timezone"], "no time zone of the IANA database")}
+    address = properties.get("email")
+    if address and not _may_be_address(address.strip()):
+        properties["email"] = None
+        rejected = {**rejected, "email": Misfit(raw["email"], "no email address")}
     for name in OWN_FIELDS:
         text = properties.get(name)
         if text is not None and (why := too_long_for(name, text)):
@@ -90,6 +94,19 @@ def fit_traits(
     if properties.get("tags"):
         properties["tags"] = sorted(set(properties["tags"]))
     return Fitted(properties=properties, undeclared=fitted.undeclared, rejected=rejected)
+
+
+def _may_be_address(text: str) -> bool:
+    """Whether it may be an address of mail: something on both sides of one ``@``, no blanks, no empty part of a domain.
+    Before the ``@`` all of that may stand in quotes. Whether there is a mailbox, the mail server says."""
+    local, _, domain = text.rpartition("@")
+    bare = domain if local.startswith('"') else local + domain
+    return (
+        bool(local and domain)
+        and not domain.startswith(".")
+        and ".." not in domain
+        and not any(sign == "@" or sign.isspace() for sign in bare)
+    )
 
 
 def fit_account(catalog: Catalog, raw: Mapping[str, object]) -> Fitted:
