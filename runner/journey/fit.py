@@ -82,15 +82,15 @@ def fit_traits(
     if zone is not None and not known_zone(zone):
         properties["timezone"] = None
         rejected = {**rejected, "timezone": Misfit(raw["timezone"], "no time zone of the IANA database")}
-    address = properties.get("email")
-    if address and not _may_be_address(address.strip()):
-        properties["email"] = None
-        rejected = {**rejected, "email": Misfit(raw["email"], "no email address")}
     for name in OWN_FIELDS:
         text = properties.get(name)
         if text is not None and (why := too_long_for(name, text)):
             properties[name] = None
             rejected = {**rejected, name: Misfit(raw[name], why)}
+    address = properties.get("email")
+    if address and not _may_be_address(address.strip()):
+        properties["email"] = None
+        rejected = {**rejected, "email": Misfit(raw["email"], "no email address")}
     if properties.get("tags"):
         properties["tags"] = sorted(set(properties["tags"]))
     return Fitted(properties=properties, undeclared=fitted.undeclared, rejected=rejected)
