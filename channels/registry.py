@@ -41,6 +41,10 @@ class Surroundings:
 class ChannelError(ValueError):
     """A channel cannot be made of its options. The text names the channel and the option."""
 
+    def __init__(self, channel: str, why: str) -> None:
+        super().__init__(f"channel {channel}: {why}")
+        self.channel = channel
+
 
 def _open_file(options: Mapping[str, object], around: Surroundings) -> Channel:
     unknown = sorted(set(options) - {"folder"})
@@ -103,9 +107,7 @@ def open_channels(
         if names and name not in names:
             near = get_close_matches(name, names, n=1)
             meant = f"did you mean {near[0]!r}? " if near else ""
-            raise ChannelError(
-                f"channel {name}: the catalog has no such channel ({meant}it has {', '.join(names)})"
-            )
+            raise ChannelError(name, f"the catalog has no such channel ({meant}it has {', '.join(names)})")
     opened: dict[str, Channel] = {}
     for channel in declared:
         own = {name: value for name, value in overrides.get(channel.name, {}).items() if name != "uses"}
@@ -118,5 +120,5 @@ def open_channels(
         except (ValueError, OSError) as error:
             for made in opened.values():
                 made.close()
-            raise ChannelError(f"channel {channel.name}: {error}") from error
+            raise ChannelError(channel.name, str(error)) from error
     return opened

@@ -250,7 +250,10 @@ def _key(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not 24 <= len(key) <= 64:
-        raise ValueError("secret must be whsec_ and the base64 of 24 to 64 bytes")
+        raise ValueError(
+            "secret must be whsec_ and the base64 of 24 to 64 bytes;"
+            ' `echo "whsec_$(openssl rand -base64 24)"` makes one'
+        )
     return key
 
 

@@ -97,7 +97,7 @@ def kind(block: Block) -> str:
         return "tests"
     if "attributes" in found:
         return "catalog"
-    if found & {"database", "limits"} or "smtp" in block.text:
+    if found & {"database", "limits"} or found == {"channels"}:
         return "settings"
     return "journey"
 
@@ -365,7 +365,7 @@ def test_the_workflow_of_its_page(tmp_path: Path) -> None:
         code, printed = typed(f"set -e; {line}", tmp_path)
         assert code == 0, printed
     plan = f"set -e; PLAN_DATABASE=sqlite:///{tmp_path}/.journeys/journeys.db\n{plan}"
-    assert typed(plan, tmp_path) [0] == 0
+    assert typed(plan, tmp_path)[0] == 0
     mail = tmp_path / "journeys/welcome/hello.html"
     text = mail.read_text(encoding="utf-8")
     mail.write_text(text.replace("subject: ", "subject: Hello! "), encoding="utf-8")

@@ -136,6 +136,25 @@ channels:
 """
 
 
+def test_a_secret_that_is_none_is_told_with_its_place_and_how_one_is_made(
+    project: Path, doctor: Doctor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(
+        project, 'channels:\n  email:\n    webhook: {url: "https://shop.example", secret: "${SHORT}"}\n'
+    )
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SHORT", "abc")
+        code, found = doctor()
+        assert run(["run", "--once", "--project", str(project)]) == 1
+    assert (code, found["channel/settings"]["where"]) == (
+        1,
+        "journeys.yaml:3, channel email (webhook), journeys greet",
+    )
+    told = capsys.readouterr().err
+    assert "Error: journeys.yaml:2: channel email: secret must be" in told
+    assert "openssl rand -base64 24" in told
+
+
 def test_a_key_that_is_missing_is_told_with_its_place(project: Path, doctor: Doctor) -> None:
     configure(project, DKIM.format("shop.example"))
     code, found = doctor()
@@ -143,7 +162,7 @@ def test_a_key_that_is_missing_is_told_with_its_place(project: Path, doctor: Doc
     assert (code, finding["where"]) == (1, "journeys.yaml:6, channel email (smtp), journeys greet")
     assert (
         finding["mend"]
-        == "correct `dkim` of channel `email` in journeys.yaml; docs/operate.md has the options"
+        == "correct `dkim` of channel `email` in journeys.yaml; docs/reference.md has the options"
     )
 
 

@@ -33,6 +33,7 @@ def opener(settings: Settings, *, durable: bool = True) -> Open:
     from runner.clock import utc_now
     from runner.journey.catalog import ASKED_BY_CALL
     from runner.problem import JourneysError
+    from runner.settings import SETTINGS_FILE, line_of
 
     around = Surroundings(folder=settings.folder, clock=utc_now, durable=durable)
 
@@ -50,6 +51,7 @@ def opener(settings: Settings, *, durable: bool = True) -> Open:
             }
             return open_channels(declared.values(), said, around)
         except ChannelError as error:
-            raise JourneysError(str(error)) from error
+            line = line_of(settings.folder, "channels", error.channel)
+            raise JourneysError(f"{SETTINGS_FILE}:{line}: {error}" if line else str(error)) from error
 
     return opened

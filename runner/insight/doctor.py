@@ -165,7 +165,7 @@ def _channels(examined: Examined) -> Iterator[Finding]:
                 level=Level.ERROR,
                 what=f"nothing can be sent: {channel.wrong_settings}",
                 where=where,
-                mend=f"{_correction(channel)} in journeys.yaml; docs/operate.md has the options",
+                mend=f"{_correction(channel)} in journeys.yaml; docs/reference.md has the options",
             )
         if channel.unreachable is not None:
             yield Finding(
