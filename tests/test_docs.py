@@ -163,6 +163,31 @@ def test_the_scenarios_of_the_pages_pass(block: Block) -> None:
     )
 
 
+def test_waits_end_as_their_table_says() -> None:
+    text = (ROOT / "docs" / "steps" / "wait.md").read_text(encoding="utf-8")
+    head, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in re.findall(r"^\| (?:comes there|Mon).*$", text, re.MULTILINE)
+    )
+    assert len(rows) == 5
+    days = {"Mon": 2, "Tue": 3, "Wed": 4}
+    for place, wait in enumerate(head[1:], start=1):
+        tests = ["journey: demo", "tests:"]
+        for row in rows:
+            start, end = (
+                f"2026-03-0{days[day]}T{time}" for day, time in map(str.split, (row[0], row[place]))
+            )
+            tests.append(f"  - {{name: {start}, start: {start}, events: [{{at: 0m, event: Signed Up}}],")
+            tests.append(f"     expect: [{{at: {end}, completed: true}}]}}")
+        steps = f"steps:\n  - {{id: rest, wait: {wait.strip('`')}}}\n"
+        journey = "".join(f"{line}\n" for key, line in FRAGMENT.items() if key != "steps") + steps
+        files = {CATALOG: catalog_text(), "journeys/demo/journey.yaml": journey}
+        project = load_project({**files, "journeys/demo/tests.yaml": "\n".join(tests) + "\n"})
+        scenarios, problems = find_scenarios(project)
+        assert not problems
+        assert [outcome.scenario.name for outcome in play_all(project, scenarios) if not outcome.passed] == []
+
+
 @pytest.mark.parametrize("block", [block for block in YAML if kind(block) == "settings"], ids=str)
 def test_the_settings_of_the_pages_can_be_loaded(block: Block, tmp_path: Path) -> None:
     (tmp_path / "journeys.yaml").write_text(block.text, encoding="utf-8")
