@@ -231,7 +231,11 @@ def test_the_command_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert run(["report", *project, "--since", "2026-04-01", "--until", "2026-03-01"]) == 2
     assert run(["report", *project, "--until", "9999-12-31"]) == 2
     assert run(["report", *project, "--since", "0001-01-01"]) == 2
-    capsys.readouterr()
+    assert run(["report", *project, "--since", "2026-13-01"]) == 2
+    assert run(["report", *project, "--journey", "x"]) == 1
+    told = capsys.readouterr().err
+    assert "'2026-13-01' is no day; write it like 2026-03-01." in told
+    assert told.endswith("nobody ever entered one of that name. There are: `abandoned-cart`\n")
     assert run(["report", *project, "--format", "csv", "--since", "2026-03-01"]) == 0
     assert capsys.readouterr().out.startswith("row,name,message,channel,month,sent,")
 

@@ -251,7 +251,13 @@ def test_there_may_be_nothing_to_test(project: Path, capsys: pytest.CaptureFixtu
     assert command("-k", "no such name", "--project", project) == 4
     (project / TESTS).unlink()
     assert command("--project", project) == 4
-    assert capsys.readouterr().err.count("Nothing to test") == 3
+    told = capsys.readouterr().err.splitlines()
+    for line, name in ((told[0], "welcome"), (told[2], "cart")):
+        assert line == (
+            f"Nothing to test: there is no scenario yet. They stand in journeys/{name}/tests.yaml:"
+            f" `journeys test {name} --suggest` shows a first one."
+        )
+    assert told[1] == "Nothing to test: no scenario has 'no such name' in its name."
 
 
 def test_errors_are_shown_and_nothing_is_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

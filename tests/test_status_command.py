@@ -54,7 +54,9 @@ def test_status_of_another_database(
 ) -> None:
     url = f"sqlite:///{tmp_path}/other.db"
     assert run(["status", "--project", str(project), "--database", url]) == 0
-    assert "No journey has been applied" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "No journey has been applied" in told.out
+    assert f"There is no database at {url}" in told.err
     assert run(["status", "--project", str(project), "--database", "nonsense"]) == 1
     assert "not a database URL" in capsys.readouterr().err
 

@@ -11,7 +11,20 @@ import click
 from runner.cli.options import project_option, want_deployment
 
 FIRST_YEAR, LAST_YEAR = 1900, 9000
-DAY = click.DateTime(["%Y-%m-%d"])
+
+
+class _Day(click.DateTime):
+    """A day, as ISO 8601 writes it."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            day: datetime = super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no day; write it like 2026-03-01.", param, ctx)
+        return day
+
+
+DAY = _Day(["%Y-%m-%d"])
 
 
 @click.command("report")

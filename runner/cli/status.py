@@ -26,9 +26,13 @@ def command(project: Path, output_format: str, url: str | None) -> int:
     if url is None:
         want_deployment(project)
     # Whoever looks makes nothing.
-    database = Database.find(load_settings(project, os.environ).database_url if url is None else url)
+    url = load_settings(project, os.environ).database_url if url is None else url
+    database = Database.find(url)
     status = NOTHING
-    if database is not None:
+    if database is None:
+        name = Database.as_found(url).name
+        click.echo(f"There is no database at {name}: `journeys apply` makes it.", err=True)
+    else:
         try:
             status = read_status(database)
         finally:

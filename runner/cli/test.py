@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.options import format_option, project_option
+
+if TYPE_CHECKING:
+    from runner.journey.scenario import Scenario
 
 NOTHING_TO_TEST = 4
 
@@ -52,6 +56,7 @@ def command(
 
     from runner.journey.project import load_project, read_files
     from runner.journey.scenario_file import find_scenarios
+    from runner.journey.words import did_you_mean
     from runner.problem import ProblemsFound, Severity
     from runner.review.check import rule_problems
     from runner.review.coverage import Reached, cover
@@ -70,15 +75,13 @@ def command(
     for name in names:
         if name not in loaded.journeys:
             known = ", ".join(sorted(loaded.journeys)) or "none"
-            raise click.UsageError(f"There is no journey {name!r}. There are: {known}.")
-    chosen = [
-        scenario
-        for scenario in scenarios
-        if (not names or scenario.journey in names) and (text is None or text in scenario.name)
-    ]
+            near = did_you_mean(name, loaded.journeys) or f"There are: {known}."
+            raise click.UsageError(f"There is no journey {name!r}. {near}")
+    of_journeys = [scenario for scenario in scenarios if not names or scenario.journey in names]
+    chosen = [scenario for scenario in of_journeys if text is None or text in scenario.name]
     # Where nothing is tested yet, the first scenario is what is asked for.
     if not chosen and not (suggest and text is None and loaded.journeys):
-        click.echo("Nothing to test: no scenario is chosen.", err=True)
+        click.echo(f"Nothing to test: {_why_nothing(of_journeys, names or loaded.journeys, text)}", err=True)
         return NOTHING_TO_TEST
     # What the engine logs about a message that cannot be rendered stands in the scenario's timeline.
     logging.getLogger("runner").addHandler(logging.NullHandler())
@@ -132,3 +135,16 @@ def _progress(
     with bar:
         task = bar.add_task("", total=scenarios)
         yield lambda: bar.advance(task), aside
+
+
+def _why_nothing(scenarios: Sequence[Scenario], journeys: Iterable[str], text: str | None) -> str:
+    """Why no scenario is played, and what to do."""
+    if scenarios:
+        return f"no scenario has {text!r} in its name."
+    name = next(iter(sorted(journeys)), None)
+    if name is None:
+        return "journeys/ holds no journey."
+    return (
+        f"there is no scenario yet. They stand in journeys/{name}/tests.yaml: `journeys test {name} --suggest` shows"
+        " a first one."
+    )

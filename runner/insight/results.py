@@ -23,7 +23,7 @@ from runner.journey.graph import walk
 from runner.journey.model import Journey
 from runner.journey.project import Project
 from runner.journey.values import MILLIONTHS, Kind
-from runner.journey.words import did_you_mean
+from runner.journey.words import did_you_mean, listed
 from runner.problem import JourneysError
 from runner.store.database import Database
 from runner.store.tables import MessageStatus
@@ -150,9 +150,11 @@ def read_results(
         }
     names = {*project.journeys, *people, *(each.name for each in led)}
     if journey is not None and journey not in names:
+        there_are = f". There are: {listed(sorted(names), 'and')}" if names else ""
         near = did_you_mean(journey, sorted(names))
         raise JourneysError(
-            f"there is no journey {journey!r}, and nobody ever entered one of that name{f'. {near}' if near else ''}"
+            f"there is no journey {journey!r}, and nobody ever entered one of that name"
+            f"{f'. {near}' if near else there_are}"
         )
     labels = list(months)
     return Results(
