@@ -155,6 +155,63 @@ def test_a_suggested_scenario_passes_and_reaches_what_it_is_for(title: str) -> N
     assert title not in [missed.title for missed in cover(project, ["demo"], outcome.reached).missed]
 
 
+ASKED_TWICE = """
+journey: ask
+language: 1
+title: Ask whether they want news
+topic: service
+trigger: {consent: news, change: CHANGE}
+steps:
+  - {id: ask, send: {channel: email, template: hello}}
+  - id: answer
+    wait: {when: 'consented("news", "email")', up_to: 3d, timeout: [{id: silent, exit: unconfirmed}]}
+  - {id: thanks, send: {channel: email, template: hello, topic: news}}
+"""
+
+
+@pytest.mark.parametrize("change", ["pending", "given", "stale", "withdrawn"])
+def test_a_journey_that_begins_by_a_consent_gets_a_scenario_for_each_of_its_steps(change: str) -> None:
+    topics = {
+        "news": "{title: News, opt_in: double, stale_after: 30d}",
+        "service": "{title: Service, opt_in: none}",
+    }
+    catalog = "timezone: UTC\nlocale: en\nchannels: {email: {}}\ntopics:\n"
+    project = load_project(
+        {
+            "journeys/catalog.yaml": catalog
+            + "".join(f"  {name}: {said}\n" for name, said in topics.items()),
+            "journeys/ask/journey.yaml": ASKED_TWICE.replace("CHANGE", change),
+            "journeys/ask/hello.html": "---\nsubject: Hello\n---\n<p>Hello</p>\n",
+        }
+    )
+    assert not [problem for problem in project.problems if problem.severity == "error"], project.problems
+    found = {
+        item.name: suggest(project, item)
+        for item in cover(project, ["ask"], Reached()).items
+        if item.title.startswith("step")
+    }
+    # Whoever has consented, be it long ago, does not stay silent.
+    silent = change in ("pending", "withdrawn")
+    assert [name for name, each in found.items() if not each.reaches] == ["silent"] * (not silent)
+    assert not [each.text for each in found.values() if each.text and "no_consent" in each.text]
+
+
+def test_a_trigger_that_nothing_given_starts_is_told() -> None:
+    project = load_project(
+        {
+            "journeys/catalog.yaml": "timezone: UTC\nlocale: en\n",
+            "journeys/a/journey.yaml": "journey: a\nlanguage: 1\ntitle: A\ntrigger: {journey: b}\n"
+            "steps: [{id: over, exit: over}]\n",
+            "journeys/b/journey.yaml": "journey: b\nlanguage: 1\ntitle: B\ntrigger: {segment: never, change: leave}\n"
+            "steps: [{id: over, exit: over}]\n",
+        }
+    )
+    (item,) = (item for item in cover(project, ["a"], Reached()).items if item.title == "step `over`")
+    assert suggest(project, item).told() == (
+        "no scenario was found for step `over`: nothing that was tried starts the journey"
+    )
+
+
 def test_no_scenario_is_suggested_that_does_not_reach_what_it_is_for() -> None:
     """A plan that is none cannot be known by then."""
     files = read_files(PROJECT)

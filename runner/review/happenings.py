@@ -53,6 +53,18 @@ class Happening:
     trouble: str | None = None
     """Why a message that was let go could not be rendered or handed over."""
 
+    @property
+    def way(self) -> str | None:
+        """How a run left the step that it is about; None where it is about none, or none was left."""
+        match self.kind:
+            case Kind.LEFT:
+                return self.detail
+            case Kind.SENT | Kind.WITHHELD:
+                return "ready"
+            case Kind.BLOCKED:
+                return "blocked"
+        return None
+
     def __str__(self) -> str:
         match self.kind:
             case Kind.SENT:

@@ -5,11 +5,12 @@ the way is gone to its end. What then happens is what the scenario expects; the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.journey.catalog import ADDRESS_OF
+from runner.journey.catalog import ADDRESS_OF, OptIn
 from runner.journey.expression import tree
 from runner.journey.graph import Node, compile_program
 from runner.journey.model import (
@@ -31,16 +32,16 @@ from runner.journey.model import (
     WaitWhen,
 )
 from runner.journey.model.timed import DateTrigger
+from runner.journey.model.triggers import ConsentChange
 from runner.journey.project import Project
 from runner.journey.scenario import Scenario
 from runner.journey.scenario_file import load_scenarios, scenario_path
 from runner.journey.values import Kind as ValueKind
-from runner.journey.values import ValueType
 from runner.review.coverage import Item, Kind, Reached
 from runner.review.happenings import COMPARED, Happening
 from runner.review.happenings import Kind as Happened
 from runner.review.scenarios import Stage
-from runner.review.suggestion_text import SAMPLES, Given, Spot, scenario_text
+from runner.review.suggestion_text import SAMPLES, Given, Spot, samples, scenario_text
 from runner.review.way_to import way_to
 from runner.review.wishes import Before, Consent, Reacted, Tag, Value, Wish, wishes
 from runner.store.database import Database
@@ -54,12 +55,13 @@ MOMENT = timedelta(minutes=1)
 class Suggestion:
     """A scenario for what is called ``title``, as it stands in ``tests.yaml``: one item of ``tests``, which was played,
     passes and reaches that. ``text`` is None where none was found; what was tried then came to the step ``stuck``, if
-    it came to any."""
+    it came to any: where it is not ``begun``, nothing that starts a run was found."""
 
     title: str
     file: str
     text: str | None
     stuck: str | None = None
+    begun: bool = True
 
     @property
     def reaches(self) -> bool:
@@ -69,6 +71,7 @@ class Suggestion:
         """For people: what it is for and where to put it, or that none was found."""
         if self.text is None:
             far = f": what was tried comes no further than `{self.stuck}`" if self.stuck else ""
+            far = far if self.begun else ": nothing that was tried starts the journey"
             return f"no scenario was found for {self.title}{far}"
         return f"a scenario for {self.title}, for the tests of {self.file}\n\n{self.text.rstrip()}"
 
@@ -121,10 +124,12 @@ class _Search:
     given: Given = field(default_factory=Given)
     stuck: tuple[Node, str] | None = None
     """The step that the run has not left as it should, and how it should have."""
+    changed: dict[str, str] = field(default_factory=dict)
+    """By topic, how its consent changes to begin the run."""
 
     def found(self) -> Suggestion:
         if not self._enters():
-            return _none_found(self.item)
+            return replace(_none_found(self.item), begun=False)
         journey = self.project.journeys[self.item.journey]
         if journey.holdout is not None or self.project.catalog.policies.holdout:
             self.given.held_out = False
@@ -134,7 +139,7 @@ class _Search:
         while True:
             happened, reached = self._play()
             if self._reaches(reached):
-                text = self._written(happened)
+                text = self._written(self._with_consents(happened))
                 return replace(_none_found(self.item), text=text if self._holds(text) else None)
             tried.add(self.given.written())
             self._go_on(happened)
@@ -148,7 +153,7 @@ class _Search:
             match trigger:
                 case EventTrigger(event=event, where=where):
                     declared = self.project.catalog.events.get(event)
-                    properties = _samples(declared.properties) if declared else {}
+                    properties = samples(declared.properties) if declared else {}
                     self.given.trigger = properties
                     self.given.events.append(Spot(timedelta(), {"event": event}, properties))
                     self._take(wishes(where, True), properties)
@@ -156,10 +161,8 @@ class _Search:
                     value = next((w.value for w in wishes(becomes, True) if isinstance(w, Value)), None)
                     told = {attribute: SAMPLES.get(type.kind, "something") if value is None else value}
                     self.given.events.append(Spot(timedelta(), {"identify": told}))
-                case ConsentTrigger(topic=topic, change=change) if change.value in ("given", "withdrawn"):
-                    self.given.events.append(Spot(timedelta(), {"consent": topic, "change": change.value}))
-                    if change.value == "withdrawn":
-                        self.given.consent(topic)
+                case ConsentTrigger():
+                    self._consent_changes(trigger)
                 case DateTrigger(offset=offset, where=where):
                     reached = self.start + timedelta(days=1, microseconds=-offset.elapsed)
                     kind = self.project.catalog.attributes[trigger.attribute].type.kind
@@ -172,6 +175,55 @@ class _Search:
                     continue
             return True
         return False
+
+    def _consent_changes(self, trigger: ConsentTrigger) -> None:
+        topic, change = trigger.topic, trigger.change
+        self.changed[topic] = change
+        if change is ConsentChange.WITHDRAWN:
+            self.given.consent(topic)
+        told = {"consent": topic, "change": "withdrawn" if topic in self.given.consents else "given"}
+        channel = {} if trigger.channel is None else {"channel": trigger.channel}
+        confirmed = (
+            {} if change in (ConsentChange.PENDING, ConsentChange.WITHDRAWN) else self._confirmed(topic)
+        )
+        self.given.events.append(Spot(timedelta(), {**told, **channel, **confirmed}))
+
+    def _confirmed(self, topic: str) -> Mapping[str, bool]:
+        """What a consent says beside, so that it counts where one asks twice."""
+        declared = self.project.catalog.topics[topic]
+        asks_twice = OptIn.DOUBLE in (declared.opt_in, *(each.opt_in for each in declared.cases))
+        return {"confirmed": True} if asks_twice else {}
+
+    def _consent(self, topic: str, at: timedelta) -> None:
+        """Have the contact consent: from the beginning; ``at`` then, once, where the run begins by another change of
+        that."""
+        change = self.changed.get(topic)
+        if change is None:
+            self.given.consent(topic)
+        elif change != ConsentChange.GIVEN and all(
+            not each.at or each.what.get("consent") != topic for each in self.given.events
+        ):
+            told = {"consent": topic, "change": "given", **self._confirmed(topic)}
+            self.given.happens(Spot(at, told))
+
+    def _with_consents(self, happened: Sequence[Happening]) -> Sequence[Happening]:
+        """What happens where the contact consents to what else it is written about, unless the way is another then: a
+        scenario is about a message sooner than about a consent that is missing."""
+        without = deepcopy(self.given)
+        verbs = {
+            node.step.id: node.verb for node in self.stage.versions.current[self.item.journey].program.nodes
+        }
+        for each in happened:
+            verb = verbs.get(each.name)
+            if each.kind is Happened.BLOCKED and each.detail == "no_consent" and isinstance(verb, Send):
+                self._consent(verb.topic, MOMENT)
+        if self.given == without:
+            return happened
+        then, reached = self._play()
+        if self._reaches(reached):
+            return then
+        self.given = without
+        return happened
 
     def _play(self) -> tuple[Sequence[Happening], Reached]:
         scenario = self._read(scenario_text(self.given, "suggested", (), self.item.journey, whole=True))
@@ -208,7 +260,7 @@ class _Search:
 
     def _go_on(self, happened: Sequence[Happening]) -> None:
         """Give what the first step asks for that the run has not left as it should."""
-        left = {each.name: (each, _way(each)) for each in happened if _way(each) is not None}
+        left = {each.name: (each, each.way) for each in happened if each.way is not None}
         arrived = timedelta()
         self.stuck = None
         for node, outcome in self.path:
@@ -273,7 +325,7 @@ class _Search:
         if field_name == "phone":
             self.given.contact["phone"] = "+49 30 1234567"
         if not self.project.catalog.topics[send.topic].transactional:
-            self.given.consent(send.topic)
+            self._consent(send.topic, MOMENT)
         self._take(wishes(send.only_if, True), self.given.trigger)
 
     def _date(self, date: tree.Node, outcome: str, arrived: timedelta) -> None:
@@ -287,7 +339,7 @@ class _Search:
 
     def _happens(self, event: str, wanted: Sequence[Wish], at: timedelta) -> None:
         declared = self.project.catalog.events.get(event)
-        properties = _samples(declared.properties) if declared else {}
+        properties = samples(declared.properties) if declared else {}
         # What begins the run and what ends a wait most often speak of the same: of one cart, one order.
         properties |= {name: value for name, value in self.given.trigger.items() if name in properties}
         spot = Spot(at, {"event": event}, properties)
@@ -317,12 +369,12 @@ class _Search:
                     if tag not in tags:
                         tags.append(tag)
                 case Consent(topic=topic):
-                    self.given.consent(topic)
+                    self._consent(topic, at if at is not None else max(by - MOMENT, by / 2))
                 case Reacted(what=what, step=step):
                     self.given.happens(Spot(at if at is not None else max(by - MOMENT, by / 2), {what: step}))
                 case Before(event=event, properties=found, times=times, ago=ago):
                     declared = self.project.catalog.events.get(event)
-                    beside = {**(_samples(declared.properties) if declared else {}), **dict(found)}
+                    beside = {**(samples(declared.properties) if declared else {}), **dict(found)}
                     for number in range(times):
                         when = (at if at is not None else -ago) + number * timedelta(minutes=1)
                         self.given.happens(Spot(when, {"event": event}, beside))
@@ -332,29 +384,8 @@ class _Search:
     def _written(self, happened: Sequence[Happening]) -> str:
         """The scenario, with what happened up to the first thing that shows that the way was gone."""
         last = self.path[-1][0].step.id
-        gone = [each.at for each in happened if each.name == last and _way(each) is not None]
+        gone = [each.at for each in happened if each.name == last and each.way is not None]
         told = [each for each in happened if each.kind in COMPARED]
         shown = [each.at for each in told if gone and each.at >= gone[-1]][:1]
         told = [each for each in told if not shown or each.at <= shown[0]]
         return scenario_text(self.given, self.item.title, told, self.item.journey)
-
-
-def _samples(properties: Mapping[str, ValueType]) -> dict[str, Any]:
-    """A value for each property of an event that holds a single one."""
-    return {
-        name: type.one_of[0] if type.one_of else SAMPLES[type.kind]
-        for name, type in properties.items()
-        if type.kind in SAMPLES
-    }
-
-
-def _way(happening: Happening) -> str | None:
-    """How a run left the step that the happening is about."""
-    match happening.kind:
-        case Happened.LEFT:
-            return happening.detail
-        case Happened.SENT | Happened.WITHHELD:
-            return "ready"
-        case Happened.BLOCKED:
-            return "blocked"
-    return None

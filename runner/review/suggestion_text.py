@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.journey.scenario import PATIENCE
 from runner.journey.values import Kind as ValueKind
+from runner.journey.values import ValueType
 from runner.review.happenings import Happening, Kind
 from runner.review.timeline import offset_text
 
@@ -25,6 +26,15 @@ SAMPLES: Mapping[ValueKind, Any] = {
     ValueKind.DATETIME: "2026-03-31T10:00:00Z",
 }
 """A value of each kind, where any will do."""
+
+
+def samples(properties: Mapping[str, ValueType]) -> dict[str, Any]:
+    """A value for each property of an event that holds a single one."""
+    return {
+        name: type.one_of[0] if type.one_of else SAMPLES[type.kind]
+        for name, type in properties.items()
+        if type.kind in SAMPLES
+    }
 
 
 @dataclass(frozen=True)
