@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -15,7 +16,8 @@ import pytest
 from standard_project import standard_files
 
 from runner import cli
-from runner.cli import COMMANDS, run
+from runner.cli import COMMANDS, journeys, run
+from runner.cli.examples import EXAMPLES
 from runner.cli.init import project_files
 from runner.journey.catalog import CONTACT_FIELDS
 from runner.journey.project import load_project, read_files
@@ -88,6 +90,28 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run(["check", "--no-such-option"]) == 2
     assert run(["chekc"]) == 2
     assert "Did you mean 'check'?" in capsys.readouterr().err
+
+
+def test_examples_of_the_help_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their options are options, and each is of the command that shows it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("people.ndjson", "list.csv", "before.ndjson.gz", "today.ndjson", "people.csv"):
+        (tmp_path / name).touch()
+    for name in ("recorded", "shop"):
+        (tmp_path / name).mkdir()
+    for of, shown in EXAMPLES.items():
+        for typed, _ in shown:
+            assert typed.startswith(of)
+            command: click.Command = journeys
+            words = shlex.split(typed)
+            while isinstance(command, click.Group):
+                name = words.pop(0)
+                found = command.get_command(click.Context(command), name)
+                assert found is not None, typed
+                command = found
+            command.make_context(typed, words)
+            if of:
+                assert f"journeys {typed}" in str(command.epilog)
 
 
 def test_help_names_every_command_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:

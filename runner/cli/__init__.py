@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+from runner.cli.examples import examples
 from runner.problem import JourneysError, ProblemsFound
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -73,7 +74,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=examples(""))
 @click.option("--debug", is_flag=True, help="Show the traceback of a bug instead of writing it to a file.")
 @click.version_option(package_name="journeys-as-code", prog_name="journeys", message="%(prog)s %(version)s")
 def journeys(debug: bool) -> None:

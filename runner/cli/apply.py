@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import format_option, project_option
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 NOTHING_TO_APPLY = 4
 
 
-@click.command("apply")
+@click.command("apply", epilog=examples("apply"))
 @project_option
 @format_option
 def command(project: Path, output_format: str) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import format_option, project_option
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from runner.store.database import Database
 
 
-@click.command("backtest")
+@click.command("backtest", epilog=examples("backtest"))
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @project_option
 @format_option

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import format_option, project_option
 
 NOTHING_TO_CHECK = 4
 
 
-@click.command("check")
+@click.command("check", epilog=examples("check"))
 @project_option
 @format_option
 @click.option("--strict", is_flag=True, help="Warnings count as findings too.")

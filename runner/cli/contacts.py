@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import batch_option, files_argument, format_option, project_option
 
 
@@ -14,7 +15,7 @@ def command() -> None:
     """Import and show contacts."""
 
 
-@command.command("import")
+@command.command("import", epilog=examples("contacts import"))
 @files_argument
 @project_option
 @format_option

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import format_option, is_deployment, project_option, want_deployment
 
 if TYPE_CHECKING:
@@ -29,15 +30,7 @@ LOOK_SECONDS = 0.5
 """How long to wait between two looks whether something moves."""
 
 
-@click.command(
-    "doctor",
-    epilog="""\b
-Examples:
-  journeys doctor                                    look at this deployment
-  journeys doctor --format json --strict             for a monitor: warnings count too
-  journeys doctor --database postgresql://db/shop    a database without its settings
-  journeys doctor --refresh-zones                    store the clock changes that this machine knows""",
-)
+@click.command("doctor", epilog=examples("doctor"))
 @project_option
 @format_option
 @click.option("--database", "url", metavar="URL", help="Another database than the one of the settings.")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import batch_option, format_option, project_option
 
 
-@click.command("enroll")
+@click.command("enroll", epilog=examples("enroll"))
 @click.argument("journey")
 @click.option("--contact", metavar="KEY", help="Whom.")
 @click.option(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import batch_option, files_argument, format_option, project_option
 
 
@@ -58,7 +59,7 @@ def send_command(
     return 0
 
 
-@command.command("import")
+@command.command("import", epilog=examples("events import"))
 @files_argument
 @project_option
 @format_option

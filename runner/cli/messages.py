@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli.deployed import found_database, left_out, table, want_journey
+from runner.cli.examples import examples
 from runner.cli.options import format_option, limit_option, project_option, want_yes, yes_option
 from runner.journey.shown import printable
 
@@ -27,7 +28,7 @@ def command() -> None:
     """List messages, and settle those that may or may not have arrived."""
 
 
-@command.command("list")
+@command.command("list", epilog=examples("messages list"))
 @project_option
 @format_option
 @click.option("--status", type=click.Choice(STATES), help="Only those in this state.")

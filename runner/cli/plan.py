@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import format_option, project_option
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 NOTHING_TO_DO, ERRORS, CHANGES, NOTHING_TO_PLAN = 0, 1, 2, 4
 
 
-@click.command("plan")
+@click.command("plan", epilog=examples("plan"))
 @project_option
 @format_option
 @click.option("--database", "url", metavar="URL", help="Another database than the one of the settings.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import project_option, want_deployment
 
 FIRST_YEAR, LAST_YEAR = 1900, 9000
@@ -27,7 +28,7 @@ class _Day(click.DateTime):
 DAY = _Day(["%Y-%m-%d"])
 
 
-@click.command("report")
+@click.command("report", epilog=examples("report"))
 @project_option
 @click.option(
     "--since", type=DAY, metavar="DAY", help="What was sent, and who entered, on this day or later."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.lengths import LengthOfTime, Stretch
 from runner.cli.opening import declared_channels, opener
 from runner.cli.options import project_option, want_deployment
@@ -31,14 +32,7 @@ if TYPE_CHECKING:
 SECOND = timedelta(seconds=1)
 
 
-@click.command(
-    "run",
-    epilog="""\b
-Examples:
-  journeys run                                       the daemon; Ctrl-C ends it in order
-  journeys run --once                                what is due now, then stop
-  journeys run --virtual 2017-01-01..2018-01-01      a year at once, into the outbox""",
-)
+@click.command("run", epilog=examples("run"))
 @project_option
 @click.option("--once", is_flag=True, help="Do what is due now, hand over what is ready, and stop.")
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli.deployed import found_database, left_out, table, want_journey
+from runner.cli.examples import examples
 from runner.cli.options import format_option, limit_option, project_option, want_yes, yes_option
 from runner.journey.shown import printable
 
@@ -22,7 +23,7 @@ def command() -> None:
     """List who stands on a step, or was given up on; let those go on."""
 
 
-@command.command("list")
+@command.command("list", epilog=examples("runs list"))
 @project_option
 @format_option
 @click.option("--journey", metavar="NAME", help="Only those of one journey.")

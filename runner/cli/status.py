@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import format_option, project_option, want_deployment
 
 
-@click.command("status")
+@click.command("status", epilog=examples("status"))
 @project_option
 @format_option
 @click.option("--database", "url", metavar="URL", help="Another database than the one of the settings.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.examples import examples
 from runner.cli.options import format_option, project_option
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 NOTHING_TO_TEST = 4
 
 
-@click.command("test")
+@click.command("test", epilog=examples("test"))
 @click.argument("names", nargs=-1, metavar="[JOURNEY]...")
 @click.option("-k", "text", metavar="TEXT", help="Only scenarios whose name contains TEXT.")
 @click.option(
