@@ -164,12 +164,12 @@ def test_one_whose_event_is_handled_is_over(database: Database) -> None:
         due = START + timedelta(hours=2)
         tell_first(connection, scene.partitions, due, ALWAYS, 100)
         store_told(connection)
-        rows = select(event.c.partition, event.c.contact, event.c.id, event.c.name, event.c.at).where(
-            event.c.pending
-        )
+        rows = select(
+            event.c.partition, event.c.contact, event.c.id, event.c.name, event.c.at, event.c.dedup_key
+        ).where(event.c.pending)
         connection.execute(
             insert(wave).from_select(
-                ["n", "partition", "contact", "event", "name", "at"],
+                ["n", "partition", "contact", "event", "name", "at", "dedup_key"],
                 select(literal(2), *rows.subquery().c),
             )
         )
