@@ -104,7 +104,7 @@ def test_an_import_tells_what_will_not_happen(
         )
     path = written(tmp_path, track())
     assert run(["events", "import", "--live", str(path), "--project", str(project)]) == 0
-    assert "  time has passed since all the same: who comes into `quiet` enters;" in capsys.readouterr().out
+    assert "  but time alone also brings people into `quiet`, and these enter;" in capsys.readouterr().out
     path = written(tmp_path, track(event="Order completed", messageId="m2"))
     for line in (
         "  1 event is older than 24 hours: it starts nothing, unless `run --virtual` lives that time\n",

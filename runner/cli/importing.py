@@ -125,7 +125,7 @@ def summary(path: Path, imported: Imported) -> Iterator[str]:
         yield f"  {old} {are} older than 24 hours: {they} nothing, unless `run --virtual` lives that time"
         if imported.turned_since:
             some = listed(imported.turned_since, "and", most=5)
-            yield f"  time has passed since all the same: who comes into {some} enters; as history, nobody does"
+            yield f"  but time alone also brings people into {some}, and these enter; without --live, nobody does"
     if imported.unknown_messages:
         events = count_text(imported.unknown_messages, "event")
         yield f"  {events} of a message that the contact was not sent from here, kept without it:"
