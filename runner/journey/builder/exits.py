@@ -51,8 +51,9 @@ def _on_withdrawal(
     sent = {(step.verb.topic, step.verb.channel) for step in walk(steps) if isinstance(step.verb, Send)}
     needed = sorted(each for each in sent if each[0] in topics and not topics[each[0]].transactional)
     if not needed:
-        # A send without a topic that there is has been told of: which consent it needs is not known yet.
-        if steps and all(topic in topics for topic, _ in sent):
+        # A send without a topic, or of one that is unknown, has been told of: which consent it needs is not known yet.
+        told = any(problem.code == "send/no-topic" for problem in builder.notes.problems)
+        if steps and not told and all(topic in topics for topic, _ in sent):
             message = "No send of this journey needs a consent that could be withdrawn."
             builder.notes.note("exit/consent", message, value.span)
         return None
