@@ -224,6 +224,7 @@ class Delivery:
                 put_off = {change.held for change in waiting}
                 going = [one for one in going if one.held not in put_off]
             computed = derived(connection, going, versions, now)
+        self._recording.pass_over(len(held) - len(claimed))
         if waiting:
             self._recording.hand_back(waiting)
         unwanted = {**looked, **not_allowed(going, self._recipients)}

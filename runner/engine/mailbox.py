@@ -7,6 +7,7 @@ begins an address.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from runner.journey.template_pieces import Kind, pieces_of
 
@@ -17,6 +18,7 @@ _PART = r'[^\s\x00-\x1f\x7f<>()\[\]\\,;:"@]+'
 _ADDRESS = re.compile(f"{_PART}@{_PART}")
 
 
+@lru_cache(maxsize=512)
 def marked(source: str) -> str:
     """The template of a mailbox, ``Name <address>``, with the brackets that its text has made marks: they are found
     again once it is rendered, and no value of a person has any. Raises TemplateTrouble."""

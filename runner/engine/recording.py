@@ -85,7 +85,11 @@ class Recording:
         """The same of those that are ready again as if nobody had claimed them."""
         with self._database.begin() as connection:
             messages.change(connection, MessageStatus.CLAIMED, changes)
-        self._counts["skipped"] = self._counts.get("skipped", 0) + len(changes)
+        self.pass_over(len(changes))
+
+    def pass_over(self, count: int) -> None:
+        """Count messages that were claimed and are left to others."""
+        self._counts["skipped"] = self._counts.get("skipped", 0) + count
 
     def told(self, claimed: int) -> Delivered:
         """What became of messages since this was asked the last time; ``claimed`` were claimed meanwhile."""

@@ -251,6 +251,8 @@ def _mailbox(
     template: Template, key: str, source: str, values: Mapping[str, Any]
 ) -> tuple[str | None, str | None]:
     """``Name <address>`` or an address alone; neither where nothing comes out."""
+    if not source:
+        return None, None
     try:
         source = marked(source)
         text = _rendered(source, values, html=False).strip()

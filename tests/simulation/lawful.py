@@ -221,8 +221,9 @@ class Law:
         for gone in before.runs.keys() - now.runs.keys():
             yield f"run {gone} is gone"
         changed = {key for key, run in now.runs.items() if before.runs.get(key) != run}
-        if changed and deed.stage is not Stage.TICK:
-            yield f"runs {sorted(changed)} were changed by {deed.stage.value}"
+        for key in sorted(changed) if deed.stage is not Stage.TICK else ():
+            if deed.stage is not Stage.APPLY or not self._asked_again(before.runs.get(key), now.runs[key], deed):
+                yield f"run {key} was changed by {deed.stage.value}"
         moved = changed | {key for key, _, _ in now.left.keys() - before.left.keys()}
         paths = self._paths(now, moved)
         for key in sorted(moved):
@@ -233,6 +234,14 @@ class Law:
         yield from (f"{count} runs of {who} are on at once" for who, count in on.items() if count > 1)
         causes = Counter((*key[:2], run.journey, run.entry_key) for key, run in now.runs.items())
         yield from (f"{who} entered {count} times" for who, count in causes.items() if count > 1)
+
+    def _asked_again(self, old: Run | None, run: Run, deed: Deed) -> bool:
+        """Whether a run that policy keeps waiting at a send was only made due at once, which it was not before."""
+        if old is None or old.node is None or old.due_at is None or old.due_at <= deed.now:
+            return False
+        at_once = min(deed.now, deed.now if old.review_at is None else old.review_at)
+        sends = isinstance(self._program(old.version).nodes[old.node].verb, Send)
+        return sends and run == old._replace(due_at=deed.now, next_at=at_once)
 
     def _paths(self, now: Snapshot, moved: set[RunKey]) -> Mapping[RunKey, list[tuple[int, str]]]:
         """Of each run the nodes that it has left and how, in the order of the program."""

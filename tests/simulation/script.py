@@ -68,15 +68,18 @@ def _keep_time(world: World) -> None:
 def _compare(world: World, stand: Stand) -> None:
     """Hold what was lived against what the naive model tells."""
     lived = read_lives(stand.observed)
-    blocked_later = {
-        key
-        for key, message in world.law.snapshot.messages.items()
-        if message.status == "blocked" and message.attempts
+    # What the model does not know: a message may be blocked at its hand-over, or be cancelled before it, and a cap has
+    # room again then.
+    snapshot = world.law.snapshot
+    beyond = {
+        snapshot.contacts[key[:2]].key
+        for key, message in snapshot.messages.items()
+        if message.status == "cancelled" or (message.status == "blocked" and message.attempts)
     }
-    if blocked_later:
-        return
     project = world.ground.first
     for key in world.contacts:
+        if key in beyond:
+            continue
         happenings = [
             Happening(at=arrival.at, order=order, name=arrival.name, properties=arrival.properties)
             for order, arrival in enumerate(world.stored)

@@ -150,7 +150,8 @@ def claim() -> Statement:
 
 @lru_cache
 def details(dialect: str) -> Decoded:
-    """The messages of ``batch`` with their contacts, runs and consents; who holds them comes first."""
+    """The messages of ``batch`` that are held by that attempt, with their contacts, runs and consents; who holds them
+    comes first."""
     batch = _batch(dialect, _HELD)
     own, every = consent.alias("own"), consent.alias("every")
 
@@ -193,7 +194,7 @@ def details(dialect: str) -> Decoded:
             run.c.entered_at,
         )
         .select_from(
-            batch.join(message, _same(message, batch))
+            batch.join(message, and_(_same(message, batch), message.c.attempts == batch.c.attempts))
             .join(contact, _OF_CONTACT)
             .join(run, _OF_RUN)
             .outerjoin(

@@ -149,7 +149,7 @@ def take(connection: Connection, *, now: datetime, lease_until: datetime, limit:
 
 def details(connection: Connection, held: Sequence[Held]) -> list[Claimed]:
     """What is known of messages that were taken, in the order in which they were let go, at one instant by contact
-    key."""
+    key. Those that somebody else has taken since are left out: their lease ran out before this was asked."""
     if not held:
         return []
     query = statements.details(connection.dialect.name)
