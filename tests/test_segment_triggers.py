@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from plays import holds
+from dataclasses import replace
+from datetime import timedelta
 
+import pytest
+from plays import holds
+from sqlalchemy import select
+
+from runner.engine.apply import apply_project
+from runner.engine.tick import LIVE, tick
+from runner.engine.versions import load_versions
+from runner.journey.catalog import IDENTIFIED
+from runner.journey.project import load_project
 from runner.store.database import Database
+from runner.store.tables import contact, run
+from tests.shop import CATALOG as SHOP
+from tests.shop import START, Shop
 
 CATALOG = """
 timezone: Asia/Tbilisi
@@ -188,3 +201,37 @@ def test_time_alone_takes_people_out_at_a_refresh(database: Database) -> None:
       - {at: 2026-03-01T12:00:00Z, completed: true}
 """,
     )
+
+
+QUIET = """
+journey: greet
+language: 1
+title: Who has not signed up
+topic: receipts
+trigger: {segment: quiet, change: enter}
+entry: {reentry: always}
+steps:
+  - {id: done, exit: done}
+"""
+
+
+@pytest.mark.parametrize(("existing", "enter"), [("", ["ana"]), ("existing: enter\n", ["ana", "bea"])])
+def test_who_becomes_known_between_an_apply_and_the_first_look_comes_in(
+    database: Database, existing: str, enter: list[str]
+) -> None:
+    shop = Shop(database)
+    shop.identify("bea")
+    segment = 'segments: {quiet: {when: \'not did("Signed Up", within="30d")\'}}\n'
+    files = {"journeys/catalog.yaml": SHOP + segment, "journeys/greet/journey.yaml": QUIET + existing}
+    applied = START + timedelta(days=1)
+    apply_project(database, load_project(files), now=applied, author="tests", git_commit=None)
+    versions = load_versions(database)
+    known = applied + timedelta(seconds=1)
+    shop.arrive([replace(shop.event("ana", "Left", known), name=IDENTIFIED)])
+    while tick(database, versions, known + timedelta(seconds=1), LIVE).more:
+        pass
+    who = select(contact.c.key).join(
+        run, (contact.c.partition == run.c.partition) & (contact.c.id == run.c.contact)
+    )
+    with database.read() as connection:
+        assert sorted(connection.execute(who).scalars()) == enter

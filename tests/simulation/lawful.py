@@ -222,7 +222,9 @@ class Law:
             yield f"run {gone} is gone"
         changed = {key for key, run in now.runs.items() if before.runs.get(key) != run}
         for key in sorted(changed) if deed.stage is not Stage.TICK else ():
-            if deed.stage is not Stage.APPLY or not self._asked_again(before.runs.get(key), now.runs[key], deed):
+            if deed.stage is not Stage.APPLY or not self._asked_again(
+                before.runs.get(key), now.runs[key], deed
+            ):
                 yield f"run {key} was changed by {deed.stage.value}"
         moved = changed | {key for key, _, _ in now.left.keys() - before.left.keys()}
         paths = self._paths(now, moved)

@@ -137,7 +137,7 @@ def begin_watching(
 def _look(connection: Connection, watched: Watched, n: int) -> None:
     """Look at the contacts of pass ``n`` for all that is watched."""
     for kept in watched.segments:
-        begin_segment(connection, n, kept)
+        begin_segment(connection, n, kept, newcomers=watched.enters_existing(kept))
     for each in watched.existing:
         enter_existing(connection, n, each)
     watch_age(connection, n, watched.stale)

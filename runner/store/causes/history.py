@@ -84,7 +84,7 @@ def begin_after_history(connection: Connection, n: int, watched: Watched) -> Non
     if not _MARKED.run(connection, n=n).rowcount:
         return
     for kept in watched.segments:
-        begin_segment(connection, FIRST + n, kept)
+        begin_segment(connection, FIRST + n, kept, newcomers=True)
     watch_age(connection, FIRST + n, watched.stale)
     remove = _READ if connection.dialect.name == "postgresql" else _READ_ON_SQLITE
     remove.run(connection, n=n)

@@ -21,10 +21,12 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
     insert,
     literal,
     literal_column,
+    not_,
     or_,
     select,
 )
@@ -39,7 +41,7 @@ from runner.store.passes.program import WAVE_CONTACT
 from runner.store.passes.working import PASS, in_pass, turned, wave
 from runner.store.predicates import Row, next_turn, predicate
 from runner.store.statement import Statement
-from runner.store.tables import contact, membership
+from runner.store.tables import contact, event, membership
 from runner.store.types import ByCodePoint, constant, instant_of, json_object, microseconds_of
 
 Sql = ColumnElement[Any]
@@ -261,7 +263,7 @@ def _whole(microseconds: Sql, every: Sql) -> Sql:
 
 
 @cache
-def _begun(dialect: str, kept: Kept) -> Statement:
+def _begun(dialect: str, kept: Kept, *, newcomers: bool) -> Statement:
     return _into_membership(
         dialect,
         select(
@@ -276,13 +278,26 @@ def _begun(dialect: str, kept: Kept) -> Statement:
             in_pass(wave),
             # Who is not in it needs no row, but to be taken out.
             or_(predicate(kept.when, _row(kept), dialect), membership.c.inside),
+            *([] if newcomers else [not_(_nothing_handled())]),
         ),
     )
 
 
-def begin_segment(connection: Connection, n: int, kept: Kept) -> None:
-    """Write down who of the contacts of pass ``n`` is in the segment, as of their instants there, and tell nobody."""
+def _nothing_handled() -> ColumnElement[bool]:
+    """Whether a contact of a pass is one of whom nothing has been handled yet, and something waits."""
+    of_contact = and_(event.c.partition == wave.c.partition, event.c.contact == wave.c.contact)
+    return and_(
+        exists().where(of_contact, event.c.pending),
+        not_(exists().where(of_contact, not_(event.c.pending))),
+    )
+
+
+def begin_segment(connection: Connection, n: int, kept: Kept, *, newcomers: bool) -> None:
+    """Write down who of the contacts of pass ``n`` is in the segment, as of their instants there, and tell nobody.
+
+    ``newcomers``: those as well of whom nothing has been handled yet. Else they come into it by their first event, also
+    where that came between an ``apply`` and the first look."""
     dialect = connection.dialect.name
-    _begun(dialect, kept).run(connection, n=n)
+    _begun(dialect, kept, newcomers=newcomers).run(connection, n=n)
     if kept.turns:
         _appointed(dialect, kept, all_contacts=True).run(connection, n=n)

@@ -31,6 +31,10 @@ class Watched:
             *(each.begun for each in self.stale),
         )
 
+    def enters_existing(self, kept: Kept) -> bool:
+        """Whether a journey is entered by those who are in the segment already."""
+        return any(("segment", kept.name) in each.properties for each in self.existing)
+
     @property
     def keeps_state(self) -> bool:
         """Whether something is kept that history may change beside the timeline."""
