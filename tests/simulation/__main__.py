@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import time
@@ -26,7 +27,9 @@ def main() -> int:
         "--runs", type=int, help="how many worlds; 1 with --seed, else as many as time allows"
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="for how long at most (60)")
-    parser.add_argument("--processes", type=int, default=1, help="play in so many processes at a time (1)")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="play in so many at a time (one a core)"
+    )
     options = parser.parse_args()
     first = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
     runs = options.runs or (1 if options.seed is not None else sys.maxsize)
@@ -36,7 +39,7 @@ def main() -> int:
     last = time.time() + options.seconds
     played = (
         (play_stretch(*part, last) for part in parts)
-        if options.processes == 1
+        if options.processes == 1 or runs == 1
         else _play_at_once(parts, options.processes, last)
     )
     seen: Counter[str] = Counter()
