@@ -18,9 +18,13 @@ from sqlalchemy import create_engine, make_url, text
 from channels.base import Message, RetryLater
 from channels.file import FileChannel
 from runner.cli import run as journeys
+from runner.engine.apply import apply_project
 from runner.engine.deliver import deliver
 from runner.engine.doubt import resend_unknown
-from runner.engine.restore import Settled, look_at_restored, recover_restored
+from runner.engine.pausing import pause_journey, resume_journey
+from runner.engine.restore import Lost, Settled, live_until_lost, look_at_restored, recover_restored
+from runner.engine.versions import load_versions
+from runner.journey.project import load_project
 from runner.problem import JourneysError
 from runner.settings import default_database
 from runner.store.audit import records
@@ -249,6 +253,90 @@ def test_a_receiver_that_knows_keys_gets_again_what_was_there_before_and_the_res
     assert len(by_key) == len(set(by_key.values())) == 10
 
 
+# What was commanded in the lost life ----------------------------------------------------------------------------------
+
+PEOPLE = [f"p{number:02}" for number in range(12)]
+SHORTER = {
+    **FILES,
+    "journeys/greet/journey.yaml": FILES["journeys/greet/journey.yaml"]
+    .replace("entry: {reentry: always}", "entry: {reentry: always}\nin_flight: follow\ntimers: recompute")
+    .replace("wait: 1d", "wait: 1h"),
+}
+ONE_A_MINUTE = 1
+
+
+def apply_at(database: Database, instant: datetime) -> None:
+    apply_project(
+        database,
+        load_project(SHORTER),
+        now=instant,
+        author="tests",
+        git_commit=None,
+        released_per_minute=ONE_A_MINUTE,
+    )
+
+
+def resume_at(database: Database, instant: datetime) -> None:
+    resume_journey(database, "greet", now=instant, who="tests", per_minute=ONE_A_MINUTE)
+
+
+@pytest.mark.parametrize("command", [apply_at, resume_at])
+def test_whom_a_lost_command_let_go_is_not_written_to_again(
+    backups: Backups, command: Callable[[Database, datetime], None]
+) -> None:
+    """One a minute are let go; after five minutes the database is lost, and those whose turn was to come get theirs."""
+    sink, paused = Sink(), command is resume_at
+    files = FILES if paused else SHORTER
+    url = backups.make()
+    shop = Shop(Database.open(url))
+    for key in PEOPLE:
+        sign_up(shop, key, START)
+    live(shop, sink, 0)
+    if paused:
+        pause_journey(shop.database, "greet", now=at(1), who="tests")
+    shop.database.close()
+    copy = backups.copy(url)
+    commanded = at(30 if paused else 20)
+    restored_at = commanded - timedelta(hours=1)
+
+    lost = Shop(backups.open(url))
+    command(lost.database, commanded)
+    lost = Shop(lost.database, files)
+    minutes = [commanded + timedelta(minutes=number) for number in range(6)]
+    live(lost, sink, *((instant - START) / timedelta(hours=1) for instant in minutes))
+    in_time = {message.contact for message in sink.messages if message.step == "again"}
+    assert 4 <= len(in_time) < len(PEOPLE)
+
+    database = backups.open(copy)
+    now = minutes[-1]
+    again = Lost(at=commanded, again=lambda instant: command(database, instant))
+    live_until_lost(database, [again], restored_at=restored_at, now=now, who="tests")
+    settled = recover_restored(
+        database, load_versions(database), {"email": sink}, restored_at=restored_at, now=now, who="tests"
+    )
+    assert settled == Settled(unknown=len(in_time))
+    shop = Shop(database, files)
+    live(shop, sink, *((now - START) / timedelta(hours=1) + minute / 60 for minute in range(1, 60)))
+    assert set(sends(sink).values()) == {1}
+    assert len(sends(sink)) == 2 * len(PEOPLE)
+
+
+def test_a_command_before_it_is_refused(sqlite_backups: Backups) -> None:
+    sink = Sink()
+    shop = lose(sqlite_backups, sink)
+    apply_at(shop.database, NOW)
+    with pytest.raises(JourneysError, match="`journeys apply greet` was called at"):
+        recover(shop, sink, NOW + timedelta(minutes=1))
+
+
+def test_a_lost_command_is_of_the_time_since_the_backup(sqlite_backups: Backups) -> None:
+    shop = lose(sqlite_backups, Sink())
+    for wrong in (BACKUP - timedelta(minutes=1), NOW + timedelta(minutes=1)):
+        again = Lost(at=wrong, again=lambda instant: apply_at(shop.database, instant))
+        with pytest.raises(JourneysError, match="not between the backup and now"):
+            live_until_lost(shop.database, [again], restored_at=BACKUP, now=NOW, who="tests")
+
+
 # Care -----------------------------------------------------------------------------------------------------------------
 
 
@@ -337,12 +425,43 @@ def test_the_command_shows_then_does(tmp_path: Path, capsys: pytest.CaptureFixtu
     place.parent.mkdir()
     shutil.copy(str(lost.engine.url.database), place)
     command = ["recover", "--project", str(tmp_path), "--restored-at", "2026-03-01T22:00:00Z"]
+    write_files(tmp_path, SHORTER)
+    assert journeys([*command, "--dry-run"]) == journeys([*command, "--yes"]) == 1
+    refused = capsys.readouterr().err
+    assert "not what is in force in the backup: `greet`." in refused
+    assert "--applied-at INSTANT" in refused
+    assert journeys([*command, "--dry-run", "--not-applied"]) == 0
+    assert journeys([*command, "--dry-run", "--applied-at", "2026-03-01T23:00:00Z"]) == 0
+    write_files(tmp_path, FILES)
+    capsys.readouterr()
     assert journeys([*command, "--dry-run"]) == 0
     told = capsys.readouterr().out
     assert "1 message may have been sent, 4 runs due, 0 events not handled" in told
     assert "which this does not count" in told
     assert journeys([*command, "--yes"]) == 0
     assert "2 messages had been sent, 3 had not and will be, 0 unknown." in capsys.readouterr().out
+
+
+def test_the_command_applies_and_resumes_as_the_lost_life_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_files(tmp_path, SHORTER)
+    outbox = FileChannel(tmp_path / "outbox")
+    lost = lose(on_sqlite(tmp_path), outbox).database
+    pause_journey(lost, "greet", now=BACKUP, who="tests")
+    lost.close()
+    place = Path(default_database(tmp_path).removeprefix("sqlite:///"))
+    place.parent.mkdir()
+    shutil.copy(str(lost.engine.url.database), place)
+    command = ["recover", "--project", str(tmp_path), "--restored-at", "2026-03-01T22:00:00Z", "--yes"]
+    instants = ["--applied-at", "2026-03-01T23:00:00Z", "--resumed", "greet", "2026-03-02T00:00:00Z"]
+    assert journeys([*command, *instants]) == 0, capsys.readouterr().err
+    database = Database.open(f"sqlite:///{place}")
+    with database.read() as connection:
+        written = [(one.what.split(" --")[0], one.at) for one in records(connection)][-5:]
+    database.close()
+    assert [what for what, _ in written] == ["recover", "apply greet", "resume greet", "recover", "recovered"]
+    assert [at for _, at in written[1:3]] == [BACKUP + timedelta(hours=hours) for hours in (1, 2)]
 
 
 @pytest.mark.parametrize(

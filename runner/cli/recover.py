@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.options import project_option, want_deployment, want_yes, yes_option
+
+if TYPE_CHECKING:
+    from runner.engine.restore import Lost
+    from runner.settings import Limits
+    from runner.store.database import Database
 
 FIRST_YEAR = 1970
 """No computer's clock showed an earlier one."""
@@ -48,10 +55,37 @@ class Instant(click.ParamType[datetime]):
     metavar="INSTANT",
     help="When the backup was taken that the database was restored from.",
 )
+@click.option(
+    "--applied-at",
+    "applied_at",
+    type=Instant(),
+    metavar="INSTANT",
+    help="When the files of this folder were applied, if that was after the backup.",
+)
+@click.option(
+    "--not-applied",
+    is_flag=True,
+    help="The files here were never applied, though they differ from the backup.",
+)
+@click.option(
+    "--resumed",
+    type=(str, Instant()),
+    multiple=True,
+    metavar="NAME INSTANT",
+    help="A journey that was resumed after the backup, and when.",
+)
 @project_option
 @click.option("--dry-run", is_flag=True, help="Say what is in doubt, and change nothing.")
 @yes_option
-def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> int:
+def command(
+    restored_at: datetime,
+    applied_at: datetime | None,
+    not_applied: bool,
+    resumed: tuple[tuple[str, datetime], ...],
+    project: Path,
+    dry_run: bool,
+    yes: bool,
+) -> int:
     """Go on after a backup of the database was restored, without sending twice what was sent since.
 
     Stop every daemon first, and import what the sources can send again, withdrawals of consent above all. What was
@@ -59,14 +93,20 @@ def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> i
     messages are unknown: `journeys messages list --status unknown` shows, `journeys messages
     reconcile` settles them.
 
+    An `apply` or a `resume` since the backup is lost with the rest, and lets the same people go on once more. So call
+    this where the files are those that were in force at last, and before you apply or resume anything: it does so
+    itself, at the instants that you say.
+
     Exit codes: 0 done, 1 an error that you can mend, 2 wrong usage.
     """
     want_deployment(project)
+    if applied_at is not None and not_applied:
+        raise click.UsageError("--applied-at and --not-applied contradict each other.")
     from runner.cli.opening import opener
     from runner.cli.who import operator
     from runner.clock import utc_now
     from runner.daemon.opened import opened
-    from runner.engine.restore import look_at_restored, recover_restored
+    from runner.engine.restore import live_until_lost, look_at_restored, recover_restored
     from runner.engine.versions import load_versions
     from runner.insight.present import count_text
     from runner.problem import JourneysError
@@ -84,6 +124,7 @@ def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> i
             f"Since {restored_at:%Y-%m-%d %H:%M:%S} UTC: {count_text(found.messages, 'message')} may have been sent, "
             f"{count_text(found.runs, 'run')} due, {count_text(found.events, 'event')} not handled."
         )
+        lost = _lost(database, project, applied_at, not_applied, resumed, settings.limits)
         if dry_run:
             if found.runs or found.events:
                 click.echo(
@@ -92,10 +133,13 @@ def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> i
                 )
             return 0
         want_yes("Is every daemon stopped, and shall this be lived once more?", yes=yes)
+        who = operator(project)
+        if lost:
+            live_until_lost(database, lost, restored_at=restored_at, now=now, who=who)
         versions = load_versions(database)
         with opened(opener(settings), versions) as channels:
             settled = recover_restored(
-                database, versions, channels, restored_at=restored_at, now=now, who=operator(project)
+                database, versions, channels, restored_at=restored_at, now=now, who=who
             )
     finally:
         database.close()
@@ -106,3 +150,68 @@ def command(restored_at: datetime, project: Path, dry_run: bool, yes: bool) -> i
     if settled.unknown:
         click.echo("`journeys messages list --status unknown` shows them.")
     return 0
+
+
+def _lost(
+    database: Database,
+    project: Path,
+    applied_at: datetime | None,
+    not_applied: bool,
+    resumed: tuple[tuple[str, datetime], ...],
+    limits: Limits,
+) -> list[Lost]:
+    """What was done since the backup and is to be done once more. Raises JourneysError where the files are not what is
+    in force in the backup, and nobody says since when."""
+    from functools import partial
+
+    from runner.cli.deployed import want_journey
+    from runner.cli.who import author, operator
+    from runner.engine.apply import apply_project, differing
+    from runner.engine.pausing import resume_journey
+    from runner.engine.restore import Lost
+    from runner.journey.project import FOLDER, load_project, read_files
+    from runner.journey.words import listed
+    from runner.problem import JourneysError, ProblemsFound
+    from runner.review.check import check_folder
+    from runner.store.journeys.versions import current_versions
+
+    rate = limits.released_per_minute
+    lost = []
+    for name, instant in resumed:
+        want_journey(database, name)
+        again = partial(_at, partial(resume_journey, database, name, who=operator(project), per_minute=rate))
+        lost.append(Lost(at=instant, again=again))
+    if not_applied:
+        return lost
+    if not (project / FOLDER).is_dir():
+        raise JourneysError(
+            f"there is no folder {FOLDER}/ here, so nobody can tell whether the journeys were changed since the backup:"
+            " call this where it is, or say --not-applied"
+        )
+    checked = check_folder(project)
+    if checked.errors:
+        raise ProblemsFound(checked.problems, checked.sources)
+    loaded = load_project(read_files(project))
+    with database.read() as connection:
+        names = differing(current_versions(connection), loaded)
+    if applied_at is None and names:
+        raise JourneysError(
+            f"the files here are not what is in force in the backup: {listed(names, 'and')}. If they were applied after"
+            " it, say when: --applied-at INSTANT; an `apply` after this would send again what that one let go. If they"
+            " never were, say --not-applied"
+        )
+    if applied_at is not None:
+        apply = partial(
+            apply_project,
+            database,
+            loaded,
+            author=author(project),
+            git_commit=None,
+            released_per_minute=rate,
+        )
+        lost.append(Lost(at=applied_at, again=partial(_at, apply)))
+    return lost
+
+
+def _at(do: Callable[..., object], instant: datetime) -> None:
+    do(now=instant)

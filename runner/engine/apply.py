@@ -117,6 +117,20 @@ def apply_project(
     return tuple(applied)
 
 
+def differing(before: Iterable[StoredVersion], project: Project) -> list[str]:
+    """The journeys that applying ``project`` would put into force or refuse to forget."""
+    in_force = {version.journey: version for version in before}
+    changed = {
+        name
+        for name in project.journeys
+        if name not in in_force or in_force[name].hash != version_hash(project, name)
+    }
+    missing = {
+        name for name, version in in_force.items() if name not in project.journeys and not _retired(version)
+    }
+    return sorted(changed | missing)
+
+
 def gone(before: Iterable[StoredVersion], project: Project) -> list[Problem]:
     """One for each version in force whose file is gone, though it has not been retired before."""
     return [_gone(each) for each in before if each.journey not in project.journeys and not _retired(each)]

@@ -7,7 +7,7 @@ where it can be asked; the rest is ``unknown``, and then sent again or held as i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
@@ -16,9 +16,9 @@ from runner.engine.deliver import LEASE
 from runner.engine.poison import tick_past_poison
 from runner.engine.prepare import idempotency_key
 from runner.engine.tick import EXACT
-from runner.engine.versions import Versions
+from runner.engine.versions import Versions, load_versions
 from runner.problem import JourneysError
-from runner.store.audit import RECOVERED, record, records
+from runner.store.audit import RECOVERED, Record, record, records
 from runner.store.database import Database, Deployment
 from runner.store.sending import messages, recovery
 from runner.store.sending.messages import Change
@@ -27,6 +27,17 @@ from runner.store.tables import MessageStatus
 
 BATCH = 1_000
 MAY_HAVE_BEEN_SENT = "a backup was restored: it may have been sent since that was taken"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """What a command of the lost life did that lets people go on: an ``apply``, or the ``resume`` of a journey.
+
+    ``again`` does it once more at the instant that it is given.
+    """
+
+    at: datetime
+    again: Callable[[datetime], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +61,8 @@ def look_at_restored(database: Database, *, restored_at: datetime, now: datetime
         raise JourneysError(f"{restored_at:%Y-%m-%dT%H:%M:%SZ} is yet to come; when was the backup taken?")
     with database.read() as connection:
         found = recovery.since_backup(connection, now)
-        begun = any(one.what == _begun(restored_at) for one in records(connection))
+        written = records(connection)
+    begun = any(one.what == _begun(restored_at) for one in written)
     if found.leased_until is not None and found.leased_until > now:
         raise JourneysError(
             f"somebody may be sending messages until {found.leased_until:%Y-%m-%dT%H:%M:%SZ}:"
@@ -62,7 +74,48 @@ def look_at_restored(database: Database, *, restored_at: datetime, now: datetime
             f"this database has gone on until {found.newest:%Y-%m-%dT%H:%M:%S.%fZ}, so it is no backup of"
             f" {restored_at:%Y-%m-%dT%H:%M:%SZ}: is it the right one? If so, it was taken then or later"
         )
+    if not begun and (since := [one for one in written if one.at > restored_at and _lets_go(one)]):
+        raise JourneysError(
+            f"`journeys {since[0].what}` was called at {since[0].at:%Y-%m-%dT%H:%M:%SZ}, after the backup of"
+            f" {restored_at:%Y-%m-%dT%H:%M:%SZ}: whom it let go now may have gone on in the lost life already."
+            " Restore the backup again, and tell `recover` of it instead"
+        )
     return found
+
+
+def live_until_lost(
+    database: Database, lost: Sequence[Lost], *, restored_at: datetime, now: datetime, who: str
+) -> None:
+    """Live from ``restored_at`` to each of ``lost`` in turn, and do it again at its own instant, so that all whom it
+    let go are let go at the instants at which they were. ``recover_restored`` goes on from there.
+
+    Raises what ``look_at_restored`` raises, and what ``again`` does; may be begun again after that.
+    """
+    look_at_restored(database, restored_at=restored_at, now=now)
+    for one in lost:
+        if not restored_at <= one.at <= now:
+            raise JourneysError(
+                f"{one.at:%Y-%m-%dT%H:%M:%SZ} is not between the backup and now: what was done before the backup"
+                " is in it"
+            )
+    with database.begin() as connection:
+        record(connection, at=now, who=who, what=_begun(restored_at))
+    for one in sorted(lost, key=lambda each: each.at):
+        _live_until(database, load_versions(database), one.at)
+        one.again(one.at)
+        # Whoever enters through it does so at that instant.
+        _live_until(database, load_versions(database), one.at)
+
+
+def _live_until(database: Database, versions: Versions, instant: datetime) -> None:
+    while (ticked := tick_past_poison(database, versions, instant, EXACT)).more:
+        pass
+    if ticked.outdated:
+        raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; recover again")
+
+
+def _lets_go(one: Record) -> bool:
+    return one.what.startswith(("apply ", "resume "))
 
 
 def recover_restored(
@@ -82,10 +135,7 @@ def recover_restored(
     look_at_restored(database, restored_at=restored_at, now=now)
     with database.begin() as connection:
         record(connection, at=now, who=who, what=_begun(restored_at))
-    while (ticked := tick_past_poison(database, versions, now, EXACT)).more:
-        pass
-    if ticked.outdated:
-        raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; recover again")
+    _live_until(database, versions, now)
     _take_all(database, now)
     settled = Settled()
     while part := _in_doubt(database):
