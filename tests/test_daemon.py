@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from runner.settings import default_database
 from runner.store.database import Database
 from runner.store.sending import messages
 from tests.shop import FILES, GREET, START, Shop, Sink
+from tests.waiting import until
 from tests.written import write_files
 
 QUICK = Pulse(every=timedelta(milliseconds=20))
@@ -407,6 +408,23 @@ def test_more_than_the_grace_is_not_waited_for(file_database: Database) -> None:
         over.set()
         for stage in worker.stages:
             stage.idle.wait(20)
+
+
+@pytest.mark.parametrize("ticks", [True, False])
+def test_a_daemon_renews_the_lease_of_what_it_hands_over(file_database: Database, ticks: bool) -> None:
+    """One that only delivers too: the other side takes longer than the lease, by the clock that counts."""
+    shop, done = Shop(file_database), threading.Event()
+    shop.sign_up("ana", at=utc_now())
+    pulse = replace(QUICK, lease=timedelta(seconds=1), ticks=ticks)
+
+    def think(_message: Message) -> None:
+        lapsed = utc_now() + pulse.lease
+        until(lambda: shop.ledger()["ana/hello"].lease_until > lapsed)
+        done.set()
+
+    sink = Sink(on_send=think)
+    assert run_until(Daemon(file_database, Opened(sink), pulse), done) == 0
+    assert (shop.statuses(), sink.contacts) == ({"ana/hello": "sent"}, ["ana"])
 
 
 def test_a_daemon_whose_stage_hangs_ends_its_process(project: Path, file_database: Database) -> None:

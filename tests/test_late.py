@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from runner.engine.deliver import LEASE, Delivered, Unrecorded, deliver
+from channels.base import Message, Rejected, Sent, Unknown
+from runner.engine.deliver import LEASE, Delivered, Delivery, Unrecorded, deliver
+from runner.engine.doubt import resend_unknown
 from runner.engine.recover import recover
 from runner.store.database import Database
-from tests.shop import START, Shop, Sink
+from runner.store.sending import messages
+from tests.shop import CATALOG, FILES, START, Shop, Sink
 
 
 @pytest.fixture
@@ -61,3 +64,104 @@ def test_a_commit_whose_answer_is_lost_puts_nothing_in_doubt(shop: Shop) -> None
     counted = deliver(shop.database, shop.versions, {"email": sink}, later, unrecorded=unrecorded)
     assert counted == Delivered(claimed=1, sent=1)
     assert shop.statuses() == {"ana/hello": "sent"}
+
+
+def impatient(shop: Shop) -> Shop:
+    """The same shop, in which what may have arrived is sent again."""
+    catalog = CATALOG.replace("opt_in: explicit}", "opt_in: explicit, on_unknown: resend}")
+    return Shop(shop.database, {**FILES, "journeys/catalog.yaml": catalog})
+
+
+def test_a_slow_server_keeps_a_message_for_who_hands_it_over(shop: Shop) -> None:
+    """The lease is renewed while the server thinks, so others who keep house leave the message alone."""
+    shop = impatient(shop)
+    shop.sign_up("ana")
+    now = START
+
+    def think(_message: Message) -> None:
+        nonlocal now
+        for _ in range(20):
+            now += LEASE / 4
+            delivery.renew()
+            recover(shop.database, {"email": sink}, now)
+            resend_unknown(shop.database, shop.versions, now)
+            assert shop.statuses() == {"ana/hello": "sending"}
+
+    sink = Sink(on_send=think)
+    delivery = Delivery(shop.database, [{"email": sink}], clock=lambda: now)
+    counted = delivery.step(shop.versions, now, limit=9) + delivery.finish()
+    assert (counted.sent, len(sink.messages), shop.statuses()) == (1, 1, {"ana/hello": "sent"})
+    delivery.renew()
+    assert shop.ledger()["ana/hello"].lease_until is None
+
+
+def test_who_died_holds_nothing_longer_than_the_lease(shop: Shop) -> None:
+    """Another process that lives renews its own messages, not those of the dead."""
+    shop.sign_up("ana")
+
+    class Killed(BaseException):
+        pass
+
+    def die(_message: Message) -> None:
+        raise Killed
+
+    dead = Delivery(shop.database, [{"email": Sink(on_send=die)}], clock=lambda: START)
+    with pytest.raises(Killed):
+        dead.step(shop.versions, START, limit=9)
+    dead.renew()
+    shop.sign_up("ben")
+    now = START + LEASE / 2
+
+    def look(_message: Message) -> None:
+        nonlocal now
+        now = START + LEASE
+        living.renew()
+        recover(shop.database, {"email": sink}, now)
+        assert shop.statuses() == {"ana/hello": "unknown", "ben/hello": "sending"}
+
+    sink = Sink(on_send=look)
+    living = Delivery(shop.database, [{"email": sink}], clock=lambda: now)
+    living.step(shop.versions, now, limit=9)
+    assert sink.contacts == ["ben"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "becomes"),
+    [(Sent("late"), "sent"), (Rejected("nobody here"), "failed"), (Unknown("?"), "ready")],
+)
+def test_a_result_that_comes_late_spares_a_message_its_second_hand_over(
+    shop: Shop, answer: Any, becomes: str
+) -> None:
+    """Nobody renewed the lease, as where the database was away: the message was to be sent again by then."""
+    shop = impatient(shop)
+    shop.sign_up("ana")
+    later = START + LEASE
+
+    def think(_message: Message) -> None:
+        recover(shop.database, {"email": sink}, later)
+        resend_unknown(shop.database, shop.versions, later)
+        assert shop.statuses() == {"ana/hello": "ready"}
+
+    sink = Sink(answers={"ana": answer}, on_send=think)
+    deliver(shop.database, shop.versions, {"email": sink}, START)
+    assert shop.statuses() == {"ana/hello": becomes}
+    again = Sink()
+    deliver(shop.database, shop.versions, {"email": again}, later + timedelta(hours=1))
+    assert again.contacts == (["ana"] if becomes == "ready" else [])
+
+
+def test_a_result_that_comes_late_leaves_a_message_to_who_has_claimed_it_since(shop: Shop) -> None:
+    shop = impatient(shop)
+    shop.sign_up("ana")
+    later = START + LEASE
+
+    def think(_message: Message) -> None:
+        recover(shop.database, {"email": sink}, later)
+        resend_unknown(shop.database, shop.versions, later)
+        at = later + timedelta(minutes=1)
+        with shop.database.begin() as connection:
+            assert messages.take(connection, now=at, lease_until=at + LEASE, limit=9)
+
+    sink = Sink(on_send=think)
+    deliver(shop.database, shop.versions, {"email": sink}, START)
+    assert shop.statuses() == {"ana/hello": "claimed"}

@@ -25,6 +25,7 @@ from runner.daemon.batch import Batch
 from runner.daemon.listener import listening
 from runner.daemon.observe.metrics import Metrics
 from runner.daemon.opened import Open, close
+from runner.daemon.renewing import renewing
 from runner.daemon.stage import Stage
 from runner.engine.deliver import LEASE, Delivered, Delivery
 from runner.engine.doubt import resend_unknown
@@ -162,17 +163,18 @@ class Daemon:
             target=listening, args=(self._database, self.wake, self._stopping), name="listener", daemon=True
         )
         listener.start()
-        try:
-            while not self._stopping.wait(1.0):
-                self._watch()
-        finally:
-            self._stopping.set()
-            for stage in self.stages:
-                stage.woken_by(None)
-            scheduler.remove_all_jobs()
-            code = self._finish()
-            listener.join(FAREWELL)
-            scheduler.shutdown(wait=False)
+        with renewing(self._renew, self._pulse.lease):
+            try:
+                while not self._stopping.wait(1.0):
+                    self._watch()
+            finally:
+                self._stopping.set()
+                for stage in self.stages:
+                    stage.woken_by(None)
+                scheduler.remove_all_jobs()
+                code = self._finish()
+                listener.join(FAREWELL)
+                scheduler.shutdown(wait=False)
         logger.info("stopped")
         return code
 
@@ -265,6 +267,10 @@ class Daemon:
         self._metrics.delivered(delivered)
         if delivered != Delivered():
             logger.info("delivered", extra=_counts(delivered))
+
+    def _renew(self) -> None:
+        if self._delivery is not None:
+            self._delivery.renew()
 
     def _held_up(self) -> timedelta:
         """How long a connection has been waiting for its other side."""

@@ -39,7 +39,8 @@ from runner.store.statement import Connection
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=2)
-"""How long a claim holds without a sign of life; longer than any channel's time-out."""
+"""How long a message is held without a sign of life: of whoever claimed it, and while it is handed over, of the process
+that does so, however long the other side takes."""
 TOGETHER = 50
 """How many messages become ``sending`` in one commit on a channel that can be asked about each of them."""
 AHEAD = 2
@@ -63,10 +64,11 @@ class _Part:
 
 @dataclass
 class _Outcome:
-    """What came of a part: ``changes`` grow message by message. ``not_taken``: of these nothing was taken over.
+    """What came of a ``part``: ``changes`` grow message by message. ``not_taken``: of these nothing was taken over.
     ``trouble``: what ended it before its time."""
 
     channel: str
+    part: Sequence[Prepared]
     changes: list[Change] = field(default_factory=list)
     not_taken: list[Prepared] = field(default_factory=list)
     unreachable: str | None = None
@@ -183,6 +185,11 @@ class Delivery:
         self._recording.write()
         self._give_back_places()
         return self._recording.told(0)
+
+    def renew(self) -> None:
+        """Renew the lease of what is being handed over. Called from another thread, each quarter of a lease: those
+        that hand over may be waiting for the other side."""
+        self._recording.renew(self._clock() + self._lease)
 
     # Preparing -------------------------------------------------------------------------------------------------------
 
@@ -304,6 +311,7 @@ class Delivery:
         self._recording.add(outcome.changes)
         self._not_taken += outcome.not_taken
         if outcome.trouble is not None:
+            self._recording.give_up(outcome.part)
             raise outcome.trouble
         if outcome.unreachable is not None:
             extra = {"channel": outcome.channel, "error": outcome.unreachable}
@@ -313,7 +321,7 @@ class Delivery:
 
     def _sent(self, name: str, part: Sequence[Prepared], begun: datetime, channels: Channels) -> _Outcome:
         """Hand a part over, one message after the other: the work of a line."""
-        outcome = _Outcome(name)
+        outcome = _Outcome(name, part)
         channel = channels[name]
         try:
             for one in part:

@@ -28,6 +28,7 @@ class Recording:
         self._database = database
         self._unrecorded = unrecorded
         self._counts: dict[str, int] = {}
+        self._under_way: set[Held] = set()
 
     @property
     def pending(self) -> bool:
@@ -72,7 +73,21 @@ class Recording:
         self._written(recorded)
         # A claim that lapsed and the one that followed it may meet in one commit: only the later holds the message.
         holders = {held.key: held for held in sorted(one.held for one in prepared)}
-        return frozenset(held for key, held in holders.items() if key in begun)
+        ours = frozenset(held for key, held in holders.items() if key in begun)
+        self._under_way |= ours
+        return ours
+
+    def renew(self, until: datetime) -> None:
+        """Hold what is being handed over until then: what was begun, and whose result is not written. May be called
+        from any thread."""
+        under_way = tuple(self._under_way)
+        if under_way:
+            with self._database.begin() as connection:
+                messages.renew(connection, under_way, until=until)
+
+    def give_up(self, prepared: Sequence[Prepared]) -> None:
+        """Renew the lease of these no more: whoever handed them over failed, and their result may never be known."""
+        self._under_way.difference_update(one.held for one in prepared)
 
     def settle(self, changes: Sequence[Change]) -> None:
         """Write what becomes of claimed messages that are not handed over now."""
@@ -109,6 +124,7 @@ class Recording:
     def _written(self, done: frozenset[MessageKey]) -> None:
         changes, self._unrecorded.changes = self._unrecorded.changes, []
         self._count(change.to for change in changes)
+        self._under_way.difference_update(change.held for change in changes)
         for change in changes:
             if change.held.key not in done:
                 name = "/".join(map(str, change.held.key))

@@ -274,6 +274,29 @@ def _remains_a_duplicate(wanted: Mapping[str, ColumnElement[Any]]) -> ColumnElem
 
 
 @lru_cache
+def renew(dialect: str) -> Statement:
+    """Let the messages of ``batch`` that are being handed over by that attempt be held until ``until``. Whoever writes
+    what became of one just then is not waited for."""
+    batch = _batch(dialect, _HELD, few=True)
+    being_sent = message.c.status == constant(MessageStatus.SENDING.value)
+    ours = (
+        select(*KEY)
+        .select_from(
+            batch.join(
+                message, and_(_same(message, batch), message.c.attempts == batch.c.attempts, being_sent)
+            )
+        )
+        .with_for_update(of=message, skip_locked=True)
+        .cte("ours")
+    )
+    return Statement(
+        update(message)
+        .values(lease_until=bindparam("until", type_=Instant()))
+        .where(_same(message, ours), being_sent)
+    )
+
+
+@lru_cache
 def release_lapsed() -> Statement:
     """Make up to ``most`` claimed messages ready, at ``now``, whose lease ran out by ``lapsed`` (ix_message_held)."""
     by = bindparam("lapsed", type_=Instant())

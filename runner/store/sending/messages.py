@@ -179,13 +179,16 @@ def _change(connection: Connection, batch: Written) -> frozenset[MessageKey]:
 def record(connection: Connection, results: Written) -> frozenset[MessageKey]:
     """Write what became of messages that were handed over; answers which of them were still ours.
 
-    A result that comes after the lease ran out, when somebody took the message for unknown, is the truth all the same.
+    A result that comes after the lease ran out, when somebody took the message for unknown, is the truth all the same;
+    where it is to be handed over again and was not claimed since, a known end spares it that.
     """
     done = _change(connection, results)
     late = [
         one for one in results.changes if one.held.key not in done and one.to is not MessageStatus.UNKNOWN
     ]
-    return done | change(connection, MessageStatus.UNKNOWN, late)
+    done |= change(connection, MessageStatus.UNKNOWN, late)
+    ends = [one for one in late if one.held.key not in done and one.to is not MessageStatus.READY]
+    return done | change(connection, MessageStatus.READY, ends)
 
 
 def record_and_begin(
@@ -202,6 +205,12 @@ def record_and_begin(
     # A result waits for whoever looks at its message just then; what is to be begun was passed over.
     left = [item for item in results.changes if item.held.key not in recorded]
     return recorded | record(connection, written(MessageStatus.SENDING, left)), begun
+
+
+def renew(connection: Connection, held: Sequence[Held], *, until: datetime) -> None:
+    """Hold messages until then that are still being handed over by that attempt."""
+    statement = statements.renew(connection.dialect.name)
+    statement.run(connection, batch=packed_keys(held), most=len(held), until=until)
 
 
 def release_lapsed(connection: Connection, *, lapsed_by: datetime, now: datetime, limit: int) -> int:

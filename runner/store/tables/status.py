@@ -26,8 +26,16 @@ class MessageStatus(StrEnum):
 
 MESSAGE_TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
     # From ready or claimed to unknown: one that may have arrived before, and whose run has ended.
+    # From ready to sent or failed: one that was in doubt, and whose result came late.
     MessageStatus.READY: frozenset(
-        {MessageStatus.CLAIMED, MessageStatus.CANCELLED, MessageStatus.BLOCKED, MessageStatus.UNKNOWN}
+        {
+            MessageStatus.CLAIMED,
+            MessageStatus.SENT,
+            MessageStatus.FAILED,
+            MessageStatus.CANCELLED,
+            MessageStatus.BLOCKED,
+            MessageStatus.UNKNOWN,
+        }
     ),
     MessageStatus.CLAIMED: frozenset(
         {
