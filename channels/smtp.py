@@ -6,10 +6,12 @@ Where the server offers it (PIPELINING, RFC 2920) the envelope goes over in one 
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import smtplib
 import socket
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -20,6 +22,15 @@ from channels.base import Message, Rejected, Result, RetryLater, Sent, Unknown
 from channels.dkim import Signer, signed, signers_from
 from channels.header import Unfit
 from channels.mime import NO_SENDER, Mail, build
+from channels.smtp_session import Session, Utf8
+
+logger = logging.getLogger(__name__)
+
+DONE = range(200, 300)
+"""Answers that say yes, whatever else they say (RFC 5321, 4.2.1)."""
+RECIPIENT = "RCPT TO"
+FAREWELL = 5.0
+"""Seconds that a server gets to answer QUIT."""
 
 
 class Tls(StrEnum):
@@ -30,9 +41,10 @@ class Tls(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SmtpSettings:
-    """``timeout`` is in seconds and holds for each answer of the server. ``ca_file`` adds a certificate authority of
+    """``timeout`` is in seconds and holds for each answer of the server; ``attempt`` for all that one message takes,
+    and is below the ten minutes after which a runner takes itself for hung. ``ca_file`` adds a certificate authority of
     one's own; certificates are always verified. ``dkim`` signs each message. Raises ValueError for a login that would
-    go over the wire in the clear."""
+    go over the wire in the clear, and for names that no server can have."""
 
     host: str
     port: int = 587
@@ -41,6 +53,7 @@ class SmtpSettings:
     password: str | None = None
     ca_file: Path | None = None
     timeout: float = 30.0
+    attempt: float = 540.0
     local_hostname: str | None = None
     messages_per_connection: int = 500
     dkim: tuple[Signer, ...] = ()
@@ -50,6 +63,10 @@ class SmtpSettings:
             raise ValueError("a login without TLS would show the password to everybody on the way")
         if (self.user is None) != (self.password is None):
             raise ValueError("user and password belong together")
+        if not _is_host(self.host):
+            raise ValueError(f"host: {self.host!r} is no name of a server")
+        if self.local_hostname is not None and not re.fullmatch(r"[!-~]+", self.local_hostname):
+            raise ValueError("local_hostname must be ASCII; a name in other letters is written as xn--...")
 
 
 class _Failed(Exception):
@@ -69,16 +86,18 @@ class _Failed(Exception):
 class SmtpChannel:
     """Hands messages to one SMTP server.
 
-    4xx answers and connections that break before the final dot was sent are RetryLater; 5xx answers are Rejected;
-    silence after the final dot is Unknown, because the server may have taken the message over (RFC 1047). An answer to
+    4xx answers, connections that break and whatever else goes wrong before the final dot was sent are RetryLater; 5xx
+    answers are Rejected; silence after the final dot is Unknown, because the server may have taken the message over
+    (RFC 1047), and so is a reply without an end. An answer to
     the login or to STARTTLS says nothing of the message, so all of those are RetryLater.
     """
 
     def __init__(self, settings: SmtpSettings) -> None:
         self._settings = settings
         self._context = None if settings.tls is Tls.NONE else _trusting(settings.ca_file)
-        self._server: smtplib.SMTP | None = None
+        self._server: Session | None = None
         self._used = 0
+        self._deadline = 0.0
 
     def prepare(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Build and sign these messages. All are built before the first is signed: either goes faster by itself."""
@@ -101,8 +120,12 @@ class SmtpChannel:
                 mail = self._signed(build(message))
             except Unfit as unfit:
                 return Rejected(str(unfit))
+            except Exception as bug:
+                logger.exception("a mail cannot be built", extra={"contact": message.contact})
+                return RetryLater(f"a bug in the channel: {type(bug).__name__}")
         if mail.sender == NO_SENDER:
             return RetryLater("the catalog names no sender address for this channel", unreachable=True)
+        self._begin()
         try:
             return self._attempt(mail)
         except _Failed as failed:
@@ -116,6 +139,7 @@ class SmtpChannel:
 
     def check(self) -> str | None:
         """Why the server cannot be reached, or takes no login; None where it can. Greets and logs in, no more."""
+        self._begin()
         try:
             self._server or self._connect()
         except _Failed as failed:
@@ -125,9 +149,16 @@ class SmtpChannel:
     def close(self) -> None:
         """Say QUIT and hang up."""
         if self._server is not None:
-            with contextlib.suppress(smtplib.SMTPException, OSError):
+            self._server.deadline = time.monotonic() + FAREWELL
+            with contextlib.suppress(Exception):
                 self._server.quit()
         self._hang_up()
+
+    def _begin(self) -> None:
+        """From now on an attempt is made, which has its time as a whole."""
+        self._deadline = time.monotonic() + self._settings.attempt
+        if self._server is not None:
+            self._server.deadline = self._deadline
 
     def _signed(self, mail: Mail) -> Mail:
         return replace(mail, content=signed(mail.content, self._settings.dkim))
@@ -145,23 +176,23 @@ class SmtpChannel:
                 self._ask(server, [command], stale=kept and place == 0)
         try:
             server.send(_dots_doubled(mail.content) + b".\r\n")
-        except OSError as error:
+        except Exception as error:
             # The final dot was not all given away, so the server cannot have taken the message.
             self._hang_up()
             raise _Failed(RetryLater(f"the connection broke within DATA: {_said(error)}")) from None
         return self._verdict(server)
 
-    def _verdict(self, server: smtplib.SMTP) -> Result:
+    def _verdict(self, server: Session) -> Result:
         """The server's answer to the final dot."""
         try:
             code, answer = server.getreply()
-        except (smtplib.SMTPException, OSError) as error:
+        except Exception as error:
             self._hang_up()
             return Unknown(f"no answer after DATA: {_said(error)}")
         self._used += 1
         if code == 421 or self._used >= self._settings.messages_per_connection:
             self.close()
-        if code == 250:
+        if code in DONE:
             return Sent(_text(answer))
         if not 400 <= code < 600:
             # The connection broke within the answer, which may have been a 250: "25" is no refusal.
@@ -169,12 +200,13 @@ class SmtpChannel:
             return Unknown(f"no answer after DATA that can be read: {code} {_text(answer)}")
         return _refusal(code, answer, "DATA")
 
-    def _ask(self, server: smtplib.SMTP, commands: Sequence[_Command], *, stale: bool) -> None:
+    def _ask(self, server: Session, commands: Sequence[_Command], *, stale: bool) -> None:
         """Give commands in one piece and read their answers. Raises _Failed for the first that is not as wanted;
         ``stale`` tells that a new connection may do where the very first finds this one closed."""
         refused: _Failed | None = None
         asked = commands[0]
         code = 0
+        nobody = False
         try:
             server.send(b"".join(command.line for command in commands))
             for asked in commands:
@@ -183,19 +215,24 @@ class SmtpChannel:
                     refused = refused or _Failed(_refusal(code, answer, asked.name), reconnect=stale)
                     self.close()
                     raise refused
+                nobody |= asked.name == RECIPIENT and 400 <= code < 600
                 if code not in asked.wanted and refused is None:
                     refused = _Failed(_refusal(code, answer, asked.name))
-        except (smtplib.SMTPException, OSError) as error:
+        except Exception as error:
             self._hang_up()
             first = asked is commands[0]
             raise refused or _Failed(
                 RetryLater(f"{asked.name}: {_said(error)}"), reconnect=stale and first
             ) from None
         if refused is not None:
-            self._begin_anew(server, within_data=code == 354)
+            if code == 354 and not nobody:
+                # The recipient was not refused, and would get an empty message.
+                self._hang_up()
+            else:
+                self._begin_anew(server, within_data=code == 354)
             raise refused
 
-    def _begin_anew(self, server: smtplib.SMTP, *, within_data: bool) -> None:
+    def _begin_anew(self, server: Session, *, within_data: bool) -> None:
         """Take back what the server holds of an envelope. One that wants data although it has refused the recipient
         gets an empty message for nobody (RFC 2920, 3.1)."""
         try:
@@ -203,28 +240,21 @@ class SmtpChannel:
                 server.send(b".\r\n")
                 server.getreply()
             server.rset()
-        except (smtplib.SMTPException, OSError):
+        except Exception:
             self._hang_up()
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self) -> Session:
         settings = self._settings
-        server: smtplib.SMTP | None = None
+        server: Session | None = None
         try:
-            if settings.tls is Tls.IMPLICIT:
-                server = smtplib.SMTP_SSL(
-                    settings.host,
-                    settings.port,
-                    local_hostname=settings.local_hostname,
-                    timeout=settings.timeout,
-                    context=self._context,
-                )
-            else:
-                server = smtplib.SMTP(
-                    settings.host,
-                    settings.port,
-                    local_hostname=settings.local_hostname,
-                    timeout=settings.timeout,
-                )
+            server = Session(
+                settings.host,
+                settings.port,
+                local_hostname=settings.local_hostname,
+                timeout=settings.timeout,
+                deadline=self._deadline,
+                implicit=self._context if settings.tls is Tls.IMPLICIT else None,
+            )
             assert server.sock is not None
             # The end of a message must not wait until the server has acknowledged its beginning.
             server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -233,8 +263,8 @@ class SmtpChannel:
                 server.starttls(context=self._context)
                 server.ehlo_or_helo_if_needed()
             if settings.user is not None and settings.password is not None:
-                server.login(settings.user, settings.password)
-        except (smtplib.SMTPException, OSError) as error:
+                server.login(settings.user, Utf8(settings.password))
+        except Exception as error:
             if server is not None:
                 server.close()
             raise _Failed(
@@ -293,21 +323,31 @@ def settings_from(options: Mapping[str, object], folder: Path) -> SmtpSettings:
 
 
 class _Command(NamedTuple):
-    """A line of the envelope, what it is called, and the answers that are wanted."""
+    """A line of the envelope, what it is called, and the answers that are wanted: their first digit counts, save for
+    DATA, which has one."""
 
     line: bytes
     name: str
-    wanted: tuple[int, ...]
+    wanted: range
 
 
 def _envelope(mail: Mail) -> Sequence[_Command]:
     # The addresses hold no character that would have to be quoted, nor any that could end the line: see mime.py.
     raw = " SMTPUTF8" if mail.smtputf8 else ""
     return (
-        _Command(f"MAIL FROM:<{mail.sender}>{raw}\r\n".encode(), "MAIL FROM", (250,)),
-        _Command(f"RCPT TO:<{mail.recipient}>\r\n".encode(), "RCPT TO", (250, 251)),
-        _Command(b"DATA\r\n", "DATA", (354,)),
+        _Command(f"MAIL FROM:<{mail.sender}>{raw}\r\n".encode(), "MAIL FROM", DONE),
+        _Command(f"RCPT TO:<{mail.recipient}>\r\n".encode(), RECIPIENT, DONE),
+        _Command(b"DATA\r\n", "DATA", range(354, 355)),
     )
+
+
+def _is_host(name: str) -> bool:
+    """Whether this can be looked up: no label is empty or longer than 63."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return re.search(r"[\s\x00-\x1f]", name) is None
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:

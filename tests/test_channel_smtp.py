@@ -7,11 +7,13 @@ import email.policy
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import dkim
 import pytest
+from aiosmtpd.smtp import AuthResult
 
 from channels.base import Rejected, RetryLater, Sent, Unknown
 from channels.smtp import SmtpChannel, SmtpSettings, Tls, settings_from
@@ -118,20 +120,28 @@ PIPELINING = {"EHLO": "250-fine\r\n250 PIPELINING"}
 
 
 @contextmanager
-def a_plain_server(*, stop: str = "never", answers: Mapping[str, str]) -> Iterator[int]:
+def a_plain_server(
+    *,
+    stop: str = "never",
+    answers: Mapping[str, str],
+    greeting: str = "220 ready",
+    said: list[str] | None = None,
+    dripping: bool = False,
+) -> Iterator[int]:
     """A server that answers commands as told, else with 250, and falls silent after the command ``stop`` (``DATA``:
-    within it; ``.``: at its end)."""
+    within it; ``.``: at its end). ``said`` takes the commands; ``dripping``: an answer as told is followed by more of
+    it, byte by byte."""
     listening = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
 
     def serve() -> None:
         connection, _ = listening.accept()
-        with connection, connection.makefile("rwb", buffering=0) as stream:
+        with suppress(OSError), connection, connection.makefile("rwb", buffering=0) as stream:
 
             def say(line: str) -> None:
-                stream.write(line.encode() + b"\r\n")
+                connection.sendall(line.encode() + b"\r\n")
 
-            say("220 ready")
+            say(greeting)
             in_data = False
             for line in stream:
                 command = line.strip().decode(errors="replace").upper()
@@ -141,6 +151,11 @@ def a_plain_server(*, stop: str = "never", answers: Mapping[str, str]) -> Iterat
                     break
                 in_data = command == "DATA"
                 verb = command.partition(":")[0].partition(" ")[0]
+                if said is not None:
+                    said.append(verb)
+                if dripping and verb in answers:
+                    while not over.wait(0.01):
+                        connection.sendall(b"x")
                 say({"DATA": "354 go on", **answers}.get(verb, "250 fine"))
             over.wait(20)
 
@@ -153,9 +168,10 @@ def a_plain_server(*, stop: str = "never", answers: Mapping[str, str]) -> Iterat
         listening.close()
 
 
-def plain_channel(port: int) -> SmtpChannel:
+def plain_channel(port: int, **changed: float) -> SmtpChannel:
+    seconds = {"timeout": 0.3, **changed}
     return SmtpChannel(
-        SmtpSettings(host="127.0.0.1", port=port, tls=Tls.NONE, timeout=0.3, local_hostname="tests.example")
+        SmtpSettings(host="127.0.0.1", port=port, tls=Tls.NONE, local_hostname="tests.example", **seconds)
     )
 
 
@@ -179,6 +195,83 @@ def test_a_refused_recipient_gets_nothing_though_the_server_wants_data() -> None
         for _ in range(2):
             assert channel.send(a_message()) == Rejected("RCPT TO: 550 nobody here")
         channel.close()
+
+
+@pytest.mark.parametrize("answers", [{}, PIPELINING], ids=["one by one", "pipelining"])
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "."])
+def test_the_first_digit_of_a_yes_counts(verb: str, answers: Mapping[str, str]) -> None:
+    said: list[str] = []
+    with a_plain_server(answers={**answers, verb: "252 will try"}, said=said) as port:
+        channel = plain_channel(port)
+        assert isinstance(channel.send(a_message()), Sent)
+        channel.close()
+    assert said.count(".") == 1
+
+
+@pytest.mark.parametrize("refused", [{"MAIL": "550 not you"}, {"MAIL": "354 what"}, {"RCPT": "354 what"}])
+def test_nobody_who_was_not_refused_gets_an_empty_message(refused: Mapping[str, str]) -> None:
+    said: list[str] = []
+    with a_plain_server(answers={**PIPELINING, **refused}, said=said) as port:
+        channel = plain_channel(port)
+        assert isinstance(channel.send(a_message()), RetryLater | Rejected)
+        channel.close()
+    assert "." not in said
+
+
+ENDLESS = "\r\n".join(["250-and on"] * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind"), [("", RetryLater), ("EHLO", RetryLater), ("RCPT", RetryLater), (".", Unknown)]
+)
+def test_a_reply_without_an_end_is_not_read_to_its_end(verb: str, kind: type[RetryLater | Unknown]) -> None:
+    with a_plain_server(answers={verb: ENDLESS}, greeting=ENDLESS if not verb else "220 ready") as port:
+        channel = plain_channel(port)
+        result = channel.send(a_message())
+        assert isinstance(result, kind)
+        assert "without an end" in result.reason
+        assert channel._server is None
+
+
+@pytest.mark.parametrize(("verb", "kind"), [("EHLO", RetryLater), ("RCPT", RetryLater), (".", Unknown)])
+def test_an_attempt_as_a_whole_has_its_time(verb: str, kind: type[RetryLater | Unknown]) -> None:
+    """A server that sends a byte again and again passes every single read."""
+    with a_plain_server(answers={verb: "250-"}, dripping=True) as port:
+        channel = plain_channel(port, attempt=0.5, timeout=20.0)
+        result = channel.send(a_message())
+        assert isinstance(result, kind)
+        assert "too long" in result.reason or "timed out" in result.reason
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_password_may_hold_any_letters(mechanism: str) -> None:
+    """SASL has it as UTF-8 (RFC 4616); bytes that are none go as they are."""
+    password = "pässwörd\udcff"
+    known: list[tuple[bytes, bytes]] = []
+
+    def authenticate(
+        _server: object, _session: object, _envelope: object, _mechanism: str, data: Any
+    ) -> AuthResult:
+        known.append((data.login, data.password))
+        return AuthResult(success=True)
+
+    others = [name for name in ("PLAIN", "LOGIN") if name != mechanism]
+    with an_smtp_server(authenticator=authenticate, auth_exclude_mechanism=others) as server:
+        channel = SmtpChannel(smtp_settings(server, user="bärbel", password=password))
+        assert isinstance(channel.send(a_message()), Sent)
+        channel.close()
+    assert known == [("bärbel".encode(), "pässwörd".encode() + b"\xff")]
+
+
+def test_what_fails_unforeseen_before_the_final_dot_was_not_handed_over(server: SmtpServer) -> None:
+    """``getaddrinfo`` raises ValueError for a name like this one, which settings do not let through."""
+    settings = smtp_settings(server)
+    object.__setattr__(settings, "host", "mail..shop.example")
+    channel = SmtpChannel(settings)
+    result = channel.send(a_message())
+    assert isinstance(result, RetryLater)
+    assert result.unreachable
+    assert "mail..shop.example" in (channel.check() or "")
 
 
 def test_nothing_is_sent_to_a_server_that_cannot_prove_who_it_is(server: SmtpServer) -> None:
@@ -227,6 +320,10 @@ def test_a_message_without_a_sender_waits_for_the_catalog(channel: SmtpChannel) 
         ({"host": "h", "port": "25"}, "port"),
         ({"host": "h", "tls": "maybe"}, "tls"),
         ({"host": "h", "timeout": 0}, "timeout"),
+        ({"host": "mail..shop.example"}, "host"),
+        ({"host": "a" * 64 + ".example"}, "host"),
+        ({"host": "mail .example"}, "host"),
+        ({"host": "h", "local_hostname": "münchen"}, "ASCII"),
         ({"host": "h", "user": "u"}, "password"),
         ({"host": "h", "user": "u", "password": "p", "tls": "none"}, "TLS"),
     ],

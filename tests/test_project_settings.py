@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from channels.smtp import SmtpSettings
 from runner.problem import ProblemsFound
 from runner.review.reporters import text_report
 from runner.settings import Limits, check_settings, load_settings
@@ -99,6 +101,29 @@ def test_a_literal_secret_is_an_error_that_does_not_repeat_it(tmp_path: Path, te
     with pytest.raises(ProblemsFound) as found:
         load_settings(tmp_path, {})
     assert "hunter2" not in str(found.value) + str(found.value.sources)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "host: mail..shop.example",
+        f"host: {'a' * 64}.example",
+        "host: mail example",
+        "host: h, local_hostname: münchen",
+    ],
+)
+def test_a_name_that_no_mail_server_can_have_is_said_where_it_stands(tmp_path: Path, option: str) -> None:
+    write(tmp_path, f"channels:\n  email:\n    smtp: {{{option}}}\n")
+    (problem,) = check_settings(tmp_path)[0]
+    assert problem.span.line == 3
+    assert re.search("is not a (server's name|name in ASCII)", problem.message)
+
+
+@pytest.mark.parametrize("host", ["mail.example.", "::1", "postfix", "${MAIL_HOST}", "მარანი.example"])
+def test_a_name_that_a_mail_server_can_have_is_none_of_these(tmp_path: Path, host: str) -> None:
+    write(tmp_path, f'channels: {{email: {{smtp: {{host: "{host}"}}}}}}\n')
+    assert not check_settings(tmp_path)[0]
+    assert SmtpSettings(host=host)
 
 
 @pytest.mark.parametrize(
