@@ -17,6 +17,7 @@ import pytest
 from drawn import DRAWN_ANEW
 from hypothesis import settings
 
+from runner.daemon.log_aside import LogAside
 from runner.store.database import Database
 
 settings.register_profile("journeys", derandomize=not DRAWN_ANEW)
@@ -58,7 +59,9 @@ def own_logging() -> Iterator[None]:
     for each, level in zip(loggers, levels, strict=True):
         each.setLevel(level)
     # Those that pytest adds for each phase are of classes of their own.
-    for handler in [each for each in logging.root.handlers if type(each) is logging.StreamHandler]:
+    for handler in [
+        each for each in logging.root.handlers if type(each) in (logging.StreamHandler, LogAside)
+    ]:
         logging.root.removeHandler(handler)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -429,7 +431,15 @@ def test_a_daemon_renews_the_lease_of_what_it_hands_over(file_database: Database
 
 def test_a_daemon_whose_stage_hangs_ends_its_process(project: Path, file_database: Database) -> None:
     Shop(file_database).sign_up("ana")
-    program = f"""
+    program = _hanging(project)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == STALLED_EXIT, ended.stderr
+    assert "has hung; the process ends" in ended.stderr
+
+
+def _hanging(project: Path, log: str = "") -> str:
+    """A program whose daemon has a channel that never answers."""
+    return f"""
 import threading
 from datetime import timedelta
 from runner.daemon.daemon import Daemon, Pulse
@@ -443,14 +453,56 @@ class Hanging:
     def close(self):
         pass
 
-log_to_stderr()
+log_to_stderr({log})
 database = Database.open({default_database(project)!r})
 Daemon(database, lambda versions: {{"email": Hanging()}}, Pulse(every=timedelta(milliseconds=20)),
        clock=lambda: START, stalled=timedelta(seconds=1)).run()
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert ended.returncode == STALLED_EXIT, ended.stderr
-    assert "has hung; the process ends" in ended.stderr
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """The end for writing of a pipe that has no room, and that nobody reads."""
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while os.write(writing, b"x" * 65536):
+                pass
+        with suppress(BlockingIOError):
+            while os.write(writing, b"x"):
+                pass
+        os.set_blocking(writing, True)
+        yield writing
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_log_that_nobody_reads_holds_nothing_up(
+    project: Path, file_database: Database, workers: str
+) -> None:
+    shop = Shop(file_database)
+    command = ("run", "--project", str(project), "--workers", workers, "--interval", "1s")
+    program = ("-P", "-c", "from runner.cli import main; main()", *command)
+    with full_pipe() as log, subprocess.Popen([sys.executable, *program], stderr=log) as daemon:
+        try:
+            shop.sign_up("ana", at=utc_now())
+            until(lambda: "sent" in shop.statuses().values())
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(30) == 0
+        finally:
+            daemon.kill()
+
+
+def test_a_stage_that_hangs_ends_the_process_though_nobody_reads_the_log(
+    project: Path, file_database: Database
+) -> None:
+    Shop(file_database).sign_up("ana")
+    with full_pipe() as log:
+        program = [sys.executable, "-c", _hanging(project, "aside=True")]
+        assert subprocess.run(program, stderr=log, timeout=60).returncode == STALLED_EXIT
 
 
 def test_who_is_told_to_stop_while_it_starts_ends_in_order(project: Path) -> None:

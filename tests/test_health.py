@@ -347,7 +347,7 @@ def test_the_daemon_can_be_asked_and_tells_systemd_until_it_is_stopped(
 def test_a_port_of_another_process_ends_the_command_with_1(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.daemon.log.log_to_stderr", lambda form: None)
+    monkeypatch.setattr("runner.daemon.log.log_to_stderr", lambda form, aside: None)
     with served() as (host, port):
         assert journeys(["run", "--project", str(project), "--listen", f"{host}:{port}"]) == 1
     told = capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -153,3 +154,20 @@ def test_the_whole_process_logs_to_standard_error(capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert captured.out == ""
     assert [json.loads(each)["event"] for each in captured.err.splitlines()] == ["odd"]
+
+
+def test_lines_that_nobody_takes_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.daemon.log_aside.MOST_WAITING", 3)
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
+        monkeypatch.setattr("sys.stderr", stream)
+        log_to_stderr(LogFormat.JSON, aside=True)
+        long = "x" * 100_000  # more than a pipe holds
+        for _ in range(20):
+            logging.getLogger("runner").info(long)
+        lines = 0
+        while lines < 20:
+            event = json.loads(reader.readline())
+            missing = event["event"] == "the log was not read in time; lines are missing"
+            lines += event["lines"] if missing else 1
+    assert lines == 20

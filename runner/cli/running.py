@@ -108,7 +108,7 @@ def command(
     try:
         if stretch:
             return _virtual(database, settings, *stretch)
-        log_to_stderr(LogFormat(log_format))
+        log_to_stderr(LogFormat(log_format), aside=not once)
         _refuse_real_messages_after_virtual_time(database, settings)
         if once:
             return _once(database, settings)
@@ -216,9 +216,10 @@ def _worker_command(project: Path, pulse: Pulse, log_format: str) -> Sequence[st
 
 
 def _ended(code: int) -> int:
-    if code:
+    from runner.daemon.log_aside import log_is_out
+
+    if not log_is_out() or code:
         # A thread hangs in a call to the outside; Python would wait for it for ever.
-        sys.stderr.flush()
         os._exit(code)
     return code
 

@@ -23,6 +23,7 @@ from channels.base import Channel
 from runner.clock import utc_now
 from runner.daemon.batch import Batch
 from runner.daemon.listener import listening
+from runner.daemon.log_aside import log_is_out
 from runner.daemon.observe.metrics import Metrics
 from runner.daemon.opened import Open, close
 from runner.daemon.renewing import renewing
@@ -186,7 +187,7 @@ class Daemon:
                     "a stage has hung; the process ends so that it can be started anew",
                     extra={"stage": stage.name},
                 )
-                logging.shutdown()
+                log_is_out()
                 os._exit(STALLED_EXIT)
 
     def _finish(self) -> int:

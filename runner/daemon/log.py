@@ -18,6 +18,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from runner.daemon.log_aside import LogAside
+
 
 class LogFormat(StrEnum):
     AUTO = "auto"  # text on a terminal, else JSON
@@ -33,10 +35,17 @@ _TALKATIVE = {"apscheduler": logging.ERROR, "alembic": logging.WARNING}
 """Who tell at every look what is no news: that the one before is still at work, and which database it is."""
 
 
-def log_to_stderr(form: LogFormat = LogFormat.AUTO, level: int = logging.INFO) -> None:
-    """Have the whole process, libraries included, log to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter(form, sys.stderr))
+def log_to_stderr(
+    form: LogFormat = LogFormat.AUTO, level: int = logging.INFO, *, aside: bool = False
+) -> None:
+    """Have the whole process, libraries included, log to standard error; ``aside``: nobody waits for its reader."""
+    written = formatter(form, sys.stderr)
+    handler: logging.Handler
+    if aside:
+        handler = LogAside(sys.stderr, written)
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(written)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     for name, least in _TALKATIVE.items():
