@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from channels.base import Channel, Message, Result
+from channels.base import Channel, Message, Result, RetryLater
 from channels.file import FileChannel
 from runner.cli import run as journeys
 from runner.clock import utc_now
@@ -34,6 +34,7 @@ from runner.problem import JourneysError
 from runner.settings import default_database
 from runner.store.database import Database
 from runner.store.sending import messages
+from runner.store.tables import ConsentState
 from tests.shop import FILES, GREET, START, Shop, Sink
 from tests.waiting import until
 from tests.written import write_files
@@ -93,6 +94,43 @@ def test_once_takes_up_what_a_dead_process_left(database: Database, tmp_path: Pa
         messages.claim(connection, now=START, lease_until=START + LEASE, limit=1)
     told = run_once(database, Opened(FileChannel(tmp_path)), START + LEASE).delivered
     assert told == Delivered(claimed=2, sent=2)  # nothing is left to be tried again
+
+
+def test_once_lives_by_the_clock_while_a_server_is_slow(database: Database) -> None:
+    """Each message takes longer than half a lease: what is claimed is held from then on, and judged then."""
+    shop = Shop(database)
+    shop.sign_up("ana", "ben", "cem", "dan", "eve")
+    now = START
+
+    def think(_message: Message) -> None:
+        nonlocal now
+        held = [row.lease_until for row in shop.ledger().values() if row.status == "sending"]
+        assert held == [now + LEASE]
+        now += LEASE * 0.6
+        shop.consent(sink.contacts[0] if len(sink.contacts) > 1 else "eve", ConsentState.WITHDRAWN)
+
+    sink = Sink(on_send=think)
+    run_once(database, Opened(sink), START, clock=lambda: now)
+    statuses = shop.statuses()
+    assert statuses.pop("eve/hello") == "blocked"
+    assert shop.ledger()["eve/hello"].reason == "no_consent"
+    assert set(statuses.values()) == {"sent"}
+    assert len(sink.contacts) == len(set(sink.contacts)) == 4
+
+
+def test_once_stops_though_what_it_put_off_is_due_again(database: Database) -> None:
+    shop = Shop(database)
+    shop.sign_up("ana", "ben")
+    now = START
+
+    def think(_message: Message) -> None:
+        nonlocal now
+        now += timedelta(hours=1)
+
+    later = RetryLater("busy")
+    sink = Sink(answers={"ana": later, "ben": later}, on_send=think)
+    assert run_once(database, Opened(sink), START, clock=lambda: now).delivered.retried == 2
+    assert sink.contacts == ["ana", "ben"]
 
 
 # Virtual time ------------------------------------------------------------------------------------------------------
@@ -222,6 +260,20 @@ def test_what_waits_for_its_next_attempt_is_seen(
     assert re.search(rf"ready +.*; next attempt {at}", capsys.readouterr().out)
     assert journeys(["contacts", "show", "ana", "--project", str(project)]) == 0
     assert re.search(rf"by email ready \(.*; next attempt {at}\)", capsys.readouterr().out)
+
+
+def test_what_another_process_holds_is_told(
+    project: Path, file_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Shop(file_database)
+    now = utc_now()
+    shop.sign_up("ana", "ben", at=now)
+    with file_database.begin() as connection:
+        messages.take(connection, now=now, lease_until=now + LEASE, limit=1)
+    assert journeys(["run", "--project", str(project), "--once"]) == 0
+    until = f"{now + LEASE:%Y-%m-%d %H:%M:%S}"
+    told = f"1 message sent.\n1 message is held by another process; if it is dead, until {until} UTC.\n"
+    assert capsys.readouterr().out == told
 
 
 def test_after_virtual_time_nobody_real_is_written_to(

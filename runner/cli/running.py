@@ -238,8 +238,11 @@ def _once(database: Database, settings: Settings) -> int:
 
     _want_something_applied(database)
     now = utc_now()
-    done = run_once(database, opener(settings), now, _pace(settings), recipients=settings.recipients)
+    done = run_once(
+        database, opener(settings), now, _pace(settings), recipients=settings.recipients, clock=utc_now
+    )
     _tell(done, database, now)
+    _tell_of_others(database, utc_now())
     return 0
 
 
@@ -338,6 +341,18 @@ def _progress(begin: datetime, until: datetime) -> Iterator[Callable[[datetime, 
             bar.update(task, completed=done, day=f"{instant:%Y-%m-%d}", sent=lived.delivered.sent)
 
         yield show
+
+
+def _tell_of_others(database: Database, now: datetime) -> None:
+    """A line of what another process holds, and is not handed over in here."""
+    from runner.insight.present import count_text
+    from runner.store.sending.recovery import held_at
+
+    with database.read() as connection:
+        count, until = held_at(connection, now)
+    if until is not None:
+        held = f"{count_text(count, 'message')} {'is' if count == 1 else 'are'} held by another process"
+        click.echo(f"{held}; if it is dead, until {until:%Y-%m-%d %H:%M:%S} UTC.")
 
 
 def _tell(lived: Lived, database: Database, now: datetime) -> None:

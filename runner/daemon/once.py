@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from channels.base import Channel
+from runner.daemon.batch import Batch
 from runner.daemon.opened import Open, opened
-from runner.engine.deliver import Delivered, deliver
+from runner.daemon.renewing import renewing
+from runner.engine.deliver import LEASE, Delivered, Delivery
 from runner.engine.doubt import resend_unknown
 from runner.engine.poison import tick_past_poison
 from runner.engine.recover import recover
@@ -18,7 +22,7 @@ from runner.problem import JourneysError
 from runner.store.database import Database
 
 BATCH = 1_000
-"""Messages that are claimed together where nobody else is at work."""
+"""Messages that are claimed together in virtual time, where nobody else is at work."""
 STRIDE = timedelta(days=7)
 
 
@@ -37,14 +41,16 @@ def run_once(
     pace: Pace = LIVE,
     *,
     recipients: frozenset[str] | None = None,
+    clock: Callable[[], datetime] | None = None,
 ) -> Lived:
-    """Handle all that is due at ``now``, hand over all that is ready, and stop. Messages go to ``recipients`` alone,
-    where these are given."""
+    """Handle all that is due at ``now``, hand over all that is ready then, and stop. Messages go to ``recipients``
+    alone, where these are given. ``clock`` answers the present, by which leases are given, and each message is judged
+    when it leaves: servers may be slow. Without it time stands still."""
     versions = load_versions(database)
     with opened(open_channels, versions) as channels:
         recovered = recover(database, channels, now)
         resend_unknown(database, versions, now)
-        lived = _live_until(database, versions, channels, now, pace, recipients)
+        lived = _live_until(database, versions, channels, now, pace, recipients, clock)
     # What was given back to be handed over again was handed over in here.
     return Lived(passes=lived.passes, delivered=replace(recovered, retried=0) + lived.delivered)
 
@@ -92,16 +98,25 @@ def _live_until(
     now: datetime,
     pace: Pace,
     recipients: frozenset[str] | None,
+    clock: Callable[[], datetime] | None = None,
 ) -> Lived:
     passes = 0
     while (ticked := tick_past_poison(database, versions, now, pace)).more:
         passes += ticked.passes
     if ticked.outdated:
         raise JourneysError("the journeys were changed by another `journeys apply` meanwhile; run again")
+    delivery = Delivery(
+        database, [channels], exact=pace.exact, clock=clock or (lambda: now), recipients=recipients
+    )
+    # It begins with one, since of a slow server nothing is known yet; in virtual time nothing takes time.
+    batch = Batch(BATCH if pace.exact else 1)
     total, more = Delivered(), True
-    while more:
-        part = deliver(
-            database, versions, channels, now, exact=pace.exact, limit=BATCH, recipients=recipients
-        )
-        total, more = total + part, part.claimed == BATCH
+    with nullcontext() if clock is None else renewing(delivery.renew, LEASE):
+        while more:
+            size, begun = batch.size, time.monotonic()
+            part = delivery.step(versions, now, limit=size)
+            if not pace.exact:
+                batch.took(part.claimed, time.monotonic() - begun)
+            total, more = total + part, part.claimed == size
+        total += delivery.finish()
     return Lived(passes=passes, delivered=total)

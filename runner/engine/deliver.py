@@ -150,8 +150,9 @@ class Delivery:
         return bool(self.lines.busy or self._recording.pending)
 
     def step(self, versions: Versions, now: datetime, *, limit: int) -> Delivered:
-        """Claim up to ``limit`` messages that are ready at ``now``, and begin to hand each of them over. Answers what
-        is known by then, of earlier ones too. Where there are none, it waits a while for those on their way."""
+        """Claim up to ``limit`` messages that are ready at ``now``, and begin to hand each of them over, as the clock
+        says. Answers what is known by then, of earlier ones too. Where there are none, it waits a while for those on
+        their way."""
         try:
             if not self.lines.busy:
                 self._recording.write()
@@ -197,11 +198,12 @@ class Delivery:
         """Claim, render, and queue what can be handed over."""
         if self._stopping():
             return 0
-        lease_until = now + self._lease
+        present = self._clock()
+        lease_until = present + self._lease
         with self._database.begin() as connection:
             taken = messages.take(connection, now=now, lease_until=lease_until, limit=limit)
             held = without_paused(connection, taken)
-        to_note = self._prepare(held, lease_until, versions, now) if held else False
+        to_note = self._prepare(held, lease_until, versions, present) if held else False
         # Very many are noted some at a time, also while nothing is ready.
         if to_note or (self._more_to_note and not taken):
             self._more_to_note = note_suppressions(self._database) > 0

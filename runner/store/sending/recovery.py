@@ -158,6 +158,15 @@ def to_try_again(connection: Connection, now: datetime) -> tuple[int, datetime |
     return count, first
 
 
+def held_at(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
+    """How many messages are held by somebody whose lease is not over at ``now``, and the end of the last lease. Served
+    by ``ix_message_held``."""
+    count, until = connection.execute(
+        select(func.count(), func.max(message.c.lease_until)).where(message.c.lease_until > now)
+    ).one()
+    return count, until
+
+
 @dataclass(frozen=True, kw_only=True)
 class SinceBackup:
     """What a restored database would do at once, and may have done before. ``messages`` wait or were on their way;
