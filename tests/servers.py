@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import ssl
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from sqlalchemy import create_engine, text
 
 from channels.smtp import SmtpSettings
 from channels.webhook import WebhookSettings
@@ -216,3 +218,18 @@ def webhook_settings(server: HttpServer, **changed: Any) -> WebhookSettings:
         "timeout": 10.0,
     }
     return WebhookSettings(**{**defaults, **changed})
+
+
+@contextmanager
+def own_database(server: str, options: str = "") -> Iterator[str]:
+    """The URL of a new database on the PostgreSQL server."""
+    name = f"versions_{secrets.token_hex(6)}"
+    engine = create_engine(
+        server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} {options}"))
+    yield engine.url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import create_engine, func, insert, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from runner.cli import run
@@ -14,6 +14,7 @@ from runner.problem import JourneysError
 from runner.store import migrations, tables
 from runner.store.database import Database
 from runner.store.types import EPOCH
+from tests.servers import own_database
 
 SHARD = tables.shard
 
@@ -69,6 +70,31 @@ def test_sessions_are_set_up(postgres_database: Database) -> None:
     with postgres_database.read() as connection:
         shown = [connection.scalar(text(f"SHOW {name}")) for name in ("jit", "timezone", "application_name")]
     assert shown == ["off", "UTC", migrations.application_name()]
+
+
+@pytest.mark.parametrize("said", ["datestyle = 'German, DMY'", "client_encoding = 'LATIN1'"])
+def test_what_a_database_says_of_dates_and_texts_changes_nothing(postgres_url: str, said: str) -> None:
+    with own_database(postgres_url) as url:
+        name = make_url(url).database
+        administrator = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        with administrator.begin() as connection:
+            connection.execute(text(f"ALTER DATABASE {name} SET {said}"))
+        administrator.dispose()
+        database = Database.open(url)
+        with database.begin() as connection:
+            connection.execute(insert(tables.audit).values(at=EPOCH, who="ნინო", what="b"))
+            assert connection.execute(select(tables.audit.c.at, tables.audit.c.who)).all() == [
+                (EPOCH, "ნინო")
+            ]
+        database.close()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_keep_every_text_is_refused(postgres_url: str, encoding: str) -> None:
+    options = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    wanted = pytest.raises(JourneysError, match=f"{encoding}.* ENCODING 'UTF8'")
+    with own_database(postgres_url, options) as url, wanted:
+        Database.open(url)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", ""])

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from runner.problem import JourneysError
 from runner.store import migrations
 from runner.store.database import Database
 from runner.store.migrations import REVISIONS, Standing
+from tests.servers import own_database
 from tests.shop import FILES, Shop
 from tests.waiting import until
 from tests.written import write_files
@@ -86,21 +86,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def empty(postgres_url: str) -> Iterator[str]:
     with own_database(postgres_url) as url:
         yield url
-
-
-@contextmanager
-def own_database(server: str) -> Iterator[str]:
-    """The URL of a new database on the PostgreSQL server."""
-    name = f"versions_{secrets.token_hex(6)}"
-    engine = create_engine(
-        server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
-    )
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield engine.url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
 
 
 @pytest.fixture

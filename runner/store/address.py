@@ -78,6 +78,8 @@ def options_fit(url: URL) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, ArgumentError):
+        if not url.query:
+            raise
         raise JourneysError(
             f"the database {shown(url)} cannot be opened: its URL has an option that is not valid"
         ) from None

@@ -13,8 +13,9 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.sql.selectable import GenerativeSelect, Join
 
+from runner.problem import JourneysError
 from runner.store import functions, migrations
-from runner.store.address import in_memory, options_fit
+from runner.store.address import in_memory, options_fit, shown
 
 BUSY_MILLISECONDS = 90_000
 """How long SQLite waits for another writer: somebody may hold the file for a minute."""
@@ -154,6 +155,7 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
         **_POOL,
         connect_args={
             "application_name": migrations.application_name(),
+            "client_encoding": "UTF8",  # whatever the role and the database say: SQLAlchemy reads texts at once
             "tcp_user_timeout": CUT_OFF_MILLISECONDS,
             **{name: value for name, value in lively.items() if name not in url.query},
         },
@@ -161,6 +163,7 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
     settings = {
         "jit": "off",
         "timezone": "UTC",
+        "datestyle": "ISO, MDY",
         "tcp_user_timeout": str(CUT_OFF_MILLISECONDS),
         "temp_buffers": "64MB",  # the working tables of a tick fit in
         **({"search_path": schema} if schema else {}),
@@ -171,6 +174,12 @@ def _postgresql_engine(url: URL, schema: str | None) -> Engine:
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise JourneysError(
+                f"the database {shown(url)} keeps texts as {encoding}, in which not every name and text can be written:"
+                f" make one with CREATE DATABASE {url.database or 'journeys'} ENCODING 'UTF8' TEMPLATE template0"
+            )
         connection.autocommit = True
         for name, value in settings.items():
             connection.execute("SELECT set_config(%s, %s, false)", (name, value))
