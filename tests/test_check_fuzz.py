@@ -237,6 +237,24 @@ def test_segments_that_ask_one_for_the_other_are_checked_soon() -> None:
     soon(lambda: check_files({**GOOD, CATALOG: catalog}), len(catalog))
 
 
+SLOW_TEMPLATES = {
+    "a list of numbers": "{{ [" + "1," * 45_000 + "] }}",
+    "conditions side by side": "{% if contact.vip %}a{% endif %}" * 2_900,
+}
+
+
+@pytest.mark.parametrize("name", sorted(SLOW_TEMPLATES))
+def test_a_template_that_once_took_long_is_refused_soon(name: str) -> None:
+    files = {**GOOD, "journeys/demo/hello.txt": SLOW_TEMPLATES[name]}
+
+    def check() -> Checked:
+        checked = check_files(files)
+        assert any("at most 10,000 values" in problem.message for problem in checked.problems)
+        return checked
+
+    soon(check, len(SLOW_TEMPLATES[name]))
+
+
 @pytest.mark.parametrize("name", sorted(SLOW))
 def test_what_once_took_long_is_checked_soon(name: str) -> None:
     soon(lambda: check_files({**GOOD, JOURNEY: SLOW[name]}), len(SLOW[name]))

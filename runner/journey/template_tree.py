@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from itertools import islice
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
+MOST_PARTS = 10_000
+"""Values, signs, tags and texts between them of one template: what it is made into takes a second of the processor."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -16,6 +19,11 @@ def template_tree(source: str) -> nodes.Template | TemplateSyntaxError | None:
     """The tree, what is wrong with the syntax, or None where the text is nested too deeply to be looked at."""
     try:
         tree = _environment().parse(source)
+        if (beyond := next(islice(tree.find_all(nodes.Node), MOST_PARTS, None), None)) is not None:
+            raise TemplateSyntaxError(
+                f"a template has at most {MOST_PARTS:,} values, signs, tags and texts between them",
+                beyond.lineno,
+            )
         refuse(tree)
         return tree
     except TemplateSyntaxError as error:
