@@ -57,6 +57,23 @@ def test_events_are_imported_and_a_rejected_line_is_an_exit_code(
     assert (told["new"], told["duplicate"], told["rejected_lines"]) == (0, 1, 1)
 
 
+def test_feedback_that_cannot_be_heeded_is_an_exit_code(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unsubscribe of a message that nobody was sent withdraws nothing; an opened mail asks for nothing."""
+    path = written(tmp_path, track())
+    assert run(["events", "import", str(path), "--project", str(project)]) == 0
+    capsys.readouterr()
+    for name, code in (("Message Opened", 0), ("Message Unsubscribed", 1), ("Message Bounced", 1)):
+        line = track(event=name, messageId=name, properties={"message": "0" * 64})
+        path = written(tmp_path, line, name=f"{code}{name}.ndjson")
+        assert run(["events", "import", str(path), "--project", str(project), "--format", "json"]) == code
+        [told] = json.loads(capsys.readouterr().out)["files"]
+        assert "consents" not in told  # lines that are consents are among the new ones
+        assert told["consents_of_contacts"] == 0
+        assert (told["new"], told["unknown_messages"], told["unheeded"]) == (1, 1, code)
+
+
 def test_values_that_do_not_fit_are_told_with_line_and_contact(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,8 +73,9 @@ def import_command(files: tuple[Path, ...], project: Path, output_format: str, l
     column is a property. A file that is imported again changes nothing: an event is known by its
     messageId, or by its whole line.
 
-    Exit codes: 0 everything went in, 1 a line was rejected (the rest went in) or an error that you can
-    mend, 2 wrong usage, 3 a bug of ours. Rejected lines are kept in .journeys/rejected/ of the project,
+    Exit codes: 0 everything went in, 1 a line was rejected (the rest went in), a bounce, a complaint or an
+    unsubscribe names a message that its contact was not sent, so that it suppresses nothing, or an error that you
+    can mend, 2 wrong usage, 3 a bug of ours. Rejected lines are kept in .journeys/rejected/ of the project,
     to be mended and imported again.
     """
     from runner.cli.importing import import_files, load_catalog

@@ -89,7 +89,8 @@ def import_files(
         import json
 
         click.echo(json.dumps({"files": [_json(path, imported) for path, imported in results]}, indent=2))
-    return 1 if any(imported.rejected_lines or imported.strangers for _, imported in results) else 0
+    wanting = (done.rejected_lines or done.strangers or done.unheeded for _, done in results)
+    return 1 if any(wanting) else 0
 
 
 @contextmanager
@@ -150,13 +151,14 @@ def _json(path: Path, imported: Imported) -> dict[str, object]:
         "new": imported.stored.new,
         "duplicate": imported.stored.duplicate,
         "contacts_new": imported.stored.contacts_new,
-        "consents": imported.consents,
+        "consents_of_contacts": imported.consents,
         "rejected_lines": imported.rejected_lines,
         "rejected_values": misfits_json(imported.misfits),
         "not_read": unread_json(imported.unread),
         "too_old": imported.too_old,
         "turned_since": list(imported.turned_since),
         "unknown_messages": imported.unknown_messages,
+        "unheeded": imported.unheeded,
         "first_unknown_messages": [
             {"line": one.line, "contact": one.contact, "event": one.name} for one in imported.first_unknown
         ],

@@ -21,6 +21,7 @@ from runner.engine.told_of import with_messages
 from runner.engine.unread import Unread, UnreadNames
 from runner.journey.catalog import ACCOUNT_IDENTIFIED, CONSENT_GRANTED, IDENTIFIED, Catalog
 from runner.problem import JourneysError
+from runner.store.causes.feedback import FEEDBACK
 from runner.store.database import Database
 from runner.store.people.arrival import Arrival
 from runner.store.people.events import Stored, store_events
@@ -51,7 +52,8 @@ class Imported:
     are the values that did not fit; their lines were taken. ``unread`` are names that
     the catalog does not have. ``too_old`` counts the events of a live import that are too old to start
     anything; ``turned_since`` are the segments that time may have turned since these. ``unknown_messages`` counts the
-    events that name a message which their contact has not had; ``first_unknown`` are the first of them.
+    events that name a message which their contact has not had, ``unheeded`` those of them that would have suppressed an
+    address or withdrawn a consent; ``first_unknown`` are the first of them.
     ``strangers`` are keys that are no contact's, where nobody is made. ``rejections`` are the first rejected lines, all
     of which are in ``reject_file``.
     """
@@ -64,6 +66,7 @@ class Imported:
     too_old: int
     turned_since: tuple[str, ...]
     unknown_messages: int
+    unheeded: int
     first_unknown: tuple[Arrival, ...]
     strangers: Mapping[str, None]
     rejections: tuple[Rejected, ...]
@@ -148,6 +151,7 @@ class _Importing:
     too_old: int = 0
     old_names: set[str] = field(default_factory=set)
     unknown_messages: int = 0
+    unheeded: int = 0
     first_unknown: list[Arrival] = field(default_factory=list)
     strangers: dict[str, None] = field(default_factory=dict)
 
@@ -177,6 +181,7 @@ class _Importing:
         self.stored += stored
         self.consents += recorded.new
         self.unknown_messages += len(of_no_message)
+        self.unheeded += sum(each.name in FEEDBACK for each in of_no_message)
         self.first_unknown += of_no_message[: FIRST_SHOWN - len(self.first_unknown)]
         bad = [item for item in portion if isinstance(item, Rejected)]
         self.rejects.take(sorted([*bad, *of_nobody], key=lambda each: each.line))
@@ -199,6 +204,7 @@ class _Importing:
             too_old=self.too_old,
             turned_since=tuple(_turned_by_time(catalog, self.old_names)),
             unknown_messages=self.unknown_messages,
+            unheeded=self.unheeded,
             first_unknown=tuple(self.first_unknown),
             strangers=self.strangers,
             rejections=tuple(self.rejects.first),
