@@ -152,7 +152,7 @@ def _table(deployment: Deployment, rows: Sequence[Listed], names: StepNames) -> 
             row.channel,
             row.topic,
             row.status.value,
-            printable(reason_text(row.reason, row.available_at, row.let_go_at)),
+            printable(reason_text(row.reason, row.available_at, row.let_go_at, row.lease_until)),
         )
         for row in rows
     ]
@@ -162,6 +162,7 @@ def _table(deployment: Deployment, rows: Sequence[Listed], names: StepNames) -> 
 def _json(deployment: Deployment, row: Listed, names: StepNames) -> dict[str, Any]:
     from runner.engine.doubt import message_key
     from runner.insight.present import instant_text
+    from runner.store.journeys.states import NEVER
 
     return {
         "key": message_key(deployment, row),
@@ -176,7 +177,10 @@ def _json(deployment: Deployment, row: Listed, names: StepNames) -> dict[str, An
         "attempts": row.held.attempts,
         "let_go_at": instant_text(row.let_go_at),
         "expires_at": instant_text(row.expires_at),
-        "available_at": instant_text(row.available_at) if row.available_at else None,
+        "available_at": None
+        if row.available_at is None or row.available_at >= NEVER
+        else instant_text(row.available_at),
+        "lease_until": instant_text(row.lease_until) if row.lease_until else None,
         "sent_at": instant_text(row.sent_at) if row.sent_at else None,
         "provider_id": row.provider_id,
     }

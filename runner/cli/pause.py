@@ -15,6 +15,8 @@ from runner.cli.options import project_option
 def command(journey: str, project: Path) -> int:
     """Let nobody enter the journey NAME, nobody in it go on, and nothing of it leave, until `journeys resume NAME`.
 
+    Who would enter meanwhile does not enter, not even afterwards: their events, dates and schedules pass by.
+
     It works from the next tick on, whoever runs it. A message that is being handed over at this moment leaves. Goals
     are counted and exits end runs meanwhile. Who said so is written to the audit.
 
@@ -34,4 +36,5 @@ def command(journey: str, project: Path) -> int:
     they = "it stands" if done.runs == 1 else "they stand"
     kept = f", {count_text(done.messages, 'message')} kept back" if done.messages else ""
     click.echo(f"{journey} is paused{already}: {people} {they}{kept}.")
+    click.echo("Who would enter it meanwhile does not, not even afterwards.")
     return 0

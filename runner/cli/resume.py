@@ -16,6 +16,8 @@ from runner.cli.options import project_option
 def command(journey: str, project: Path) -> int:
     """Let the journey NAME, which is paused or stopped, go on: contacts enter it again.
 
+    Who would have entered meanwhile does not enter now: what was received then, and what was due, has passed by.
+
     Whose time was up in a pause, and who heard what they wait for, goes on now; so does each message that was kept
     back. They do so one after the other, as many a minute as `limits: {released_per_minute: 600}` of journeys.yaml
     says. Who said so is written to the audit.
@@ -54,4 +56,5 @@ def command(journey: str, project: Path) -> int:
             f" released until {done.until:%Y-%m-%d %H:%M:%S} UTC, {limits.released_per_minute:,} a minute."
         )
     click.echo(line)
+    click.echo("Who would have entered it meanwhile did not, and does not now.")
     return 0

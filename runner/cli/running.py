@@ -358,15 +358,18 @@ def _tell_of_others(database: Database, now: datetime) -> None:
 def _tell(lived: Lived, database: Database, now: datetime) -> None:
     """A line of what was done, one of what is tried again after ``now``, and one of what needs a look."""
     from runner.insight.present import count_text
-    from runner.store.sending.recovery import to_try_again
+    from runner.store.sending.recovery import kept_by_pauses, to_try_again
 
     delivered = lived.delivered
     click.echo(f"{count_text(delivered.sent, 'message')} sent.")
     with database.read() as connection:
         waiting, first = to_try_again(connection, now)
+        kept = kept_by_pauses(connection)
     if first is not None:
         wait = "waits for its" if waiting == 1 else "wait for their"
         click.echo(f"{waiting:,} {wait} next attempt, the first at {first:%Y-%m-%d %H:%M:%S} UTC.")
+    for journey, count in kept.items():
+        click.echo(f"{count_text(count, 'message')} of {journey} kept back: it is paused.")
     troubles = [
         f"{count:,} {what}"
         for count, what in (

@@ -147,7 +147,8 @@ def _told(entry: Entry, names: StepNames) -> str:
         case Chapter.LEFT:
             if entry.message is None:
                 return f"{run}: {step} → {entry.outcome}"
-            why = reason_text(entry.message.reason, entry.message.available_at, entry.at)
+            again = None if entry.paused else entry.message.available_at
+            why = reason_text(entry.message.reason, again, entry.at)
             reason = f" ({why})" if why else ""
             status = f"{entry.message.channel} {entry.message.status}{reason}{paused}"
             return f"{run}: {step} → message by {status}"

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from runner.insight.report import Ended, Goals, JourneyNumbers, Messages
 from runner.journey.shown import printable
+from runner.store.journeys.states import NEVER
 from runner.store.tables import MessageStatus
 
 INDENT = "  "
@@ -18,10 +19,21 @@ def instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def reason_text(reason: str | None, available_at: datetime | None, let_go_at: datetime) -> str:
-    """Why a message is as it is; of one that waits to be handed over (again), also until when."""
+def reason_text(
+    reason: str | None,
+    available_at: datetime | None,
+    let_go_at: datetime,
+    lease_until: datetime | None = None,
+) -> str:
+    """Why a message is as it is; of one that waits to be handed over (again), also until when, and of one that is
+    being handed over, until when that may take."""
     waits = available_at is not None and available_at > let_go_at
-    until = f"next attempt {available_at:%Y-%m-%d %H:%M:%S}" if waits else ""
+    if available_at is not None and available_at >= NEVER:
+        until = "kept back: the journey is paused"
+    elif lease_until is not None:
+        until = f"leased until {lease_until:%Y-%m-%d %H:%M:%S}"
+    else:
+        until = f"next attempt {available_at:%Y-%m-%d %H:%M:%S}" if waits else ""
     return "; ".join(text for text in (reason, until) if text)
 
 

@@ -20,6 +20,11 @@ from runner.store.watching import due, reports
 
 OVERDUE_AFTER = timedelta(minutes=1)
 """A daemon looks every few seconds: what is due for less than that waits for its next look."""
+MEANWHILE = {
+    JourneyState.PAUSED: "nobody enters, and who would have does not enter afterwards",
+    JourneyState.STOPPED: "nobody enters, and who would have does not enter afterwards",
+}
+"""What a journey that is not live does to those who would enter it."""
 SHORT_HASH = 12
 """Digits of a version's hash that are shown to people."""
 
@@ -174,7 +179,8 @@ def _facts(one: JourneyStatus, overdue_before: datetime | None) -> tuple[tuple[s
     since = f"{current.version[:SHORT_HASH]}, {current.state.value} since {_minute(current.since)}"
     older = (("older", f"{one.older:,} in flight on older versions"),) if one.older else ()
     starts = (("next start", _when(one.next_start, overdue_before)),) if one.next_start else ()
-    return (("version", since), *starts, *older)
+    told = (("meanwhile", MEANWHILE[current.state]),) if current.state in MEANWHILE else ()
+    return (("version", since), *told, *starts, *older)
 
 
 def _when(instant: datetime | None, overdue_before: datetime | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
 
+from runner.store.journeys.states import NEVER
 from runner.store.sending.messages import Held, MessageKey
 from runner.store.tables import MessageStatus, RunStatus, contact, event, message, run
 from runner.store.types import constant
@@ -18,7 +19,8 @@ _KEY = ("partition", "contact", "run", "step", "visit")
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A message as an operator sees it. ``available_at``: while it is ready, when it may be handed over (next).
+    """A message as an operator sees it. ``available_at``: while it is ready, when it may be handed over (next);
+    ``lease_until``: while somebody hands it over, until when it is theirs.
     ``entered_at`` is when its run began."""
 
     held: Held
@@ -33,6 +35,7 @@ class Listed:
     let_go_at: datetime
     expires_at: datetime
     available_at: datetime | None
+    lease_until: datetime | None
     sent_at: datetime | None
     provider_id: str | None
     entered_at: datetime
@@ -137,12 +140,24 @@ def _listed(
             let_go_at=row.let_go_at,
             expires_at=row.expires_at,
             available_at=row.available_at,
+            lease_until=row.lease_until,
             sent_at=row.sent_at,
             provider_id=row.provider_id,
             entered_at=row.entered_at,
         )
         for row in rows
     )
+
+
+def kept_by_pauses(connection: Connection) -> dict[str, int]:
+    """How many messages wait for a paused journey to be resumed, by journey. Served by ``ix_message_ready``."""
+    kept = (
+        select(message.c.journey, func.count())
+        .where(message.c.status == constant(MessageStatus.READY.value), message.c.available_at >= NEVER)
+        .group_by(message.c.journey)
+        .order_by(message.c.journey)
+    )
+    return dict(connection.execute(kept).tuples().all())
 
 
 def to_try_again(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
@@ -152,6 +167,8 @@ def to_try_again(connection: Connection, now: datetime) -> tuple[int, datetime |
         select(func.count(), func.min(message.c.available_at)).where(
             message.c.status == constant(MessageStatus.READY.value),
             message.c.available_at > now,
+            # What a pause keeps back waits for nothing but its end.
+            message.c.available_at < NEVER,
             message.c.attempts > 0,
         )
     ).one()
