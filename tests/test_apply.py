@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -217,10 +218,33 @@ def test_apply_refuses_what_check_refuses(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / ".journeys").exists()
 
 
+def test_programs_are_told_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By ``check``, and by what is in force: the file of a journey is gone."""
+    in_project = ["--project", str(tmp_path), "--format", "json"]
+
+    def told(command: str, code: int) -> dict[str, Any]:
+        assert run([command, *in_project]) == code
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    for command in ("apply", "plan", "check"):
+        assert (told(command, 4)["journeys"] or [], told(command, 4)["problems"]) == ([], [])
+    write_files(tmp_path, files(one=journey("one", trigger="Ordr Completed")))
+    assert told("apply", 1)["problems"] == told("check", 1)["problems"] != []
+    write_files(tmp_path, files(one=journey("one"), two=journey("two")))
+    assert told("apply", 0)["problems"] == []
+    (tmp_path / "journeys/two/journey.yaml").unlink()
+    (tmp_path / "journeys/two").rmdir()
+    refused = told("apply", 1)
+    assert ([one["code"] for one in refused["problems"]], refused["journeys"]) == (["journey/gone"], [])
+
+
 def test_apply_says_that_there_is_nothing_to_apply(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["apply", "--project", str(tmp_path)]) == 4
+    for command in ("apply", "plan", "check"):
+        assert run([command, "--project", str(tmp_path)]) == 4
+        assert "`journeys init` makes a project" in capsys.readouterr().err
     write_files(tmp_path, files())
     assert run(["apply", "--project", str(tmp_path)]) == 4
     assert "holds no journey" in capsys.readouterr().err

@@ -339,7 +339,7 @@ def project_of(page: Path, folder: Path) -> Path:
 def code_of(command: Command) -> int:
     """The exit code of a command that prints this."""
     if command.line.startswith("journeys plan") and re.search("  (new|changed) ", command.printed):
-        return 2
+        return 5
     return 1 if re.search(r"^1 error|FAILED", command.printed, re.MULTILINE) else 0
 
 
@@ -399,6 +399,9 @@ def test_the_workflow_of_its_page(tmp_path: Path) -> None:
     mail.write_text(text.replace("---", "", 1), encoding="utf-8")
     code, printed = typed(plan, tmp_path)
     assert (code, "hello.html:" in printed) == (1, True), printed
+    for wrong in ("--project nosuch", "--bogus"):
+        code, printed = typed(plan.replace("journeys plan", f"journeys plan {wrong}"), tmp_path)
+        assert code == 2, printed
 
 
 def test_five_commands_lead_from_a_clone_to_a_message(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The command line: arguments in, exit code out. Nothing is decided here.
 
-Exit codes: 0 fine, 1 findings or an error that the user can mend, 2 wrong usage, 3 a bug of ours, 4 nothing
-to check, 130 interrupted. A command is imported when it is called, so that ``journeys --help`` stays quick;
+Exit codes: 0 fine, 1 findings or an error that the user can mend, 2 wrong usage, 3 a bug of ours, 4 nothing to check,
+5 changes to apply, 130 interrupted. A command is imported when it is called, so that ``journeys --help`` stays quick;
 each module of ``COMMANDS`` has a click command named ``command``, which returns its exit code (None is 0).
 """
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.examples import examples
-from runner.cli.options import format_option, project_option
+from runner.cli.options import format_option, no_journeys, project_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.engine.apply import Applied
+    from runner.problem import ProblemsFound
 
 NOTHING_TO_APPLY = 4
 
@@ -40,19 +41,20 @@ def command(project: Path, output_format: str) -> int:
     from runner.journey.project import FOLDER, load_project, read_files
     from runner.problem import ProblemsFound
     from runner.review.check import check_folder
+    from runner.review.reporters import refused_json
     from runner.settings import load_settings
     from runner.store.database import Database
     from runner.store.sending.pools import empty_pools
 
-    if not (project / FOLDER).is_dir():
-        click.echo(f"Nothing to apply: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
-        return NOTHING_TO_APPLY
-    checked = check_folder(project)
-    if checked.errors:
-        raise ProblemsFound(checked.problems, checked.sources)
-    loaded = load_project(read_files(project))
-    if not loaded.journeys:
-        click.echo(f"Nothing to apply: {FOLDER}/ holds no journey.", err=True)
+    for_programs = output_format == "json"
+    checked = check_folder(project) if (project / FOLDER).is_dir() else None
+    if checked is not None and checked.errors:
+        return _refused(ProblemsFound(checked.problems, checked.sources), for_programs)
+    loaded = load_project(read_files(project)) if checked is not None else None
+    if loaded is None or not loaded.journeys:
+        if for_programs:
+            click.echo(refused_json(()))
+        click.echo(f"Nothing to apply: {no_journeys(project)}", err=True)
         return NOTHING_TO_APPLY
     settings = load_settings(project, os.environ)
     database = Database.open(settings.database_url)
@@ -68,11 +70,14 @@ def command(project: Path, output_format: str) -> int:
         draws = drawn_from(loaded.journeys.values())
         with database.read() as connection:
             empty = {pool: draws[pool] for pool in empty_pools(connection, draws)}
+    except ProblemsFound as refused:
+        return _refused(refused, for_programs)
     finally:
         database.close()
-    if output_format == "json":
+    if for_programs:
         rows = [_row(one) for one in applied]
         told = {"journeys": rows, "empty_pools": [{"pool": each, "journeys": empty[each]} for each in empty]}
+        told["problems"] = []
         click.echo(json.dumps(told, indent=2))
     else:
         click.echo(_text(applied))
@@ -80,6 +85,15 @@ def command(project: Path, output_format: str) -> int:
             they_draw = f"{', '.join(names)} {'draws' if len(names) == 1 else 'draw'}"
             click.echo(f"Pool {pool} is empty, and {they_draw} from it: `journeys pools import {pool}`.")
     return 0
+
+
+def _refused(found: ProblemsFound, for_programs: bool) -> int:
+    from runner.review.reporters import refused_json
+
+    if not for_programs:
+        raise found
+    click.echo(refused_json(found.problems))
+    return found.exit_code
 
 
 def _row(one: Applied) -> dict[str, object]:
@@ -92,7 +106,13 @@ def _row(one: Applied) -> dict[str, object]:
     }
     if crossed.released_until is not None:
         people["released_until"] = crossed.released_until.isoformat()
-    return {"journey": one.journey, "outcome": one.outcome, "hash": one.hash, "people": people}
+    return {
+        "journey": one.journey,
+        "outcome": one.outcome,
+        "hash": one.hash,
+        "state": one.state.value,
+        "people": people,
+    }
 
 
 def _text(applied: Sequence[Applied]) -> str:
@@ -100,8 +120,14 @@ def _text(applied: Sequence[Applied]) -> str:
     lines = []
     for one in applied:
         line = f"{one.journey:<{width}}  {one.outcome:<9}  {one.hash[:12]}"
-        lines.append(f"{line}  {told}" if (told := _people(one)) else line)
+        told = "; ".join(each for each in (_stays(one), _people(one)) if each)
+        lines.append(f"{line}  {told}" if told else line)
     return "\n".join(lines)
+
+
+def _stays(one: Applied) -> str:
+    live = one.state is type(one.state).LIVE
+    return "" if live else f"it is {one.state.value}, and stays so: `journeys resume {one.journey}`"
 
 
 def _people(one: Applied) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from runner.cli.examples import examples
-from runner.cli.options import format_option, project_option
+from runner.cli.options import format_option, no_journeys, project_option
 
 NOTHING_TO_CHECK = 4
 
@@ -33,7 +33,9 @@ def command(project: Path, output_format: str, strict: bool, prove: bool) -> int
     from runner.review.reporters import counted, json_report, summary, text_report
 
     if not (project / FOLDER).is_dir():
-        click.echo(f"Nothing to check: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
+        if output_format == "json":
+            click.echo(json_report((), 0))
+        click.echo(f"Nothing to check: {no_journeys(project)}", err=True)
         return NOTHING_TO_CHECK
     checked = check_folder(project, solver() if prove else None)
     if output_format == "json":
@@ -44,7 +46,7 @@ def command(project: Path, output_format: str, strict: bool, prove: bool) -> int
     if checked.errors or (strict and checked.problems):
         return 1
     if checked.journeys == 0:
-        click.echo(f"Nothing to check: {FOLDER}/ holds no journey.", err=True)
+        click.echo(f"Nothing to check: {no_journeys(project)}", err=True)
         return NOTHING_TO_CHECK
     if output_format == "text" and not checked.problems:
         click.echo(f"No problems in {counted(checked.journeys, 'journey')}.")

@@ -33,6 +33,15 @@ def want_deployment(project: Path) -> None:
         )
 
 
+def no_journeys(project: Path) -> str:
+    """Why a folder has nothing to check, plan or apply, and what to do."""
+    from runner.journey.project import FOLDER
+
+    if (project / FOLDER).is_dir():
+        return f"{FOLDER}/ holds no journey."
+    return f"there is no folder {FOLDER}/ in {project.resolve()}. `journeys init` makes a project."
+
+
 def project_option(function: Function) -> Function:
     """``--project DIR``, handed over as ``project: Path``: the folder that holds ``journeys/``."""
     return click.option(

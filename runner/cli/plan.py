@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.examples import examples
-from runner.cli.options import format_option, project_option
+from runner.cli.options import format_option, no_journeys, project_option
 
 if TYPE_CHECKING:
     from runner.review.check import Checked
     from runner.review.planned import Plan
     from runner.store.database import Found
 
-NOTHING_TO_DO, ERRORS, CHANGES, NOTHING_TO_PLAN = 0, 1, 2, 4
+NOTHING_TO_DO, ERRORS, NOTHING_TO_PLAN, CHANGES = 0, 1, 4, 5
 
 
 @click.command("plan", epilog=examples("plan"))
@@ -34,8 +34,8 @@ def command(project: Path, output_format: str, url: str | None) -> int:
     each version, and whether they finish that version (and by when at the latest), come over into the new one, or
     leave; how many are overdue through it, and until when they are released; how many match its trigger already.
 
-    Exit codes: 0 nothing to apply, 1 errors: `apply` would refuse, 2 changes to apply (or wrong usage, which says so),
-    3 a bug of ours, 4 no journeys.
+    Exit codes: 0 nothing to apply, 1 errors: `apply` would refuse, 2 wrong usage, 3 a bug of ours, 4 no journeys,
+    5 changes to apply.
     """
     from runner.journey.project import FOLDER
     from runner.problem import ProblemsFound, Severity
@@ -44,7 +44,9 @@ def command(project: Path, output_format: str, url: str | None) -> int:
     from runner.review.planned import Plan
 
     if not (project / FOLDER).is_dir():
-        click.echo(f"Nothing to plan: there is no folder {FOLDER}/ in {project.resolve()}.", err=True)
+        if output_format == "json":
+            click.echo(plan_json(Plan(journeys=(), problems=()), database=None, found=False))
+        click.echo(f"Nothing to plan: {no_journeys(project)}", err=True)
         return NOTHING_TO_PLAN
     checked = check_folder(project)
     try:

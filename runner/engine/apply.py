@@ -23,6 +23,7 @@ from runner.store.database import Database
 from runner.store.journeys.released import Queue
 from runner.store.journeys.versions import StoredVersion, current_versions, store_version
 from runner.store.local_time.zones import ensure_zones
+from runner.store.tables import JourneyState
 
 
 class Outcome(StrEnum):
@@ -34,11 +35,12 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Applied:
     """What applying meant for one journey. ``hash`` is that of the version in force afterwards; ``crossed`` is what
-    became of those who were in older versions."""
+    became of those who were in older versions. ``state`` is not changed by applying: what was stopped stays stopped."""
 
     journey: str
     hash: str
     outcome: Outcome
+    state: JourneyState = JourneyState.LIVE
     crossed: Crossed = field(default_factory=Crossed)
 
 
@@ -72,7 +74,7 @@ def apply_project(
             hash_ = version_hash(project, name)
             outcome = _outcome(in_force.get(name), hash_)
             if outcome is Outcome.UNCHANGED:
-                applied.append(Applied(journey=name, hash=hash_, outcome=outcome))
+                applied.append(Applied(journey=name, hash=hash_, outcome=outcome, state=stored[name].state))
                 continue
             next_ = successor(connection, stored.get(name), project.journeys[name], hash_)
             problems += next_.problems
@@ -93,7 +95,8 @@ def apply_project(
                 people.ask_again(stored[name], next_.journey, hash_)
             crossed, left_behind = people.follow(next_.journey, version, hash_)
             problems += left_behind
-            applied.append(Applied(journey=name, hash=hash_, outcome=outcome, crossed=crossed))
+            state = stored[name].state if name in stored else JourneyState.LIVE
+            applied.append(Applied(journey=name, hash=hash_, outcome=outcome, state=state, crossed=crossed))
             begin_triggers(connection, project.journeys[name], now)
             detail: dict[str, object] = {
                 "hash": hash_,

@@ -62,8 +62,21 @@ def json_report(problems: Iterable[Problem], journeys: int) -> str:
 
     A problem is what ``problem_json`` answers.
     """
-    entries = [problem_json(problem) for problem in problems]
-    return json.dumps({"journeys": journeys, "problems": entries}, indent=2, ensure_ascii=False)
+    return _json({"journeys": journeys, "problems": _entries(problems)})
+
+
+def refused_json(problems: Iterable[Problem]) -> str:
+    """What ``apply`` answers programs where it has applied nothing: an object without ``journeys``, with ``problems``
+    as ``json_report`` has them."""
+    return _json({"journeys": [], "empty_pools": [], "problems": _entries(problems)})
+
+
+def _entries(problems: Iterable[Problem]) -> list[dict[str, object]]:
+    return [problem_json(problem) for problem in problems]
+
+
+def _json(told: Mapping[str, object]) -> str:
+    return json.dumps(told, indent=2, ensure_ascii=False)
 
 
 def problem_json(problem: Problem) -> dict[str, object]:
