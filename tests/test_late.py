@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from channels.base import Message, Rejected, Sent, Unknown
+from channels.base import Message, Rejected, Result, Sent, Unknown
+from channels.file import FileChannel
 from runner.engine.deliver import LEASE, Delivered, Delivery, Unrecorded, deliver
 from runner.engine.doubt import resend_unknown
 from runner.engine.recover import recover
 from runner.store.database import Database
-from runner.store.sending import messages
+from runner.store.sending import messages, recovery
+from runner.store.tables import MessageStatus
 from tests.shop import CATALOG, FILES, START, Shop, Sink
 
 
@@ -165,3 +168,39 @@ def test_a_result_that_comes_late_leaves_a_message_to_who_has_claimed_it_since(s
     sink = Sink(on_send=think)
     deliver(shop.database, shop.versions, {"email": sink}, START)
     assert shop.statuses() == {"ana/hello": "claimed"}
+
+
+def test_another_transport_is_not_asked_about_what_it_never_saw(shop: Shop, tmp_path: Path) -> None:
+    """Killed while it spoke SMTP, and started again with files: that no file is there says nothing."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(_message: Message) -> None:
+        raise Killed
+
+    shop.sign_up("ana")
+    with pytest.raises(Killed):
+        deliver(shop.database, shop.versions, {"email": Sink(on_send=die)}, START)
+    with shop.database.read() as connection:
+        (listed,) = recovery.listed(connection, MessageStatus.SENDING, limit=9)
+    assert listed.provider_id is None
+    recover(shop.database, {"email": FileChannel(tmp_path)}, START + LEASE)
+    assert shop.statuses() == {"ana/hello": "unknown"}
+    assert shop.ledger()["ana/hello"].provider_id is None
+
+
+def test_a_transport_that_can_be_asked_is_asked(shop: Shop, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Dying(FileChannel):
+        def send(self, message: Message) -> Result:
+            super().send(message)
+            raise Killed
+
+    shop.sign_up("ana")
+    with pytest.raises(Killed):
+        deliver(shop.database, shop.versions, {"email": Dying(tmp_path)}, START)
+    recover(shop.database, {"email": FileChannel(tmp_path)}, START + LEASE)
+    assert shop.statuses() == {"ana/hello": "sent"}

@@ -288,7 +288,7 @@ class Delivery:
             return
         before = time.perf_counter()
         together = [one for part in parts for one in part.messages]
-        begun = self._recording.begin(kept, together, present, present + self._lease)
+        begun = self._recording.begin(kept, together, present, present + self._lease, self.lines.channels)
         self._last_took = time.perf_counter() - before
         for part in parts:
             ours = [one for one in part.messages if one.held in begun]

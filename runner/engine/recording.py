@@ -6,9 +6,10 @@ A result that cannot be written, because the database is away, stays where it is
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from channels.base import Channel, Recoverable
 from runner.engine.outcome import Delivered, Unrecorded, not_begun
 from runner.engine.prepare import Prepared
 from runner.store.database import Database
@@ -54,14 +55,29 @@ class Recording:
             self._written(recorded)
 
     def begin(
-        self, kept: Connection, prepared: Sequence[Prepared], present: datetime, until: datetime
+        self,
+        kept: Connection,
+        prepared: Sequence[Prepared],
+        present: datetime,
+        until: datetime,
+        channels: Mapping[str, Channel],
     ) -> frozenset[Held]:
-        """Commit that these are being handed over, until then at most, and the results that are known. Answers which
-        are still ours."""
+        """Commit that these are being handed over by ``channels``, until then at most, and the results that are known.
+        Answers which are still ours."""
+        # Whoever recovers may have another channel by that name, which knows nothing of what this one was given.
+        askable = {name for name, channel in channels.items() if isinstance(channel, Recoverable)}
         results = written(MessageStatus.SENDING, self._unrecorded.changes)
         begins = written(
             MessageStatus.CLAIMED,
-            (Change(held=one.held, to=MessageStatus.SENDING, lease_until=until) for one in prepared),
+            (
+                Change(
+                    held=one.held,
+                    to=MessageStatus.SENDING,
+                    lease_until=until,
+                    provider_id=None if one.channel in askable else messages.NOBODY_TO_ASK,
+                )
+                for one in prepared
+            ),
         )
         try:
             with self._database.begin(kept) as connection:

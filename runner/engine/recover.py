@@ -28,8 +28,9 @@ def recover(
     """Take back what processes left behind that died, or hang: messages whose lease ran out by ``now``.
 
     Claimed ones are ready again. One that was being handed over is looked up where the channel can do that (``sent``,
-    or ready again), and is ``unknown`` where it cannot. The answer counts what became of them; ``retried`` are ready
-    again. ``alone`` says that nobody else is at work, so that leases need not be waited for.
+    or ready again), and is ``unknown`` where it cannot, or could not when it began. The answer counts what became of
+    them; ``retried`` are ready again. ``alone`` says that nobody else is at work, so that leases need not be waited
+    for.
     """
     lapsed_by = END_OF_TIME if alone else now
     with database.begin() as connection:
@@ -54,7 +55,9 @@ def recover(
             locale="",
         )
         reason = "the process ended, or lost its lease, while it handed the message over"
-        result: Result | None = channel.look_up(identity) if isinstance(channel, Recoverable) else None
+        result: Result | None = None
+        if one.askable and isinstance(channel, Recoverable):
+            result = channel.look_up(identity)
         match result:
             case Sent(provider_id=provider_id):
                 change = Change(held=one.held, to=MessageStatus.SENT, sent_at=now, provider_id=provider_id)

@@ -319,6 +319,7 @@ def cut_short(lapsed_by: datetime, limit: int) -> Select[Any]:
             message.c.journey,
             message.c.channel,
             message.c.let_go_at,
+            message.c.provider_id,
             contact.c.key.label("contact_key"),
             contact.c.made_in,
         )

@@ -20,6 +20,9 @@ from runner.store.sending import message_statements as statements
 from runner.store.tables import MESSAGE_TRANSITIONS, ConsentState, MessageStatus, message
 from runner.store.types import to_microseconds
 
+NOBODY_TO_ASK = "?"
+"""Stands for the id that the other side gives, while a message is handed over by a channel that cannot be asked."""
+
 
 class MessageKey(NamedTuple):
     """What identifies a message."""
@@ -87,7 +90,7 @@ class Claimed:
 
 @dataclass(frozen=True, kw_only=True)
 class CutShort:
-    """A message that was being handed over when its lease ran out."""
+    """A message that was being handed over when its lease ran out. ``askable``: by a channel that can be asked."""
 
     held: Held
     journey: str
@@ -95,12 +98,13 @@ class CutShort:
     contact_key: str
     made_in: int | None
     let_go_at: datetime
+    askable: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """One transition: what ``held`` is to become. ``available_at`` belongs to ready, ``lease_until`` to sending,
-    ``sent_at`` and ``provider_id`` to sent."""
+    ``sent_at`` and ``provider_id`` to sent; of what is sending, ``provider_id`` may say NOBODY_TO_ASK."""
 
     held: Held
     to: MessageStatus
@@ -230,6 +234,7 @@ def cut_short(connection: Connection, *, lapsed_by: datetime, limit: int) -> lis
             contact_key=row.contact_key,
             made_in=row.made_in,
             let_go_at=row.let_go_at,
+            askable=row.provider_id != NOBODY_TO_ASK,
         )
         for row in connection.execute(statements.cut_short(lapsed_by, limit))
     ]

@@ -142,7 +142,7 @@ def _listed(
             available_at=row.available_at,
             lease_until=row.lease_until,
             sent_at=row.sent_at,
-            provider_id=row.provider_id,
+            provider_id=row.provider_id if row.sent_at is not None else None,
             entered_at=row.entered_at,
         )
         for row in rows
