@@ -1,6 +1,8 @@
 # Every target makes its own virtual environment from requirements.lock: Python 3.11 or newer, make and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+# A folder with a space in its name, as it is to be typed.
+QUOTED = $(if $(findstring $() ,$(DIR)),'$(DIR)',$(DIR))
 STAMP := .venv/.made-from-lock
 DEMO := .demo
 JOURNEYS = $(BIN)/journeys
@@ -32,9 +34,9 @@ init: $(STAMP)
 	@$(JOURNEYS) init "$(DIR)" >/dev/null
 	@echo "A project with one journey, \`welcome\`, is in $(DIR). Put it into force, let three people sign up, see what happens:"
 	@echo
-	@echo "  $(JOURNEYS) apply --project $(DIR)"
-	@echo "  $(JOURNEYS) events import --live $(DIR)/people.ndjson --project $(DIR)"
-	@echo "  $(JOURNEYS) run --once --project $(DIR)"
+	@echo "  $(JOURNEYS) apply --project $(QUOTED)"
+	@echo "  $(JOURNEYS) events import --live $(QUOTED)/people.ndjson --project $(QUOTED)"
+	@echo "  $(JOURNEYS) run --once --project $(QUOTED)"
 	@echo
 	@echo "The messages are then in $(DIR)/outbox. README.md says how to go on."
 

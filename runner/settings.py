@@ -163,7 +163,8 @@ def _read(folder: Path) -> tuple[Value | None, tuple[Problem, ...], str]:
     tree, problems = load_document(SETTINGS_FILE, text, "journeys")
     if isinstance(tree, Fields):
         problems += _database_problems(tree.get("database"))
-    return tree, problems, _without_secrets(text, problems)
+    in_order = tuple(sorted(problems, key=lambda each: (each.span.line, each.span.column)))
+    return tree, in_order, _without_secrets(text, problems)
 
 
 def _without_secrets(text: str, problems: tuple[Problem, ...]) -> str:

@@ -89,6 +89,7 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run(["check", "--project", str(tmp_path / "missing")]) == 2
     assert run(["check", "--no-such-option"]) == 2
     assert run(["chekc"]) == 2
+    assert run(["run", "--listen", "foo", "--project", str(tmp_path)]) == 2
     assert "Did you mean 'check'?" in capsys.readouterr().err
 
 

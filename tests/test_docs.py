@@ -427,6 +427,14 @@ def test_five_commands_lead_from_a_clone_to_a_message(tmp_path: Path) -> None:
     assert [path.name.split("-")[3] for path in written] == ["ana", "nino"]
 
 
+@pytest.mark.parametrize("folder", ["../shop", "../my shop"])
+def test_what_make_init_prints_can_be_typed(folder: str) -> None:
+    command = ["make", "--dry-run", "init", f"DIR={folder}"]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    lines = re.findall(r'^echo "  (.* --project .*)"$', printed, re.MULTILINE)
+    assert [shlex.split(line)[-1] for line in lines] == [folder] * 3
+
+
 def test_targets_of_the_readme_are_in_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)

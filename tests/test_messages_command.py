@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from runner.journey.project import load_project
 from runner.settings import default_database
 from runner.store.audit import records
 from runner.store.database import Database
+from runner.store.sending import messages
 from runner.store.tables import MessageStatus
 from tests.shop import CATALOG, FILES, START, Shop, Sink
 from tests.written import write_files
@@ -159,6 +160,19 @@ def listed(project: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -
 
 def reconcile(project: Path, *arguments: str) -> int:
     return journeys(["messages", "reconcile", "--project", str(project), *arguments])
+
+
+def test_until_when_a_message_is_leased_is_listed(
+    project: Path, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.sign_up("ida", at=LATER)
+    with shop.database.begin() as connection:
+        messages.claim(connection, now=LATER, lease_until=LATER + timedelta(minutes=2), limit=1)
+    (held,) = listed(project, capsys, "--status", "claimed")
+    until = LATER + timedelta(minutes=2)
+    assert datetime.fromisoformat(held["lease_until"]) == until
+    assert journeys(["messages", "list", "--project", str(project)]) == 0
+    assert f"leased until {until:%Y-%m-%d %H:%M:%S}" in capsys.readouterr().out
 
 
 def test_unknown_messages_are_listed(project: Path, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,3 +166,10 @@ def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:
     for url in ("sqlite://", "sqlite:///:memory:"):
         write(tmp_path, f'database: "{url}"')
         assert [problem.code for problem in check_settings(tmp_path)[0]] == ["settings/database"]
+
+
+def test_what_is_wrong_is_told_in_the_order_of_the_lines(tmp_path: Path) -> None:
+    write(tmp_path, "database: sqlite://\nlimits: {tick_every: 5}\nlisen: here\n")
+    problems, _ = check_settings(tmp_path)
+    assert [problem.span.line for problem in problems] == [1, 2, 3]
+    assert "5s (seconds)" in str(problems[1].hint)

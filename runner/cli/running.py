@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +96,8 @@ def command(
     for option, given in (("--workers", workers > 1), ("--listen", listen)):
         if given and (once or stretch):
             raise click.UsageError(f"{option} is for the daemon alone.")
+    if listen is not None and not re.fullmatch(r".+:\d{1,5}", listen):
+        raise click.UsageError(f"--listen {listen!r}: write HOST:PORT, such as 127.0.0.1:9464.")
     want_deployment(project)
     if not (once or stretch):
         click.get_current_context().with_resource(_leaving_on_sigterm())

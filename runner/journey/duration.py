@@ -72,7 +72,7 @@ def duration_trouble(text: str) -> tuple[str, str]:
     text = text.strip()
     shown = text if len(text) <= 40 else text[:40] + "…"
     if re.fullmatch(r"-?\d{1,9}", text):
-        units = f"{text}m (minutes), {text}h (hours) or {text}d (days)"
+        units = f"{text}s (seconds), {text}m (minutes), {text}h (hours) or {text}d (days)"
         return f"The duration `{shown}` has no unit.", f"Write {units}."
     if _ENDLESS.fullmatch(text):
         return f"`{shown}` has no fixed length: months and years differ.", "Write days or weeks: 30d, 52w."
