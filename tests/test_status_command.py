@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -196,3 +197,25 @@ def test_an_empty_postgresql_database_stays_empty(
     assert run(["status", "--database", postgres_url]) == 0
     assert "No journey has been applied" in capsys.readouterr().out
     assert Database.find(postgres_url) is None
+
+
+@pytest.mark.parametrize(
+    "looking", [["status"], ["messages", "list"], ["runs", "list"], ["contacts", "show", "ana"], ["report"]]
+)
+def test_whoever_looks_migrates_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], looking: list[str]
+) -> None:
+    folder = Path(shutil.copytree(SHOP, tmp_path / "shop"))
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
+    connection.close()
+    (folder / "journeys.yaml").write_text(f"database: sqlite:///{path}\n", encoding="utf-8")
+    assert run([*looking, "--project", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert "misses migrations" in said
+    assert "`journeys apply` or `journeys run`" in said
+    with sqlite3.connect(path) as connection:
+        assert [row[0] for row in connection.execute("SELECT name FROM sqlite_master")] == ["alembic_version"]
+    connection.close()

@@ -97,6 +97,23 @@ def test_a_database_that_cannot_keep_every_text_is_refused(postgres_url: str, en
         Database.open(url)
 
 
+def test_a_user_who_may_make_no_tables_is_told_what_to_grant(postgres_url: str) -> None:
+    with own_database(postgres_url) as url:
+        administrator = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        name = make_url(url).database
+        with administrator.begin() as connection:
+            connection.execute(text(f"CREATE ROLE {name}_user LOGIN"))
+        plain = make_url(url).set(username=f"{name}_user").render_as_string(hide_password=False)
+        try:
+            with pytest.raises(JourneysError, match="GRANT USAGE, CREATE ON SCHEMA public TO") as raised:
+                Database.open(plain)
+            assert "alembic" not in str(raised.value)
+        finally:
+            with administrator.begin() as connection:
+                connection.execute(text(f"DROP ROLE {name}_user"))
+            administrator.dispose()
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", ""])
 def test_a_database_without_a_file_is_refused_with_what_to_write(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -95,15 +95,12 @@ def _planned(project: Path, url: str | None, checked: Checked) -> tuple[Plan, st
 def _as_found(url: str) -> Iterator[Found]:
     """The database at ``url`` as it is, and it stays so: a plan migrates nothing."""
     from runner.problem import JourneysError
-    from runner.store.database import Database
+    from runner.store.database import Database, behind
     from runner.store.migrations import Standing
 
     found = Database.as_found(url)
-    if found.standing is Standing.BEHIND:
-        raise JourneysError(
-            f"the database {found.name} misses migrations of this version of the software, and a plan changes nothing;"
-            " `journeys status` migrates it, or plan with the version that runs there"
-        )
+    if found.standing is Standing.BEHIND and found.database is None:
+        raise behind(found.name)
     if found.too_new is not None:
         raise JourneysError(found.too_new)
     try:

@@ -114,7 +114,7 @@ def command(
     from runner.store.database import Database
 
     settings = load_settings(project, os.environ)
-    database = Database.find(settings.database_url)
+    database = Database.find(settings.database_url, migrate=True)
     if database is None:
         raise JourneysError("there is no database to recover")
     try:

@@ -78,7 +78,7 @@ _STANDINGS = (
         "database/behind",
         Level.ERROR,
         "migrations of this version of the software are missing",
-        "`journeys status`: any command that uses the database migrates it",
+        "`journeys apply` or `journeys run` migrates it",
     ),
     (
         Standing.TOO_NEW,

@@ -85,6 +85,24 @@ def options_fit(url: URL) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def may_make_tables(url: URL) -> Iterator[None]:
+    """Raise JourneysError where the database's user may not make the tables, or migrate them."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not _refuses(error):
+            raise
+        mend = (
+            f"; its owner lets it make them by GRANT USAGE, CREATE ON SCHEMA public TO {url.username or 'its user'},"
+            " and whoever made them migrates them"
+        )
+        raise NotAllowedError(
+            f"the schema of the database {shown(url)} is to be made or migrated, which its user may not"
+            f"{'' if url.drivername == 'sqlite' else mend}"
+        ) from error
+
+
 def cannot_be_opened(url: URL, error: DBAPIError | OSError) -> JourneysError:
     """What to raise where connecting failed with ``error``."""
     cause = error.orig if isinstance(error, DBAPIError) else error

@@ -29,7 +29,15 @@ from sqlalchemy.schema import ExecutableDDLElement
 
 from runner.problem import JourneysError
 from runner.store import functions, migrations, tables
-from runner.store.address import cannot_be_opened, in_memory, options_fit, parsed_url, shown, told
+from runner.store.address import (
+    cannot_be_opened,
+    in_memory,
+    may_make_tables,
+    options_fit,
+    parsed_url,
+    shown,
+    told,
+)
 from runner.store.deployment import Deployment as Deployment  # of which every user of a database has need
 from runner.store.deployment import read_deployment
 from runner.store.engines import engine_of
@@ -66,7 +74,10 @@ class Database:
         try:
             _make_folder(parsed)
             _reach(engine)
-            deployment = _as_it_is(engine) or _made(engine, partitions)
+            deployment = _as_it_is(engine)
+            if deployment is None:
+                with may_make_tables(parsed):
+                    deployment = _made(engine, partitions)
         except (DBAPIError, OSError) as error:
             engine.dispose()
             raise cannot_be_opened(parsed, error) from error
@@ -82,23 +93,18 @@ class Database:
         return cls(engine, deployment)
 
     @classmethod
-    def find(cls, url: str) -> Database | None:
-        """The same, but None, and nothing made, where there is no database of ours at ``url`` yet. One of an
-        older version is migrated. Raises what ``open`` raises."""
-        parsed = parsed_url(url)
-        if parsed.drivername == "sqlite":
-            found = in_memory(parsed) or Path(str(parsed.database)).exists()
-            return cls.open(url) if found else None
-        engine = engine_of(parsed)
-        try:
-            _reach(engine)
-            with engine.connect() as connection:
-                found = migrations.revision_of(connection) is not None
-        except DBAPIError as error:
-            raise cannot_be_opened(parsed, error) from error
-        finally:
-            engine.dispose()
-        return cls.open(url) if found else None
+    def find(cls, url: str, *, migrate: bool = False) -> Database | None:
+        """The same, but None, and nothing made, where there is no database of ours at ``url`` yet. One that misses
+        migrations is refused: whoever but looks at it changes nothing, unless told to ``migrate``. Raises what ``open``
+        raises."""
+        found = cls.as_found(url)
+        if found.too_new is not None:
+            raise JourneysError(found.too_new)
+        if found.standing is Standing.BEHIND and found.database is None:
+            if migrate:
+                return cls.open(url)
+            raise behind(found.name)
+        return found.database
 
     @classmethod
     def as_found(cls, url: str) -> Found:
@@ -113,7 +119,7 @@ class Database:
             with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
                 standing = migrations.standing(connection)
                 why = migrations.too_new(connection) if standing is Standing.TOO_NEW else None
-            deployment = _as_it_is(engine)
+            deployment = _as_it_is(engine, before_contraction=True)
         except DBAPIError as error:
             engine.dispose()
             raise cannot_be_opened(parsed, error) from error
@@ -227,11 +233,21 @@ def _make_folder(url: URL) -> None:
         Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
 
 
-def _as_it_is(engine: Engine) -> Deployment | None:
-    """The deployment of a database that needs no migration. Reads only: whoever but looks at a database
-    does not wait for those who write."""
+def behind(name: str) -> JourneysError:
+    """What to raise for whoever only looks at a database that misses migrations."""
+    return JourneysError(
+        f"the database {name} misses migrations of this version of the software, and this command migrates nothing;"
+        " `journeys apply` or `journeys run` does; or use the version that runs there"
+    )
+
+
+def _as_it_is(engine: Engine, *, before_contraction: bool = False) -> Deployment | None:
+    """The deployment of a database that needs no migration, or, ``before_contraction``, misses only one that waits for
+    older software. Reads only: whoever but looks at a database does not wait for those who write."""
     with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
-        usable = migrations.standing(connection) in (Standing.CURRENT, Standing.AHEAD)
+        usable = migrations.standing(connection) in (Standing.CURRENT, Standing.AHEAD) or (
+            before_contraction and migrations.only_contracts(connection)
+        )
         return read_deployment(connection) if usable else None
 
 

@@ -112,6 +112,14 @@ def standing(connection: Connection, folder: Path = REVISIONS) -> Standing:
     return Standing.AHEAD if required in known else Standing.TOO_NEW
 
 
+def only_contracts(connection: Connection) -> bool:
+    """Whether the database misses migrations, and all of them take away what this software no longer uses."""
+    if standing(connection) is not Standing.BEHIND:
+        return False
+    current = revision_of(connection) or ""
+    return all(each.requires_software is not None for each in revisions() if each.id > current)
+
+
 @contextmanager
 def in_turn(engine: Engine) -> Iterator[Connection]:
     """A connection of the only process that migrates. On SQLite it is inside the one transaction that writes."""
@@ -150,6 +158,8 @@ def migrate(connection: Connection, folder: Path = REVISIONS) -> None:
     current = revision_of(connection)
     _end_reading(connection)
     missing = [each for each in revisions(folder) if current is None or each.id > current]
+    if current is not None:
+        logger.warning("the database is migrated from schema revision %s to %s", current, missing[-1].id)
     for place, revision in enumerate(missing):
         older = _broken_by(connection, revision) if current is not None else ()
         if older:
