@@ -403,3 +403,8 @@ def test_what_processes_of_their_own_deliver_is_in_the_figures_of_their_runner(t
         runner.wait()
         assert runner.stderr is not None
         runner.stderr.close()
+
+
+def test_a_version_that_is_none_gets_the_plain_text() -> None:
+    _, media_type = Metrics(clock=utc_now).text("application/openmetrics-text;version=zzz")
+    assert media_type.startswith("text/plain")

@@ -186,7 +186,10 @@ class Metrics:
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """All figures, and the media type of the text, as a client asks for it with ``Accept``."""
-        encode, media_type = choose_encoder(accept)
+        try:
+            encode, media_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is none
+            encode, media_type = choose_encoder("")
         return encode(self.registry), media_type
 
 
