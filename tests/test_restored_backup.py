@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from sqlalchemy import create_engine, make_url, text
 from channels.base import Message, RetryLater
 from channels.file import FileChannel
 from runner.cli import run as journeys
+from runner.daemon.daemon import Daemon, Pulse
 from runner.engine.apply import apply_project
 from runner.engine.deliver import deliver
 from runner.engine.doubt import resend_unknown
@@ -30,7 +33,9 @@ from runner.settings import default_database
 from runner.store.audit import records
 from runner.store.database import Database
 from runner.store.sending import messages
+from runner.store.watching.examination import runners
 from tests.shop import FILES, START, Shop, Sink
+from tests.waiting import until
 from tests.written import write_files
 
 BACKUP = START + timedelta(hours=12)
@@ -440,6 +445,41 @@ def test_the_command_shows_then_does(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "which this does not count" in told
     assert journeys([*command, "--yes"]) == 0
     assert "2 messages had been sent, 3 had not and will be, 0 unknown." in capsys.readouterr().out
+
+
+def test_the_command_refuses_while_a_daemon_is_connected(
+    postgres_backups: Backups, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outbox = FileChannel(tmp_path / "outbox")
+    restored = lose(postgres_backups, outbox).database
+    for database in postgres_backups.opened:
+        database.close()
+    url = restored.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    write_files(tmp_path, {**FILES, "journeys.yaml": f"database: {url}\n"})
+    command = ["recover", "--project", str(tmp_path), "--restored-at", "2026-03-01T22:00:00Z"]
+    daemon = Daemon(restored, lambda versions: {"email": outbox}, Pulse(workers=0), clock=lambda: BACKUP)
+    running = threading.Thread(target=daemon.run)
+    running.start()
+    try:
+        until(lambda: _listening(restored))
+        capsys.readouterr()
+        assert journeys([*command, "--yes"]) == 1
+        refused = capsys.readouterr().err
+        assert re.search(r"journeys \d{4} \(server process \d+, since .* UTC\)", refused)
+        assert "stop these daemons first" in refused
+        assert journeys([*command, "--dry-run"]) == 0
+    finally:
+        daemon.stop()
+        running.join()
+        restored.close()
+    until(lambda: not _listening(restored))
+    restored.close()
+    assert journeys([*command, "--yes"]) == 0, capsys.readouterr().err
+
+
+def _listening(database: Database) -> bool:
+    with database.read() as connection:
+        return bool(runners(connection, database.deployment))
 
 
 def test_the_command_applies_and_resumes_as_the_lost_life_did(

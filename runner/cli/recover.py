@@ -132,6 +132,7 @@ def command(
                     "go others, which may have been sent too, and which this does not count."
                 )
             return 0
+        _refuse_beside_others(database)
         want_yes("Is every daemon stopped, and shall this be lived once more?", yes=yes)
         who = operator(project)
         if lost:
@@ -150,6 +151,20 @@ def command(
     if settled.unknown:
         click.echo("`journeys messages list --status unknown` shows them.")
     return 0
+
+
+def _refuse_beside_others(database: Database) -> None:
+    """Raise JourneysError where anybody else is at work: a daemon would send at once what is to be in doubt."""
+    from runner.problem import JourneysError
+    from runner.store.sessions import named, other_sessions
+
+    with database.read() as connection:
+        others = other_sessions(connection)
+    if others:
+        raise JourneysError(
+            f"journeys is connected to this database: {named(others)}. A daemon sends again what was sent since the"
+            " backup, before this can hold it back: stop these daemons first, then call this again"
+        )
 
 
 def _lost(

@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +26,7 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import OperationalError
 
 from runner.problem import JourneysError
+from runner.store.sessions import Session, named, other_sessions
 from runner.store.tables import deployment
 
 logger = logging.getLogger(__name__)
@@ -62,15 +62,6 @@ class Standing(StrEnum):
     CURRENT = "current"
     AHEAD = "ahead"  # a newer version expanded it, and this one can go on
     TOO_NEW = "too new"  # a newer version took away what this one needs
-
-
-@dataclass(frozen=True, kw_only=True)
-class OlderSession:
-    """A connection of software that a contraction would break. ``since`` is when it connected."""
-
-    pid: int
-    application: str
-    since: datetime
 
 
 @lru_cache
@@ -188,22 +179,13 @@ def _end_reading(connection: Connection) -> None:
         connection.rollback()
 
 
-def _broken_by(connection: Connection, revision: Revision) -> tuple[OlderSession, ...]:
+def _broken_by(connection: Connection, revision: Revision) -> tuple[Session, ...]:
     """Who is connected with software that cannot go on after ``revision``. SQLite does not know who is."""
-    if revision.requires_software is None or connection.dialect.name != "postgresql":
+    needed = revision.requires_software
+    if needed is None or connection.dialect.name != "postgresql":
         return ()
     with connection.begin():
-        rows = connection.execute(
-            text(
-                "SELECT pid, application_name, backend_start FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND application_name ~ '^journeys( |$)' ORDER BY backend_start"
-            )
-        ).all()
-    return tuple(
-        OlderSession(pid=row.pid, application=row.application_name, since=row.backend_start)
-        for row in rows
-        if _software_of(row.application_name) < revision.requires_software
-    )
+        return tuple(each for each in other_sessions(connection) if _software_of(each.application) < needed)
 
 
 def _software_of(application: str) -> str:
@@ -212,12 +194,8 @@ def _software_of(application: str) -> str:
     return match[1] if match else "0001"
 
 
-def _named(sessions: tuple[OlderSession, ...]) -> str:
-    each = ", ".join(
-        f"{one.application} (server process {one.pid}, since {one.since:%Y-%m-%d %H:%M} UTC)"
-        for one in sessions
-    )
-    return f"older software is still connected: {each}"
+def _named(sessions: tuple[Session, ...]) -> str:
+    return f"older software is still connected: {named(sessions)}"
 
 
 def _upgrade(connection: Connection, revision: Revision, folder: Path) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, case, func, select, text
 
 from runner.store.database import Database, Deployment
 from runner.store.journeys.states import states_since
+from runner.store.sessions import other_sessions
 from runner.store.tables import (
     JourneyState,
     RunStatus,
@@ -310,10 +311,4 @@ def anybody_else(connection: Connection) -> bool | None:
     """Whether another session of this software is connected; None where the database cannot tell (SQLite)."""
     if connection.dialect.name != "postgresql":
         return None
-    found = connection.execute(
-        text(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND application_name ~ '^journeys( |$)')"
-        )
-    )
-    return bool(found.scalar_one())
+    return bool(other_sessions(connection))
