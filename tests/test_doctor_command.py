@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from sqlalchemy import text, update
 from runner.cli import run
 from runner.settings import default_database
 from runner.store.database import Database
+from runner.store.migrations import revisions
 from runner.store.tables import zone_offset
 from tests.shop import FILES, START, Shop
 from tests.written import write_files
@@ -189,6 +192,50 @@ def test_a_database_that_fails_when_it_is_asked(project: Path, doctor: Doctor) -
     code, found = doctor()
     assert (code, list(found)) == (1, ["database/unreachable"])
     assert "malformed" in found["database/unreachable"]["what"]
+
+
+@pytest.fixture
+def undo() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def _drop(database: Database, role: str) -> None:
+    with database.begin() as connection:
+        connection.execute(text(f"DROP OWNED BY {role}"))
+        connection.execute(text(f"DROP ROLE {role}"))
+
+
+def test_a_database_that_cannot_serve_is_told(
+    project: Path, doctor: Doctor, shared: Database, monkeypatch: pytest.MonkeyPatch, undo: ExitStack
+) -> None:
+    url = shared.engine.url.set(drivername=shared.dialect)
+    if shared.dialect == "sqlite":
+        # The superuser who runs the tests may write whatever the rights say.
+        monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
+    else:
+        with shared.begin() as connection:
+            schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+            connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)"))
+            connection.execute(
+                text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": revisions()[-1].id}
+            )
+            role = f"{schema}_reads"
+            connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+            connection.execute(text(f"ALTER ROLE {role} SET search_path = {schema}"))
+            connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {role}"))
+            connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"))
+            undo.callback(_drop, shared, role)
+        url = url.set(username=role)
+    configure(project, f"database: {url.render_as_string(hide_password=False)}\n")
+    code, found = doctor()
+    assert code == 1, found
+    assert found["database/read-only"]["level"] == "error"
+    with shared.begin() as connection:
+        connection.execute(text("DROP TABLE suppressed_address"))
+    code, found = doctor()
+    assert (code, list(found)) == (1, ["database/tables"])
+    assert found["database/tables"]["what"] == "tables are missing: suppressed_address"
 
 
 def test_a_database_that_cannot_be_reached(project: Path, doctor: Doctor) -> None:

@@ -83,6 +83,7 @@ def _examined(project: Path, url: str | None, patience: int, *, refresh_zones: b
     from runner.problem import JourneysError, ProblemsFound
     from runner.settings import Limits, load_settings
     from runner.store.database import Database
+    from runner.store.migrations import Standing
 
     settings: Settings | None = None
     troubles: tuple[Problem, ...] = ()
@@ -107,6 +108,15 @@ def _examined(project: Path, url: str | None, patience: int, *, refresh_zones: b
     )
     if found.database is None:
         return so_far
+    if found.standing is Standing.CURRENT:
+        try:
+            so_far = _fit(so_far, found.database, elsewhere=elsewhere)
+        except JourneysError as error:
+            found.database.close()
+            return replace(so_far, unreachable=str(error))
+        if so_far.missing_tables:
+            found.database.close()
+            return so_far
     tick_every = (settings.limits if settings else Limits()).tick_every
     late = max(so_far.late, 3 * tick_every)
     try:
@@ -126,6 +136,15 @@ def _examined(project: Path, url: str | None, patience: int, *, refresh_zones: b
         disks=tuple(_disks(settings, address)),
         on_disk=_on_disk(project),
     )
+
+
+def _fit(so_far: Examined, database: Database, *, elsewhere: bool) -> Examined:
+    """With what makes the database unfit. Whoever looks from ``elsewhere`` need not be who writes."""
+    from runner.store.watching.fitness import missing_tables, not_writable
+
+    missing = missing_tables(database)
+    unfit = () if missing or elsewhere else not_writable(database)
+    return replace(so_far, missing_tables=missing, not_writable=unfit)
 
 
 def _measured(database: Database, late: timedelta, patience: int) -> Measured:

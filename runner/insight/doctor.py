@@ -90,6 +90,28 @@ _STANDINGS = (
 )
 
 
+def _fitness(examined: Examined) -> Iterator[Finding]:
+    if examined.missing_tables:
+        yield Finding(
+            code="database/tables",
+            level=Level.ERROR,
+            what=f"tables are missing: {', '.join(examined.missing_tables)}",
+            where=examined.database,
+            mend="restore a whole backup, docs/recover.md says how; or is this not the database of journeys?",
+        )
+    if examined.not_writable:
+        first, *others = examined.not_writable
+        more = f" and {len(others)} more" if others else ""
+        yield Finding(
+            code="database/read-only",
+            level=Level.ERROR,
+            what=f"nobody who connects as this does can run journeys: {first}{more} may not be written",
+            where=examined.database,
+            mend="let its user write: on PostgreSQL, GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA"
+            " public; on SQLite, by the owner, the rights and the disk of the file and its folder",
+        )
+
+
 def _expanded(examined: Examined) -> Iterator[Finding]:
     measured = examined.measured
     if measured is not None and examined.standing is Standing.AHEAD:
@@ -304,6 +326,7 @@ def _zones(examined: Examined) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     _settings,
     _database,
+    _fitness,
     _server,
     _disks,
     overdue.ticks,

@@ -103,6 +103,7 @@ class Examined:
 
     ``settings``: what is wrong with them; ``without_settings``: a database was named, and there are none here.
     ``unreachable``: why the database cannot be opened; ``standing``: how it stands to this software where it can.
+    ``missing_tables`` and ``not_writable`` (tables, or paths of a SQLite file) make it unfit for a runner.
     ``late``: how long something may be due before it lags. ``on_disk``: the journeys of the project by the hashes of
     their versions.
     """
@@ -113,6 +114,8 @@ class Examined:
     unreachable: str | None = None
     standing: Standing = Standing.CURRENT
     too_new: str | None = None
+    missing_tables: tuple[str, ...] = ()
+    not_writable: tuple[str, ...] = ()
     measured: Measured | None = None
     late: timedelta = timedelta(minutes=1)
     channels: tuple[CheckedChannel, ...] = ()
