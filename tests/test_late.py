@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,12 @@ def test_who_died_holds_nothing_longer_than_the_lease(shop: Shop) -> None:
     assert sink.contacts == ["ben"]
 
 
+def housekeep(shop: Shop, sink: Sink, now: datetime) -> None:
+    """What a daemon does beside its work: the message is taken for lost, and is to be sent again."""
+    recover(shop.database, {"email": sink}, now)
+    resend_unknown(shop.database, shop.versions, now)
+
+
 @pytest.mark.parametrize(
     ("answer", "becomes"),
     [(Sent("late"), "sent"), (Rejected("nobody here"), "failed"), (Unknown("?"), "ready")],
@@ -141,8 +147,7 @@ def test_a_result_that_comes_late_spares_a_message_its_second_hand_over(
     later = START + LEASE
 
     def think(_message: Message) -> None:
-        recover(shop.database, {"email": sink}, later)
-        resend_unknown(shop.database, shop.versions, later)
+        housekeep(shop, sink, later)
         assert shop.statuses() == {"ana/hello": "ready"}
 
     sink = Sink(answers={"ana": answer}, on_send=think)
@@ -159,8 +164,7 @@ def test_a_result_that_comes_late_leaves_a_message_to_who_has_claimed_it_since(s
     later = START + LEASE
 
     def think(_message: Message) -> None:
-        recover(shop.database, {"email": sink}, later)
-        resend_unknown(shop.database, shop.versions, later)
+        housekeep(shop, sink, later)
         at = later + timedelta(minutes=1)
         with shop.database.begin() as connection:
             assert messages.take(connection, now=at, lease_until=at + LEASE, limit=9)

@@ -194,7 +194,7 @@ def details(dialect: str) -> Decoded:
             run.c.entered_at,
         )
         .select_from(
-            batch.join(message, and_(_same(message, batch), message.c.attempts == batch.c.attempts))
+            batch.join(message, _held_as(batch))
             .join(contact, _OF_CONTACT)
             .join(run, _OF_RUN)
             .outerjoin(
@@ -225,9 +225,7 @@ def change(dialect: str, status: MessageStatus) -> Statement:
     it, reads all that do, and looks for each in the batch. So other messages of another status may be in the batch too.
     """
     batch = wanted = _batch(dialect, _CHANGE, few=True)
-    held = and_(
-        _same(message, batch), message.c.attempts == batch.c.attempts, message.c.status == batch.c.was
-    )
+    held = and_(_held_as(batch), message.c.status == batch.c.was)
     if dialect == "postgresql" and status is MessageStatus.CLAIMED:
         # Only a SELECT can pass over what somebody else has locked.
         found = (
@@ -281,11 +279,7 @@ def renew(dialect: str) -> Statement:
     being_sent = message.c.status == constant(MessageStatus.SENDING.value)
     ours = (
         select(*KEY)
-        .select_from(
-            batch.join(
-                message, and_(_same(message, batch), message.c.attempts == batch.c.attempts, being_sent)
-            )
-        )
+        .select_from(batch.join(message, and_(_held_as(batch), being_sent)))
         .with_for_update(of=message, skip_locked=True)
         .cte("ours")
     )
@@ -357,6 +351,11 @@ def surely_unsent(dialect: str) -> Statement:
 def batch_of(dialect: str) -> FromClause:
     """Messages as the parameter ``batch`` names them, by key and attempt."""
     return _batch(dialect, _HELD)
+
+
+def _held_as(batch: FromClause) -> ColumnElement[bool]:
+    """The messages of ``batch`` that are still held by its attempts."""
+    return and_(_same(message, batch), message.c.attempts == batch.c.attempts)
 
 
 def _same(one: FromClause, other: FromClause) -> ColumnElement[bool]:
